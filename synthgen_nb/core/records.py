@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'FORMATS', 'SynthgenError', 'canonical', 'content_id', 'Record', 'Source', 'Chunk', 'Score', 'Origin',
-           'Pair', 'Drop', 'drop', 'Outcome', 'clip', 'brief', 'markdown_table', 'escape', 'write_bytes', 'save',
-           'write_rows', 'read_rows', 'load']
+           'Pair', 'Drop', 'drop', 'Outcome', 'clip', 'brief', 'markdown_table', 'escape', 'write_bytes',
+           'check_writable', 'save', 'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
 import hashlib, json, os, tempfile
@@ -120,6 +120,7 @@ class Pair(Record):
     chunk_id: str = ''                  # the chunk it was made from
     sources: tuple[str, ...] = ()       # documents that hold that chunk
     section: str = ''                   # headings above it
+    corpus: str = ''                    # the chunk database, as the user named it
     original_answer: str | None = None  # before rewriting
     scores: tuple[Score, ...] = ()      # criteria, then `overall`
     origin: tuple[Origin, ...] = ()     # steps, oldest first
@@ -233,6 +234,18 @@ def write_bytes(
         raise SynthgenError(f'cannot write {path}: {e.strerror or e}') from None
     return path
 
+# %% ../../nbs/core/00_records.ipynb #check_writable
+def check_writable(
+    path: str | Path, # a file that is to be written, with its extension
+):
+    "Fail before any work, not after it, when an output cannot be written"
+    path = Path(path)
+    _extension(path)
+    if path.is_dir(): raise SynthgenError(f'cannot write {path}: it is a folder. Give the name of a file in it.')
+    there = path.parent if path.parent.exists() else next(p for p in path.absolute().parents if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise SynthgenError(f'cannot write {path}: {there} is not a folder that you may write to. Choose another output.')
+
 # %% ../../nbs/core/00_records.ipynb #save
 FORMATS = ('.json', '.jsonl', '.parquet')
 
@@ -251,17 +264,18 @@ def save(
 def write_rows(
     rows: list[dict],  # plain values, all with the same keys
     path: str | Path,  # ends in .json, .jsonl or .parquet
+    native: bool = False, # Parquet: nested values as Arrow types, as trainers want them, not as JSON text
 ) -> Path: # the path
     "Write rows to a file; the extension chooses the format"
     ext, line = _extension(path), lambda r, **kw: json.dumps(r, ensure_ascii=False, **kw)
-    if ext == '.parquet': return write_bytes(path, _to_parquet(rows))
+    if ext == '.parquet': return write_bytes(path, _to_parquet(rows, native))
     text = ''.join(line(r) + '\n' for r in rows) if ext == '.jsonl' else line(rows, indent=1) + '\n'
     return write_bytes(path, text.encode('utf-8', 'surrogatepass'))
 
 # %% ../../nbs/core/00_records.ipynb #to-parquet
-def _to_parquet(rows: list[dict]) -> bytes:
+def _to_parquet(rows: list[dict], native: bool) -> bytes:
     import pyarrow as pa, pyarrow.parquet as pq
-    nested = {k for r in rows for k, v in r.items() if isinstance(v, (list, dict))}
+    nested = set() if native else {k for r in rows for k, v in r.items() if isinstance(v, (list, dict))}
     cols = {k: [json.dumps(r.get(k), ensure_ascii=False) if k in nested else r.get(k) for r in rows] for k in (rows[0] if rows else {})}
     table = pa.table(cols, metadata={'json': ','.join(sorted(nested))})
     out = pa.BufferOutputStream(); pq.write_table(table, out)

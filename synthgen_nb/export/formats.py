@@ -47,7 +47,7 @@ def export(
     check_format(format)
     rows = [FORMATS[format](p, system) for p in pairs]
     if not rows: raise SynthgenError(f'there is nothing to export: no pair is left, so {path} was not written')
-    write_rows(rows, path)
+    write_rows(rows, path, native=format != 'jsonl')
     return len(rows)
 
 def check_format(

@@ -40,6 +40,7 @@ def pairs_of(
     p: Prompt,            # with which prompt
     n: int,               # most pairs wanted
     asked: Sequence[str], # questions asked about it before
+    corpus: str = '',     # the chunk database
 ) -> Outcome[Pair]: # new pairs; or the chunk itself dropped, with the reason
     "Read one reply"
     if not a.ok: return Outcome(dropped=[drop(chunk, 'generate', f'no_reply:{a.error.split(":")[0]}', a.error)])
@@ -48,7 +49,7 @@ def pairs_of(
     origin = Origin(method='grounded_qa', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls)
     out, seen = Outcome[Pair](), {normal(q) for q in asked}
     for row in a.value['pairs']:
-        try: pair = Pair(**row, chunk_id=chunk.id, sources=tuple(dict.fromkeys(s.path for s in chunk.sources)), section=chunk.section, origin=(origin,))
+        try: pair = Pair(**row, chunk_id=chunk.id, sources=tuple(dict.fromkeys(s.path for s in chunk.sources)), section=chunk.section, corpus=corpus, origin=(origin,))
         except ValidationError as e:
             out.dropped.append(Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=str(e.errors()[0]['msg']), record=row)); continue
         if normal(pair.question) in seen: out.dropped.append(drop(pair, 'generate', 'repeated_question'))
@@ -63,15 +64,15 @@ class _State:
     asked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list)) # chunk id → questions so far
     open: set[str] = field(default_factory=set) # chunks that may have more to give
 
-async def _ask(chunks: list[Chunk], model: Model, n: int, st: _State, prompts):
+async def _ask(chunks: list[Chunk], model: Model, n: int, st: _State, prompts, corpus: str):
     "One call for each chunk; pairs and drops go to the state in the order of the chunks"
     by_kind = {k: load_prompt(name, prompts) for k, name in dict(text='qa_text', code='qa_code').items()}
     def ask(c: Chunk):
         extra = dict(language=c.language or '') if c.kind == 'code' else {}
         return by_kind[c.kind].render(text=c.text, section=c.section, source=c.path, n=n, avoid=list(st.asked[c.id]), **extra)
-    answers = model.map([ask(c) for c in chunks], len(chunks))
+    answers = model.map((ask(c) for c in chunks), len(chunks))
     for c in chunks:
-        got = pairs_of(c, await anext(answers), by_kind[c.kind], n, st.asked[c.id])
+        got = pairs_of(c, await anext(answers), by_kind[c.kind], n, st.asked[c.id], corpus)
         st.out.kept += got.kept; st.out.dropped += got.dropped
         st.asked[c.id] += [p.question for p in got.kept]
         if len(got.kept) < n: st.open.discard(c.id)
@@ -84,6 +85,7 @@ async def generate(
     n_pairs: int = 3,                  # most pairs from one call
     target_pairs: int | None = None,   # exactly so many in all; None: whatever one round gives
     prompts: str | Path | None = None, # folder whose prompts take the place of ours
+    corpus: str = '',                  # the chunk database, noted in every pair
 ) -> Outcome[Pair]: # `note` says why it ended, where there was a target
     "Grounded QA: questions with their answers from chunks, each kind of chunk by its own prompt"
     if n_pairs < 1: raise SynthgenError(f'n_pairs is {n_pairs}; at least 1 pair must be asked for')
@@ -92,14 +94,14 @@ async def generate(
     if not order: raise SynthgenError('there are no chunks to ask about')
     st.open = {c.id for c in order}
     if target_pairs is None:
-        await _ask(order, model, n_pairs, st, prompts)
+        await _ask(order, model, n_pairs, st, prompts, corpus)
         return st.out
     while st.open and len(st.out.kept) < target_pairs:
         todo = [c for c in order if c.id in st.open]
         done = 0
         while done < len(todo) and (need := target_pairs - len(st.out.kept)) > 0:
             wave = max(1, math.ceil(need / max(_yield(st, n_pairs), 0.2)))
-            await _ask(todo[done:done + wave], model, n_pairs, st, prompts)
+            await _ask(todo[done:done + wave], model, n_pairs, st, prompts, corpus)
             done += wave
     st.out.note = 'target reached' if len(st.out.kept) >= target_pairs else 'corpus exhausted'
     st.out.kept, rest = st.out.kept[:target_pairs], st.out.kept[target_pairs:]

@@ -1,0 +1,61 @@
+# make demo   a training file from this repository's own documents, offline
+# make test   everything that CI checks
+# Each sets up what it needs in .venv, with uv where there is one, else with venv and pip.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= python3
+UV     := $(shell command -v uv 2>/dev/null)
+ifdef UV
+  CREATE  = uv venv --quiet --python $(PYTHON) $(VENV)
+  INSTALL = uv pip install --quiet --python $(BIN)/python -c constraints.txt
+else
+  CREATE  = $(PYTHON) -m venv $(VENV)
+  INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+endif
+
+.PHONY: demo test docs lab bench export clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "synthgen_nb needs Python 3.11 or newer; name one: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(CREATE)
+	@echo 'installing into $(VENV) (the first time this takes a minute or two)'
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.core
+	@$(INSTALL) -e '.[lab]'
+	@touch $@
+
+demo: $(VENV)/.core            ## a QA set from our own notebooks and README
+	@$(BIN)/synthgen pipeline nbs README.md -o runs/demo.jsonl
+
+test: $(VENV)/.dev             ## ruff, mypy, every notebook, then pytest
+	$(BIN)/ruff check synthgen_nb tests nbs/_docs
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/python -m pytest
+
+docs: $(VENV)/.dev             ## the documentation site, in _site/
+	$(BIN)/python nbs/_docs/build.py
+	@echo 'open _site/index.html'
+
+lab: $(VENV)/.lab              ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab nbs
+
+bench: $(VENV)/.dev            ## the benchmark notebooks, as run records
+	for f in nbs/benchmarks/*.ipynb; do $(BIN)/synthgen run $$f || exit 1; done
+
+export: $(VENV)/.dev           ## notebooks → package, outputs tidied, README renewed
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python nbs/_docs/readme.py
+
+clean:                         ## what was built; neither runs nor the store of calls
+	rm -rf $(VENV) _site _proc dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,324 @@
+"""The documentation site: processed notebooks → MyST notebooks → Sphinx → _site/. Nothing is executed.
+
+    python nbs/_docs/build.py
+"""
+import ast
+import json
+import os
+import re
+import runpy
+import shutil
+import struct
+import sys
+from base64 import b64decode
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+import nbformat
+import yaml
+from nbdev.config import get_config
+from nbdev.serve import proc_nbs
+from sphinx.cmd.build import main as sphinx
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import api
+from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
+
+os.chdir(ROOT)  # nbdev looks for settings.ini from here
+CFG = get_config()
+PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
+
+SECTIONS = dict(core='Core', corpus='Corpus', qa='QA methods', tools='Tools', select='Select', evaluate='Evaluate', export='Export',
+    experiments='Experiments', cli='Command line', pipelines='Pipelines', ablations='Ablations', benchmarks='Benchmarks',
+    runs='Run records', project='Project')
+PROJECT = 'CONTRIBUTING.md', 'CHANGELOG.md'
+ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
+
+
+def md(source: str, id: str): return nbformat.v4.new_markdown_cell(source, id=id)
+def box(kind: str, body: str) -> str: return f':::{{container}} {kind}\n{body}\n:::' if body else ''
+def fold(label: str, language: str, text: str) -> str:
+    return f'<details class="source"><summary>{label}</summary>\n\n````{language}\n{text}\n````\n\n</details>'
+
+
+class Site:
+    "Which file of the repository becomes which page"
+    def __init__(self):
+        self.pages: dict[str, str] = {}  # file in the repository → file of the site's source
+        self.shown: set[str] = set()     # full names of what is documented already
+        nbs = [p.relative_to(PROC) for p in PROC.rglob('*.ipynb')]
+        for p in sorted(nbs): self.pages[f'nbs/{p}'] = (p.parent/self.stem(p)).as_posix() + '.ipynb'
+        if Path('runs/README.md').exists(): self.pages['runs/README.md'] = 'runs/about.md'
+        for p in sorted(Path('runs').glob('reference-*/*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
+        for p in PROJECT:
+            if Path(p).exists(): self.pages[p] = f'project/{p.lower()}'
+
+    def stem(self, p: Path) -> str:
+        "A page's name without the number that orders the notebooks"
+        return Path(front(nbformat.read(PROC/p, 4)).get('output-file') or re.sub(r'^\d+[a-z]?_', '', p.name)).stem
+
+    @cached_property
+    def names(self) -> dict[str, set[str]]:
+        "Every dotted ending of a public name → full names"
+        out: dict[str, set[str]] = {}
+        for mod, syms in runpy.run_path(str(CFG.lib_path/'_modidx.py'))['d']['syms'].items():
+            for full in (mod, *syms):
+                parts = full.split('.')
+                if any(x.startswith('_') for x in parts): continue
+                for i in range(len(parts)): out.setdefault('.'.join(parts[i:]), set()).add(full)
+        return out
+
+    def find(self, name: str, mod: str) -> str | None:
+        "What `name` means on the page of `mod`: its own first, else a name that only one module has"
+        here = f'{mod}.{name}'
+        if here in self.names.get(name, ()): return here
+        full = self.names.get(name, set())
+        return next(iter(full)) if len(full) == 1 else None
+
+    def link(self, url: str, page: str) -> str:
+        "A link as written in the repository's file `page`, for the site"
+        if not (there := local(url, page)): return url
+        path, frag = there
+        at = self.pages[page]
+        html = {re.sub(r'\.\w+$', '.html', v): v for v in self.pages.values()}
+        inside = [k for k in self.pages if k.startswith(f'{path}/')] if path.startswith('runs/') else []
+        if dst := self.pages.get(path) or html.get(path.removeprefix('nbs/')) or (len(inside) == 1 and self.pages[inside[0]]):
+            return relative(dst, at) + frag
+        if not (ROOT/path).exists(): return url  # Sphinx complains, which fails the build
+        if Path(path).suffix not in ('.png', '.svg', '.jpg', '.gif'): return github(CFG, path) + frag
+        dst = path.removeprefix('nbs/')
+        (SRC/dst).parent.mkdir(parents=True, exist_ok=True); shutil.copy(ROOT/path, SRC/dst)
+        return relative(dst, at)
+
+    def prose(self, s: str, page: str, mod: str = '') -> str:
+        "The text of a Markdown cell in MyST"
+        def code(c):
+            name = c.removesuffix('()')
+            # a plain word is a name only where its module is the subject: `run` in other prose is just a word
+            if not re.fullmatch(r'[\w.]+', name) or not (full := self.find(name, mod)): return None
+            if c == name and name.islower() and not set(name) & {'_', '.'} and not full.startswith(f'{mod}.'): return None
+            return f'{{py:obj}}`{c} <{full}>`'
+        def admonition(kind, title, body):
+            kind = kind if kind in ADMONITIONS else 'note'
+            return f':::{{admonition}} {title}\n:class: {kind}\n\n{body}\n:::' if title else f':::{{{kind}}}\n{body}\n:::'
+        s = re.sub(r'(\]\([^)\s]*\))\{target=[^}]*\}', r'\1', callouts(s, admonition))
+        return sized(rewrite(s, lambda u: self.link(u, page), code), self.pages[page])
+
+
+def front(nb) -> dict:
+    "What nbdev made of a notebook's title cell"
+    raw = next((c.source for c in nb.cells if c.cell_type == 'raw' and c.source.startswith('---')), '')
+    return yaml.safe_load(raw.strip().strip('-')) or {}
+
+
+def png_width(data: bytes) -> int | None:
+    "CSS pixels of a PNG that was drawn for paper or a dense screen; None where its own size is right"
+    if data[:8] != b'\x89PNG\r\n\x1a\n' or (i := data.find(b'pHYs')) < 0: return None
+    dpi = struct.unpack('>I', data[i + 4:i + 8])[0]*.0254
+    return round(struct.unpack('>I', data[16:20])[0]*96/dpi) if dpi > 110 else None
+
+
+def sized(s: str, at: str) -> str:
+    "Pictures of a text at the size they were drawn for"
+    def one(m):
+        f = SRC/Path(at).parent/m[1]
+        w = png_width(f.read_bytes()) if f.suffix == '.png' and f.is_file() else None
+        return m[0] + (f'{{width={w}px}}' if w else '')
+    return re.sub(r'!\[[^\]]*\]\(([^()\s]+)\)(?!\{)', one, s)
+
+
+BAR = re.compile(r'^.*\d+%\|.*\|.*\d+/\d+ \[.*\n?', re.M)  # tqdm
+
+def outputs(c) -> None:
+    "Outputs as a page can show them: JSON as text, no progress bars, pictures at the size they were drawn for"
+    for a, b in zip(c.outputs[::-1][1:], c.outputs[::-1], strict=False):  # one stream may come in several pieces
+        if a.output_type == b.output_type == 'stream' and a.name == b.name: a.text, b.text = a.text + b.text, ''
+    for o in c.outputs:
+        if o.output_type == 'stream': o.text = BAR.sub('', re.sub(r'[^\n]*\r(?!\n)', '', o.text))
+        data = o.get('data', {})
+        if 'application/json' in data and not {'text/html', 'text/markdown', 'image/png'} & set(data):
+            o.data = {'text/markdown': fold('JSON', 'json', json.dumps(data['application/json'], indent=2, ensure_ascii=False))}
+        if text := data.get('text/markdown'):  # front matter and rules stand only at the top of a page
+            text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
+            data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
+        if png := data.get('image/png'):
+            w = o.metadata.get('image/png', {}).get('width') or png_width(b64decode(png))
+            if w: c.metadata['mystnb'] = {'image': {'width': f'{w}px'}}
+    c.outputs = [o for o in c.outputs if o.output_type != 'stream' or o.text.strip()]
+
+
+def tagged(c, d: dict[str, str]) -> None:
+    "Quarto's display directives as myst-nb's tags"
+    tags = c.metadata.setdefault('tags', [])
+    if d.get('echo') == 'false': tags.append('remove-input')
+    if d.get('output') == 'false': tags.append('remove-output')
+    if d.get('code-fold') == 'true': tags.append('hide-input')
+
+
+def definition(site: Site, name: str, mod: str, page: str, folded: bool, here: frozenset[str]) -> str:
+    "What stands for a `show_doc(name)`"
+    full = site.find(name, mod) or f'{mod}.{name}'
+    m = api.module(ROOT, full.removesuffix(f'.{name}'))
+    if not m or name not in m.defs: raise SystemExit(f'{page}: the package has no {full}. Run nbdev_export, or correct the notebook.')
+    again = ['no-index:'] if full in site.shown else []
+    site.shown.add(full)
+    return api.describe(m, name, lambda s: site.prose(s, page, mod), *again, folded=folded, skip=here)
+
+
+def head(site: Site, page: str, title: str, told: str, mod: str = '') -> list:
+    "Title, sentence, and where it all comes from"
+    origin = f'[{page}]({github(CFG, page)})' + (f' · `{mod}`' if mod else '')
+    parts = f'# {title}', f'```{{py:module}} {mod}\n```' if mod else '', box('lead', site.prose(told, page, mod)), box('origin', origin)
+    return [md('\n\n'.join(filter(None, parts)), 'title')]
+
+
+def exports(codes: list[str]) -> tuple[str, set[str]]:
+    "The module that a notebook makes, and the names whose source it shows"
+    exp = next((d['default_exp'] for d in map(directives, codes) if 'default_exp' in d), '')
+    bodies = [ast.parse(undirected(s)).body for s in codes if 'exports' in directives(s)]
+    return f'{CFG.lib_name}.{exp}' if exp else '', {n.name for b in bodies for n in b if isinstance(n, api.FUNCTION | ast.ClassDef)}
+
+
+SHOW = re.compile(r'^show_doc\(([\w.]+)', re.M)
+
+def notebook(site: Site, page: str):
+    "A processed notebook as a MyST one"
+    nb = nbformat.read(PROC/page.removeprefix('nbs/'), 4)
+    codes = [c.source for c in nbformat.read(ROOT/page, 4).cells if c.cell_type == 'code']  # with the directives that nbdev has acted on
+    fm, (mod, open_) = front(nb), exports(codes)
+    asked = frozenset(n for s in codes for n in SHOW.findall(s))
+    cells = head(site, page, fm.get('title', Path(page).stem), fm.get('description', ''), mod)
+    for c in in_order(nb.cells, mod):
+        if c.cell_type == 'raw' or c.source.startswith('<!-- WARNING'): continue
+        if c.cell_type == 'markdown': cells.append(md(site.prose(c.source, page, mod), c.id))
+        elif names := SHOW.findall(c.source):
+            cells.append(md('\n\n'.join(definition(site, n, mod, page, n not in open_, asked) for n in names), c.id))
+        else: cells += shown(c)
+    return save(nb, cells)
+
+
+def in_order(cells: list, mod: str) -> list:
+    "nbdev shows the definitions of one cell last first"
+    m, out = api.module(ROOT, mod), []
+    line = lambda c: m.defs[n].lineno if m and (n := SHOW.findall(c.source)[0]) in m.defs else 0
+    for shows, group in groupby(cells, lambda c: c.cell_type == 'code' and bool(SHOW.search(c.source))):
+        group = list(group)
+        out += sorted(group, key=line) if shows else group
+    return out
+
+
+def shown(c) -> list:
+    "A code cell as the cells that stand for it"
+    tagged(c, directives(c.source)); outputs(c); c.source = undirected(c.source)
+    lang, out = c.metadata.get('language', 'python'), []
+    if lang != 'python':  # a %%bash cell, whose magic nbdev removed
+        out, c.source = [md(f'```{lang}\n{c.source}\n```', f'{c.id}-{lang}')], ''
+    if not c.source: c.metadata.tags.append('remove-input')
+    return out + [c]*bool(c.source or c.outputs)
+
+
+def save(nb, cells):
+    nb.cells, nb.nbformat_minor = cells, 5
+    nb.metadata = dict(kernelspec=dict(name='python3', display_name='python3', language='python'),
+        language_info=dict(name='python', pygments_lexer='ipython3'))
+    return nb
+
+
+def assignments(src: str) -> dict[str, tuple[str, str]]:
+    "name → (value, help) of a parameters cell"
+    lines, out = src.splitlines(), {}
+    for x in ast.parse(src).body:
+        if not isinstance(x, ast.Assign | ast.AnnAssign) or x.value is None: continue
+        target = x.targets[0] if isinstance(x, ast.Assign) else x.target
+        tail = lines[x.end_lineno - 1].encode()[x.end_col_offset:].decode()
+        out[ast.unparse(target)] = ast.unparse(x.value), tail.partition('#')[2].strip()
+    return out
+
+
+def settings(default: str, injected: str) -> str:
+    "The parameters of a run as a table: what was set, beside what would have been"
+    was, now = assignments(default), assignments(injected)
+    lit = lambda d, k: f'`{d[k][0]}`' if k in d else ''
+    rows = [(f'**`{k}`**' if k in now else f'`{k}`', lit(was | now, k), lit(was, k)*(k in now), was.get(k, ('', ''))[1]) for k in was | now]
+    return api.table(('parameter', 'value', 'default', 'meaning'), rows) if rows else ''
+
+
+def facts(run: dict) -> str:
+    "The small values of run.json as a table"
+    plain = lambda v: v not in (None, '') and not isinstance(v, dict | list)
+    say = lambda v: f'{v:,}' if type(v) is int else f'{v:.4g}' if isinstance(v, float) else str(v)
+    group = lambda d: ' · '.join(f'{k.replace("_", " ")} {say(v)}' for k, v in d.items() if plain(v))
+    rows = [(k.replace('_', ' '), say(v)) for k, v in run.items() if plain(v) and len(str(v)) < 100]
+    rows += [(k, group(run[k])) for k in ('counts', 'usage', 'tokens') if isinstance(run.get(k), dict) and group(run[k])]
+    return api.table(('what', 'value'), rows) if rows else ''
+
+
+def record(site: Site, page: str):
+    "An executed notebook as a report: facts, parameters, then prose, tables and figures with the code folded"
+    nb, folder = nbformat.read(ROOT/page, 4), Path(page).parent
+    run = folder/'run.json'
+    name = folder.name if len(list(folder.glob('*.ipynb'))) == 1 else f'{folder.name}: {Path(page).stem}'
+    first = nb.cells[0].source if nb.cells and nb.cells[0].cell_type == 'markdown' else ''
+    title = re.match(r'# (.+)', first)
+    lead = ' — '.join(m[1] for m in (title, re.search(r'^> (.+)$', first, re.M)) if m)
+    cells = head(site, page, name, lead)
+    if run.exists():
+        d = json.loads(run.read_text(encoding='utf-8'))
+        cells.append(md(box('facts', facts(d)) + '\n\n' + fold('run.json', 'json', json.dumps(d, indent=2, ensure_ascii=False)), 'facts'))
+    for c in nb.cells[bool(title):]: cells += reported(site, page, nb, c)
+    return save(nb, cells)
+
+
+def reported(site: Site, page: str, nb, c) -> list:
+    "A cell of a record as the cells that stand for it"
+    tag = lambda c, t: t in c.metadata.get('tags', [])
+    if c.cell_type == 'raw' or (tag(c, 'injected-parameters') and any(tag(x, 'parameters') for x in nb.cells)): return []
+    if c.cell_type == 'markdown': return [md(site.prose(c.source, page), c.id)]
+    if tag(c, 'parameters') or tag(c, 'injected-parameters'):
+        given = [undirected(''.join(x.source for x in nb.cells if tag(x, t))) for t in ('parameters', 'injected-parameters')]
+        return [md(box('settings', settings(*given)), c.id)]
+    d = directives(c.source)
+    if 'hide' in d or d.get('include') == 'false': return []
+    c.metadata = dict(tags=[*c.metadata.get('tags', []), 'hide-input'], mystnb={})
+    out = shown(c)
+    return out if c.outputs or not only_imports(c.source) else []
+
+
+def only_imports(src: str) -> bool:
+    try: return all(isinstance(x, ast.Import | ast.ImportFrom) for x in ast.parse(src).body)
+    except SyntaxError: return False  # a magic
+
+
+def contents(site: Site) -> str:
+    "The sidebar: folders in reading order, notebooks by their numbers"
+    groups: dict[str, list[str]] = {}
+    for at in site.pages.values():
+        folder = at.split('/')[0] if '/' in at else Path(at).stem
+        if folder != 'index': groups.setdefault(folder, []).append(at.rsplit('.', 1)[0])
+    order = [*(s for s in SECTIONS if s in groups), *(g for g in groups if g not in SECTIONS)]
+    toc = lambda caption, entries: f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(entries) + '\n```'
+    return '\n\n'.join([toc('Start', ['Overview <self>']), *(toc(SECTIONS.get(g, g.capitalize()), groups[g]) for g in order)])
+
+
+def write(site: Site) -> None:
+    "Every page, as Sphinx's source"
+    for page, at in site.pages.items():
+        dst = SRC/at; dst.parent.mkdir(parents=True, exist_ok=True)
+        if page.endswith('.md'): dst.write_text(site.prose((ROOT/page).read_text(encoding='utf-8'), page), encoding='utf-8'); continue
+        nb = (record if page.startswith('runs/') else notebook)(site, page)
+        if at == 'index.ipynb': nb.cells.append(md(contents(site), 'contents'))
+        nbformat.write(nb, dst)
+    if 'nbs/index.ipynb' not in site.pages: (SRC/'index.md').write_text(f'# {CFG.title}\n\n{CFG.description}\n\n{contents(site)}\n')
+
+
+def main() -> int:
+    # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
+    CFG['skip_procs'] = 'exec_show_docs,add_links'
+    proc_nbs(n_workers=0, force=True)
+    write(Site())
+    shutil.rmtree(OUT, ignore_errors=True)
+    return sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(OUT)])
+
+
+if __name__ == '__main__': sys.exit(main())

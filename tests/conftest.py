@@ -1,0 +1,100 @@
+"""What the tests share: real documents, a real model server on loopback, and the real command line."""
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SYNTHGEN = Path(sys.executable).with_name("synthgen")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    "Public documents that are not part of the repository"
+    folder = Path(os.environ.get("SYNTHGEN_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the shared test data is not here ({folder.name}; set SYNTHGEN_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    "Every test works in a folder of its own, so the call store and the runs are its own too"
+    monkeypatch.chdir(tmp_path)
+    for k in [k for k in os.environ if k.startswith("SYNTHGEN_") and k != "SYNTHGEN_DATA"]:
+        monkeypatch.delenv(k)
+
+
+@pytest.fixture
+def synthgen(tmp_path):
+    "Run the command as a user would; gives the finished process"
+    def run(*args, ok=True, env=None, timeout=300):
+        r = subprocess.run([SYNTHGEN, *map(str, args)], cwd=tmp_path, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=os.environ | (env or {}))
+        if ok is not None:
+            assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
+        assert "Traceback" not in r.stderr, r.stderr
+        return r
+    return run
+
+
+TOPICS = ["chunk cache", "fill value", "hyperslab", "link table", "object header", "data space", "free list", "page buffer"]
+
+
+def write_docs(folder: Path, n: int = 4) -> Path:
+    "A few documents worth asking about"
+    folder.mkdir(exist_ok=True)
+    for i in range(n):
+        name = f"{TOPICS[i % len(TOPICS)]} {i}"
+        (folder / f"doc{i:03}.md").write_text(f"""# The {name}
+
+The {name} is a part of the storage layer that keeps related blocks together. It is used to avoid reading the same block twice,
+because every read costs a seek. If the {name} is full, the block that was used least recently is written back to the file.
+
+## How to size the {name}
+
+Set `size_{i}` to the number of blocks that are needed at the same time, usually {i + 2}. Larger values take more memory and
+rarely help. To switch the {name} off, set `size_{i}` to 0.
+""")
+    return folder
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    return write_docs(tmp_path / "docs")
+
+
+class Server:
+    def __init__(self, log: Path, delay: float):
+        self.log_file = log
+        self.process = subprocess.Popen([sys.executable, ROOT / "tests/mock_server.py", "--delay", str(delay), "--log", str(log)], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = dict(SYNTHGEN_LLM_PROVIDER="vllm", SYNTHGEN_LLM_VLLM_BASE_URL=f"{self.url}/v1", SYNTHGEN_LLM_VLLM_MODEL="mock")
+
+    def control(self, **state):
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/control", json.dumps(state).encode(), {"Content-Type": "application/json"})).read()
+
+    def log(self, kind="asked") -> list[dict]:
+        if not self.log_file.exists():
+            return []
+        return [r for r in map(json.loads, self.log_file.read_text().splitlines()) if r["kind"] == kind]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path):
+    "A model server that answers at once"
+    s = Server(tmp_path / "requests.log", 0.0)
+    yield s
+    s.stop()
+
+
+def rows(path) -> list[dict]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]

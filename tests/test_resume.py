@@ -1,0 +1,98 @@
+"""kill -9 anywhere, run the same command again: nothing is lost, nothing is doubled, hardly anything is paid twice."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from conftest import SYNTHGEN, Server, rows, write_docs
+
+# litellm takes seconds to import, so one process imports it and forks a child for every life of the run
+LIVES = """
+import os, sys
+from synthgen_nb.core.models import _litellm
+_litellm()
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        sys.argv = ["synthgen", *line.split()]
+        from synthgen_nb.cli import main
+        try: main()
+        except SystemExit as e: os._exit(e.code or 0)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture
+def slow_server(tmp_path):
+    s = Server(tmp_path / "requests.log", 0.15)
+    yield s
+    s.stop()
+
+
+def test_twenty_kills(tmp_path, synthgen, slow_server):
+    n, workers, kills = 500, 24, 20
+    write_docs(tmp_path / "docs", n)
+    synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
+    driver = subprocess.Popen([sys.executable, "-c", LIVES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | slow_server.env)
+    life = f"generate db -o out.jsonl --n-pairs 1 --workers {workers}\n"
+    rng, killed = random.Random(7), 0
+    while True:
+        before = len(slow_server.log())
+        driver.stdin.write(life)
+        driver.stdin.flush()
+        pid = int(driver.stdout.readline())
+        if killed < kills:
+            goal, deadline = before + rng.randint(1, 20), time.monotonic() + 60
+            while len(slow_server.log()) < goal and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(rng.random() * 0.15)
+            os.kill(pid, signal.SIGKILL)
+            assert int(driver.stdout.readline()) == -signal.SIGKILL, "the run ended before it could be killed"
+            killed += 1
+            assert not (tmp_path / "out.jsonl").exists()
+        else:
+            assert int(driver.stdout.readline()) == 0
+            break
+    driver.stdin.close()
+    driver.wait()
+
+    pairs = rows(tmp_path / "out.jsonl")
+    assert [p["sources"][0] for p in pairs] == [f"docs/doc{i:03}.md" for i in range(n)], "each item once, in the order of the input"
+    asked = Counter(r["key"] for r in slow_server.log())
+    assert len(asked) == n
+    twice = sum(asked.values()) - n
+    assert twice <= kills * workers, f"{twice} calls were paid twice"
+    synthgen("generate", "db", "-o", "again.jsonl", "--n-pairs", "1", env=slow_server.env)
+    assert sum(Counter(r["key"] for r in slow_server.log()).values()) == n + twice, "a finished run asks nothing"
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
+
+
+def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
+    write_docs(tmp_path / "docs", 40)
+    command = ["pipeline", "docs", "-o", "train.jsonl", "--workers", "4", "--chunk-tokens", "32-1024"]
+    p = subprocess.Popen([SYNTHGEN, *command], cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while len(slow_server.log("answered")) < 20 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    p.kill()
+    p.wait()
+    time.sleep(2)  # its kernel notices that the parent is gone
+    assert "interrupted" in synthgen("runs").stdout
+    synthgen(*command, env=slow_server.env)
+    asked = Counter(r["key"] for r in slow_server.log())
+    assert len(rows(tmp_path / "train.jsonl")) == 120
+    assert sum(asked.values()) - len(asked) <= 2 * 4
+
+
+def test_two_processes_share_a_store(tmp_path, synthgen, server):
+    write_docs(tmp_path / "docs", 30)
+    synthgen("ingest", "docs", "-o", "db")
+    both = [subprocess.Popen([SYNTHGEN, "generate", "db", "-o", f"out{i}.jsonl"], cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL) for i in range(2)]
+    assert [p.wait(120) for p in both] == [0, 0]
+    assert (tmp_path / "out0.jsonl").read_bytes() == (tmp_path / "out1.jsonl").read_bytes()
