@@ -10,12 +10,13 @@ __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db
 # %% ../nbs/cli.ipynb #imports
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any
 import typer
 
 # %% ../nbs/cli.ipynb #app
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=dict(help_option_names=['-h', '--help']),
-    help='''Make fine-tuning data from documents with language models, and keep a record worth reading.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  context_settings=dict(help_option_names=['-h', '--help']),
+                  help='''Make fine-tuning data from documents with language models, and keep a record worth reading.
 
 First time?  synthgen pipeline docs/ -o train.jsonl   makes a small set offline, with no key and no network.
 Then set a real model (synthgen list-providers) and run the same command again.''')
@@ -23,17 +24,18 @@ Then set a real model (synthgen list-providers) and run the same command again.'
 # %% ../nbs/cli.ipynb #options
 Out = Annotated[Path, typer.Option('-o', '--output', help='File to write; .json, .jsonl or .parquet.', show_default=False)]
 In = Annotated[Path, typer.Argument(help='Pairs: .json, .jsonl or .parquet.', show_default=False)]
-Provider = Annotated[Optional[str], typer.Option('--provider', help='offline, ollama, vllm, openai, anthropic, gemini. Default: as in synthgen.yaml, else offline.', show_default=False)]
-ModelName = Annotated[Optional[str], typer.Option('--model', help='Model of the provider, or provider/model.', show_default=False)]
-Workers = Annotated[Optional[int], typer.Option('--workers', min=1, help='Most calls under way at once. Default: of the provider.', show_default=False)]
-Config = Annotated[Optional[Path], typer.Option('--config', help='Settings file. Default: the nearest synthgen.yaml.', show_default=False)]
-Db = Annotated[Optional[Path], typer.Option('--db', help='Chunk database of the pairs. Default: the one they were made from.', show_default=False)]
-Tables = Annotated[Optional[list[str]], typer.Option('--table', help='Chunk table to read; repeat for several. Default: every one.', show_default=False)]
+Provider = Annotated[str | None, typer.Option('--provider', show_default=False,
+                                              help='offline, ollama, vllm, openai, anthropic, gemini. Default: as in synthgen.yaml, else offline.')]
+ModelName = Annotated[str | None, typer.Option('--model', help='Model of the provider, or provider/model.', show_default=False)]
+Workers = Annotated[int | None, typer.Option('--workers', min=1, help='Most calls under way at once. Default: of the provider.', show_default=False)]
+Config = Annotated[Path | None, typer.Option('--config', help='Settings file. Default: the nearest synthgen.yaml.', show_default=False)]
+Db = Annotated[Path | None, typer.Option('--db', help='Chunk database of the pairs. Default: the one they were made from.', show_default=False)]
+Tables = Annotated[list[str] | None, typer.Option('--table', help='Chunk table to read; repeat for several. Default: every one.', show_default=False)]
 NPairs = Annotated[int, typer.Option('--n-pairs', min=1, help='Most pairs from one call.')]
-Target = Annotated[Optional[int], typer.Option('--target-pairs', min=1, help='Exactly so many pairs. Default: whatever one round gives.', show_default=False)]
-MaxChunks = Annotated[Optional[int], typer.Option('--max-chunks', min=1, help='Use only so many chunks.', show_default=False)]
+Target = Annotated[int | None, typer.Option('--target-pairs', min=1, help='Exactly so many pairs. Default: whatever one round gives.', show_default=False)]
+MaxChunks = Annotated[int | None, typer.Option('--max-chunks', min=1, help='Use only so many chunks.', show_default=False)]
 RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, see prompts/rubrics.')]
-Threshold = Annotated[Optional[float], typer.Option('--threshold', help='Least rating that is kept. Default: as in synthgen.yaml, else 7.0.', show_default=False)]
+Threshold = Annotated[float | None, typer.Option('--threshold', show_default=False, help='Least rating that is kept. Default: as in synthgen.yaml, else 7.0.')]
 Topic = Annotated[str, typer.Option('--topic', help='Drop what is not about this.')]
 Format = Annotated[str, typer.Option('-f', '--format', help='chatml, alpaca, sharegpt or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
@@ -73,6 +75,8 @@ def _paid(m) -> str:
     cost = 'cost unknown' if r['cost'] is None else f'${r["cost"]:.4f}'
     return f'{r["calls"]} calls ({r["paid"]} sent now, {r["calls"] - r["paid"]} from the store), {r["input_tokens"]} + {r["output_tokens"]} tokens, {cost}'
 
+def _why(out) -> str: return ', '.join(f'{k} {n}' for k, n in out.reasons.items())
+
 def _beside(path: Path, what: str, ext: str | None = None) -> Path: return path.with_name(f'{path.stem}_{what}{ext or path.suffix}')
 
 # %% ../nbs/cli.ipynb #ingest
@@ -95,7 +99,8 @@ def ingest(
 def generate(
     db: Annotated[Path, typer.Argument(help='Chunk database, made by `synthgen ingest`.', show_default=False)],
     output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None, max_chunks: MaxChunks = None,
-    chunk_ids: Annotated[Optional[str], typer.Option('--chunk-ids', help='Only these chunks: ids with commas between, or a file with one a line.', show_default=False)] = None,
+    chunk_ids: Annotated[str | None, typer.Option('--chunk-ids', show_default=False,
+                                                  help='Only these chunks: ids with commas between, or a file with one a line.')] = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Write question-answer pairs for the chunks of a database."
@@ -110,7 +115,7 @@ def generate(
     out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
     m.calls.close()
     if out.dropped: save(out.dropped, _beside(output, 'dropped'))
-    if not out.kept: raise SynthgenError(f'no pair came of {len(chunks)} chunks ({", ".join(f"{k} {n}" for k, n in out.reasons.items())}); reasons are in {_beside(output, "dropped")}')
+    if not out.kept: raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
     print(f'{output}: {out!r}\n{_paid(m)}')
     if out.note == 'corpus exhausted': print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give', file=sys.stderr)
@@ -119,7 +124,8 @@ def generate(
 @app.command()
 def enrich(
     source: In, output: Out, db: Db = None,
-    preserve_original: Annotated[bool, typer.Option('--preserve-original/--no-preserve-original', help='Keep the original answer where the rewrite cannot stand; else drop the pair.')] = True,
+    preserve_original: Annotated[bool, typer.Option('--preserve-original/--no-preserve-original',
+                                                    help='Keep the original answer where the rewrite cannot stand; else drop the pair.')] = True,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Rewrite answers from the chunks they came from."
@@ -129,14 +135,15 @@ def enrich(
     check_writable(output)
     pairs, bad = _read_pairs(source)
     texts = _chunk_texts(pairs, db)
-    if not texts: raise SynthgenError(f'{source}: not one of the {len(pairs)} pairs has its chunk at hand, so there is nothing to rewrite from. Give the chunk database with --db.')
+    if not texts: raise SynthgenError(f'{source}: none of the {len(pairs)} pairs has its chunk at hand to rewrite from. Give the chunk database with --db.')
     s, m = _door(config, provider, model, workers, 'rewrite', 'rewrite')
     out = asyncio.run(rewrite(pairs, m, texts, preserve_original, s.paths.prompts))
     m.calls.close()
     if out.dropped or bad: save([*bad, *out.dropped], _beside(output, 'dropped'))
     if not out.kept: raise SynthgenError(f'no rewrite of {len(pairs)} could stand; reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
-    print(f'{output}: {out!r}; {sum(p.origin[-1].note == "" for p in out.kept)} rewritten, {sum(p.origin[-1].note != "" for p in out.kept)} kept as they were\n{_paid(m)}')
+    as_it_was = sum(bool(p.origin[-1].note) for p in out.kept)
+    print(f'{output}: {out!r}; {len(out.kept) - as_it_was} rewritten, {as_it_was} kept as they were\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #curate
 @app.command()
@@ -144,11 +151,11 @@ def curate(
     source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = '', db: Db = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "Rate pairs with a judge that sees their source, and keep the good ones. Also writes all rated pairs, the dropped ones with reasons, and the metrics."
+    "Rate pairs with a judge that sees their source, and keep the good ones. All rated pairs, drops with reasons, and metrics go beside the output."
     import asyncio, json
     from collections import Counter
     from synthgen_nb.core.judge import check_threshold, load_rubric
-    from synthgen_nb.core.records import SynthgenError, check_writable, save, write_bytes
+    from synthgen_nb.core.records import Pair, SynthgenError, check_writable, save, write_bytes
     from synthgen_nb.qa import curation
     check_writable(output)
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
@@ -156,19 +163,21 @@ def curate(
     least = check_threshold(s.thresholds.rating if threshold is None else threshold, r)
     pairs, bad = _read_pairs(source)
     texts = _chunk_texts(pairs, db)
-    if blind := sum(p.chunk_id not in texts for p in pairs): print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)', file=sys.stderr)
+    if blind := sum(p.chunk_id not in texts for p in pairs):
+        print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)', file=sys.stderr)
     out = asyncio.run(curation.curate(pairs, m, r, texts, least, topic, s.paths.prompts))
     m.calls.close()
-    everything = {p.id: p for p in [*out.kept, *[d.record for d in out.dropped]]}
-    save([everything[p.id] for p in pairs], _beside(output, 'rated'))
+    rated = {p.id: p for p in [*out.kept, *[d.record for d in out.dropped]] if isinstance(p, Pair)}
+    save([rated[p.id] for p in pairs], _beside(output, 'rated'))
     if out.dropped or bad: save([*bad, *out.dropped], _beside(output, 'dropped'))
-    ratings = Counter(p.rating for p in everything.values())
-    metrics = {'rated': len(pairs), 'kept': len(out.kept), 'threshold': least, 'rubric': r.name, 'reasons': out.reasons, 'without_source': blind,
-               'distribution': {('unrated' if k is None else f'{k:g}'): n for k, n in sorted(ratings.items(), key=lambda x: (x[0] is None, x[0]))}}
+    ratings = Counter(rated[p.id].rating for p in pairs)
+    distribution = {('unrated' if k is None else f'{k:g}'): n for k, n in sorted(ratings.items(), key=lambda x: (x[0] is None, x[0]))}
+    metrics = {'rated': len(pairs), 'kept': len(out.kept), 'threshold': least, 'rubric': r.name, 'reasons': out.reasons,
+               'without_source': blind, 'distribution': distribution}
     write_bytes(_beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
-    if not out.kept: raise SynthgenError(f'none of {len(pairs)} pairs reached {least:g} ({", ".join(f"{k} {n}" for k, n in out.reasons.items())}); see {_beside(output, "dropped")}')
+    if not out.kept: raise SynthgenError(f'none of {len(pairs)} pairs reached {least:g} ({_why(out)}); see {_beside(output, "dropped")}')
     save(out.kept, output)
-    print(f'{output}: {out!r}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()) + f'\n{_paid(m)}')
+    print(f'{output}: {out!r}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in distribution.items()) + f'\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #export
 @app.command()
@@ -191,25 +200,28 @@ def pipeline(
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
-    import shlex, shutil
+    import shlex
     from synthgen_nb.core.records import check_writable, write_bytes
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run as do
     check_writable(output)
-    given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '', model=model or '', workers=workers or 0,
-                 config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite, rubric=rubric, threshold=threshold, topic=topic, format=format,
-                 system_prompt=system_prompt, output=f'train{output.suffix}', name=output.stem, command=shlex.join(['synthgen', *sys.argv[1:]]))
-    folder = do('qa', given, load_settings(config).paths.runs, given['command'])
-    write_bytes(output, (folder/given['output']).read_bytes())
+    command, train = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}'
+    given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '',
+                 model=model or '', workers=workers or 0, config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite,
+                 rubric=rubric, threshold=threshold, topic=topic, format=format, system_prompt=system_prompt, output=train, name=output.stem, command=command)
+    folder = do('qa', given, load_settings(config).paths.runs, command)
+    write_bytes(output, (folder/train).read_bytes())
     r = read_run(folder)
-    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})\nrun record:    {folder/"qa.ipynb"}\nlook:          synthgen show {folder.name}')
+    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
+    print(f'run record:    {folder/"qa.ipynb"}\nlook:          synthgen show {folder.name}')
     if r['ended'].startswith('corpus'): print(r['ended'], file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #run
 @app.command()
 def run(
     notebook: Annotated[str, typer.Argument(help='Name of a pipeline (qa), or the path of a notebook with a parameters cell.', show_default=False)],
-    parameter: Annotated[Optional[list[str]], typer.Option('-p', '--parameter', help='name=value; repeat for several, and to give a list.', show_default=False)] = None,
+    parameter: Annotated[list[str] | None, typer.Option('-p', '--parameter', show_default=False,
+                                                        help='name=value; repeat for several, and to give a list.')] = None,
 ):
     "Execute a pipeline notebook into a run record. Without -p it uses the notebook's defaults."
     import shlex
@@ -217,7 +229,7 @@ def run(
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import find_pipeline, parameters_of, run as do
     known = parameters_of(find_pipeline(notebook))
-    given: dict = {}
+    given: dict[str, Any] = {}
     for p in parameter or []:
         name, eq, value = p.partition('=')
         if not eq: raise SynthgenError(f'-p {p}: expected name=value')
@@ -233,7 +245,7 @@ def _table(rows: list[dict], first: str = '') -> str: # first: columns that come
     "Rows in columns, for a terminal"
     if not rows: return ''
     cell = lambda v: '' if v is None else f'{v:g}' if isinstance(v, float) else str(v)
-    cols = {c: [cell(r.get(c)) for r in rows] for c in sorted(rows[0], key=lambda c: (first.split() + [c]).index(c))}
+    cols = {c: [cell(r.get(c)) for r in rows] for c in sorted(rows[0], key=lambda c: [*first.split(), c].index(c))}
     width = {c: max(map(len, [c, *v])) for c, v in cols.items()}
     line = lambda cells: '  '.join(x.ljust(w) for x, w in zip(cells, width.values(), strict=True)).rstrip()
     return '\n'.join([line(cols), *[line(r) for r in zip(*cols.values(), strict=True)]])
@@ -256,11 +268,13 @@ def show(name: Annotated[str, typer.Argument(metavar='RUN', help='Name of a run,
     r = read_run(folder)
     print(f'{r["name"]}: {r["status"]}' + (f' after {r["seconds"]:g} s' if 'seconds' in r else '') + (f'\n  {r["error"]}' if 'error' in r else ''))
     if r.get('command'): print(f'  {r["command"]}')
-    if e := r.get('export'): print(f'  {e["rows"]} rows from {e["documents"]} documents in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}' if r.get('ended') else ''))
+    if e := r.get('export'):
+        print(f'  {e["rows"]} rows from {e["documents"]} documents in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}' if r.get('ended') else ''))
     print(f'  model {r.get("model", "?")}, ' + ', '.join(f'{k} {v}' for k, v in r['versions'].items()))
     if r.get('funnel'): print('\n' + _table(r['funnel'], 'stage unit in out lost why'))
     if r.get('stages'): print('\n' + _table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))
-    print('\nparameters: ' + ', '.join(f'{k}={v}' for k, v in r['parameters'].items() if v not in ('', [], None) and k != 'command') + f'\nread it: jupyter lab {folder/r["notebook"]}')
+    given = {k: v for k, v in r['parameters'].items() if v not in ('', [], None, 0) and k != 'command'}
+    print('\nparameters: ' + ', '.join(f'{k}={v}' for k, v in given.items()) + f'\nread it: jupyter lab {folder/r["notebook"]}')
 
 # %% ../nbs/cli.ipynb #list-providers
 @app.command('list-providers')
@@ -272,15 +286,16 @@ def list_providers(config: Config = None):
     for name in PROVIDERS:
         b = plain(getattr(s.llm, name)); missing = unset(b)
         state = f'set {missing[0]}' if missing else 'not built yet' if name == 'claude' else 'ready' if name == 'offline' else 'configured'
-        rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=b['base_url'] or ('in this process' if name == 'offline' else 'its own'),
-                         workers=b['workers'], per_minute=b['requests_per_minute']))
+        address = b['base_url'] or ('in this process' if name == 'offline' else 'its own')
+        rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address, workers=b['workers'], per_minute=b['requests_per_minute']))
     print(_table(rows))
-    print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')
+    print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
+          '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')
 
 # %% ../nbs/cli.ipynb #prompts
 @app.command()
 def prompts(
-    name: Annotated[Optional[str], typer.Argument(help='Print this prompt.', show_default=False)] = None, config: Config = None,
+    name: Annotated[str | None, typer.Argument(help='Print this prompt.', show_default=False)] = None, config: Config = None,
 ):
     "List and check the prompts and rubrics, or print one. Ends with status 1 if one is wrong."
     from synthgen_nb.core.judge import load_rubric
@@ -301,9 +316,11 @@ def prompts(
 # %% ../nbs/cli.ipynb #calls
 @app.command()
 def calls(
-    export: Annotated[Optional[Path], typer.Option('--export', help='Write every call with its reply to this .jsonl file.', show_default=False)] = None,
-    prune_days: Annotated[Optional[float], typer.Option('--prune-days', min=0, help='Forget calls older than so many days; 0 forgets all of them.', show_default=False)] = None,
-    model: Annotated[Optional[str], typer.Option('--model', help='With --prune-days: only calls of this provider/model.', show_default=False)] = None, config: Config = None,
+    export: Annotated[Path | None, typer.Option('--export', help='Write every call with its reply to this .jsonl file.', show_default=False)] = None,
+    prune_days: Annotated[float | None, typer.Option('--prune-days', min=0, show_default=False,
+                                                     help='Forget calls older than so many days; 0 forgets all of them.')] = None,
+    model: Annotated[str | None, typer.Option('--model', show_default=False, help='With --prune-days: only calls of this provider/model.')] = None,
+    config: Config = None,
 ):
     "Show the store of model calls: size, hits and spend. What it holds is never paid for again."
     import json

@@ -57,7 +57,8 @@ class Calls:
         with self._explained():
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             version = self._db.execute('pragma user_version').fetchone()[0]
-            if version not in (0, _FORMAT): raise SynthgenError(f'{path}: a call store of format {version}; this version reads {_FORMAT}. Move it away to begin a new one.')
+            if version not in (0, _FORMAT):
+                raise SynthgenError(f'{path}: a call store of format {version}; this version reads {_FORMAT}. Move it away to begin a new one.')
             self._db.execute('pragma journal_mode=wal'); self._db.execute('pragma synchronous=normal')
             self._db.execute(_TABLE); self._db.execute(f'pragma user_version={_FORMAT}')
 
@@ -65,8 +66,10 @@ class Calls:
     def _explained(self):
         try:
             with self._lock: yield
-        except sqlite3.OperationalError as e: raise SynthgenError(f'call store {self.path}: {e}. Is its folder writable, and is there room on the disk?') from None
-        except sqlite3.DatabaseError as e: raise SynthgenError(f'{self.path} is not a readable call store ({e}). Move it away to begin a new one; what it held would be asked again.') from None
+        except sqlite3.OperationalError as e:
+            raise SynthgenError(f'call store {self.path}: {e}. Is its folder writable, and is there room on the disk?') from None
+        except sqlite3.DatabaseError as e:
+            raise SynthgenError(f'{self.path} is not a readable call store ({e}). Move it away to begin a new one.') from None
 
     def get(
         self,
@@ -76,7 +79,7 @@ class Calls:
         with self._explained(): row = self._db.execute(f'select {_REPLY} from calls where key=?', (key,)).fetchone()
         if row is None: return None
         self._hits[key] += 1
-        return Reply(*row[:-1], ok=bool(row[-1]))
+        return Reply(**dict(zip(_REPLY.split(', '), row, strict=True)) | dict(ok=bool(row[-1])))
 
     def put(
         self,

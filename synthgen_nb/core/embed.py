@@ -21,6 +21,7 @@ def embed(
     if model != 'hashing': raise SynthgenError(f"unknown embedding model {model!r}: there is 'hashing' (signed word features, no download)")
     if isinstance(texts, str): raise SynthgenError('embed takes a list of texts, not one text: embed([text])')
     from sklearn.feature_extraction.text import HashingVectorizer
-    words = HashingVectorizer(n_features=DIMENSIONS, ngram_range=(1, 2), alternate_sign=True, norm='l2', dtype=np.float32, token_pattern=r'\b\w+\b')
+    words = HashingVectorizer(n_features=DIMENSIONS, ngram_range=(1, 2), alternate_sign=True, norm='l2', dtype=np.float32,
+                              token_pattern=r'\b\w+\b')
     plain = [t.encode('utf-8', 'replace').decode() for t in texts]
     return words.transform(plain).toarray() if plain else np.zeros((0, DIMENSIONS), np.float32)

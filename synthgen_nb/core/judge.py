@@ -30,7 +30,8 @@ class Criterion(BaseModel):
     @model_validator(mode='after')
     def _anchored(self):
         if self.low >= self.high: raise ValueError(f'{self.name}: low {self.low} is not below high {self.high}')
-        if odd := [a for a in self.anchors if not self.low <= a <= self.high]: raise ValueError(f'{self.name}: anchors {odd} are outside {self.low}–{self.high}')
+        if odd := [a for a in self.anchors if not self.low <= a <= self.high]:
+            raise ValueError(f'{self.name}: anchors {odd} are outside {self.low}–{self.high}')
         return self
 
 class Rubric(BaseModel):
@@ -51,7 +52,8 @@ class Rubric(BaseModel):
 
     def output(self, topic: str = '') -> dict: # JSON Schema of the judge's reply
         "What the judge must give back: for each criterion a rationale, then a score"
-        one = lambda c: dict(type='object', required=['rationale', 'score'], properties=dict(rationale=dict(type='string', minLength=1), score=dict(type='integer', minimum=c.low, maximum=c.high)))
+        one = lambda c: dict(type='object', required=['rationale', 'score'], properties=dict(
+            rationale=dict(type='string', minLength=1), score=dict(type='integer', minimum=c.low, maximum=c.high)))
         props: dict[str, Any] = {c.name: one(c) for c in self.criteria} | ({'topic_relevant': dict(type='boolean')} if topic else {})
         return dict(type='object', required=list(props), properties=props)
 
@@ -97,9 +99,10 @@ def scores_of(
     rubric: Rubric, # it was to follow
 ) -> tuple[Score, ...]: # criteria, then overall
     "Scores from a reply; a reply that could not be used gives one `unrated`"
-    said = dict(judge=a.model, rubric=f'{rubric.name}@{rubric.hash}', call=a.calls[-1] if a.calls else '')
+    said: dict[str, Any] = dict(judge=a.model, rubric=f'{rubric.name}@{rubric.hash}', call=a.calls[-1] if a.calls else '')
     if not a.ok: return (Score(criterion='overall', scale=rubric.scale, status='unrated', rationale=a.error, raw=a.text, **said),)
-    parts = tuple(Score(criterion=c.name, value=a.value[c.name]['score'], scale=(c.low, c.high), rationale=a.value[c.name]['rationale'], **said) for c in rubric.criteria)
+    parts = tuple(Score(criterion=c.name, value=a.value[c.name]['score'], scale=(c.low, c.high), rationale=a.value[c.name]['rationale'], **said)
+                  for c in rubric.criteria)
     return *parts, Score(criterion='overall', value=sum(s.value or 0 for s in parts), scale=rubric.scale, raw=a.text, **said)
 
 # %% ../../nbs/core/06_judge.ipynb #judge

@@ -64,9 +64,12 @@ def schema_type(
     t: Any
     if kind == 'object':
         req = s.get('required', [])
-        fields: dict[str, Any] = {k: (schema_type(v, k), Field(...)) if k in req else (schema_type(v, k) | None, None) for k, v in s.get('properties', {}).items()}
+        fields: dict[str, Any] = {k: (schema_type(v, k), Field(...)) if k in req else (schema_type(v, k) | None, None)
+                                  for k, v in s.get('properties', {}).items()}
         t = create_model(name, __base__=_Reply, **fields)
-    elif kind == 'array': t = list[schema_type(s.get('items', {'type': 'string'}), name)]; t = _annotated(t, limits(min_length='minItems', max_length='maxItems'))
+    elif kind == 'array':
+        item = schema_type(s.get('items', {'type': 'string'}), name)
+        t = _annotated(list[item], limits(min_length='minItems', max_length='maxItems')) # type: ignore[valid-type]
     elif kind == 'string': t = _annotated(str, limits(min_length='minLength', max_length='maxLength', pattern='pattern'))
     elif kind == 'integer': t = _annotated(int, limits(ge='minimum', le='maximum'))
     elif kind == 'number': t = _annotated(float, limits(ge='minimum', le='maximum') | dict(allow_inf_nan=False))
@@ -109,7 +112,8 @@ class Prompt(BaseModel):
 
     def render(self, output: dict | None = None, **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"
-        if odd := set(inputs) ^ set(self.inputs): raise SynthgenError(f'prompt {self.name}: inputs {sorted(odd)} are missing or unknown; it takes {sorted(self.inputs)}')
+        if odd := set(inputs) ^ set(self.inputs):
+            raise SynthgenError(f'prompt {self.name}: inputs {sorted(odd)} are missing or unknown; it takes {sorted(self.inputs)}')
         msgs = tuple(dict(role=r, content=_template(getattr(self, r)).render(**inputs).strip()) for r in ('system', 'user'))
         return Ask(prompt=self.name, prompt_hash=self.hash, task=self.task, messages=msgs, output=output or self.output, inputs=inputs)
 

@@ -66,7 +66,7 @@ class Settings(BaseModel):
     "Everything that can be set, with its default"
     model_config = ConfigDict(extra='forbid')
     llm: LLM = Field(default_factory=LLM)
-    temperatures: Temperatures = Field(default_factory=Temperatures)
+    temperatures: Temperatures = Temperatures() # type: ignore[call-arg]
     thresholds: Thresholds = Field(default_factory=Thresholds)
     paths: Paths = Field(default_factory=Paths)
 
@@ -97,7 +97,8 @@ def unset(values: dict) -> list[str]:
 def resolve(values: dict, where: str) -> dict:
     "Replace every `${NAME}` by the environment's value; an unset one is an error"
     if missing := unset(values):
-        raise SynthgenError(f'{where} needs the environment variable {missing[0]}, which is not set. Run: export {missing[0]}=…  (or choose another provider; `synthgen list-providers` shows them)')
+        raise SynthgenError(f'{where} needs the environment variable {missing[0]}, which is not set. Run: export {missing[0]}=…  '
+                            '(or choose another provider; `synthgen list-providers` shows them)')
     return {k: _VAR.sub(lambda m: os.environ[m[1]], v) if isinstance(v, str) else v for k, v in values.items()}
 
 # %% ../../nbs/core/01_settings.ipynb #keys
@@ -143,7 +144,8 @@ def _explain(e: ValidationError, where: str) -> str:
         if x['type'] == 'extra_forbidden':
             siblings = {k.split('.')[len(loc) - 1] for k in known_keys() if k.split('.')[:len(loc) - 1] == loc[:-1]}
             elsewhere = {k.split('.')[-1]: k for k in known_keys()}
-            hint = nearest(loc[-1], siblings) or (f': did you mean {elsewhere[loc[-1]]!r}?' if loc[-1] in elsewhere else f'. Known here: {", ".join(sorted(siblings))}.')
+            other = f': did you mean {elsewhere[loc[-1]]!r}?' if loc[-1] in elsewhere else f'. Known here: {", ".join(sorted(siblings))}.'
+            hint = nearest(loc[-1], siblings) or other
             out.append(f'unknown key {key!r}{hint}')
         else: out.append(f'{key}: {x["msg"]}' + ('' if 'api_key' in key else f', got {x["input"]!r}'))
     return f'{where}: ' + '; '.join(out)
@@ -156,8 +158,8 @@ def load_settings(
 ) -> Settings:
     "Settings from file, environment and flags, the later ones winning"
     import yaml
-    file, tree = Path(path) if path else find_settings(), {}
-    if path and not file.is_file(): raise SynthgenError(f'{path}: no such settings file')
+    file, tree = Path(path) if path else find_settings(), dict[str, Any]()
+    if file and not file.is_file(): raise SynthgenError(f'{path}: no such settings file')
     if file:
         try: tree = yaml.safe_load(file.read_text(encoding='utf-8')) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as e: raise SynthgenError(f'{file}: not valid YAML ({" ".join(str(e).split())})') from None

@@ -8,12 +8,14 @@ __all__ = ['TOKEN', 'COST', 'FRONT_MATTER', 'CLOSED', 'OPEN', 'MARKS', 'count_to
            'token_range', 'merge_chunks', 'chunk_document', 'chunk_documents']
 
 # %% ../../nbs/corpus/11_chunk.ipynb #imports
-import ast, re, warnings
+import ast
+import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import accumulate
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Literal, NamedTuple
 from ..core.records import Chunk, Source, SynthgenError
 from .read import Document
 
@@ -52,7 +54,8 @@ def _parser():
     md.core.ruler.enableOnly(['normalize', 'block']) # only where the blocks are: no inline markup
     return md
 
-FRONT_MATTER = re.compile(r'\A---[ \t]*(?:\r\n|\n|\r)(?=[\w"\'-]+[ \t]*:)(?:[^\n\r]*(?:\r\n|\n|\r)){1,200}?(?:---|\.\.\.)[ \t]*(?:\r\n|\n|\r|\Z)')
+FRONT_MATTER = re.compile(r'\A---[ \t]*(?:\r\n|\n|\r)(?=[\w"\'-]+[ \t]*:)'
+                          r'(?:[^\n\r]*(?:\r\n|\n|\r)){1,200}?(?:---|\.\.\.)[ \t]*(?:\r\n|\n|\r|\Z)')
 
 def plain_title(
     s: str, # a heading's source
@@ -64,7 +67,8 @@ def plain_title(
 
 # %% ../../nbs/corpus/11_chunk.ipynb #md-marks
 CLOSED = {'fence': 'code', 'code_block': 'code', 'html_block': 'block', 'table_open': 'table'}
-OPEN = {'paragraph_open': 'block', 'heading_open': 'block', 'bullet_list_open': 'block', 'ordered_list_open': 'block', 'list_item_open': 'item', 'blockquote_open': 'block', 'hr': 'block'}
+OPEN = {'paragraph_open': 'block', 'heading_open': 'block', 'bullet_list_open': 'block',
+        'ordered_list_open': 'block', 'list_item_open': 'item', 'blockquote_open': 'block', 'hr': 'block'}
 
 def _markdown_tokens(text: str) -> tuple[list, int]:
     "The block tokens, and the lines of front matter before them"
@@ -85,7 +89,8 @@ def markdown_marks(
         kind = CLOSED.get(t.type) or OPEN.get(t.type)
         if kind and t.map and t.map[0] + skip >= closed:
             at, end = starts[t.map[0] + skip], starts[min(t.map[1] + skip, len(starts) - 1)]
-            if t.type == 'heading_open' and depth == 0 and _is_title(t, tokens[i + 1].content, text[at:end]): marks.append(Mark(at, 'heading', int(t.tag[1]), plain_title(tokens[i + 1].content)))
+            if t.type == 'heading_open' and depth == 0 and _is_title(t, tokens[i + 1].content, text[at:end]):
+                marks.append(Mark(at, 'heading', int(t.tag[1]), plain_title(tokens[i + 1].content)))
             else: marks.append(Mark(at, kind, 10 + depth))
             if t.type in CLOSED: closed = t.map[1] + skip
             if t.type == 'html_block' and (e := _html_table_end(text, at, end)): closed = bisect_right(starts, e - 1)
@@ -109,7 +114,8 @@ _ADORN = re.compile(r'([!-/:-@\[-`{-~])\1{2,}\s*$')
 
 def _rst_title(lines: list[str], i: int) -> tuple[int, str, str] | None:
     "(lines it takes, style, title) if a section title starts on line i"
-    def adorned(k: int, width: int) -> str: return lines[k][0] if k < len(lines) and _ADORN.match(lines[k]) and len(lines[k].rstrip()) >= width else ''
+    def adorned(k: int, width: int) -> str:
+        return lines[k][0] if k < len(lines) and _ADORN.match(lines[k]) and len(lines[k].rstrip()) >= width else ''
     title = lines[i].strip()
     if (c := adorned(i, 3)) and i + 2 < len(lines) and (t := lines[i + 1].strip()) and not _ADORN.match(lines[i + 1]):
         if adorned(i + 2, 3) == c and len(lines[i].rstrip()) >= len(t): return 3, c * 2, t
@@ -117,10 +123,13 @@ def _rst_title(lines: list[str], i: int) -> tuple[int, str, str] | None:
     return None
 
 # %% ../../nbs/corpus/11_chunk.ipynb #rst-closed
-_CODE = re.compile(r'\s*\.\. (code-block|code|sourcecode|literalinclude|parsed-literal|raw|math|doctest|testcode|testoutput|ipython|productionlist|graphviz|prompt|highlight)::')
+_CODE = re.compile(r'\s*\.\. (code-block|code|sourcecode|literalinclude|parsed-literal|raw|math|doctest|testcode|'
+                   r'testoutput|ipython|productionlist|graphviz|prompt|highlight)::')
 _TABLE = re.compile(r'\s*\.\. (table|list-table|csv-table|flat-table)::')
 _BORDER = re.compile(r'\s*=+( +=+)+\s*$')
-_DEFINITION = re.compile(r'\.\. (?:(?:py|c|cpp|js|rst|std):)?(?:(?:auto)?(?:function|class|method|attribute|data|module|exception|property|classmethod|staticmethod|decorator)|macro|type|struct|enum|option|describe|confval|envvar|cmdoption|program|command)::\s*(.*)')
+_DEFINITION = re.compile(r'\.\. (?:(?:py|c|cpp|js|rst|std):)?(?:(?:auto)?(?:function|class|method|attribute|data|module|exception|property|'
+                         r'classmethod|staticmethod|decorator)|macro|type|struct|enum|'
+                         r'option|describe|confval|envvar|cmdoption|program|command)::\s*(.*)')
 
 def _indent(line: str) -> int: return len(line) - len(line.lstrip())
 
@@ -138,7 +147,7 @@ def _table_end(lines: list[str], i: int) -> int:
     if lines[i].lstrip().startswith('+-'):
         return next((k for k in range(i, len(lines)) if not lines[k].strip()), len(lines))
     if not _BORDER.match(lines[i]): return i
-    borders = [k for k in range(i + 1, min(len(lines), i + 2000)) if _BORDER.match(lines[k])]
+    borders = (k for k in range(i + 1, min(len(lines), i + 2000)) if _BORDER.match(lines[k]))
     return next((k + 1 for n, k in enumerate(borders) if n == 1 or k + 1 >= len(lines) or not lines[k + 1].strip()), i)
 
 # %% ../../nbs/corpus/11_chunk.ipynb #rst-marks
@@ -149,7 +158,7 @@ def rst_marks(
 ) -> list[Mark]:
     "Marks at titles, definitions and blocks; literal blocks and tables stay whole"
     starts = line_starts(text)
-    lines = [text[a:b] for a, b in zip(starts, starts[1:])]
+    lines = [text[a:b] for a, b in pairwise(starts)]
     marks: list[Mark] = []; styles: list[str] = []
     i, fresh = 0, True # fresh: a block may start on this line
     while i < len(lines):
@@ -192,7 +201,8 @@ def _statements(body: Iterable[ast.stmt], depth: int = 0, after: int = 0, inside
         yield _Statement(node, depth, after, not inside and (function or isinstance(node, ast.ClassDef)))
         after = node.end_lineno or node.lineno
         if after - node.lineno >= 3:
-            for field in ('body', 'orelse', 'finalbody'): yield from _statements(getattr(node, field, []), depth + 1, node.lineno, inside or function)
+            for field in ('body', 'orelse', 'finalbody'):
+                yield from _statements(getattr(node, field, []), depth + 1, node.lineno, inside or function)
 
 def _top_line(s: _Statement, lines: list[str]) -> int:
     "First line (from 0) of a statement with its decorators and the comments right above"
@@ -211,10 +221,10 @@ def python_marks(
         found = list(_statements(tree.body))
     except (SyntaxError, ValueError, RecursionError, MemoryError): return text_marks(text)
     starts = line_starts(text)
-    lines = [text[a:b] for a, b in zip(starts, starts[1:])]
+    lines = [text[a:b] for a, b in pairwise(starts)]
     alone = lambda n: not lines[n.lineno - 1].encode('utf-8', 'replace')[:n.col_offset].strip() # the first thing on its line
-    return [Mark(starts[_top_line(s, lines)], 'definition' if s.named else 'block', 10 + s.depth, getattr(s.node, 'name', '') if s.named else '')
-            for s in found if alone(s.node)]
+    kind = lambda s: ('definition', 10 + s.depth, s.node.name) if s.named else ('block', 10 + s.depth, '')
+    return [Mark(starts[_top_line(s, lines)], *kind(s)) for s in found if alone(s.node)]
 
 # %% ../../nbs/corpus/11_chunk.ipynb #text-marks
 def text_marks(
@@ -222,12 +232,13 @@ def text_marks(
 ) -> list[Mark]:
     "Marks at paragraphs"
     starts = line_starts(text)
-    full = [bool(text[a:b].strip()) for a, b in zip(starts, starts[1:])]
-    return [Mark(a, 'block') for a, now, before in zip(starts, full, [False, *full]) if now and not before]
+    full = [bool(text[a:b].strip()) for a, b in pairwise(starts)]
+    return [Mark(a, 'block') for a, now, before in zip(starts, full, [False, *full], strict=False) if now and not before]
 
 # %% ../../nbs/corpus/11_chunk.ipynb #sentences
 _SENTENCE = re.compile(r'''[.!?…]['")\]”’*_]*\s+(?=[^\sa-z])|[。！？]['"」』）]*\s*''')
-_ABBREVIATION = re.compile(r'(?:\b(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|Eqs|Sec|No|Dr|Mr|Mrs|Ms|Prof|St|approx|resp|ca|pp|Vol)|\b[A-Z])\.\s+$')
+_ABBREVIATION = re.compile(r'(?:\b(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|Eqs|Sec|No|Dr|Mr|Mrs|Ms|Prof|St|'
+                           r'approx|resp|ca|pp|Vol)|\b[A-Z])\.\s+$')
 
 def sentence_starts(
     text: str,      # a paragraph
@@ -236,7 +247,8 @@ def sentence_starts(
 ) -> list[int]: # offsets at which a sentence after the first starts
     "Where sentences start; an abbreviation ends none"
     end = len(text) if end is None else end
-    return [m.end() for m in _SENTENCE.finditer(text, start, end) if m.end() < end and not _ABBREVIATION.search(text, max(start, m.start() - 8), m.end())]
+    return [m.end() for m in _SENTENCE.finditer(text, start, end)
+            if m.end() < end and not _ABBREVIATION.search(text, max(start, m.start() - 8), m.end())]
 
 # %% ../../nbs/corpus/11_chunk.ipynb #atoms
 class Atom(NamedTuple):
@@ -246,12 +258,13 @@ class Atom(NamedTuple):
     mark: Mark
     tokens: int
 
-MARKS: dict[str, Callable[[str], list[Mark]]] = dict(markdown=markdown_marks, html=markdown_marks, notebook=markdown_marks, rst=rst_marks, python=python_marks, text=text_marks)
+MARKS: dict[str, Callable[[str], list[Mark]]] = dict(markdown=markdown_marks, html=markdown_marks, notebook=markdown_marks,
+                                                    rst=rst_marks, python=python_marks, text=text_marks)
 
 def _pieces(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, str]]:
     "Cut text[start:end] into pieces of at most `most` tokens: at sentences, then lines, then spaces, then anywhere"
     cuts = [(start, ''), *((s, 'sentence') for s in sentence_starts(text, start, end))]
-    for (a, kind), (b, _) in zip(cuts, [*cuts[1:], (end, '')]):
+    for (a, kind), (b, _) in pairwise([*cuts, (end, '')]):
         yield a, kind
         while (reach := _reach(text, a, b, most)) < b and text[reach:b].strip():
             cut = next((c for sep in ('\n', ' ', '\t') if (c := text.rfind(sep, a + (reach - a) // 2, reach) + 1)), reach)
@@ -277,22 +290,27 @@ def atoms(
     best.setdefault(0, Mark(0, 'block'))
     marks = sorted(best.values())
     out = []
-    for m, end in zip(marks, [*(m.at for m in marks[1:]), len(text)]):
+    for m, end in zip(marks, [*(m.at for m in marks[1:]), len(text)], strict=True):
         n = count_tokens(text[m.at:end])
         if n <= most or m.kind in ('code', 'table'): out.append(Atom(m.at, end, m, n)); continue
         cuts = list(_pieces(text, m.at, end, most))
-        for (a, kind), (b, _) in zip(cuts, [*cuts[1:], (end, '')]):
+        for (a, kind), (b, _) in pairwise([*cuts, (end, '')]):
             out.append(Atom(a, b, Mark(a, kind, m.level) if kind else m, count_tokens(text[a:b])))
     return out
 
-_LABEL = re.compile(r'\.\. (_.*:|(index|(current)?module|highlight|default-role|meta)::.*|[^_|\[:]+[^:]*)|\([\w:.-]+\)=|<a (?:name|id)=[^>]*>(?:</a>)?')
+_LABEL = re.compile(r'\.\. (_.*:|(index|(current)?module|highlight|default-role|meta)::.*|[^_|\[:]+[^:]*)|'
+                    r'\([\w:.-]+\)=|<a (?:name|id)=[^>]*>(?:</a>)?')
 
 def _adopt_labels(text: str, marks: list[Mark]) -> list[Mark]:
     "A label right before a heading is part of the heading"
-    label = lambda a, b: FRONT_MATTER.fullmatch(text[a:b].rstrip()) or b - a < 400 and all(_LABEL.fullmatch(l.strip()) for l in text[a:b].split('\n') if l.strip())
+    def label(a: int, b: int) -> bool:
+        if b - a > 4000: return False
+        lines = [x.strip() for x in text[a:b].split('\n') if x.strip()]
+        return bool(FRONT_MATTER.fullmatch(text[a:b].rstrip())) or all(_LABEL.fullmatch(x) for x in lines)
     out: list[Mark] = []
     for m in marks:
-        while m.kind in ('heading', 'definition') and out and out[-1].kind == 'block' and out[-1].at < m.at and label(out[-1].at, m.at): m = m._replace(at=out.pop().at)
+        while m.kind in ('heading', 'definition') and out and out[-1].kind == 'block' and out[-1].at < m.at and label(out[-1].at, m.at):
+            m = m._replace(at=out.pop().at)
         out.append(m)
     return out
 
@@ -301,7 +319,8 @@ def _bundle(atoms: list[Atom], small: int) -> list[Atom]:
     out: list[Atom] = []
     for a in atoms:
         b = out[-1] if out else None
-        if b and a.tokens + b.tokens <= small and a.mark.kind not in ('heading', 'definition') and b.mark.kind != 'heading' and a.mark.level >= b.mark.level:
+        plain = a.mark.kind not in ('heading', 'definition')
+        if b and plain and a.tokens + b.tokens <= small and b.mark.kind != 'heading' and a.mark.level >= b.mark.level:
             out[-1] = Atom(b.start, a.end, b.mark, a.tokens + b.tokens)
         else: out.append(a)
     return out
@@ -310,10 +329,10 @@ def _bundle(atoms: list[Atom], small: int) -> list[Atom]:
 def _start_costs(text: str, atoms: list[Atom]) -> list[float]:
     "What it costs to start a chunk at each atom, for it and for the chunk before"
     out = []
-    for before, a in zip([None, *atoms], atoms):
+    for before, a in zip([None, *atoms], atoms, strict=False):
         head = a.mark.kind == 'heading'
         cost = COST[a.mark.kind] + (0.04 * a.mark.level if head else 0.15 * min(a.mark.level - 10, 6))
-        if before and before.mark.kind == 'heading' and not (head and a.mark.level <= before.mark.level): cost += 6 # a heading without its text
+        if before and before.mark.kind == 'heading' and not (head and a.mark.level <= before.mark.level): cost += 6 # a bare heading
         if before and a.mark.level > before.mark.level >= 10: cost += 1 # the first thing inside an item or a definition
         if before and not head and text[before.start:before.end].rstrip()[-1:] == ':': cost += 1.5 # it announces what follows
         out.append(cost)
@@ -333,7 +352,9 @@ def pack(
         for j in range(i, n):
             size += atoms[j].tokens
             if size > most and j > i and not _announced(atoms, i, j): break
-            if j > i and atoms[j].mark.kind == 'heading' and atoms[j].mark.level < own: over += 0.25 * (own - atoms[j].mark.level) if own < 9 else 0.6; own = atoms[j].mark.level
+            if j > i and atoms[j].mark.kind == 'heading' and (level := atoms[j].mark.level) < own:
+                over += 0.25 * (own - level) if own < 9 else 0.6
+                own = level
             short = 3.0 * (least - size) / least if size < least else 0.0
             cost = best[i] + start[i] + short + over + 0.1
             if cost < best[j + 1]: best[j + 1], came[j + 1] = cost, i
@@ -380,8 +401,10 @@ def _chunks(doc: Document, least: int, most: int) -> Iterator[Chunk]:
         if a >= b: continue
         a = max(text.rfind('\n', parts[i].start, a) + 1, parts[i].start) # the indentation of the first line belongs to it
         section = sections[i] or next((s for s in sections[i:j] if s), ())
-        where = Source(path=doc.path, start=a, end=b, start_line=bisect_right(lines, a) + 1, end_line=bisect_right(lines, b - 1) + 1, section=section)
-        yield Chunk(text=text[a:b], kind='code' if doc.kind == 'python' else 'text', language=doc.language, tokens=count_tokens(text[a:b]), sources=(where,))
+        first, last = bisect_right(lines, a) + 1, bisect_right(lines, b - 1) + 1
+        where = Source(path=doc.path, start=a, end=b, start_line=first, end_line=last, section=section)
+        kind: Literal['text', 'code'] = 'code' if doc.kind == 'python' else 'text'
+        yield Chunk(text=text[a:b], kind=kind, language=doc.language, tokens=count_tokens(text[a:b]), sources=(where,))
 
 def merge_chunks(
     chunks: Iterable[Chunk], # in order
@@ -396,7 +419,8 @@ def merge_chunks(
 
 def _check_range(tokens: tuple[int, int]) -> tuple[int, int]:
     least, most = tokens
-    if not 0 < least <= most: raise SynthgenError(f'tokens {least}–{most}: the least must be at least 1 and not above the most, e.g. (512, 1024)')
+    if not 0 < least <= most:
+        raise SynthgenError(f'tokens {least}–{most}: the least must be at least 1 and not above the most, e.g. (512, 1024)')
     return least, most
 
 def chunk_document(

@@ -8,7 +8,9 @@ __all__ = ['Kind', 'KINDS', 'BARE_NAMES', 'BOILERPLATE', 'SKIPPED_FOLDERS', 'MAX
            'html_to_markdown', 'read_document', 'read_documents']
 
 # %% ../../nbs/corpus/10_read.ipynb #imports
-import json, os, re
+import json
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,7 +33,8 @@ class Document(BaseModel):
 # %% ../../nbs/corpus/10_read.ipynb #kinds
 KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst', '.html': 'html', '.htm': 'html',
                           '.xhtml': 'html', '.ipynb': 'notebook', '.txt': 'text', '.text': 'text', '.py': 'python'}
-BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install', 'contributing', 'todo', 'faq', 'notes', 'hacking', 'authors', 'usage'}
+BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
+              'contributing', 'todo', 'faq', 'notes', 'hacking', 'authors', 'usage'}
 BOILERPLATE = re.compile(r'((third[-_ ]?party[-_ ]?)?((un)?licen[cs]es?|notices?)|copying|copyright|patents)'
                          r'([-_](mit|apache|bsd|[al]?gpl|mpl|cc|isc|zlib|boost)[\w.-]*?)?(\.(md|rst|txt))?', re.I)
 SKIPPED_FOLDERS = {'__pycache__', 'node_modules', 'checkpoints', 'site-packages', 'venv', 'env'}
@@ -59,7 +62,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         entries = sorted(folder.iterdir())
     except OSError: yield folder; return # named later as unreadable
     for p in entries:
-        if p.name.startswith('.') or p.name in SKIPPED_FOLDERS and p.is_dir(): continue
+        if p.name.startswith('.') or (p.name in SKIPPED_FOLDERS and p.is_dir()): continue
         if p.is_dir(): yield from _walk(p, seen)
         else: yield p
 
@@ -104,17 +107,21 @@ def notebook_to_markdown(
     return '\n\n'.join(c for c in cells if c.strip()).encode('utf-8', 'replace').decode() + '\n'
 
 # %% ../../nbs/corpus/10_read.ipynb #html-clean
-NOISE_TAGS = ['script', 'style', 'noscript', 'template', 'nav', 'footer', 'aside', 'form', 'button', 'iframe', 'svg', 'canvas', 'input', 'select', 'map']
+NOISE_TAGS = ['script', 'style', 'noscript', 'template', 'nav', 'footer', 'aside', 'form', 'button',
+              'iframe', 'svg', 'canvas', 'input', 'select', 'map']
 NOISE_ROLES = {'navigation', 'search', 'banner', 'contentinfo', 'complementary', 'dialog'}
-NOISE = re.compile(r'(^|[-_])(nav|navbar|navpath|navigation|navrow\w*|sidebar|side|sphinxsidebar\w*|breadcrumbs?|footer|toc|menu|cookies?|banner|'
-                   r'headerlink|permalink|anchorjs|skip|dynheader|dyncontent|search|searchbox|MSearch\w*|summary)([-_]|$)', re.I)
+NOISE = re.compile(r'(^|[-_])(nav|navbar|navpath|navigation|navrow\w*|sidebar|side|sphinxsidebar\w*|breadcrumbs?|footer|toc|menu|'
+                   r'cookies?|banner|headerlink|permalink|anchorjs|skip|dynheader|dyncontent|searchbox|MSearch\w*)([-_]|$)', re.I)
 MAIN = ['main', '[role=main]', 'article', 'div.document', 'div.contents', 'div.body', '#content', '#main']
 
 def _is_noise(tag) -> bool:
     a = tag.attrs
-    names = [*(a.get('class') or []), a.get('id') or '']
+    names = list(a.get('class') or [])
+    if tag.name != 'section' and 'section' not in names: names.append(a.get('id') or '') # a section may well be called "search"
     hidden = 'hidden' in a or re.search(r'display:\s*none', a.get('style') or '')
-    return bool(hidden or a.get('role') in NOISE_ROLES or a.get('aria-hidden') == 'true' or (tag.name in ('div', 'ul', 'ol', 'span', 'a', 'section', 'header', 'td') and any(n and NOISE.search(n) for n in names)))
+    box = tag.name in ('div', 'ul', 'ol', 'span', 'a', 'section', 'header', 'td')
+    marked = box and any(NOISE.search(n) for n in names if n)
+    return bool(hidden or marked or a.get('role') in NOISE_ROLES or a.get('aria-hidden') == 'true')
 
 def _main(soup):
     whole = len(soup.get_text())
@@ -132,7 +139,7 @@ def _code_language(pre) -> str:
 def _is_layout(table) -> bool:
     "Does this table place things on a page, instead of relating them?"
     rows = [r for r in table.find_all('tr') if r.find_parent('table') is table]
-    return bool(table.find(['table', 'pre', 'h1', 'h2', 'h3', 'h4', 'p', 'ul'])) or len(rows) < 2 and not table.find('th')
+    return bool(table.find(['table', 'pre', 'h1', 'h2', 'h3', 'h4', 'p', 'ul'])) or (len(rows) < 2 and not table.find('th'))
 
 def _unlink(main) -> None:
     "Links that lead nowhere outside the site become their text"
@@ -166,8 +173,9 @@ def _member_list(table, soup) -> None:
     table.decompose()
 
 def _doxygen(main, soup) -> None:
+    for e in main.select('div.header div.summary'): e.decompose() # a menu
     for f in main.select('div.fragment'):
-        code = '\n'.join(l.get_text().rstrip() for l in f.select('div.line')) or f.get_text()
+        code = '\n'.join(x.get_text().rstrip() for x in f.select('div.line')) or f.get_text()
         f.clear(); f.name = 'pre'; f.string = code
     for t in main.select('table.memberdecls'): _member_list(t, soup)
     for s in main.select('div.memproto'):
@@ -188,15 +196,15 @@ def html_to_markdown(
     from bs4.element import PreformattedString
     from markdownify import ATX, MarkdownConverter
     soup = BeautifulSoup(text, 'html.parser')
-    for e in soup.find_all(string=lambda s: isinstance(s, PreformattedString)): e.extract() # comments, doctypes
+    for s in soup.find_all(string=lambda s: isinstance(s, PreformattedString)): s.extract() # comments, doctypes
     for e in soup.find_all(NOISE_TAGS): e.decompose()
     title = _title(soup)
     main = _main(soup)
     for e in main.find_all(_is_noise):
         if not e.decomposed: e.decompose()
     _unlink(main); _doxygen(main, soup); _unlay(main)
-    convert = MarkdownConverter(heading_style=ATX, bullets='-', code_language_callback=_code_language, escape_underscores=False, escape_asterisks=False,
-                                strip=['img'], strip_pre=None, table_infer_header=True)
+    convert = MarkdownConverter(heading_style=ATX, bullets='-', code_language_callback=_code_language, escape_underscores=False,
+                                escape_asterisks=False, strip=['img'], strip_pre=None, table_infer_header=True)
     body = _squeeze(convert.convert_soup(main))
     if title and not re.search(r'^# ', body, re.M): body = f'# {title}\n\n{body}'
     return body.strip('\n') + '\n', title
@@ -204,7 +212,8 @@ def html_to_markdown(
 def _squeeze(markdown: str) -> str:
     "No trailing blanks and no runs of blank lines, but code as it is"
     parts = re.split(r'(^```.*?^```$)', markdown, flags=re.M | re.S)
-    return ''.join(p if i % 2 else re.sub(r'\n{3,}', '\n\n', re.sub(r'[ \t]+$', '', re.sub(r'^[ \t]+(?=#)', '', p, flags=re.M), flags=re.M)) for i, p in enumerate(parts))
+    def prose(p: str) -> str: return re.sub(r'\n{3,}', '\n\n', re.sub(r'[ \t]+$|^[ \t]+(?=#)', '', p, flags=re.M))
+    return ''.join(p if i % 2 else prose(p) for i, p in enumerate(parts))
 
 # %% ../../nbs/corpus/10_read.ipynb #titles
 def _first_title(text: str, kind: str) -> str:
@@ -222,8 +231,10 @@ def _bytes(path: str) -> bytes | Drop:
     "The file's bytes, or why there are none"
     p = Path(path)
     try:
-        if not p.is_file(): return _drop(path, 'unreadable', 'a folder that may not be opened' if p.is_dir() else 'a broken link' if p.is_symlink() and not p.exists() else 'not a regular file')
-        if (n := p.stat().st_size) > MAX_BYTES: return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Split it.')
+        if p.is_dir(): return _drop(path, 'unreadable', 'a folder that may not be opened')
+        if not p.is_file(): return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
+        if (n := p.stat().st_size) > MAX_BYTES:
+            return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Split it.')
         return p.read_bytes()
     except OSError as e: return _drop(path, 'unreadable', e.strerror or str(e))
 
@@ -237,16 +248,19 @@ def _decode(path: str, data: bytes) -> str | Drop:
 def _read(path: str) -> Document | Drop:
     kind = kind_of(path)
     if is_boilerplate(path): return _drop(path, 'boilerplate', 'a licence file')
-    data = _bytes(path) if kind else _drop(path, 'unsupported_format', f'{Path(path).suffix or "no extension"} is not one of {", ".join(KINDS)}')
+    if not kind: return _drop(path, 'unsupported_format', f'{Path(path).suffix or "no extension"} is not one of {", ".join(KINDS)}')
+    data = _bytes(path)
     text = data if isinstance(data, Drop) else _decode(path, data)
     if isinstance(text, Drop): return text
     title, raw = '', text
     try:
         if kind == 'html': text, title = html_to_markdown(raw)
         if kind == 'notebook': text = notebook_to_markdown(raw)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as e: return _drop(path, 'unreadable', f'not a readable {kind} file ({clip(e)})')
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as e:
+        return _drop(path, 'unreadable', f'not a readable {kind} file ({clip(e)})')
     if not text.strip(): return _drop(path, 'empty', 'no text in it')
-    return Document(path=path, text=text, kind=kind, language='python' if kind == 'python' else None, title=title or _first_title(text, str(kind))) # type: ignore[arg-type]
+    language = 'python' if kind == 'python' else None
+    return Document(path=path, text=text, kind=kind, language=language, title=title or _first_title(text, kind))
 
 def read_document(
     path: str | Path, # one file

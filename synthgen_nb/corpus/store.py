@@ -6,7 +6,8 @@
 __all__ = ['TABLES', 'READABLE', 'MARK', 'BATCH', 'COLUMNS', 'is_db', 'table_names', 'write_chunks', 'ingest', 'read_chunks']
 
 # %% ../../nbs/corpus/12_store.ipynb #imports
-import json, os
+import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -25,14 +26,16 @@ BATCH = 2048 # rows
 def _schema():
     import pyarrow as pa
     s, n = pa.string(), pa.int64()
-    return pa.schema([('id', s), ('content', s), ('vector', pa.list_(pa.float32(), DIMENSIONS)), ('source_file', s), ('section_path', s), ('start_line', n),
+    vector = pa.list_(pa.float32(), DIMENSIONS)
+    return pa.schema([('id', s), ('content', s), ('vector', vector), ('source_file', s), ('section_path', s), ('start_line', n),
                       ('end_line', n), ('token_count', n), ('language', s), ('sources', s), ('position', n)], metadata=MARK)
 
 def _row(c: Chunk, position: int) -> dict[str, Any]:
     "A chunk as a row, without its vector"
     s = c.sources[0] if c.sources else Source(path='')
-    return dict(id=c.id, content=c.text, source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line, end_line=s.end_line,
-                token_count=c.tokens, language=c.language, sources=json.dumps([x.model_dump() for x in c.sources], ensure_ascii=False), position=position)
+    places = json.dumps([x.model_dump() for x in c.sources], ensure_ascii=False)
+    return dict(id=c.id, content=c.text, source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line,
+                end_line=s.end_line, token_count=c.tokens, language=c.language, sources=places, position=position)
 
 # %% ../../nbs/corpus/12_store.ipynb #is_db
 def is_db(
@@ -47,19 +50,22 @@ def table_names(
 ) -> list[str]: # sorted
     "The tables of a database"
     p = Path(path)
-    if not p.exists(): raise SynthgenError(f'{path}: no such database. Make one with ingest, or check the path; it is taken from the current folder.')
-    if not is_db(p): raise SynthgenError(f'{path}: not a LanceDB (a folder with *.lance folders in it). Files to read are given to ingest instead.')
+    if not p.exists():
+        raise SynthgenError(f'{path}: no such database. Make one with ingest, or check the path; it is taken from the current folder.')
+    if not is_db(p):
+        raise SynthgenError(f'{path}: not a LanceDB (a folder with *.lance folders in it). Files to read are given to ingest instead.')
     return sorted(e.name.removesuffix('.lance') for e in p.glob('*.lance') if e.is_dir())
 
 # %% ../../nbs/corpus/12_store.ipynb #connect
 def _connect(path: str | Path):
-    os.environ.setdefault('LANCEDB_LOG', 'error') # else it warns that a table which is about to be made does not exist yet
+    for name in ('LANCEDB_LOG', 'LANCEDB_LOG'): os.environ.setdefault(name, 'error') # else it warns that a new table is not there yet
     import lancedb
     return lancedb.connect(str(path))
 
 def _broken(path: str | Path, table: str, e: Exception) -> SynthgenError:
     first = clip(str(e).replace(str(Path(path).resolve()).lstrip('/'), str(path)).split(', /')[0], 160)
-    return SynthgenError(f'{path}: the table {table!r} cannot be read ({first}). Its files are damaged or incomplete: restore {table}.lance from a copy, or delete that folder and ingest again.')
+    return SynthgenError(f'{path}: the table {table!r} cannot be read ({first}). Its files are damaged or incomplete: '
+                         f'restore {table}.lance from a copy, or delete that folder and ingest again.')
 
 def _open(path: str | Path, table: str):
     try: return _connect(path).open_table(table)
@@ -83,8 +89,10 @@ def _batches(rows: Sequence[tuple[int, Chunk]]) -> Iterator:
 def _refuse_foreign(path: str | Path) -> None:
     "Raise if a table that we would replace was made by another program"
     for name in TABLES.values():
-        if is_db(path) and name in table_names(path) and not _is_ours(_open(path, name)):
-            raise SynthgenError(f'{path}: the table {name!r} was written by another program and is left as it is. Choose another folder for the database.')
+        written = (Path(path)/f'{name}.lance/_versions').glob('*') # none: an ingestion was killed before its first commit
+        if any(written) and not _is_ours(_open(path, name)):
+            raise SynthgenError(f'{path}: the table {name!r} was written by another program and is left as it is. '
+                                f'Choose another folder for the database.')
 
 def write_chunks(
     chunks: Sequence[Chunk], # in the order in which they will be read
@@ -92,7 +100,8 @@ def write_chunks(
 ) -> None:
     "Replace the chunks of a database"
     import pyarrow as pa
-    if Path(db).exists() and not Path(db).is_dir(): raise SynthgenError(f'{db}: a file stands where the database should be. Choose a folder.')
+    if Path(db).exists() and not Path(db).is_dir():
+        raise SynthgenError(f'{db}: a file stands where the database should be. Choose a folder.')
     _refuse_foreign(db)
     try:
         conn = _connect(db)
@@ -102,7 +111,8 @@ def write_chunks(
                 reader = pa.RecordBatchReader.from_batches(_schema(), _batches(rows))
                 conn.create_table(name, data=reader, schema=_schema(), mode='overwrite').optimize(cleanup_older_than=timedelta(hours=1))
             elif is_db(db) and name in table_names(db): conn.drop_table(name)
-    except (OSError, RuntimeError, ValueError) as e: raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 160)}). The tables that were there are as they were.') from None
+    except (OSError, RuntimeError, ValueError) as e:
+        raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 160)}). The tables that were there are as they were.') from None
 
 # %% ../../nbs/corpus/12_store.ipynb #ingest
 def ingest(
@@ -116,10 +126,12 @@ def ingest(
     chunks = chunk_documents(docs, tokens)
     write_chunks(chunks, db)
     places = sum(len(c.sources) for c in chunks)
-    return Outcome(chunks, dropped, f'{len(docs)} documents' + (f', {places - len(chunks)} repeated passages stored once' if places > len(chunks) else ''))
+    repeats = f', repeats merged: {places - len(chunks)}' if places > len(chunks) else ''
+    return Outcome(chunks, dropped, f'{len(docs)} documents{repeats}')
 
 # %% ../../nbs/corpus/12_store.ipynb #to-chunk
-COLUMNS = ('id', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'start_char', 'end_char', 'token_count', 'language', 'sources', 'position')
+COLUMNS = ('id', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'start_char', 'end_char',
+           'token_count', 'language', 'sources', 'position')
 
 def _places(row: dict[str, Any]) -> tuple[Source, ...]:
     "Where a row's text stands; what a table does not say is not made up beyond line 1"
@@ -132,18 +144,23 @@ def _places(row: dict[str, Any]) -> tuple[Source, ...]:
 
 def _to_chunk(row: dict[str, Any], table: str) -> Chunk:
     language = row.get('language') or None
-    code = table == 'code_chunks' or table == 'chunks' and language not in (None, 'text', 'markdown', 'rst', 'html')
-    return Chunk(text=row['content'], kind='code' if code else 'text', language=language, tokens=row.get('token_count') or count_tokens(row['content']), sources=_places(row))
+    code = table == 'code_chunks' or (table == 'chunks' and language not in (None, 'text', 'markdown', 'rst', 'html'))
+    tokens = row.get('token_count') or count_tokens(row['content'])
+    return Chunk(text=row['content'], kind='code' if code else 'text', language=language, tokens=tokens, sources=_places(row))
 
 # %% ../../nbs/corpus/12_store.ipynb #read-rows
 def _rows(path: str | Path, name: str, ids: Sequence[str] | None) -> list[tuple[str, dict[str, Any]]]:
     "(table, row) for the rows of a table that have text"
     table = _open(path, name)
     have = set(table.schema.names)
-    if 'content' not in have: raise SynthgenError(f'{path}: the table {name!r} has no column "content", so it holds no chunks. Its columns: {", ".join(table.schema.names)}')
+    if 'content' not in have:
+        raise SynthgenError(f'{path}: the table {name!r} has no column "content", so it holds no chunks. '
+                            f'Its columns: {", ".join(table.schema.names)}')
     try:
         query = table.search().select([c for c in COLUMNS if c in have])
-        if ids is not None and _is_ours(table): query = query.where('id IN (' + ', '.join("'" + i.replace("'", "''") + "'" for i in ids) + ')')
+        if ids is not None and _is_ours(table):
+            quoted = ["'" + i.replace("'", "''") + "'" for i in ids]
+            query = query.where(f'id IN ({", ".join(quoted)})')
         rows = query.to_arrow().to_pylist()
     except Exception as e: raise _broken(path, name, e) from None
     return [(name, r) for r in rows if isinstance(r['content'], str) and r['content'].strip()]
@@ -156,15 +173,20 @@ def read_chunks(
     "The chunks of a database, without their vectors"
     names = table_names(db)
     wanted = [t for t in READABLE if t in names] if tables is None else [tables] if isinstance(tables, str) else list(tables)
-    if missing := [t for t in wanted if t not in names]: raise SynthgenError(f'{db}: no table {missing[0]!r}; there are {", ".join(names)}')
-    if not wanted: raise SynthgenError(f'{db}: no table of chunks ({", ".join(READABLE)}); there are {", ".join(names)}')
+    if missing := [t for t in wanted if t not in names]:
+        raise SynthgenError(f'{db}: no table {missing[0]!r}; there are {", ".join(names)}')
+    if not wanted:
+        raise SynthgenError(f'{db}: no table of chunks ({", ".join(READABLE)}); there are {", ".join(names)}')
     asked = None if ids is None else list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
     if asked == []: return []
     rows = [r for t in wanted for r in _rows(db, t, asked)]
     rows.sort(key=lambda r: p if (p := r[1].get('position')) is not None else -1) # tables without it keep their own order
     try: chunks = merge_chunks(_to_chunk(r, t) for t, r in rows)
-    except (ValueError, TypeError) as e: raise SynthgenError(f'{db}: a row of {", ".join(wanted)} is not a chunk ({clip(e, 160)})') from None
+    except (ValueError, TypeError) as e:
+        raise SynthgenError(f'{db}: a row of {", ".join(wanted)} is not a chunk ({clip(e, 160)})') from None
     if asked is None: return chunks
     found = {c.id: c for c in chunks}
-    if lost := [i for i in asked if i not in found]: raise SynthgenError(f'{db}: no chunk with the id {lost[0]!r}' + (f' (and {len(lost) - 1} more)' if len(lost) > 1 else '') + '. It may have been ingested anew since.')
+    if lost := [i for i in asked if i not in found]:
+        more = f' (and {len(lost) - 1} more)' if len(lost) > 1 else ''
+        raise SynthgenError(f'{db}: no chunk with the id {lost[0]!r}{more}. It may have been ingested anew since.')
     return [c for c in chunks if c.id in set(asked)]

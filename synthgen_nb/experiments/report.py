@@ -20,11 +20,19 @@ def funnel_row(
     "One stage of a funnel; an `AssertionError` if it does not add up"
     why: dict[str, int] = {}
     for r in lost: why[r.split(':')[0]] = why.get(r.split(':')[0], 0) + 1
-    if n_in != n_out + sum(why.values()): raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {sum(why.values())} were lost: it does not add up')
-    return {'stage': stage, 'unit': unit, 'in': n_in, 'out': n_out, 'lost': n_in - n_out, 'why': ', '.join(f'{k} {n}' for k, n in sorted(why.items(), key=lambda x: -x[1]))}
+    if n_in != n_out + sum(why.values()):
+        raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {sum(why.values())} were lost: it does not add up')
+    worst_first = ', '.join(f'{k} {n}' for k, n in sorted(why.items(), key=lambda x: -x[1]))
+    return {'stage': stage, 'unit': unit, 'in': n_in, 'out': n_out, 'lost': n_in - n_out, 'why': worst_first}
 
 # %% ../../nbs/experiments/80a_report.ipynb #plot_funnel
 KEPT, LOST = '#0072B2', '#E69F00'
+
+def _finish(fig, ax, x: str, y: str, title: str, legend: str = ''):
+    "Labels, a title that states the finding, and nothing else"
+    ax.set_xlabel(x); ax.set_ylabel(y); ax.set_title(title, fontsize=10, loc='left'); ax.spines[['top', 'right']].set_visible(False)
+    if legend: ax.legend(frameon=False, fontsize=8, loc=legend)
+    return fig
 
 def plot_funnel(
     rows: Sequence[dict], # of `funnel_row`
@@ -38,9 +46,8 @@ def plot_funnel(
     ax.barh(names, [r['out'] for r in rows], color=KEPT, label='kept')
     ax.barh(names, [r['lost'] for r in rows], left=[r['out'] for r in rows], color=LOST, label='lost')
     for i, r in enumerate(rows): ax.text(r['in'], i, f'  {r["out"]} of {r["in"]}', va='center', fontsize=8)
-    ax.invert_yaxis(); ax.set_xlim(0, max(r['in'] for r in rows) * 1.2); ax.set_xlabel(unit); ax.spines[['top', 'right']].set_visible(False)
-    ax.set_title(f'{rows[-1]["out"]} of {rows[0]["in"]} {unit} reach the training file', fontsize=10, loc='left'); ax.legend(frameon=False, fontsize=8, loc='lower right')
-    return fig
+    ax.invert_yaxis(); ax.set_xlim(0, max(r['in'] for r in rows) * 1.2)
+    return _finish(fig, ax, unit, '', f'{rows[-1]["out"]} of {rows[0]["in"]} {unit} reach the training file', 'lower right')
 
 # %% ../../nbs/experiments/80a_report.ipynb #plot_ratings
 def plot_ratings(
@@ -51,17 +58,16 @@ def plot_ratings(
     "Histogram of the judge's ratings"
     import matplotlib.pyplot as plt
     from collections import Counter
-    ups = Counter(p.rating for p in kept if p.rating is not None)
-    downs = Counter(d.record.rating for d in dropped if isinstance(d.record, Pair) and d.record.rating is not None)
-    scale = next((p.scores[-1].scale for p in [*kept, *[d.record for d in dropped if isinstance(d.record, Pair)]] if p.scores), (0, 10))
+    gone = [d.record for d in dropped if isinstance(d.record, Pair)]
+    ups, downs = (Counter(p.rating for p in ps if p.rating is not None) for ps in (kept, gone))
+    scale = next((p.scores[-1].scale for p in [*kept, *gone] if p.scores), (0, 10))
     xs = range(int(scale[0]), int(scale[1]) + 1)
     fig, ax = plt.subplots(figsize=(7, 2.6), dpi=90, layout='constrained')
     ax.bar(xs, [ups[x] for x in xs], color=KEPT, label='kept')
     ax.bar(xs, [downs[x] for x in xs], bottom=[ups[x] for x in xs], color=LOST, label='dropped')
-    ax.axvline(threshold - 0.5, color='black', lw=1, ls='--'); ax.set_xticks(list(xs)); ax.set_xlabel('rating (sum of the criteria)'); ax.set_ylabel('pairs')
+    ax.axvline(threshold - 0.5, color='black', lw=1, ls='--'); ax.set_xticks(list(xs))
     n, all_ = sum(ups.values()), sum(ups.values()) + sum(downs.values())
-    ax.set_title(f'{n} of {all_} rated pairs are kept at the threshold of {threshold:g}', fontsize=10, loc='left'); ax.spines[['top', 'right']].set_visible(False); ax.legend(frameon=False, fontsize=8)
-    return fig
+    return _finish(fig, ax, 'rating (sum of the criteria)', 'pairs', f'{n} of {all_} rated pairs are kept at the threshold of {threshold:g}', 'upper left')
 
 # %% ../../nbs/experiments/80a_report.ipynb #plot_tokens
 def plot_tokens(
@@ -72,6 +78,5 @@ def plot_tokens(
     n = sorted(c.tokens for c in chunks)
     fig, ax = plt.subplots(figsize=(7, 2.2), dpi=90, layout='constrained')
     ax.hist(n, bins=range(0, max([1280, *n]) + 64, 64), color=KEPT)
-    ax.set_xlabel('tokens'); ax.set_ylabel('chunks'); ax.spines[['top', 'right']].set_visible(False)
-    if n: ax.set_title(f'Half of the {len(n)} chunks have between {n[len(n) // 4]} and {n[3 * len(n) // 4]} tokens', fontsize=10, loc='left')
-    return fig
+    middle = f'Half of the {len(n)} chunks have between {n[len(n) // 4]} and {n[3 * len(n) // 4]} tokens' if n else 'No chunks'
+    return _finish(fig, ax, 'tokens', 'chunks', middle)

@@ -8,7 +8,7 @@ __all__ = ['pipelines', 'find_pipeline', 'parameters_of', 'convert', 'resolve_pa
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, threading, time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ def resolve_parameters(
     known = parameters_of(notebook)
     for name, value in given.items():
         if _SECRET_NAME.search(name) or any(_SECRET_VALUE.search(str(v)) for v in (value if isinstance(value, (list, tuple)) else [value])):
-            raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain text. Put keys in the environment, and ${{NAME}} in synthgen.yaml.')
+            raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain text. '
+                                'Put keys in the environment, and ${NAME} in synthgen.yaml.')
         if name not in known: raise SynthgenError(f'{Path(notebook).stem} has no parameter {name!r}{nearest(name, known)} It takes: {", ".join(known)}.')
     return {k: convert(k, given[k], v['type']) if k in given else v['default'] for k, v in known.items()}
 
@@ -106,12 +107,13 @@ def new_folder(
     name: str,        # of the notebook
 ) -> Path: # made, empty
     "A folder for one run, named by the time (UTC)"
-    stamp = datetime.now(timezone.utc).strftime('%Y%m%d-%H%M%S')
+    stamp = datetime.now(UTC).strftime('%Y%m%d-%H%M%S')
     for i in range(1, 1000):
         folder = Path(runs)/f'{stamp}-{name}{f"-{i}" if i > 1 else ""}'
         try: folder.mkdir(parents=True); return folder
         except FileExistsError: continue
-        except OSError as e: raise SynthgenError(f'cannot make a folder for the run in {runs}: {e.strerror}. Choose another with paths.runs in synthgen.yaml.') from None
+        except OSError as e:
+            raise SynthgenError(f'cannot make a folder for the run in {runs}: {e.strerror}. Choose another with paths.runs in synthgen.yaml.') from None
     raise SynthgenError(f'{runs} holds a thousand runs of this second')
 
 # %% ../../nbs/experiments/80_runs.ipynb #watch
@@ -149,7 +151,7 @@ def _failure(e: Exception) -> str:
 def _tidy(file: Path) -> dict:
     "Take machine paths out of an executed notebook; give back what its result cell shows"
     import nbformat
-    nb, result = nbformat.read(file, 4), {}
+    nb, result = nbformat.read(file, 4), dict[str, Any]()
     for k in ('input_path', 'output_path'): nb.metadata.get('papermill', {}).pop(k, None)
     for c in nb.cells:
         if 'result' in c.metadata.get('tags', []):
@@ -172,7 +174,7 @@ def run(
     folder = new_folder(runs, book.stem)
     if 'run_dir' in params: params['run_dir'] = str(folder)
     start = time.monotonic()
-    record = dict(name=folder.name, notebook=book.name, status='running', started=datetime.now(timezone.utc).isoformat(timespec='seconds'), pid=os.getpid(),
+    record = dict(name=folder.name, notebook=book.name, status='running', started=datetime.now(UTC).isoformat(timespec='seconds'), pid=os.getpid(),
                   command=command, parameters=params, versions=versions())
     _write(folder, record)
     progress, error = folder/'.progress', ''
@@ -218,8 +220,8 @@ def list_runs(
     rows = []
     for f in sorted(Path(runs).glob('*/run.json')):
         r = read_run(f.parent)
-        rows.append(dict(run=f.parent.name, status=r['status'], model=r.get('model', ''), rows=(r.get('export') or {}).get('rows'), calls=_total(r, 'calls'), paid=_total(r, 'paid'),
-                         cost=_total(r, 'cost'), seconds=r.get('seconds')))
+        rows.append(dict(run=f.parent.name, status=r['status'], model=r.get('model', ''), rows=(r.get('export') or {}).get('rows'),
+                         calls=_total(r, 'calls'), paid=_total(r, 'paid'), cost=_total(r, 'cost'), seconds=r.get('seconds')))
     return rows
 
 def _total(r: dict, what: str):
@@ -236,4 +238,5 @@ def find_run(
     hits = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
     if name == 'last': hits = sorted(n for n in names if n[:1].isdigit())[-1:]
     if len(hits) == 1: return Path(runs)/hits[0]
-    raise SynthgenError(f'{"no run" if not hits else "several runs"} {name!r} in {runs}' + (f': {", ".join(hits)}' if hits else nearest(name, names) or '. `synthgen runs` lists them.'))
+    if hits: raise SynthgenError(f'several runs {name!r} in {runs}: {", ".join(hits)}')
+    raise SynthgenError(f'no run {name!r} in {runs}' + (nearest(name, names) or '. `synthgen runs` lists them.'))

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 from pydantic import ValidationError
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt, load_prompt
-from ..core.records import Chunk, Drop, Origin, Outcome, Pair, SynthgenError, content_id, drop
+from ..core.records import Chunk, Drop, Origin, Outcome, Pair, SynthgenError, content_id, drop, explain
 
 # %% ../../nbs/qa/20_backtranslation.ipynb #spread
 def spread(
@@ -47,11 +48,12 @@ def pairs_of(
     if not a.value['suitable']: return Outcome(dropped=[drop(chunk, 'generate', 'unsuitable', a.value['reason'])])
     if not a.value['pairs'] and not asked: return Outcome(dropped=[drop(chunk, 'generate', 'no_pairs', a.value['reason'])])
     origin = Origin(method='grounded_qa', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls)
+    place: dict[str, Any] = dict(chunk_id=chunk.id, sources=tuple(dict.fromkeys(s.path for s in chunk.sources)), section=chunk.section, corpus=corpus)
     out, seen = Outcome[Pair](), {normal(q) for q in asked}
     for row in a.value['pairs']:
-        try: pair = Pair(**row, chunk_id=chunk.id, sources=tuple(dict.fromkeys(s.path for s in chunk.sources)), section=chunk.section, corpus=corpus, origin=(origin,))
+        try: pair = Pair(**row, **place, origin=(origin,))
         except ValidationError as e:
-            out.dropped.append(Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=str(e.errors()[0]['msg']), record=row)); continue
+            out.dropped.append(Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=explain(e), record=row)); continue
         if normal(pair.question) in seen: out.dropped.append(drop(pair, 'generate', 'repeated_question'))
         elif len(out.kept) == n: out.dropped.append(drop(pair, 'generate', 'more_than_asked'))
         else: out.kept.append(pair); seen.add(normal(pair.question))
@@ -68,7 +70,7 @@ async def _ask(chunks: list[Chunk], model: Model, n: int, st: _State, prompts, c
     "One call for each chunk; pairs and drops go to the state in the order of the chunks"
     by_kind = {k: load_prompt(name, prompts) for k, name in dict(text='qa_text', code='qa_code').items()}
     def ask(c: Chunk):
-        extra = dict(language=c.language or '') if c.kind == 'code' else {}
+        extra: dict[str, Any] = dict(language=c.language or '') if c.kind == 'code' else {}
         return by_kind[c.kind].render(text=c.text, section=c.section, source=c.path, n=n, avoid=list(st.asked[c.id]), **extra)
     answers = model.map((ask(c) for c in chunks), len(chunks))
     for c in chunks:

@@ -19,8 +19,8 @@ def rated(
 ) -> Pair: # question and answer untouched
     "The pair with the judge's scores"
     name = verdict.scores[-1].rubric
-    scores = tuple(s for s in pair.scores if s.rubric != name) + verdict.scores
-    origin = tuple(o for o in pair.origin if o.method != verdict.origin.method) + (verdict.origin,)
+    scores = (*[s for s in pair.scores if s.rubric != name], *verdict.scores)
+    origin = (*[o for o in pair.origin if o.method != verdict.origin.method], verdict.origin)
     return pair.but(scores=scores, origin=origin)
 
 # %% ../../nbs/qa/21a_curation.ipynb #reason
@@ -34,7 +34,8 @@ def reason(
     if verdict.topic_relevant is False: return 'off_topic', ''
     if overall.value >= threshold: return '', ''
     worst = max(verdict.scores[:-1], key=lambda s: (s.scale[1] - (s.value or 0)) / (s.scale[1] - s.scale[0]))
-    return f'below_threshold:{worst.criterion}', f'{overall.value:g} < {threshold:g}; {worst.criterion} {worst.value:g} of {worst.scale[1]:g}: {clip(worst.rationale, 200)}'
+    detail = f'{overall.value:g} < {threshold:g}; {worst.criterion} {worst.value:g} of {worst.scale[1]:g}: {clip(worst.rationale, 200)}'
+    return f'below_threshold:{worst.criterion}', detail
 
 # %% ../../nbs/qa/21a_curation.ipynb #curate
 async def curate(

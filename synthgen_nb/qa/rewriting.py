@@ -68,7 +68,8 @@ async def rewrite(
         a = await anext(answers) if x.chunk_id in evidence else Answer(error='no_source: the chunk is not at hand')
         why = objection(x, a, evidence.get(x.chunk_id, ''))
         if why and not preserve_original: out.dropped.append(drop(x, 'rewrite', why.split(':')[0], why)); continue
-        origin = Origin(method='rewrite_from_source', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls, note=f'kept original: {why}' if why else '')
+        note = f'kept original: {why}' if why else ''
+        origin = Origin(method='rewrite_from_source', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls, note=note)
         changed = {} if why or a.value['answer'] == x.answer else dict(answer=a.value['answer'], original_answer=x.original_answer or x.answer)
         out.kept.append(x.but(**changed, origin=(*x.origin, origin)))
     return out.check(len(pairs))
