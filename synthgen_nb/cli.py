@@ -287,7 +287,8 @@ def list_providers(config: Config = None):
         b = plain(getattr(s.llm, name)); missing = unset(b)
         state = f'set {missing[0]}' if missing else 'not built yet' if name == 'claude' else 'ready' if name == 'offline' else 'configured'
         address = b['base_url'] or ('in this process' if name == 'offline' else 'its own')
-        rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address, workers=b['workers'], per_minute=b['requests_per_minute']))
+        rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address,
+                         workers=b['workers'], per_minute=b['requests_per_minute']))
     print(_table(rows))
     print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
           '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')

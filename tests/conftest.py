@@ -29,16 +29,21 @@ def own_folder(tmp_path, monkeypatch):
         monkeypatch.delenv(k)
 
 
-@pytest.fixture
-def synthgen(tmp_path):
-    "Run the command as a user would; gives the finished process"
+def command(folder: Path):
+    "The command in a folder, as a user would run it; gives the finished process"
     def run(*args, ok=True, env=None, timeout=300):
-        r = subprocess.run([SYNTHGEN, *map(str, args)], cwd=tmp_path, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=os.environ | (env or {}))
+        own = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | (env or {})
+        r = subprocess.run([SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own)
         if ok is not None:
             assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
         assert "Traceback" not in r.stderr, r.stderr
         return r
     return run
+
+
+@pytest.fixture
+def synthgen(tmp_path):
+    return command(tmp_path)
 
 
 TOPICS = ["chunk cache", "fill value", "hyperslab", "link table", "object header", "data space", "free list", "page buffer"]
@@ -68,9 +73,9 @@ def docs(tmp_path) -> Path:
 
 
 class Server:
-    def __init__(self, log: Path, delay: float):
+    def __init__(self, log: Path, delay: float, port: int = 0):
         self.log_file = log
-        self.process = subprocess.Popen([sys.executable, ROOT / "tests/mock_server.py", "--delay", str(delay), "--log", str(log)], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, ROOT / "tests/mock_server.py", "--delay", str(delay), "--log", str(log), "--port", str(port)], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = dict(SYNTHGEN_LLM_PROVIDER="vllm", SYNTHGEN_LLM_VLLM_BASE_URL=f"{self.url}/v1", SYNTHGEN_LLM_VLLM_MODEL="mock")

@@ -39,7 +39,8 @@ def test_twenty_kills(tmp_path, synthgen, slow_server):
     n, workers, kills = 500, 24, 20
     write_docs(tmp_path / "docs", n)
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
-    driver = subprocess.Popen([sys.executable, "-c", LIVES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | slow_server.env)
+    driver = subprocess.Popen([sys.executable, "-c", LIVES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+                              env=os.environ | slow_server.env)
     life = f"generate db -o out.jsonl --n-pairs 1 --workers {workers}\n"
     rng, killed = random.Random(7), 0
     while True:
@@ -93,6 +94,7 @@ def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
 def test_two_processes_share_a_store(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 30)
     synthgen("ingest", "docs", "-o", "db")
-    both = [subprocess.Popen([SYNTHGEN, "generate", "db", "-o", f"out{i}.jsonl"], cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL) for i in range(2)]
+    commands = [[SYNTHGEN, "generate", "db", "-o", f"out{i}.jsonl"] for i in range(2)]
+    both = [subprocess.Popen(c, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL) for c in commands]
     assert [p.wait(120) for p in both] == [0, 0]
     assert (tmp_path / "out0.jsonl").read_bytes() == (tmp_path / "out1.jsonl").read_bytes()

@@ -91,6 +91,11 @@ class Site:
         (SRC/dst).parent.mkdir(parents=True, exist_ok=True); shutil.copy(ROOT/path, SRC/dst)
         return relative(dst, at)
 
+    def page(self, url: str, page: str) -> str:
+        "The same for a place where Sphinx does not look"
+        new = self.link(url, page)
+        return new if new == url or '://' in new else re.sub(r'\.(ipynb|md)(?=#|$)', '.html', new)
+
     def prose(self, s: str, page: str, mod: str = '') -> str:
         "The text of a Markdown cell in MyST"
         def code(c):
@@ -194,7 +199,10 @@ def notebook(site: Site, page: str):
         if c.cell_type == 'markdown': cells.append(md(site.prose(c.source, page, mod), c.id))
         elif names := SHOW.findall(c.source):
             cells.append(md('\n\n'.join(definition(site, n, mod, page, n not in open_, asked) for n in names), c.id))
-        else: cells += shown(c)
+        else:
+            for o in c.outputs: # what a cell wrote for the reader links like prose, but Sphinx does not resolve it
+                if text := o.get('data', {}).get('text/markdown'): o.data['text/markdown'] = rewrite(''.join(text), lambda u: site.page(u, page))
+            cells += shown(c)
     return save(nb, cells)
 
 
@@ -318,7 +326,10 @@ def main() -> int:
     proc_nbs(n_workers=0, force=True)
     write(Site())
     shutil.rmtree(OUT, ignore_errors=True)
-    return sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(OUT)])
+    built = PROC/'_html' # not straight into _site: myst-nb leaves a folder beside what it builds
+    status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
+    shutil.move(built, OUT)
+    return status
 
 
 if __name__ == '__main__': sys.exit(main())

@@ -44,6 +44,8 @@ def cells(nb) -> list:
         else:
             c.source = undirected(c.source)
             if d.get('output') == 'false': c.outputs = []
+            for o in c.outputs:
+                if md := o.get('data', {}).get('text/markdown'): o['data']['text/markdown'] = rewrite(md, link)
             if any(m.startswith('image/') for o in c.outputs for m in o.get('data', {})):
                 raise SystemExit(f'{NB}: cell {c.id} draws a picture; GitHub shows only files. Save the picture, and link to it.')
             if shell := re.match(r'%%(bash|sh)\n', c.source):

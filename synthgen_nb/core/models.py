@@ -7,7 +7,7 @@ __all__ = ['PREFIX', 'REMEDY', 'KEPT', 'OWN', 'Answer', 'parse_reply', 'Meter', 
            'wait_for', 'Model', 'choose', 'open_model']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, json, random, re, sys, time
+import asyncio, copy, json, os, random, re, sys, time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
@@ -117,10 +117,10 @@ class Progress:
         self,
         label: str,              # the stage
         total: int | None = None, # how many there will be, if known
+        file: str = '',           # report to this file, for another process to show
     ):
-        import os
         self.label, self.total, self.n, self.start = label, total, 0, time.monotonic()
-        self.last, self.file, self.bar = self.start, os.environ.get('SYNTHGEN_PROGRESS'), None
+        self.last, self.file, self.bar = self.start, file, None
         if not self.file and sys.stderr.isatty():
             from tqdm import tqdm
             self.bar = tqdm(total=total, desc=label, delay=2, mininterval=0.5, dynamic_ncols=True)
@@ -151,14 +151,14 @@ async def _offline_send(request: dict, ask: Ask, block: Provider) -> Reply:
 def _rules_hash() -> str:
     "What stands for the endpoint of the offline model: its rules, which determine its replies"
     from importlib.util import find_spec
-    return content_id(Path(find_spec('synthgen_nb.core.offline').origin).read_text(encoding='utf-8')) # type: ignore[union-attr, arg-type]
+    files = [find_spec(f'synthgen_nb.core.{m}').origin for m in ('prose', 'offline')] # type: ignore[union-attr]
+    return content_id(*[Path(f).read_text(encoding='utf-8') for f in files]) # type: ignore[arg-type]
 
 # %% ../../nbs/core/04_models.ipynb #litellm_send
 PREFIX = dict(ollama='ollama_chat/', vllm='hosted_vllm/', openai='openai/', anthropic='anthropic/', gemini='gemini/')
 
 def _litellm():
     "litellm, imported when it is first needed: it takes seconds"
-    import os
     os.environ.setdefault('LITELLM_LOCAL_MODEL_COST_MAP', 'True')
     os.environ.setdefault('LITELLM_LOG', 'ERROR')
     import litellm
@@ -345,7 +345,7 @@ class Model:
     ) -> AsyncIterator[Answer]: # in the order of the questions
         "Put many questions, `workers` at a time"
         self._shared['last'] = time.monotonic()
-        gate, window, bar = asyncio.Semaphore(self.block.workers), deque[asyncio.Task](), Progress(self.meter.stage or self.name, total)
+        gate, window, bar = asyncio.Semaphore(self.block.workers), deque[asyncio.Task](), Progress(self.meter.stage or self.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
         async def one(a):
             async with gate:
                 r = await self.ask(a)

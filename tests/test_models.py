@@ -1,0 +1,260 @@
+"""Real models speak over a wire that breaks, servers that refuse, and replies that are not what was asked for."""
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import pytest
+from conftest import SYNTHGEN, Server, command, rows, write_docs
+
+from synthgen_nb.core.models import parse_reply
+
+KEY = "sk-" + "mock-0123456789abcdef"
+
+
+# litellm takes seconds to import: one process imports it, and forks a child for every command
+FORKS = """
+import json, os, sys
+import lance_namespace_urllib3_client, pandas, pyarrow.dataset
+from synthgen_nb.core.models import _litellm
+_litellm()
+for line in sys.stdin:
+    job = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        for n in (1, 2): os.dup2(os.open(job["files"][n - 1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), n)
+        os.environ.update(job["env"])
+        sys.argv = ["synthgen", *job["args"]]
+        from synthgen_nb.cli import main
+        status = 0
+        try: main()
+        except SystemExit as e: status = e.code or 0
+        sys.stdout.flush(); sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    "A folder with a chunk database of four documents, and the command there"
+    folder = tmp_path_factory.mktemp("models")
+    write_docs(folder / "docs", 4)
+    command(folder)("ingest", "docs", "-o", "db")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")}
+    forks = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=clean)
+
+    def run(*args, ok=True, env):
+        files = [folder / "stdout", folder / "stderr"]
+        forks.stdin.write(json.dumps(dict(args=list(map(str, args)), env=env, files=list(map(str, files)))) + "\n")
+        forks.stdin.flush()
+        status = int(forks.stdout.readline())
+        out, err = (f.read_text() for f in files)
+        assert (status == 0) == ok and "Traceback" not in err, f"status {status}\n{out}\n{err}"
+        return subprocess.CompletedProcess(args, status, out, err)
+    run.folder = folder
+    yield run
+    forks.stdin.close()
+    forks.wait()
+
+
+@pytest.fixture
+def generate(base, server, tmp_path):
+    "`synthgen generate` against the server, with a call store and an output of its own"
+    def run(*args, provider="vllm", ok=True, **env):
+        run.env = server.env | {"SYNTHGEN_PATHS_CALLS": str(tmp_path / "calls.db"), "SYNTHGEN_LLM_VLLM_PATIENCE": "6", "SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url} | env
+        return base("generate", "db", "-o", tmp_path / "out.jsonl", "--n-pairs", "2", "--provider", provider, *args, ok=ok, env=run.env)
+    return run
+
+
+def test_vllm_through_every_stage_with_a_key_that_stays_secret(tmp_path, synthgen, server, docs):
+    (tmp_path / "synthgen.yaml").write_text("llm:\n  provider: vllm\n  vllm: {model: mock, base_url: '%s/v1', api_key: '${MY_KEY}'}\ntemperatures: {generate: 0, judge: 0.25}\n" % server.url)
+    r = synthgen("pipeline", "docs", "-o", "train.jsonl", env={"MY_KEY": KEY})
+    asked, record = server.log(), json.loads(next(tmp_path.glob("runs/*/run.json")).read_text())
+    assert len(rows(tmp_path / "train.jsonl")) == 12 and record["model"] == "vllm/mock"
+    assert {(a["path"], a["has_schema"], a["auth"]) for a in asked} == {("/v1/chat/completions", True, f"Bearer {KEY}")}
+    assert Counter(a["temperature"] for a in asked) == {0.0: 4, 0.3: 12, 0.25: 12}, "0 is sent as 0"
+    assert [(s["stage"], s["calls"], s["paid"], s["input_tokens"], s["cost"]) for s in record["stages"]] == [
+        ("generate", 4, 4, 400, None), ("rewrite", 12, 12, 1200, None), ("judge", 12, 12, 1200, None)], "tokens as the server counted them; no price is made up"
+    synthgen("calls", "--export", "calls.jsonl")
+    for f in tmp_path.rglob("*"):
+        assert f == tmp_path / "requests.log" or not f.is_file() or KEY.encode() not in f.read_bytes(), f"{f} holds the key"
+    assert KEY not in r.stdout + r.stderr
+
+
+def test_ollama_sends_the_schema_and_zero_temperature(tmp_path, generate, server):
+    r = generate("--model", "llama-mock", provider="ollama", SYNTHGEN_TEMPERATURES_GENERATE="0")
+    assert {(a["path"], a["has_schema"], a["temperature"]) for a in server.log()} == {("/api/chat", True, 0.0)}
+    assert "kept 8" in r.stdout and {p["origin"][0]["model"] for p in rows(tmp_path / "out.jsonl")} == {"ollama/llama-mock"}
+
+
+@pytest.mark.parametrize("fault, least", [("503", 0.4), ("429 2", 1.95), ("reset", 0.4)])
+def test_passing_fault_is_survived(generate, server, fault, least):
+    server.control(fault=fault, times=2)
+    r = generate()
+    at = defaultdict(list)
+    for a in server.log():
+        at[a["key"]].append(a["at"])
+    assert "kept 8, dropped 0" in r.stdout and len(at) == 4 and sum(map(len, at.values())) == 4 + 2
+    assert all(b - a >= least for times in at.values() for a, b in pairwise(times)), "not sooner than the server says"
+
+
+@pytest.mark.parametrize("status, remedy", [("401", "Is the API key right?"), ("404", "Is the model installed there")])
+def test_refusal_stops_at_once_and_says_what_to_do(tmp_path, generate, server, status, remedy):
+    server.control(fault=status, times=-1)
+    r = generate("--workers", "1", ok=False, SYNTHGEN_LLM_VLLM_API_KEY=KEY)
+    assert r.returncode == 1 and f"answered {status}" in r.stderr and remedy in r.stderr and server.url in r.stderr and KEY not in r.stderr
+    assert len(server.log()) <= 2 and not (tmp_path / "out.jsonl").exists()
+
+
+def test_malformed_reply_is_asked_again_once_showing_the_error(tmp_path, generate, server):
+    server.control(fault="malformed", times=1)
+    r = generate("--workers", "1")
+    pairs, asked = rows(tmp_path / "out.jsonl"), server.log()
+    assert "kept 8, dropped 0" in r.stdout and len(asked) == 5 == len({a["key"] for a in asked})
+    assert [len(p["origin"][0]["calls"]) for p in pairs] == [2, 2, 1, 1, 1, 1, 1, 1], "a record names both calls it rests on"
+
+
+@pytest.mark.parametrize("fault, reason", [("malformed", "not_json"), ("empty", "empty_reply"), ("truncated", "truncated")])
+def test_replies_of_no_use_are_counted_and_never_made_up(tmp_path, generate, server, fault, reason):
+    server.control(fault=fault, times=4)
+    r = generate("--workers", "1")  # the first two documents get two bad replies each
+    pairs, dropped = rows(tmp_path / "out.jsonl"), rows(tmp_path / "out_dropped.jsonl")
+    assert "kept 4, dropped 2 (no_reply 2)" in r.stdout and len(server.log()) == 6
+    assert [d["reason"] for d in dropped] == [f"no_reply:{reason}"] * 2 and all(d["detail"].startswith(reason) for d in dropped)
+    assert not {p["sources"][0] for p in pairs} & {d["record"]["sources"][0]["path"] for d in dropped}
+    r = generate("--workers", "1")
+    assert "kept 8, dropped 0" in r.stdout and len(server.log()) == 8, "the same command asks again for the failed ones alone"
+
+
+def test_judge_that_cannot_be_read_leaves_pairs_unrated(tmp_path, generate, base, server):
+    generate("--max-chunks", "1")
+    server.control(fault="truncated", times=-1)
+    r = base("curate", tmp_path / "out.jsonl", "-o", tmp_path / "good.jsonl", "--provider", "vllm", ok=False, env=generate.env)
+    rated = rows(tmp_path / "good_rated.jsonl")
+    assert r.returncode == 1 and "unrated 2" in r.stderr and not (tmp_path / "good.jsonl").exists()
+    assert [(p["scores"][-1]["status"], p["scores"][-1]["value"]) for p in rated] == [("unrated", None)] * 2
+    assert json.loads((tmp_path / "good_metrics.json").read_text())["distribution"] == {"unrated": 2}
+
+
+def test_server_that_is_not_there(tmp_path, generate, server):
+    server.stop()
+    r = generate(ok=False, SYNTHGEN_LLM_VLLM_PATIENCE="2")
+    assert r.returncode == 1 and f"vllm/mock at {server.url}/v1" in r.stderr and "Is the server running?" in r.stderr and "run the same command again" in r.stderr
+    assert r.stdout == "" and not (tmp_path / "out.jsonl").exists() and len(r.stderr.splitlines()) == 1
+
+
+def test_server_that_dies_mid_run_costs_only_what_was_missing(tmp_path, base):
+    own = {"SYNTHGEN_PATHS_CALLS": str(tmp_path / "calls.db"), "SYNTHGEN_LLM_VLLM_PATIENCE": "2"}
+    args = list(map(str, ("generate", "db", "-o", tmp_path / "out.jsonl", "--n-pairs", "1", "--workers", "1")))
+    first = Server(tmp_path / "first.log", 0.3)
+    p = subprocess.Popen([SYNTHGEN, *args], cwd=base.folder, env=os.environ | first.env | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while len(first.log("answered")) < 2 and p.poll() is None:
+        time.sleep(0.02)
+    first.stop()
+    _, said = p.communicate(timeout=60)
+    assert p.returncode == 1 and "has not answered for" in said and "Traceback" not in said and not (tmp_path / "out.jsonl").exists()
+
+    second = Server(tmp_path / "second.log", 0.0, first.port)
+    r = base(*args, env=second.env | own)
+    second.stop()
+    before, asked = {r["key"] for r in first.log("answered")}, [r["key"] for r in second.log()]
+    assert "kept 4" in r.stdout and len(rows(tmp_path / "out.jsonl")) == 4
+    assert 2 <= len(before) < 4 and len(before | set(asked)) == 4 and len(asked) == len(set(asked)) <= 4 - len(before) + 1, "only what was on the wire is asked again"
+
+
+PAIRS = dict(type="object", required=["suitable", "reason", "pairs"], properties=dict(suitable=dict(type="boolean"), reason=dict(type="string"), pairs=dict(
+    type="array", items=dict(type="object", required=["question", "answer"], properties=dict(question=dict(type="string", minLength=1), answer=dict(type="string", minLength=1))))))
+RATE = dict(type="object", required=["clarity"], properties=dict(clarity=dict(type="object", required=["rationale", "score"], properties=dict(
+    rationale=dict(type="string", minLength=1), score=dict(type="integer", minimum=0, maximum=3)))))
+ANSWER = dict(type="object", required=["answer"], properties=dict(answer=dict(type="string", minLength=1)))
+NUMBER = dict(type="object", required=["x"], properties=dict(x=dict(type="number")))
+
+GOOD = [
+    ("plain", ANSWER, '{"answer": "Yes."}', "Yes."),
+    ("around", ANSWER, '\n\t {"answer": "Yes."}  \n', "Yes."),
+    ("byte order mark", ANSWER, '\ufeff{"answer": "Yes."}', "Yes."),
+    ("fence", ANSWER, '```json\n{"answer": "Yes."}\n```', "Yes."),
+    ("fence without a name", ANSWER, '```\n{"answer": "Yes."}\n```', "Yes."),
+    ("fence in capitals", ANSWER, '```JSON\n{"answer": "Yes."}\n```', "Yes."),
+    ("fence not closed", ANSWER, '```json\n{"answer": "Yes."}\n', "Yes."),
+    ("fence after prose", ANSWER, 'Here it is:\n\n```json\n{"answer": "Yes."}\n```\nI hope it helps!', "Yes."),
+    ("fence inside the value", ANSWER, '{"answer": "Run:\\n```sh\\nmake\\n```\\nDone."}', "Run:\n```sh\nmake\n```\nDone."),
+    ("fence inside the value, fence outside", ANSWER, '```json\n{"answer": "Run:\\n```sh\\nmake\\n```\\nDone."}\n```', "Run:\n```sh\nmake\n```\nDone."),
+    ("think tags", ANSWER, '<think>{"answer": "No?"} Hmm.</think>{"answer": "Yes."}', "Yes."),
+    ("think tags in the value", ANSWER, '{"answer": "Put <think>it</think> first."}', "Put <think>it</think> first."),
+    ("think closed only", ANSWER, 'First {"answer": "No?"}, hmm.</think>\n{"answer": "Yes."}', "Yes."),
+    ("prose before", ANSWER, 'Sure! {"answer": "Yes."}', "Yes."),
+    ("prose after", ANSWER, '{"answer": "Yes."} Shall I go on?', "Yes."),
+    ("braces in prose before", ANSWER, 'For the set {a, b}: {"answer": "Yes."}', "Yes."),
+    ("trailing comma", ANSWER, '{"answer": "Yes.",}', "Yes."),
+    ("single quotes", ANSWER, "{'answer': 'Yes.'}", "Yes."),
+    ("smart quotes", ANSWER, '{“answer”: “Yes.”}', "Yes."),
+    ("bare key", ANSWER, '{answer: "Yes."}', "Yes."),
+    ("comment", ANSWER, '{"answer": "Yes." // short\n}', "Yes."),
+    ("raw newline", ANSWER, '{"answer": "One.\nTwo."}', "One.\nTwo."),
+    ("raw tab", ANSWER, '{"answer": "a\tb"}', "a\tb"),
+    ("invalid escape kept", ANSWER, r'{"answer": "match \d+ in C:\\tmp"}', r"match \d+ in C:\tmp"),
+    ("escapes", ANSWER, r'{"answer": "a \"b\" \u00e9 \\n"}', 'a "b" é \\n'),
+    ("unknown key", ANSWER, '{"answer": "Yes.", "confidence": 0.9}', "Yes."),
+    ("number for text", ANSWER, '{"answer": 42}', "42"),
+    ("braces in the value", ANSWER, '{"answer": "use {x: [1]} and }"}', "use {x: [1]} and }"),
+]
+
+
+@pytest.mark.parametrize("output, text, value", [g[1:] for g in GOOD], ids=[g[0] for g in GOOD])
+def test_reply_is_read_and_its_content_never_changed(output, text, value):
+    assert parse_reply(text, output) == ({"answer": value}, "")
+
+
+BAD = [
+    ("empty", ANSWER, " \n", "empty_reply"),
+    ("prose", ANSWER, "I cannot help with that.", "not_json"),
+    ("only thinking", ANSWER, '<think>{"answer": "Yes."}</think>', "not_json"),
+    ("thinking not finished", ANSWER, '<think>Perhaps {"answer": "Yes."}', "not_json"),
+    ("cut in a string", ANSWER, '{"answer": "It opens the fi', "not_json"),
+    ("cut after the value", ANSWER, '{"answer": "It opens."', "not_json"),
+    ("cut in a list", PAIRS, '{"suitable": true, "reason": "r", "pairs": [{"question": "q", "answer": "a"}, {"question": "q2"', "not_json"),
+    ("cut in a list after a row", PAIRS, '{"suitable": true, "reason": "r", "pairs": [{"question": "q", "answer": "a"},', "not_json"),
+    ("cut with a brace in the text", ANSWER, '{"answer": "use } to close and the', "not_json"),
+    ("cut at a brace in the text", ANSWER, '{"answer": "use }', "not_json"),
+    ("root is a list", ANSWER, '["Yes."]', "schema_error"),
+    ("root is text", ANSWER, '"Yes."', "not_json"),
+    ("null", ANSWER, '{"answer": null}', "schema_error: answer"),
+    ("missing", ANSWER, '{"reply": "Yes."}', "schema_error: answer"),
+    ("empty value", ANSWER, '{"answer": ""}', "schema_error: answer"),
+    ("nested value", ANSWER, '{"answer": {"text": "Yes."}}', "schema_error: answer"),
+    ("pairs is an object", PAIRS, '{"suitable": true, "reason": "r", "pairs": {"question": "q", "answer": "a"}}', "schema_error: pairs"),
+    ("one row without an answer", PAIRS, '{"suitable": true, "reason": "r", "pairs": [{"question": "q"}]}', "schema_error: pairs.0.answer"),
+    ("score off the scale", RATE, '{"clarity": {"rationale": "r", "score": 4}}', "schema_error: clarity.score"),
+    ("half a point", RATE, '{"clarity": {"rationale": "r", "score": 2.5}}', "schema_error: clarity.score"),
+    ("score in words", RATE, '{"clarity": {"rationale": "r", "score": "good"}}', "schema_error: clarity.score"),
+    ("score is true", RATE, '{"clarity": {"rationale": "r", "score": true}}', "schema_error: clarity.score"),
+    ("score without a reason", RATE, '{"clarity": {"score": 2}}', "schema_error: clarity.rationale"),
+    ("not a number", NUMBER, '{"x": NaN}', "schema_error: x"),
+    ("infinite", NUMBER, '{"x": Infinity}', "schema_error: x"),
+]
+
+
+@pytest.mark.parametrize("output, text, reason", [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_reply_is_refused_not_guessed(output, text, reason):
+    value, error = parse_reply(text, output)
+    assert value is None and error.startswith(reason), (value, error)
+
+
+def test_replies_that_need_a_choice():
+    assert parse_reply('{"clarity": {"rationale": "r", "score": "2"}}', RATE) == ({"clarity": {"rationale": "r", "score": 2}}, ""), "a number in quotes is that number"
+    two = parse_reply('{"answer": "One."}\n{"answer": "Two."}', ANSWER)
+    assert two in (({"answer": "One."}, ""), (None, two[1])), "of two objects the first, or none; never a mixture"
+    assert parse_reply('{"answer": "a, "b": c"}', ANSWER)[0] in (None, {"answer": 'a, "b": c'}), "all of a value or none of it"
+    nested = '{"suitable": true, "reason": "r", "pairs": [{"question": "q?", "answer": "{\\"a\\": [1]}"},]}'
+    assert parse_reply(nested, PAIRS)[0]["pairs"] == [{"question": "q?", "answer": '{"a": [1]}'}]
+    assert parse_reply("<think>…</think>\nYes. \n", None) == ("Yes.", ""), "without a schema the text is the value"
+
+
+def test_reading_replies_needs_no_litellm():
+    code = "import sys; from synthgen_nb.core.models import parse_reply; parse_reply('{\"a\": 1,}', None); sys.exit('litellm' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
