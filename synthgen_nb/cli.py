@@ -79,6 +79,12 @@ def _why(out) -> str: return ', '.join(f'{k} {n}' for k, n in out.reasons.items(
 
 def _beside(path: Path, what: str, ext: str | None = None) -> Path: return path.with_name(f'{path.stem}_{what}{ext or path.suffix}')
 
+def _save_drops(drops, output: Path):
+    "What was dropped goes beside the output; where nothing was, no older file stays there"
+    from synthgen_nb.core.records import save
+    if drops: save(drops, _beside(output, 'dropped'))
+    else: _beside(output, 'dropped').unlink(missing_ok=True)
+
 # %% ../nbs/cli.ipynb #ingest
 @app.command()
 def ingest(
@@ -114,7 +120,7 @@ def generate(
     chunks = read_chunks(db, table, ids)[:max_chunks]
     out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
     m.calls.close()
-    if out.dropped: save(out.dropped, _beside(output, 'dropped'))
+    _save_drops(out.dropped, output)
     if not out.kept: raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
     print(f'{output}: {out!r}\n{_paid(m)}')
@@ -139,7 +145,7 @@ def enrich(
     s, m = _door(config, provider, model, workers, 'rewrite', 'rewrite')
     out = asyncio.run(rewrite(pairs, m, texts, preserve_original, s.paths.prompts))
     m.calls.close()
-    if out.dropped or bad: save([*bad, *out.dropped], _beside(output, 'dropped'))
+    _save_drops([*bad, *out.dropped], output)
     if not out.kept: raise SynthgenError(f'no rewrite of {len(pairs)} could stand; reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
     as_it_was = sum(bool(p.origin[-1].note) for p in out.kept)
@@ -169,7 +175,7 @@ def curate(
     m.calls.close()
     rated = {p.id: p for p in [*out.kept, *[d.record for d in out.dropped]] if isinstance(p, Pair)}
     save([rated[p.id] for p in pairs], _beside(output, 'rated'))
-    if out.dropped or bad: save([*bad, *out.dropped], _beside(output, 'dropped'))
+    _save_drops([*bad, *out.dropped], output)
     ratings = Counter(rated[p.id].rating for p in pairs)
     distribution = {('unrated' if k is None else f'{k:g}'): n for k, n in sorted(ratings.items(), key=lambda x: (x[0] is None, x[0]))}
     metrics = {'rated': len(pairs), 'kept': len(out.kept), 'threshold': least, 'rubric': r.name, 'reasons': out.reasons,

@@ -1,4 +1,5 @@
 """What the tests share: real documents, a real model server on loopback, and the real command line."""
+
 import json
 import os
 import subprocess
@@ -31,13 +32,34 @@ def own_folder(tmp_path, monkeypatch):
 
 def command(folder: Path):
     "The command in a folder, as a user would run it; gives the finished process"
+
     def run(*args, ok=True, env=None, timeout=300):
         own = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | (env or {})
-        r = subprocess.run([SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own)
+        r = subprocess.run(
+            [SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own
+        )
         if ok is not None:
             assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
         assert "Traceback" not in r.stderr, r.stderr
         return r
+
+    return run
+
+
+def command(folder: Path):
+    "The command in a folder, as a user would run it; gives the finished process"
+
+    def run(*args, ok=True, env=None, timeout=300):
+        own = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | (env or {})
+        r = subprocess.run(
+            [SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own
+        )
+        if ok is not None:
+            assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
+        assert "Traceback" not in r.stderr, r.stderr
+        return r
+
+    run.folder = folder
     return run
 
 
@@ -75,13 +97,19 @@ def docs(tmp_path) -> Path:
 class Server:
     def __init__(self, log: Path, delay: float, port: int = 0):
         self.log_file = log
-        self.process = subprocess.Popen([sys.executable, ROOT / "tests/mock_server.py", "--delay", str(delay), "--log", str(log), "--port", str(port)], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "tests/mock_server.py", "--delay", str(delay), "--log", str(log), "--port", str(port)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = dict(SYNTHGEN_LLM_PROVIDER="vllm", SYNTHGEN_LLM_VLLM_BASE_URL=f"{self.url}/v1", SYNTHGEN_LLM_VLLM_MODEL="mock")
 
     def control(self, **state):
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/control", json.dumps(state).encode(), {"Content-Type": "application/json"})).read()
+        urllib.request.urlopen(
+            urllib.request.Request(f"{self.url}/control", json.dumps(state).encode(), {"Content-Type": "application/json"})
+        ).read()
 
     def log(self, kind="asked") -> list[dict]:
         if not self.log_file.exists():

@@ -5,10 +5,12 @@
 It answers the workbench's prompts sensibly but without thought. `POST /control {"fault": "…", "times": n}` makes the next n
 requests go wrong in the named way (n = -1: all of them); `{"delay": s}` changes how slow it is.
 """
+
 import argparse
 import asyncio
 import hashlib
 import json
+import random
 import re
 import time
 
@@ -31,11 +33,18 @@ def content(messages: list[dict], schema: dict | None) -> str:
         name = hashlib.sha256(passage.encode()).hexdigest()[:8]
         n = int(re.search(r"at most (\d+)", user)[1])
         sentence = next((s.strip() for s in re.split(r"(?<=\.)\s|\n", passage) if len(s.strip()) > 20), passage.strip())
-        reply = dict(suitable=True, reason="It explains something.", pairs=[dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)])
+        reply = dict(
+            suitable=True,
+            reason="It explains something.",
+            pairs=[dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)],
+        )
     elif list(props) == ["answer"]:
         reply = dict(answer=between(user, "draft"))
     elif props:
-        reply = {k: True if k == "topic_relevant" else dict(rationale="It is plain.", score=p["properties"]["score"]["maximum"]) for k, p in props.items()}
+        reply = {
+            k: True if k == "topic_relevant" else dict(rationale="It is plain.", score=p["properties"]["score"]["maximum"])
+            for k, p in props.items()
+        }
     else:
         return "Hello."
     return json.dumps(reply)
@@ -44,7 +53,12 @@ def content(messages: list[dict], schema: dict | None) -> str:
 def log(kind: str, messages: list[dict], extra=None):
     if STATE.get("log"):
         with open(STATE["log"], "a") as f:
-            f.write(json.dumps(dict(kind=kind, key=hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:16], at=time.time(), **(extra or {}))) + "\n")
+            f.write(
+                json.dumps(
+                    dict(kind=kind, key=hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:16], at=time.time(), **(extra or {}))
+                )
+                + "\n"
+            )
 
 
 async def faulty(request: web.Request) -> web.StreamResponse | str:
@@ -60,13 +74,23 @@ async def faulty(request: web.Request) -> web.StreamResponse | str:
     if fault == "hang":
         await asyncio.sleep(3600)
     status, _, after = fault.partition(" ")
-    return web.json_response(dict(error=dict(message=f"fault {fault}", type="mock")), status=int(status), headers={"Retry-After": after} if after else {})
+    return web.json_response(
+        dict(error=dict(message=f"fault {fault}", type="mock")), status=int(status), headers={"Retry-After": after} if after else {}
+    )
 
 
 async def answer(request: web.Request, schema: dict | None, body: dict, shape) -> web.StreamResponse:
-    log("asked", body["messages"], dict(temperature=body.get("temperature", body.get("options", {}).get("temperature")), path=request.path,
-                                        has_schema=schema is not None, auth=request.headers.get("Authorization", "")))
-    await asyncio.sleep(STATE["delay"])
+    log(
+        "asked",
+        body["messages"],
+        dict(
+            temperature=body.get("temperature", body.get("options", {}).get("temperature")),
+            path=request.path,
+            has_schema=schema is not None,
+            auth=request.headers.get("Authorization", ""),
+        ),
+    )
+    await asyncio.sleep(STATE["delay"] * random.uniform(0.5, 1.5))
     fault = await faulty(request)
     if not isinstance(fault, str):
         return fault
@@ -79,15 +103,37 @@ async def answer(request: web.Request, schema: dict | None, body: dict, shape) -
 async def openai(request: web.Request):
     body = await request.json()
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema")
-    return await answer(request, schema, body, lambda model, text, finish: dict(
-        id="chatcmpl-1", object="chat.completion", created=1, model=model, choices=[dict(index=0, message=dict(role="assistant", content=text), finish_reason=finish)],
-        usage=dict(prompt_tokens=100, completion_tokens=20, total_tokens=120)))
+    return await answer(
+        request,
+        schema,
+        body,
+        lambda model, text, finish: dict(
+            id="chatcmpl-1",
+            object="chat.completion",
+            created=1,
+            model=model,
+            choices=[dict(index=0, message=dict(role="assistant", content=text), finish_reason=finish)],
+            usage=dict(prompt_tokens=100, completion_tokens=20, total_tokens=120),
+        ),
+    )
 
 
 async def ollama(request: web.Request):
     body = await request.json()
-    return await answer(request, body.get("format") or None, body, lambda model, text, finish: dict(
-        model=model, created_at="2026-01-01T00:00:00Z", message=dict(role="assistant", content=text), done=True, done_reason=finish, prompt_eval_count=100, eval_count=20))
+    return await answer(
+        request,
+        body.get("format") or None,
+        body,
+        lambda model, text, finish: dict(
+            model=model,
+            created_at="2026-01-01T00:00:00Z",
+            message=dict(role="assistant", content=text),
+            done=True,
+            done_reason=finish,
+            prompt_eval_count=100,
+            eval_count=20,
+        ),
+    )
 
 
 async def control(request: web.Request):
@@ -99,6 +145,7 @@ async def main():
     p = argparse.ArgumentParser()
     p.add_argument("--delay", type=float, default=0.0)
     p.add_argument("--log", default="")
+    p.add_argument("--port", type=int, default=0, help="0: any that is free")
     p.add_argument("--port", type=int, default=0, help="0: any that is free")
     a = p.parse_args()
     STATE.update(delay=a.delay, log=a.log)

@@ -1,6 +1,8 @@
 """The golden path, offline: every command, as a user types it, and what it leaves on the disk."""
+
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -22,7 +24,6 @@ def shop(tmp_path_factory):
     (docs / "numbers.txt").write_text("1 2 3 4 5 6 7 8 9\n" * 50)
     (docs / "picture.png").write_bytes(b"\x89PNG\0\0")
     run = command(folder)
-    run.folder = folder
     run.ingested = run("ingest", "docs", "-o", "db")
     return run
 
@@ -49,7 +50,9 @@ def test_ingest_names_what_it_skips(shop):
 def test_generate_notes_what_is_not_worth_asking_and_never_asks_twice(made):
     pairs, dropped = rows(made.folder / "pairs.jsonl"), rows(made.folder / "pairs_dropped.jsonl")
     assert len(pairs) == 12 and {p["origin"][0]["model"] for p in pairs} == {"offline/extractive"}
-    assert [(d["reason"], d["record"]["sources"][0]["path"]) for d in dropped] == [("unsuitable", "docs/numbers.txt")] and dropped[0]["detail"]
+    assert [(d["reason"], d["record"]["sources"][0]["path"]) for d in dropped] == [("unsuitable", "docs/numbers.txt")] and dropped[0][
+        "detail"
+    ]
     assert "5 calls (0 sent now, 5 from the store)" in made("generate", "db", "-o", "again.jsonl").stdout
     assert (made.folder / "again.jsonl").read_bytes() == (made.folder / "pairs.jsonl").read_bytes()
 
@@ -90,8 +93,15 @@ def test_stage_by_stage_through_every_kind_of_file(made):
         assert overall["criterion"] == "overall" and overall["value"] == sum(s["value"] for s in parts)
         assert all(s["rationale"] and s["judge"] == "offline/extractive" for s in parts)
     assert {p["scores"][-1]["value"] >= 9 for p in good} == {True}
-    assert {d["reason"].split(":")[0] for d in dropped} == {"below_threshold"} and {d["record"]["scores"][-1]["value"] < 9 for d in dropped} == {True}
-    assert metrics["rated"] == 12 and metrics["kept"] == len(good) and metrics["without_source"] == 0 and sum(metrics["distribution"].values()) == 12
+    assert {d["reason"].split(":")[0] for d in dropped} == {"below_threshold"} and {
+        d["record"]["scores"][-1]["value"] < 9 for d in dropped
+    } == {True}
+    assert (
+        metrics["rated"] == 12
+        and metrics["kept"] == len(good)
+        and metrics["without_source"] == 0
+        and sum(metrics["distribution"].values()) == 12
+    )
 
     off_topic = made("curate", "rich.parquet", "-o", "topic.jsonl", "--topic", "volcanic eruptions of Iceland", ok=False)
     assert "off_topic 12" in off_topic.stderr and not (made.folder / "topic.jsonl").exists()
@@ -105,12 +115,21 @@ def test_stage_by_stage_through_every_kind_of_file(made):
 
 def test_export_formats_are_byte_for_byte_the_golden_files(tmp_path, synthgen, monkeypatch):
     for f in ("chatml", "alpaca", "sharegpt", "jsonl"):
-        synthgen("export", GOLDEN / "pairs.jsonl", "-o", f"{f}.jsonl", "-f", f, *(["--system-prompt", "Be brief. «Kurz.»"] if f != "jsonl" else []))
+        synthgen(
+            "export",
+            GOLDEN / "pairs.jsonl",
+            "-o",
+            f"{f}.jsonl",
+            "-f",
+            f,
+            *(["--system-prompt", "Be brief. «Kurz.»"] if f != "jsonl" else []),
+        )
         assert (tmp_path / f"{f}.jsonl").read_bytes() == (GOLDEN / f"{f}.jsonl").read_bytes(), f
     assert load(tmp_path / "jsonl.jsonl", Pair) == load(GOLDEN / "pairs.jsonl", Pair)
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     import datasets
+
     d = datasets.load_dataset("json", data_files=str(GOLDEN / "chatml.jsonl"), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(d) == 3 and d[1]["messages"][2]["content"].startswith("Größe")
 
@@ -120,13 +139,30 @@ def test_run_record_says_everything(piped):
     assert (run / "train.jsonl").read_bytes() == (piped.folder / "train.jsonl").read_bytes()
     assert {f.name for f in run.iterdir()} >= {"qa.ipynb", "run.json", "README.md", "train.jsonl", "records", "funnel.png", "ratings.png"}
     assert {f.name for f in (run / "records").iterdir()} == {f"{n}.jsonl" for n in ("generated", "rewritten", "rated", "dropped", "final")}
-    assert r["status"] == "done" and r["model"] == "offline/extractive" and r["command"] == "synthgen pipeline docs -o train.jsonl" and "pid" not in r and "error" not in r
-    assert set(r["prompts"]) == {"qa_text", "rewrite", "judge"} and r["rubric"].startswith("workbench@") and {"python", "synthgen_nb", "litellm"} <= set(r["versions"])
-    assert r["parameters"]["source"] == ["docs"] and r["parameters"]["n_pairs"] == 3 and r["parameters"]["threshold"] is None, "defaults are resolved"
+    assert (
+        r["status"] == "done"
+        and r["model"] == "offline/extractive"
+        and r["command"] == "synthgen pipeline docs -o train.jsonl"
+        and "pid" not in r
+        and "error" not in r
+    )
+    assert (
+        set(r["prompts"]) == {"qa_text", "rewrite", "judge"}
+        and r["rubric"].startswith("workbench@")
+        and {"python", "synthgen_nb", "litellm"} <= set(r["versions"])
+    )
+    assert r["parameters"]["source"] == ["docs"] and r["parameters"]["n_pairs"] == 3 and r["parameters"]["threshold"] is None, (
+        "defaults are resolved"
+    )
     book = nbformat.read(run / "qa.ipynb", 4)
     assert all(c.execution_count for c in book.cells if c.cell_type == "code") and str(piped.folder) not in (run / "qa.ipynb").read_text()
     card = (run / "README.md").read_text()
-    assert card.startswith("---\ntask_categories:") and "offline extractive model" in card and r["command"] in card and "docs/doc000.md" in card
+    assert (
+        card.startswith("---\ntask_categories:")
+        and "offline extractive model" in card
+        and r["command"] in card
+        and "docs/doc000.md" in card
+    )
 
 
 def test_funnel_adds_up_and_matches_the_files(piped):
@@ -135,9 +171,11 @@ def test_funnel_adds_up_and_matches_the_files(piped):
     for x in f.values():
         assert x["in"] == x["out"] + x["lost"] and x["lost"] == sum(int(w.rsplit(" ", 1)[1]) for w in x["why"].split(", ") if w)
     chain = [f[s] for s in ("generate", "rewrite", "judge", "dedup", "target")]
-    assert all(a["out"] == b["in"] for a, b in zip(chain, chain[1:], strict=False))
+    assert all(a["out"] == b["in"] for a, b in pairwise(chain))
     count = {n: len(rows(records / f"{n}.jsonl")) for n in ("generated", "rewritten", "rated", "dropped", "final")}
-    assert (f["generate"]["out"], f["rewrite"]["out"], f["judge"]["in"], f["target"]["out"]) == tuple(count[n] for n in ("generated", "rewritten", "rated", "final"))
+    assert (f["generate"]["out"], f["rewrite"]["out"], f["judge"]["in"], f["target"]["out"]) == tuple(
+        count[n] for n in ("generated", "rewritten", "rated", "final")
+    )
     assert count["dropped"] == sum(x["lost"] for x in f.values()) - f["target"]["lost"]
     assert (f["read"]["in"], f["read"]["lost"], f["ask"]["lost"]) == (6, 1, 1), "the picture and the numbers"
     assert r["export"]["rows"] == count["final"] == len(rows(piped.folder / "train.jsonl"))
@@ -145,44 +183,101 @@ def test_funnel_adds_up_and_matches_the_files(piped):
 
 def test_answers_are_spans_of_their_chunks_and_questions_are_unique(piped):
     from synthgen_nb.corpus.store import read_chunks
+
     texts = {c.id: flat(c.text) for c in read_chunks(piped.run / "db")}
     final = rows(piped.run / "records/final.jsonl")
     assert final and all(flat(p["answer"]) in texts[p["chunk_id"]] for p in final)
     assert len({p["question"].casefold().rstrip("?") for p in final}) == len(final)
     assert [r["messages"] for r in rows(piped.folder / "train.jsonl")] == [
-        [{"role": "user", "content": p["question"]}, {"role": "assistant", "content": p["answer"]}] for p in final]
+        [{"role": "user", "content": p["question"]}, {"role": "assistant", "content": p["answer"]}] for p in final
+    ]
 
 
 def test_same_pipeline_again_asks_nothing_and_gives_the_same_bytes(piped):
     first, old = (piped.folder / "train.jsonl").read_bytes(), set(piped.folder.glob("runs/*"))
     piped("pipeline", "docs", "-o", "train.jsonl", env={"SYNTHGEN_PATHS_CALLS": "pipe.db"})
     assert (piped.folder / "train.jsonl").read_bytes() == first
-    new, = set(piped.folder.glob("runs/*")) - old
+    (new,) = set(piped.folder.glob("runs/*")) - old
     a, b = (json.loads((d / "run.json").read_text())["stages"] for d in (piped.run, new))
     assert sum(s["paid"] for s in a) == sum(s["calls"] for s in a) > 0 == sum(s["paid"] for s in b)
     assert [s["calls"] for s in a] == [s["calls"] for s in b]
 
 
+def test_target_of_accepted_rows_is_met_in_several_rounds(piped):
+    piped(
+        "pipeline",
+        "docs",
+        "-o",
+        "twenty.jsonl",
+        "--target-pairs",
+        "20",
+        "--n-pairs",
+        "2",
+        "--no-rewrite",
+        env={"SYNTHGEN_PATHS_CALLS": "pipe.db"},
+        timeout=60,
+    )
+    assert len(rows(piped.folder / "twenty.jsonl")) == 20
+
+
 def test_run_with_parameters_and_the_commands_that_look(piped):
-    said = piped("run", "qa", "-p", "source=docs/doc000.md", "-p", "source=docs/doc001.md", "-p", "target_pairs=4", "-p", "format=alpaca", "-p", "rewrite=no", "-p", "threshold=8").stdout
+    said = piped(
+        "run",
+        "qa",
+        "-p",
+        "source=docs/doc000.md",
+        "-p",
+        "source=docs/doc001.md",
+        "-p",
+        "target_pairs=4",
+        "-p",
+        "format=alpaca",
+        "-p",
+        "rewrite=no",
+        "-p",
+        "threshold=8",
+    ).stdout
     folder = piped.folder / said.split("run record: ")[1].split("\n")[0]
     r = json.loads((folder / "run.json").read_text())
-    assert r["export"] == dict(file="train.jsonl", format="alpaca", rows=4, documents=2) and r["ended"] == "target reached" and r["threshold"] == 8
-    assert r["command"] == "synthgen run qa -p source=docs/doc000.md -p source=docs/doc001.md -p target_pairs=4 -p format=alpaca -p rewrite=no -p threshold=8"
+    assert (
+        r["export"] == dict(file="train.jsonl", format="alpaca", rows=4, documents=2)
+        and r["ended"] == "target reached"
+        and r["threshold"] == 8
+    )
+    assert (
+        r["command"]
+        == "synthgen run qa -p source=docs/doc000.md -p source=docs/doc001.md -p target_pairs=4 -p format=alpaca -p rewrite=no -p threshold=8"
+    )
     assert [set(x) for x in rows(folder / "train.jsonl")] == [{"instruction", "input", "output"}] * 4
 
     listed = piped("runs").stdout.splitlines()
     assert listed[0].split()[:2] == ["run", "status"] and listed[-1].split()[:4] == [folder.name, "done", "offline/extractive", "4"]
     shown = piped("show", "last").stdout
-    assert shown == piped("show", folder.name).stdout and shown.startswith(f"{folder.name}: done") and "target reached" in shown and "target_pairs=4" in shown
-    assert [line.split()[0] for line in shown.splitlines() if line.split()[1:2] == ["pairs"]] == ["generate", "rewrite", "judge", "dedup", "target"]
+    assert (
+        shown == piped("show", folder.name).stdout
+        and shown.startswith(f"{folder.name}: done")
+        and "target reached" in shown
+        and "target_pairs=4" in shown
+    )
+    assert [line.split()[0] for line in shown.splitlines() if line.split()[1:2] == ["pairs"]] == [
+        "generate",
+        "rewrite",
+        "judge",
+        "dedup",
+        "target",
+    ]
     assert piped("show", piped.run).stdout.startswith(f"{piped.run.name}: done"), "a folder names a run too"
 
 
 def test_providers_and_prompts_are_listed(shop):
     r = shop("list-providers", env={"OPENAI_API_KEY": "", "GEMINI_API_KEY": "something"})
     state = {line.lstrip("* ").split()[0]: line for line in r.stdout.splitlines()[1:8]}
-    assert r.stdout.splitlines()[1].startswith("* offline") and "ready" in state["offline"] and "set OPENAI_API_KEY" in state["openai"] and "configured" in state["gemini"]
+    assert (
+        r.stdout.splitlines()[1].startswith("* offline")
+        and "ready" in state["offline"]
+        and "set OPENAI_API_KEY" in state["openai"]
+        and "configured" in state["gemini"]
+    )
     assert "something" not in r.stdout
     listed = shop("prompts").stdout
     assert all(name in listed for name in ("judge", "qa_code", "qa_text", "rewrite", "workbench"))

@@ -1,4 +1,5 @@
 """Reading, cutting, embedding and storing a corpus: real files, no mocks."""
+
 import json
 import os
 import subprocess
@@ -16,12 +17,13 @@ from synthgen_nb.corpus.chunk import chunk_document, chunk_documents, count_toke
 from synthgen_nb.corpus.read import Document, find_files, html_to_markdown, read_document, read_documents
 from synthgen_nb.corpus.store import ingest, is_db, read_chunks, table_names, write_chunks
 
-DATA = Path(os.environ.get('SYNTHGEN_DATA', Path(__file__).parents[2] / 'shared' / 'data'))
-needs_data = pytest.mark.skipif(not (DATA / 'corpus').is_dir(), reason=f'no shared data at {DATA}; set SYNTHGEN_DATA')
-PROSE = 'Chunks are read as a whole. The cache keeps what was read last. '
+DATA = Path(os.environ.get("SYNTHGEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+needs_data = pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason=f"no shared data at {DATA}; set SYNTHGEN_DATA")
+PROSE = "Chunks are read as a whole. The cache keeps what was read last. "
 
 
-def doc(text, kind='markdown', path='x'): return Document(path=path, text=text, kind=kind)
+def doc(text, kind="markdown", path="x"):
+    return Document(path=path, text=text, kind=kind)
 
 
 def check_spans(d, chunks):
@@ -31,98 +33,163 @@ def check_spans(d, chunks):
     for a, b, s, c in places:
         assert d.text[a:b] == c.text and c.text.strip()
         assert a >= end and not d.text[end:a].strip()
-        assert (s.start_line, s.end_line) == (d.text.count('\n', 0, a) + 1, d.text.count('\n', 0, b) + 1)
+        assert (s.start_line, s.end_line) == (d.text.count("\n", 0, a) + 1, d.text.count("\n", 0, b) + 1)
         end = b
     assert not d.text[end:].strip()
 
 
 # reading
 
+
 def test_text_is_the_file_byte_for_byte(tmp_path):
-    raw = '\ufeff# Tïtle\r\n\r\ntab\there\x0cfeed\u2028end'.encode()
-    (tmp_path / 'a.md').write_bytes(raw)
-    d = read_document(tmp_path / 'a.md')
-    assert d.text.encode() == raw[3:] and d.kind == 'markdown' and d.title == 'Tïtle'
+    raw = "\ufeff# Tïtle\r\n\r\ntab\there\x0cfeed\u2028end".encode()
+    (tmp_path / "a.md").write_bytes(raw)
+    d = read_document(tmp_path / "a.md")
+    assert d.text.encode() == raw[3:] and d.kind == "markdown" and d.title == "Tïtle"
 
 
 def test_folder_is_walked_in_order_without_tools_and_loops(tmp_path):
-    for f in ['b.md', 'a/z.rst', 'a/.git/x.md', '.hidden.md', 'node_modules/m.md', '__pycache__/p.py', 'README']:
+    for f in ["b.md", "a/z.rst", "a/.git/x.md", ".hidden.md", "node_modules/m.md", "__pycache__/p.py", "README"]:
         (tmp_path / f).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f).write_text('text')
-    (tmp_path / 'a' / 'loop').symlink_to(tmp_path)
+        (tmp_path / f).write_text("text")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
     names = [Path(f).relative_to(tmp_path).as_posix() for f in find_files(tmp_path)]
-    assert names == ['README', 'a/z.rst', 'b.md']
+    assert names == ["README", "a/z.rst", "b.md"]
 
 
 def test_relative_paths_stay_as_named(tmp_path, monkeypatch):
-    (tmp_path / 'docs').mkdir()
-    (tmp_path / 'docs' / 'a.md').write_text('x')
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("x")
     monkeypatch.chdir(tmp_path)
-    assert find_files(['docs', 'docs/a.md']) == ['docs/a.md']
+    assert find_files(["docs", "docs/a.md"]) == ["docs/a.md"]
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    files = {'good.md': b'# Hi', 'latin.txt': b'\xe9t\xe9', 'utf16.txt': 'x'.encode('utf-16'), 'nul.md': b'a\0b',
-             'empty.md': b' \n', 'x.pdf': b'%PDF',
-             'LICENSE': b'MIT', 'bad.ipynb': b'{"cells": 3}', 'notjson.ipynb': b'oops'}
-    for n, b in files.items(): (tmp_path / n).write_bytes(b)
-    (tmp_path / 'gone.md').symlink_to(tmp_path / 'nowhere')
+    files = {
+        "good.md": b"# Hi",
+        "latin.txt": b"\xe9t\xe9",
+        "utf16.txt": "x".encode("utf-16"),
+        "nul.md": b"a\0b",
+        "empty.md": b" \n",
+        "x.pdf": b"%PDF",
+        "LICENSE": b"MIT",
+        "bad.ipynb": b'{"cells": 3}',
+        "notjson.ipynb": b"oops",
+    }
+    for n, b in files.items():
+        (tmp_path / n).write_bytes(b)
+    (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere")
     docs, dropped = read_documents(tmp_path)
-    assert [Path(d.path).name for d in docs] == ['good.md']
-    assert {Path(d.record['path']).name: d.reason for d in dropped} == {
-        'latin.txt': 'not_text', 'utf16.txt': 'not_text', 'nul.md': 'not_text', 'empty.md': 'empty',
-        'x.pdf': 'unsupported_format', 'LICENSE': 'boilerplate',
-        'bad.ipynb': 'unreadable', 'notjson.ipynb': 'unreadable', 'gone.md': 'unreadable'}
+    assert [Path(d.path).name for d in docs] == ["good.md"]
+    assert {Path(d.record["path"]).name: d.reason for d in dropped} == {
+        "latin.txt": "not_text",
+        "utf16.txt": "not_text",
+        "nul.md": "not_text",
+        "empty.md": "empty",
+        "x.pdf": "unsupported_format",
+        "LICENSE": "boilerplate",
+        "bad.ipynb": "unreadable",
+        "notjson.ipynb": "unreadable",
+        "gone.md": "unreadable",
+    }
     assert all(d.detail for d in dropped)
 
 
 def test_a_file_over_the_limit_is_dropped(tmp_path):
-    with open(tmp_path / 'big.txt', 'wb') as f: f.truncate(20_000_001)
-    (tmp_path / 'a.md').write_text('x')
-    assert [d.reason for d in read_documents(tmp_path)[1]] == ['too_large']
+    with open(tmp_path / "big.txt", "wb") as f:
+        f.truncate(20_000_001)
+    (tmp_path / "a.md").write_text("x")
+    assert [d.reason for d in read_documents(tmp_path)[1]] == ["too_large"]
 
 
 def test_missing_and_empty_sources_are_errors(tmp_path):
-    with pytest.raises(SynthgenError, match='no such file or folder'): read_documents(tmp_path / 'nope')
-    (tmp_path / 'x.png').write_bytes(b'\x89')
-    with pytest.raises(SynthgenError, match='unsupported_format'): read_documents(tmp_path)
-    with pytest.raises(SynthgenError, match='no such file'): read_document(tmp_path / 'nope.md')
+    with pytest.raises(SynthgenError, match="no such file or folder"):
+        read_documents(tmp_path / "nope")
+    (tmp_path / "x.png").write_bytes(b"\x89")
+    with pytest.raises(SynthgenError, match="unsupported_format"):
+        read_documents(tmp_path)
+    with pytest.raises(SynthgenError, match="no such file"):
+        read_document(tmp_path / "nope.md")
 
 
 def test_notebook_keeps_prose_and_code_only(tmp_path):
-    cell = lambda kind, src, **meta: dict(cell_type=kind, source=src, metadata=meta, outputs=[dict(text='OUTPUT')])
-    cells = [cell('markdown', '# T'), cell('code', '#| export\nx = 1'), cell('code', '#| hide\nsecret = 1'),
-             cell('code', 'y', tags=['remove-cell']), cell('raw', 'RAW'),
-             cell('code', ["s = '''\n", "```\n", "'''"])]
-    (tmp_path / 'n.ipynb').write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4)))
-    d = read_document(tmp_path / 'n.ipynb')
-    assert d.text == "# T\n\n```python\nx = 1\n```\n\n````python\ns = '''\n```\n'''\n````\n" and d.title == 'T'
+    cell = lambda kind, src, **meta: dict(cell_type=kind, source=src, metadata=meta, outputs=[dict(text="OUTPUT")])
+    cells = [
+        cell("markdown", "# T"),
+        cell("code", "#| export\nx = 1"),
+        cell("code", "#| hide\nsecret = 1"),
+        cell("code", "y", tags=["remove-cell"]),
+        cell("raw", "RAW"),
+        cell("code", ["s = '''\n", "```\n", "'''"]),
+    ]
+    (tmp_path / "n.ipynb").write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4)))
+    d = read_document(tmp_path / "n.ipynb")
+    assert d.text == "# T\n\n```python\nx = 1\n```\n\n````python\ns = '''\n```\n'''\n````\n" and d.title == "T"
 
 
 def test_html_keeps_what_is_said():
-    md, title = html_to_markdown('<html><head><title>T</title><style>p{}</style></head><body>'
-                                 '<nav>MENU</nav><div class="sidebar">SIDE</div><main><h1>Head</h1>'
-                                 '<p>Some words that are the page.</p>'
-                                 '<h2>Sub</h2><pre><code class="language-c">int  x;\n\n\n  y;</code></pre>'
-                                 '<table><tr><th>a</th></tr><tr><td>1</td></tr></table></main>'
-                                 '<script>evil()</script><footer>FOOT</footer></body></html>')
-    assert title == 'Head' and md.startswith('# Head\n')
-    assert '## Sub' in md and '```c\nint  x;\n\n\n  y;\n```' in md and '| a |' in md
-    assert not any(w in md for w in ('MENU', 'SIDE', 'evil', 'FOOT', 'p{}'))
+    md, title = html_to_markdown(
+        "<html><head><title>T</title><style>p{}</style></head><body>"
+        '<nav>MENU</nav><div class="sidebar">SIDE</div><main><h1>Head</h1>'
+        "<p>Some words that are the page.</p>"
+        '<h2>Sub</h2><pre><code class="language-c">int  x;\n\n\n  y;</code></pre>'
+        "<table><tr><th>a</th></tr><tr><td>1</td></tr></table></main>"
+        "<script>evil()</script><footer>FOOT</footer></body></html>"
+    )
+    assert title == "Head" and md.startswith("# Head\n")
+    assert "## Sub" in md and "```c\nint  x;\n\n\n  y;\n```" in md and "| a |" in md
+    assert not any(w in md for w in ("MENU", "SIDE", "evil", "FOOT", "p{}"))
 
 
 # chunks
 
-BITS = st.sampled_from(['# H\n', '## Two\r\n', 'T\n===\n', '```\n', '~~~py\n', '| a | b |\n|---|---|\n', '\t- x\n', '> q\n',
-                        '\r', '\r\n', '\n\n', '\x0c', '\x0b', '\x1c', '\x85', '\u2028', '\0',
-                        '.. code::\n\n   x\n', '::\n\n  lit\n', '.. _l:\n', '=== ===\na b\n=== ===\n', 'def f():\n', 'class A:\n',
-                        '  x = 1\n', '@d\n', '"""', '# c\n', '<table>\n\n', '</table>\n',
-                        '---\n', 'a: b\n', '数据。', 'A sentence. Another! ', 'word ' * 30, 'x' * 300])
+BITS = st.sampled_from(
+    [
+        "# H\n",
+        "## Two\r\n",
+        "T\n===\n",
+        "```\n",
+        "~~~py\n",
+        "| a | b |\n|---|---|\n",
+        "\t- x\n",
+        "> q\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\x0c",
+        "\x0b",
+        "\x1c",
+        "\x85",
+        "\u2028",
+        "\0",
+        ".. code::\n\n   x\n",
+        "::\n\n  lit\n",
+        ".. _l:\n",
+        "=== ===\na b\n=== ===\n",
+        "def f():\n",
+        "class A:\n",
+        "  x = 1\n",
+        "@d\n",
+        '"""',
+        "# c\n",
+        "<table>\n\n",
+        "</table>\n",
+        "---\n",
+        "a: b\n",
+        "数据。",
+        "A sentence. Another! ",
+        "word " * 30,
+        "x" * 300,
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(BITS | st.text(max_size=6), max_size=25).map(''.join),
-       st.sampled_from(['markdown', 'rst', 'python', 'text']), st.sampled_from([(512, 1024), (5, 10), (1, 1)]))
+@given(
+    st.lists(BITS | st.text(max_size=6), max_size=25).map("".join),
+    st.sampled_from(["markdown", "rst", "python", "text"]),
+    st.sampled_from([(512, 1024), (5, 10), (1, 1)]),
+)
 def test_any_text_is_cut_exactly(text, kind, tokens):
     d = doc(text, kind)
     chunks = chunk_document(d, tokens)
@@ -131,186 +198,217 @@ def test_any_text_is_cut_exactly(text, kind, tokens):
 
 
 def test_fences_and_tables_are_never_cut():
-    fence = '```python\n' + '# no heading\n\nx = 1\n' * 400 + '```'
-    table = '| a | b |\n|---|---|\n' + '| one | two |\n' * 400
-    d = doc(f'# T\n\n{PROSE}\n\n{fence}\n\n{PROSE}\n\n{table}\n\n{PROSE}\n')
+    fence = "```python\n" + "# no heading\n\nx = 1\n" * 400 + "```"
+    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 400
+    d = doc(f"# T\n\n{PROSE}\n\n{fence}\n\n{PROSE}\n\n{table}\n\n{PROSE}\n")
     chunks = chunk_document(d)
     check_spans(d, chunks)
     assert sum(fence in c.text for c in chunks) == 1 and sum(table.strip() in c.text for c in chunks) == 1
-    assert all(c.text.startswith(('```', '| a')) for c in chunks if c.tokens > 1024)
+    assert all(c.text.startswith(("```", "| a")) for c in chunks if c.tokens > 1024)
 
 
 def test_rst_literal_blocks_directives_and_tables_are_never_cut():
-    literal = 'Example::\n\n' + '    x = 1\n\n' * 400
-    code = '.. code-block:: c\n\n' + '   int x;\n\n' * 400
-    table = '=====  =====\na      b\n' + '=====  =====\n' + 'one    two\n' * 400 + '=====  ====='
-    d = doc(f'T\n===\n\n{PROSE}\n\n{literal}\n{code}\n{table}\n\n{PROSE}\n', 'rst')
+    literal = "Example::\n\n" + "    x = 1\n\n" * 400
+    code = ".. code-block:: c\n\n" + "   int x;\n\n" * 400
+    table = "=====  =====\na      b\n" + "=====  =====\n" + "one    two\n" * 400 + "=====  ====="
+    d = doc(f"T\n===\n\n{PROSE}\n\n{literal}\n{code}\n{table}\n\n{PROSE}\n", "rst")
     chunks = chunk_document(d)
     check_spans(d, chunks)
-    for whole in (literal.split('\n\n', 1)[1], code, table): assert sum(whole.strip() in c.text for c in chunks) == 1
+    for whole in (literal.split("\n\n", 1)[1], code, table):
+        assert sum(whole.strip() in c.text for c in chunks) == 1
 
 
 def test_rst_titles_make_the_section_path():
-    d = doc('.. _top:\n\n====\nBook\n====\n\nPart\n----\n\nwords\n\nOther\n-----\n\nwords\n', 'rst')
-    assert [c.sources[0].section for c in chunk_document(d, (1, 7))][-1] == ('Book', 'Other')
+    d = doc(".. _top:\n\n====\nBook\n====\n\nPart\n----\n\nwords\n\nOther\n-----\n\nwords\n", "rst")
+    assert [c.sources[0].section for c in chunk_document(d, (1, 7))][-1] == ("Book", "Other")
 
 
 def test_chunks_start_at_headings_and_fit():
-    d = doc('# Book\n\n' + '\n\n'.join(f'## Part {i}\n\n' + (PROSE * (5 + 7 * i % 25) + '\n\n') * 2 for i in range(30)))
+    d = doc("# Book\n\n" + "\n\n".join(f"## Part {i}\n\n" + (PROSE * (5 + 7 * i % 25) + "\n\n") * 2 for i in range(30)))
     chunks = chunk_document(d)
     check_spans(d, chunks)
     assert all(c.tokens <= 1024 for c in chunks)
     assert sum(c.tokens >= 512 for c in chunks) / len(chunks) > 0.85
-    assert sum(c.text.startswith('#') for c in chunks) / len(chunks) > 0.8
-    assert chunks[0].sources[0].section == ('Book',)
+    assert sum(c.text.startswith("#") for c in chunks) / len(chunks) > 0.8
+    assert chunks[0].sources[0].section == ("Book",)
 
 
 def test_long_paragraph_is_cut_at_sentence_ends():
     d = doc(PROSE * 300)
-    assert all(c.text.endswith('.') and c.text[0].isupper() for c in chunk_documents([d]))
+    assert all(c.text.endswith(".") and c.text[0].isupper() for c in chunk_documents([d]))
 
 
 def test_python_is_cut_at_definitions():
-    code = '"doc"\nimport os\n\n' + '\n\n'.join(
-        f'# about f{i}\n@cache\ndef f{i}(x):\n    """{PROSE * 20}"""\n    return x + {i}' for i in range(20))
-    d = doc(code, 'python')
+    code = '"doc"\nimport os\n\n' + "\n\n".join(
+        f'# about f{i}\n@cache\ndef f{i}(x):\n    """{PROSE * 20}"""\n    return x + {i}' for i in range(20)
+    )
+    d = doc(code, "python")
     chunks = chunk_document(d)
     check_spans(d, chunks)
-    assert all(c.kind == 'code' for c in chunks) and all(c.text.startswith('# about') for c in chunks[1:])
-    assert chunks[1].sources[0].section[0].startswith('f')
+    assert all(c.kind == "code" for c in chunks) and all(c.text.startswith("# about") for c in chunks[1:])
+    assert chunks[1].sources[0].section[0].startswith("f")
 
 
 def test_one_text_in_two_places_is_one_chunk():
-    a, b = doc('# A\n\nwords', path='a.md'), doc('# A\n\nwords', path='b.md')
+    a, b = doc("# A\n\nwords", path="a.md"), doc("# A\n\nwords", path="b.md")
     (c,) = chunk_documents([a, b])
-    assert [s.path for s in c.sources] == ['a.md', 'b.md']
+    assert [s.path for s in c.sources] == ["a.md", "b.md"]
 
 
 def test_impossible_limits_are_an_error():
-    with pytest.raises(SynthgenError, match='tokens'): chunk_document(doc('x'), (1024, 512))
+    with pytest.raises(SynthgenError, match="tokens"):
+        chunk_document(doc("x"), (1024, 512))
 
 
 def test_count_tokens_is_near_a_real_vocabulary():
-    assert count_tokens('') == 0 and count_tokens('chunk') == 1
+    assert count_tokens("") == 0 and count_tokens("chunk") == 1
     assert 0.8 < count_tokens(PROSE * 100) / (15 * 100) < 1.3
 
 
 # vectors
 
+
 def test_embed():
-    v = embed(['a chunk of a dataset', 'the chunk of the dataset', 'vote on the budget', '', '\ud800'])
+    v = embed(["a chunk of a dataset", "the chunk of the dataset", "vote on the budget", "", "\ud800"])
     assert v.shape == (5, 1024) and v.dtype == np.float32 and np.allclose(np.linalg.norm(v[:3], axis=1), 1)
     assert v[0] @ v[1] > v[0] @ v[2] and not v[3].any()
     assert embed([]).shape == (0, 1024)
-    with pytest.raises(SynthgenError, match='hashing'): embed(['x'], model='other')
+    with pytest.raises(SynthgenError, match="hashing"):
+        embed(["x"], model="other")
 
 
 # the store
 
+
 @pytest.fixture
 def corpus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path('docs').mkdir()
-    Path('docs/a.md').write_text('# A\n\n' + '\n\n'.join(f'## Part {i}\n\n{PROSE * 30}' for i in range(6)))
-    Path('docs/b.md').write_text(Path('docs/a.md').read_text())
-    Path('docs/f.py').write_text('def f():\n    return 1\n')
-    Path('docs/x.bin').write_bytes(b'\0')
+    Path("docs").mkdir()
+    Path("docs/a.md").write_text("# A\n\n" + "\n\n".join(f"## Part {i}\n\n{PROSE * 30}" for i in range(6)))
+    Path("docs/b.md").write_text(Path("docs/a.md").read_text())
+    Path("docs/f.py").write_text("def f():\n    return 1\n")
+    Path("docs/x.bin").write_bytes(b"\0")
     return tmp_path
 
 
 def test_ingest_and_read_back(corpus):
-    out = ingest('docs', 'db')
-    assert is_db('db') and table_names('db') == ['code_chunks', 'text_chunks']
-    assert read_chunks('db') == out.kept and [d.reason for d in out.dropped] == ['unsupported_format']
-    assert [s.path for s in out.kept[0].sources] == ['docs/a.md', 'docs/b.md']
+    out = ingest("docs", "db")
+    assert is_db("db") and table_names("db") == ["code_chunks", "text_chunks"]
+    assert read_chunks("db") == out.kept and [d.reason for d in out.dropped] == ["unsupported_format"]
+    assert [s.path for s in out.kept[0].sources] == ["docs/a.md", "docs/b.md"]
     some = [out.kept[-1].id, out.kept[0].id]
-    assert [c.id for c in read_chunks('db', ids=some)] == some[::-1]
-    assert {c.kind for c in read_chunks('db', tables=['code_chunks'])} == {'code'}
+    assert [c.id for c in read_chunks("db", ids=some)] == some[::-1]
+    assert {c.kind for c in read_chunks("db", tables=["code_chunks"])} == {"code"}
     import lancedb
-    t = lancedb.connect('db').open_table('text_chunks')
-    assert t.schema.field('vector').type.list_size == 1024
-    assert {'id', 'content', 'source_file', 'section_path', 'start_line', 'token_count'} <= set(t.schema.names)
+
+    t = lancedb.connect("db").open_table("text_chunks")
+    assert t.schema.field("vector").type.list_size == 1024
+    assert {"id", "content", "source_file", "section_path", "start_line", "token_count"} <= set(t.schema.names)
 
 
 def test_ingesting_again_replaces(corpus):
-    first = ingest('docs', 'db')
-    assert ingest('docs', 'db').kept == first.kept == read_chunks('db')
-    Path('docs/f.py').unlink()
-    ingest('docs', 'db')
-    assert table_names('db') == ['text_chunks']
+    first = ingest("docs", "db")
+    assert ingest("docs", "db").kept == first.kept == read_chunks("db")
+    Path("docs/f.py").unlink()
+    ingest("docs", "db")
+    assert table_names("db") == ["text_chunks"]
 
 
 def test_store_errors_are_words(corpus):
-    with pytest.raises(SynthgenError, match='no such database'): read_chunks('nope')
-    with pytest.raises(SynthgenError, match='not a LanceDB'): read_chunks('docs')
-    with pytest.raises(SynthgenError, match='a file stands'): ingest('docs', 'docs/a.md')
-    ingest('docs', 'db')
-    with pytest.raises(SynthgenError, match="no table 'other'"): read_chunks('db', tables=['other'])
-    with pytest.raises(SynthgenError, match='no chunk with the id'): read_chunks('db', ids=["o'no"])
+    with pytest.raises(SynthgenError, match="no such database"):
+        read_chunks("nope")
+    with pytest.raises(SynthgenError, match="not a LanceDB"):
+        read_chunks("docs")
+    with pytest.raises(SynthgenError, match="a file stands"):
+        ingest("docs", "docs/a.md")
+    ingest("docs", "db")
+    with pytest.raises(SynthgenError, match="no table 'other'"):
+        read_chunks("db", tables=["other"])
+    with pytest.raises(SynthgenError, match="no chunk with the id"):
+        read_chunks("db", ids=["o'no"])
 
 
-@pytest.mark.parametrize('where', ['data', '_versions'])
-@pytest.mark.parametrize('damage', ['empty', 'half', 'garbage', 'gone'])
+@pytest.mark.parametrize("where", ["data", "_versions"])
+@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "gone"])
 def test_a_damaged_table_is_named(corpus, where, damage):
-    ingest('docs', 'db')
-    for f in list(Path('db/text_chunks.lance', where).iterdir()):
+    ingest("docs", "db")
+    for f in list(Path("db/text_chunks.lance", where).iterdir()):
         b = f.read_bytes()
-        if damage == 'gone': f.unlink()
-        else: f.write_bytes({'empty': b'', 'half': b[:len(b) // 2], 'garbage': b'\x07' * len(b)}[damage])
-    with pytest.raises(SynthgenError, match="'text_chunks' cannot be read"): read_chunks('db')
+        if damage == "gone":
+            f.unlink()
+        else:
+            f.write_bytes({"empty": b"", "half": b[: len(b) // 2], "garbage": b"\x07" * len(b)}[damage])
+    with pytest.raises(SynthgenError, match="'text_chunks' cannot be read"):
+        read_chunks("db")
 
 
 def test_another_programs_tables_are_read_and_never_written(corpus):
     import lancedb
     import pyarrow as pa
-    rows = pa.table(dict(id=['a:1', 'a:1', 'b:1', 'c:1'], content=['x = 1', 'x = 1', 'y = 2', None], source_file=['1/a', '2/a', 'b', 'c'],
-                         start_line=[3, 3, 1, 1],
-                         end_line=[3, 3, 1, 1], section_path=pa.nulls(4), language=pa.nulls(4)))
-    lancedb.connect('theirs').create_table('code_chunks', rows)
-    chunks = read_chunks('theirs')
+
+    rows = pa.table(
+        dict(
+            id=["a:1", "a:1", "b:1", "c:1"],
+            content=["x = 1", "x = 1", "y = 2", None],
+            source_file=["1/a", "2/a", "b", "c"],
+            start_line=[3, 3, 1, 1],
+            end_line=[3, 3, 1, 1],
+            section_path=pa.nulls(4),
+            language=pa.nulls(4),
+        )
+    )
+    lancedb.connect("theirs").create_table("code_chunks", rows)
+    chunks = read_chunks("theirs")
     seen = [(c.text, [s.path for s in c.sources], c.sources[0].start_line) for c in chunks]
-    assert seen == [('x = 1', ['1/a', '2/a'], 3), ('y = 2', ['b'], 1)]
-    with pytest.raises(SynthgenError, match='another program'): ingest('docs', 'theirs')
-    lancedb.connect('none').create_table('people', pa.table(dict(name=['x'])))
-    with pytest.raises(SynthgenError, match='people'): read_chunks('none')
+    assert seen == [("x = 1", ["1/a", "2/a"], 3), ("y = 2", ["b"], 1)]
+    with pytest.raises(SynthgenError, match="another program"):
+        ingest("docs", "theirs")
+    lancedb.connect("none").create_table("people", pa.table(dict(name=["x"])))
+    with pytest.raises(SynthgenError, match="people"):
+        read_chunks("none")
 
 
 def test_a_failed_write_leaves_the_old_table(corpus):
-    out = ingest('docs', 'db')
-    good = [Chunk(text=f'text {i}', sources=(Source(path='x'),)) for i in range(3000)]
-    bad = good[0].model_copy(update=dict(text=None)) # fails in the second batch, after rows have been written
-    with pytest.raises(SynthgenError): write_chunks([*good, bad], 'db')
-    assert read_chunks('db') == out.kept
+    out = ingest("docs", "db")
+    good = [Chunk(text=f"text {i}", sources=(Source(path="x"),)) for i in range(3000)]
+    bad = good[0].model_copy(update=dict(text=None))  # fails in the second batch, after rows have been written
+    with pytest.raises(SynthgenError):
+        write_chunks([*good, bad], "db")
+    assert read_chunks("db") == out.kept
 
 
 def test_a_first_ingestion_killed_before_its_commit_can_be_repeated(corpus):
-    Path('db/text_chunks.lance/data').mkdir(parents=True)
-    Path('db/text_chunks.lance/data/half.lance').write_bytes(b'x')
-    assert ingest('docs', 'db').kept == read_chunks('db')
+    Path("db/text_chunks.lance/data").mkdir(parents=True)
+    Path("db/text_chunks.lance/data/half.lance").write_bytes(b"x")
+    assert ingest("docs", "db").kept == read_chunks("db")
 
 
 def test_importing_is_light():
-    code = ('import sys, synthgen_nb.corpus.read, synthgen_nb.corpus.chunk, synthgen_nb.corpus.store, synthgen_nb.core.embed\n'
-            "print([m for m in ('lancedb', 'pandas', 'sklearn', 'pyarrow', 'bs4', 'markdown_it', 'litellm') if m in sys.modules])")
-    env = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[1])}
-    r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, env=env)
-    assert r.stdout.strip() == '[]'
+    code = (
+        "import sys, synthgen_nb.corpus.read, synthgen_nb.corpus.chunk, synthgen_nb.corpus.store, synthgen_nb.core.embed\n"
+        "print([m for m in ('lancedb', 'pandas', 'sklearn', 'pyarrow', 'bs4', 'markdown_it', 'litellm') if m in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert r.stdout.strip() == "[]"
 
 
 # real data
 
+
 @needs_data
 def test_real_manuals():
-    docs, dropped = read_documents([DATA / 'corpus', DATA / 'prototype/hdf5_docs_md'])
+    docs, dropped = read_documents([DATA / "corpus", DATA / "prototype/hdf5_docs_md"])
     chunks = chunk_documents(docs)
-    for d in docs: check_spans(d, chunks)
-    assert len(docs) == 33 and {d.reason for d in dropped} == {'unsupported_format', 'boilerplate'}
+    for d in docs:
+        check_spans(d, chunks)
+    assert len(docs) == 33 and {d.reason for d in dropped} == {"unsupported_format", "boilerplate"}
     assert sum(512 <= c.tokens <= 1024 for c in chunks) / len(chunks) > 0.85
     assert len({c.id for c in chunks}) == len(chunks)
 
 
 @needs_data
 def test_real_table_of_another_program():
-    chunks = read_chunks(DATA / 'prototype/phagocyte_rag')
+    chunks = read_chunks(DATA / "prototype/phagocyte_rag")
     assert sum(len(c.sources) for c in chunks) > len(chunks) and len({c.id for c in chunks}) == len(chunks)
-    assert all(c.kind == 'code' and c.tokens > 0 for c in chunks)
+    assert all(c.kind == "code" and c.tokens > 0 for c in chunks)

@@ -1,4 +1,5 @@
 """Real models speak over a wire that breaks, servers that refuse, and replies that are not what was asked for."""
+
 import json
 import os
 import subprocess
@@ -55,6 +56,7 @@ def base(tmp_path_factory):
         out, err = (f.read_text() for f in files)
         assert (status == 0) == ok and "Traceback" not in err, f"status {status}\n{out}\n{err}"
         return subprocess.CompletedProcess(args, status, out, err)
+
     run.folder = folder
     yield run
     forks.stdin.close()
@@ -64,21 +66,42 @@ def base(tmp_path_factory):
 @pytest.fixture
 def generate(base, server, tmp_path):
     "`synthgen generate` against the server, with a call store and an output of its own"
+
     def run(*args, provider="vllm", ok=True, **env):
-        run.env = server.env | {"SYNTHGEN_PATHS_CALLS": str(tmp_path / "calls.db"), "SYNTHGEN_LLM_VLLM_PATIENCE": "6", "SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url} | env
+        run.env = (
+            server.env
+            | {
+                "SYNTHGEN_PATHS_CALLS": str(tmp_path / "calls.db"),
+                "SYNTHGEN_LLM_VLLM_PATIENCE": "6",
+                "SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url,
+            }
+            | env
+        )
         return base("generate", "db", "-o", tmp_path / "out.jsonl", "--n-pairs", "2", "--provider", provider, *args, ok=ok, env=run.env)
+
     return run
 
 
+SETTINGS = """
+llm:
+  provider: vllm
+  vllm: {model: mock, base_url: URL/v1, api_key: "${MY_KEY}"}
+temperatures: {generate: 0, judge: 0.25}
+"""
+
+
 def test_vllm_through_every_stage_with_a_key_that_stays_secret(tmp_path, synthgen, server, docs):
-    (tmp_path / "synthgen.yaml").write_text("llm:\n  provider: vllm\n  vllm: {model: mock, base_url: '%s/v1', api_key: '${MY_KEY}'}\ntemperatures: {generate: 0, judge: 0.25}\n" % server.url)
+    (tmp_path / "synthgen.yaml").write_text(SETTINGS.replace("URL", server.url))
     r = synthgen("pipeline", "docs", "-o", "train.jsonl", env={"MY_KEY": KEY})
     asked, record = server.log(), json.loads(next(tmp_path.glob("runs/*/run.json")).read_text())
     assert len(rows(tmp_path / "train.jsonl")) == 12 and record["model"] == "vllm/mock"
     assert {(a["path"], a["has_schema"], a["auth"]) for a in asked} == {("/v1/chat/completions", True, f"Bearer {KEY}")}
     assert Counter(a["temperature"] for a in asked) == {0.0: 4, 0.3: 12, 0.25: 12}, "0 is sent as 0"
     assert [(s["stage"], s["calls"], s["paid"], s["input_tokens"], s["cost"]) for s in record["stages"]] == [
-        ("generate", 4, 4, 400, None), ("rewrite", 12, 12, 1200, None), ("judge", 12, 12, 1200, None)], "tokens as the server counted them; no price is made up"
+        ("generate", 4, 4, 400, None),
+        ("rewrite", 12, 12, 1200, None),
+        ("judge", 12, 12, 1200, None),
+    ], "tokens as the server counted them; no price is made up"
     synthgen("calls", "--export", "calls.jsonl")
     for f in tmp_path.rglob("*"):
         assert f == tmp_path / "requests.log" or not f.is_file() or KEY.encode() not in f.read_bytes(), f"{f} holds the key"
@@ -143,7 +166,12 @@ def test_judge_that_cannot_be_read_leaves_pairs_unrated(tmp_path, generate, base
 def test_server_that_is_not_there(tmp_path, generate, server):
     server.stop()
     r = generate(ok=False, SYNTHGEN_LLM_VLLM_PATIENCE="2")
-    assert r.returncode == 1 and f"vllm/mock at {server.url}/v1" in r.stderr and "Is the server running?" in r.stderr and "run the same command again" in r.stderr
+    assert (
+        r.returncode == 1
+        and f"vllm/mock at {server.url}/v1" in r.stderr
+        and "Is the server running?" in r.stderr
+        and "run the same command again" in r.stderr
+    )
     assert r.stdout == "" and not (tmp_path / "out.jsonl").exists() and len(r.stderr.splitlines()) == 1
 
 
@@ -151,7 +179,9 @@ def test_server_that_dies_mid_run_costs_only_what_was_missing(tmp_path, base):
     own = {"SYNTHGEN_PATHS_CALLS": str(tmp_path / "calls.db"), "SYNTHGEN_LLM_VLLM_PATIENCE": "2"}
     args = list(map(str, ("generate", "db", "-o", tmp_path / "out.jsonl", "--n-pairs", "1", "--workers", "1")))
     first = Server(tmp_path / "first.log", 0.3)
-    p = subprocess.Popen([SYNTHGEN, *args], cwd=base.folder, env=os.environ | first.env | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    p = subprocess.Popen(
+        [SYNTHGEN, *args], cwd=base.folder, env=os.environ | first.env | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while len(first.log("answered")) < 2 and p.poll() is None:
         time.sleep(0.02)
     first.stop()
@@ -163,13 +193,38 @@ def test_server_that_dies_mid_run_costs_only_what_was_missing(tmp_path, base):
     second.stop()
     before, asked = {r["key"] for r in first.log("answered")}, [r["key"] for r in second.log()]
     assert "kept 4" in r.stdout and len(rows(tmp_path / "out.jsonl")) == 4
-    assert 2 <= len(before) < 4 and len(before | set(asked)) == 4 and len(asked) == len(set(asked)) <= 4 - len(before) + 1, "only what was on the wire is asked again"
+    assert 2 <= len(before) < 4 and len(before | set(asked)) == 4 and len(asked) == len(set(asked)) <= 4 - len(before) + 1, (
+        "only what was on the wire is asked again"
+    )
 
 
-PAIRS = dict(type="object", required=["suitable", "reason", "pairs"], properties=dict(suitable=dict(type="boolean"), reason=dict(type="string"), pairs=dict(
-    type="array", items=dict(type="object", required=["question", "answer"], properties=dict(question=dict(type="string", minLength=1), answer=dict(type="string", minLength=1))))))
-RATE = dict(type="object", required=["clarity"], properties=dict(clarity=dict(type="object", required=["rationale", "score"], properties=dict(
-    rationale=dict(type="string", minLength=1), score=dict(type="integer", minimum=0, maximum=3)))))
+PAIRS = dict(
+    type="object",
+    required=["suitable", "reason", "pairs"],
+    properties=dict(
+        suitable=dict(type="boolean"),
+        reason=dict(type="string"),
+        pairs=dict(
+            type="array",
+            items=dict(
+                type="object",
+                required=["question", "answer"],
+                properties=dict(question=dict(type="string", minLength=1), answer=dict(type="string", minLength=1)),
+            ),
+        ),
+    ),
+)
+RATE = dict(
+    type="object",
+    required=["clarity"],
+    properties=dict(
+        clarity=dict(
+            type="object",
+            required=["rationale", "score"],
+            properties=dict(rationale=dict(type="string", minLength=1), score=dict(type="integer", minimum=0, maximum=3)),
+        )
+    ),
+)
 ANSWER = dict(type="object", required=["answer"], properties=dict(answer=dict(type="string", minLength=1)))
 NUMBER = dict(type="object", required=["x"], properties=dict(x=dict(type="number")))
 
@@ -183,7 +238,12 @@ GOOD = [
     ("fence not closed", ANSWER, '```json\n{"answer": "Yes."}\n', "Yes."),
     ("fence after prose", ANSWER, 'Here it is:\n\n```json\n{"answer": "Yes."}\n```\nI hope it helps!', "Yes."),
     ("fence inside the value", ANSWER, '{"answer": "Run:\\n```sh\\nmake\\n```\\nDone."}', "Run:\n```sh\nmake\n```\nDone."),
-    ("fence inside the value, fence outside", ANSWER, '```json\n{"answer": "Run:\\n```sh\\nmake\\n```\\nDone."}\n```', "Run:\n```sh\nmake\n```\nDone."),
+    (
+        "fence inside the value, fence outside",
+        ANSWER,
+        '```json\n{"answer": "Run:\\n```sh\\nmake\\n```\\nDone."}\n```',
+        "Run:\n```sh\nmake\n```\nDone.",
+    ),
     ("think tags", ANSWER, '<think>{"answer": "No?"} Hmm.</think>{"answer": "Yes."}', "Yes."),
     ("think tags in the value", ANSWER, '{"answer": "Put <think>it</think> first."}', "Put <think>it</think> first."),
     ("think closed only", ANSWER, 'First {"answer": "No?"}, hmm.</think>\n{"answer": "Yes."}', "Yes."),
@@ -192,7 +252,7 @@ GOOD = [
     ("braces in prose before", ANSWER, 'For the set {a, b}: {"answer": "Yes."}', "Yes."),
     ("trailing comma", ANSWER, '{"answer": "Yes.",}', "Yes."),
     ("single quotes", ANSWER, "{'answer': 'Yes.'}", "Yes."),
-    ("smart quotes", ANSWER, '{“answer”: “Yes.”}', "Yes."),
+    ("smart quotes", ANSWER, "{“answer”: “Yes.”}", "Yes."),
     ("bare key", ANSWER, '{answer: "Yes."}', "Yes."),
     ("comment", ANSWER, '{"answer": "Yes." // short\n}', "Yes."),
     ("raw newline", ANSWER, '{"answer": "One.\nTwo."}', "One.\nTwo."),
@@ -246,7 +306,9 @@ def test_reply_is_refused_not_guessed(output, text, reason):
 
 
 def test_replies_that_need_a_choice():
-    assert parse_reply('{"clarity": {"rationale": "r", "score": "2"}}', RATE) == ({"clarity": {"rationale": "r", "score": 2}}, ""), "a number in quotes is that number"
+    assert parse_reply('{"clarity": {"rationale": "r", "score": "2"}}', RATE) == ({"clarity": {"rationale": "r", "score": 2}}, ""), (
+        "a number in quotes is that number"
+    )
     two = parse_reply('{"answer": "One."}\n{"answer": "Two."}', ANSWER)
     assert two in (({"answer": "One."}, ""), (None, two[1])), "of two objects the first, or none; never a mixture"
     assert parse_reply('{"answer": "a, "b": c"}', ANSWER)[0] in (None, {"answer": 'a, "b": c'}), "all of a value or none of it"
@@ -256,5 +318,7 @@ def test_replies_that_need_a_choice():
 
 
 def test_reading_replies_needs_no_litellm():
-    code = "import sys; from synthgen_nb.core.models import parse_reply; parse_reply('{\"a\": 1,}', None); sys.exit('litellm' in sys.modules)"
+    code = (
+        "import sys; from synthgen_nb.core.models import parse_reply; parse_reply('{\"a\": 1,}', None); sys.exit('litellm' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

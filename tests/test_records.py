@@ -1,4 +1,5 @@
 """Records, stores, settings, prompts and judgement keep what they promise, for any content."""
+
 import asyncio
 import multiprocessing
 import sqlite3
@@ -21,15 +22,36 @@ from synthgen_nb.select.dedup import dedup
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 text = st.text(st.characters(codec="utf-8"), max_size=30)
 said = text.filter(str.strip)
-numbers = st.integers(-2**53, 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(st.none() | st.booleans() | numbers | text, lambda x: st.lists(x, max_size=3) | st.dictionaries(text, x, max_size=3), max_leaves=6)
+numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | text, lambda x: st.lists(x, max_size=3) | st.dictionaries(text, x, max_size=3), max_leaves=6
+)
 texts = st.lists(text, max_size=2).map(tuple)
-scores = st.builds(Score, criterion=text, value=st.integers(0, 3), scale=st.just((0, 3)), rationale=text) | st.builds(Score, criterion=text, scale=st.just((0, 3)), status=st.just("unrated"))
+scores = st.builds(Score, criterion=text, value=st.integers(0, 3), scale=st.just((0, 3)), rationale=text) | st.builds(
+    Score, criterion=text, scale=st.just((0, 3)), status=st.just("unrated")
+)
 origins = st.builds(Origin, method=text, faithful=st.sampled_from(["paper", "approximation", "heuristic"]), calls=texts, note=text)
-pairs = st.builds(Pair, question=said, answer=said, chunk_id=text, sources=texts, original_answer=st.none() | text, scores=st.lists(scores, max_size=2).map(tuple),
-                  origin=st.lists(origins, max_size=2).map(tuple), parents=texts, meta=st.dictionaries(text, values, max_size=3))
+pairs = st.builds(
+    Pair,
+    question=said,
+    answer=said,
+    chunk_id=text,
+    sources=texts,
+    original_answer=st.none() | text,
+    scores=st.lists(scores, max_size=2).map(tuple),
+    origin=st.lists(origins, max_size=2).map(tuple),
+    parents=texts,
+    meta=st.dictionaries(text, values, max_size=3),
+)
 places = st.builds(Source, path=text, start=st.integers(0, 99), section=texts)
-chunks = st.builds(Chunk, text=text, kind=st.sampled_from(["text", "code"]), language=st.none() | text, tokens=st.integers(0, 2**40), sources=st.lists(places, max_size=2).map(tuple))
+chunks = st.builds(
+    Chunk,
+    text=text,
+    kind=st.sampled_from(["text", "code"]),
+    language=st.none() | text,
+    tokens=st.integers(0, 2**40),
+    sources=st.lists(places, max_size=2).map(tuple),
+)
 
 
 @pytest.mark.parametrize("ext", [".json", ".jsonl", ".parquet"])
@@ -46,7 +68,9 @@ def test_ids_are_made_of_content_and_stay_what_they_are():
     assert Chunk(text="x", tokens=1).id == Chunk(text="x", tokens=2, sources=(Source(path="a"),)).id != Chunk(text="x", kind="code").id
     assert Pair(question="q", answer="a", meta={"x": 1}).id == Pair(question="q", answer="a").id != Pair(question="a", answer="q").id
     key = call_key(dict(model="m", messages=[{"role": "user", "content": "é"}], temperature=0.0))
-    assert key == call_key(dict(temperature=0.0, messages=[{"content": "é", "role": "user"}], model="m")) == "9d2a53f1b6900d4b8e4e2c565891dc1c", "the store stays valid"
+    assert (
+        key == call_key(dict(temperature=0.0, messages=[{"content": "é", "role": "user"}], model="m")) == "9d2a53f1b6900d4b8e4e2c565891dc1c"
+    ), "the store stays valid"
 
 
 @given(pairs, said)
@@ -60,9 +84,16 @@ def test_but_makes_a_new_record_that_remembers_the_old_one(p, answer):
 
 def test_records_refuse_what_they_cannot_be():
     p = Pair(question="q", answer="a")
-    for make in (lambda: p.but(answer=" \n"), lambda: p.but(anwser="x"), lambda: setattr(p, "answer", "b"), lambda: Chunk(text="x", kind="table"),
-                 lambda: Score(criterion="c", value=4, scale=(0, 3)), lambda: Score(criterion="c", scale=(0, 3)), lambda: Score(criterion="c", value=float("nan"), scale=(0, 3)),
-                 lambda: Score(criterion="c", value=2, scale=(0, 3), status="unrated")):
+    for make in (
+        lambda: p.but(answer=" \n"),
+        lambda: p.but(anwser="x"),
+        lambda: setattr(p, "answer", "b"),
+        lambda: Chunk(text="x", kind="table"),
+        lambda: Score(criterion="c", value=4, scale=(0, 3)),
+        lambda: Score(criterion="c", scale=(0, 3)),
+        lambda: Score(criterion="c", value=float("nan"), scale=(0, 3)),
+        lambda: Score(criterion="c", value=2, scale=(0, 3), status="unrated"),
+    ):
         with pytest.raises(ValidationError):
             make()
 
@@ -76,11 +107,15 @@ def test_outcome_loses_nothing_silently():
 
 
 def test_rows_of_other_programs_are_adopted_or_named(tmp_path):
-    (tmp_path / "x.jsonl").write_text('﻿{"question": "q", "answer": "a", "source_file": "a.md", "rating": 9}\n\n{"question": "q"}\n7\n', encoding="utf-8")
+    (tmp_path / "x.jsonl").write_text(
+        '﻿{"question": "q", "answer": "a", "source_file": "a.md", "rating": 9}\n\n{"question": "q"}\n7\n', encoding="utf-8"
+    )
     bad: list[Drop] = []
-    p, = load("x.jsonl", Pair, bad)
+    (p,) = load("x.jsonl", Pair, bad)
     assert p.sources == ("a.md",) and p.meta == {"source_file": "a.md", "rating": 9}
-    assert [(d.reason, d.detail.split(":")[0]) for d in bad] == [("invalid_row", "line 3"), ("invalid_row", "line 4")] and bad[1].record == {"value": 7}
+    assert [(d.reason, d.detail.split(":")[0]) for d in bad] == [("invalid_row", "line 3"), ("invalid_row", "line 4")] and bad[
+        1
+    ].record == {"value": 7}
     with pytest.raises(SynthgenError, match="line 3 is not a pair: answer: Field required"):
         load("x.jsonl", Pair)
     assert load(save(bad, tmp_path / "drops.jsonl"), Drop) == bad, "drops are records too"
@@ -88,9 +123,16 @@ def test_rows_of_other_programs_are_adopted_or_named(tmp_path):
 
 # the store of calls
 
+
 def test_usable_reply_is_never_replaced_and_an_unusable_one_gives_way():
     with Calls("calls.db") as c:
-        for ok, reply, stored in [(False, "bad", "bad"), (False, "worse", "worse"), (True, "good", "good"), (False, "bad again", "good"), (True, "other", "good")]:
+        for ok, reply, stored in [
+            (False, "bad", "bad"),
+            (False, "worse", "worse"),
+            (True, "good", "good"),
+            (False, "bad again", "good"),
+            (True, "other", "good"),
+        ]:
             c.put("k", dict(model="m"), Reply(reply, ok=ok, cost=None))
             assert c.get("k").text == stored
         assert c.get("none") is None and len(c) == 1
@@ -127,15 +169,24 @@ def test_store_that_is_none_is_named(tmp_path, synthgen):
     for name, why in (("broken.db", "not a readable call store"), ("text.db", "not a readable call store"), ("later.db", "format 99")):
         before = (tmp_path / name).read_bytes()
         r = synthgen("calls", ok=False, env={"SYNTHGEN_PATHS_CALLS": name})
-        assert r.returncode == 1 and name in r.stderr and why in r.stderr and "Move it away" in r.stderr and (tmp_path / name).read_bytes() == before
+        assert (
+            r.returncode == 1
+            and name in r.stderr
+            and why in r.stderr
+            and "Move it away" in r.stderr
+            and (tmp_path / name).read_bytes() == before
+        )
     with pytest.raises(SynthgenError, match="cannot make the folder of the call store"):
         Calls("text.db/calls.db")
 
 
 # settings
 
+
 def test_file_gives_way_to_environment_and_that_to_flags(tmp_path):
-    (tmp_path / "synthgen.yaml").write_text("llm: {provider: vllm, vllm: {model: file, workers: 2, api_key: '${MY_KEY}'}}\nthresholds: {rating: 5}\npaths: {runs: my/runs}\n")
+    (tmp_path / "synthgen.yaml").write_text(
+        "llm: {provider: vllm, vllm: {model: file, workers: 2, api_key: '${MY_KEY}'}}\nthresholds: {rating: 5}\npaths: {runs: my/runs}\n"
+    )
     below = tmp_path / "a/b"
     below.mkdir(parents=True)
     env = {"SYNTHGEN_LLM_VLLM_MODEL": "env", "SYNTHGEN_THRESHOLDS_RATING": "6", "SYNTHGEN_TEMPERATURES_JUDGE": "0.0"}
@@ -162,13 +213,31 @@ def test_secrets_come_from_the_environment_and_stay_there(tmp_path, monkeypatch)
 
 # prompts and rubrics
 
+
 def test_every_prompt_and_rubric_that_ships_is_right():
-    sample = dict(text="Some text.", section="A > B", source="a.md", n=3, avoid=["Why?"], language="python", question="Why?", answer="So.", rubric=load_rubric("workbench").model_dump(mode="json"), topic="files")
+    sample = dict(
+        text="Some text.",
+        section="A > B",
+        source="a.md",
+        n=3,
+        avoid=["Why?"],
+        language="python",
+        question="Why?",
+        answer="So.",
+        rubric=load_rubric("workbench").model_dump(mode="json"),
+        topic="files",
+    )
     for name in find_prompts():
         p = load_prompt(name)
         ask = p.render(**{k: sample[k] for k in p.inputs})
-        assert ask.prompt_hash == p.hash and [m["role"] for m in ask.messages] == ["system", "user"] and all(m["content"] and "{{" not in m["content"] for m in ask.messages)
-        assert all(str(sample[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), "inputs go in byte for byte"
+        assert (
+            ask.prompt_hash == p.hash
+            and [m["role"] for m in ask.messages] == ["system", "user"]
+            and all(m["content"] and "{{" not in m["content"] for m in ask.messages)
+        )
+        assert all(str(sample[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), (
+            "inputs go in byte for byte"
+        )
         with pytest.raises(SynthgenError, match=f"prompt {name}: inputs .* missing or unknown"):
             p.render()
     for name in find_prompts(sub="rubrics"):
@@ -176,9 +245,18 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         assert check_threshold(r.threshold, r) == r.threshold and all(set(c.anchors) <= set(range(c.low, c.high + 1)) for c in r.criteria)
 
 
-@pytest.mark.parametrize("old, new, words", [
-    ("purpose:", "purpos:", "did you mean 'purpose'|purpose: Field required"), ("task: rewrite", "task: rewrite\nextra: 1", "extra: Extra inputs"), ("{{ answer }}", "{{ anwser }}", "'anwser' is used but not among the inputs: did you mean 'answer'"),
-    ("{% endif %}", "", "line"), ("{{ section }}", "", "ok"), ("type: string", "type: strnig", "type 'strnig' is not supported"), ("purpose: ", "purpose: [", "not valid YAML")])
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("purpose:", "purpos:", "did you mean 'purpose'|purpose: Field required"),
+        ("task: rewrite", "task: rewrite\nextra: 1", "extra: Extra inputs"),
+        ("{{ answer }}", "{{ anwser }}", "'anwser' is used but not among the inputs: did you mean 'answer'"),
+        ("{% endif %}", "", "line"),
+        ("{{ section }}", "", "ok"),
+        ("type: string", "type: strnig", "type 'strnig' is not supported"),
+        ("purpose: ", "purpose: [", "not valid YAML"),
+    ],
+)
 def test_wrong_prompt_of_ones_own_is_explained(tmp_path, old, new, words):
     own = tmp_path / "own"
     own.mkdir()
@@ -195,15 +273,21 @@ def test_wrong_prompt_of_ones_own_is_explained(tmp_path, old, new, words):
 
 # judgement
 
+
 def test_unrated_never_passes_and_is_never_a_number():
     r = load_rubric("workbench")
-    score, = scores_of(Answer(error="truncated: …", text='{"clarity": ', model="m"), r)
+    (score,) = scores_of(Answer(error="truncated: …", text='{"clarity": ', model="m"), r)
     assert (score.status, score.value, score.raw) == ("unrated", None, '{"clarity": ')
-    unrated, low = (Pair(question="q?", answer=a, scores=s) for a, s in (("a", (score,)), ("b", (Score(criterion="overall", value=0, scale=(0, 10)),))))
+    unrated, low = (
+        Pair(question="q?", answer=a, scores=s) for a, s in (("a", (score,)), ("b", (Score(criterion="overall", value=0, scale=(0, 10)),)))
+    )
     assert unrated.rating is None and dedup([unrated, low]).kept == [low], "the rated one is preferred"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["What is a chunk?", "How do I open a file?", "x"]), said), min_size=1, max_size=4), st.integers(0, 10))
+@given(
+    st.lists(st.tuples(st.sampled_from(["What is a chunk?", "How do I open a file?", "x"]), said), min_size=1, max_size=4),
+    st.integers(0, 10),
+)
 @few
 def test_curating_twice_is_curating_once(rows, threshold):
     given, model, rubric = [Pair(question=q, answer=a, chunk_id="c") for q, a in rows], open_model(), load_rubric("workbench")
@@ -212,6 +296,8 @@ def test_curating_twice_is_curating_once(rows, threshold):
     once = run(given)
     lost = [d.id for d in once.dropped]
     assert [p.id for p in once.kept] == [p.id for p in given if p.id not in lost] and len(once.kept) + len(lost) == len(given)
-    assert {(p.id, p.question, p.answer) for p in once.kept} <= {(p.id, p.question, p.answer) for p in given} and all(p.rating >= threshold for p in once.kept)
+    assert {(p.id, p.question, p.answer) for p in once.kept} <= {(p.id, p.question, p.answer) for p in given} and all(
+        p.rating >= threshold for p in once.kept
+    )
     twice = run(once.kept)
     assert twice.kept == once.kept and not twice.dropped

@@ -1,4 +1,5 @@
 """The wheel carries all it needs: installed away from the checkout it makes a training file."""
+
 import json
 import os
 import subprocess
@@ -12,21 +13,29 @@ from conftest import ROOT, rows
 
 def test_wheel_works_away_from_the_checkout(tmp_path, docs):
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    away = lambda *args: subprocess.run(list(map(str, args)), cwd=tmp_path, env=clean, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    away = lambda *args: subprocess.run(
+        list(map(str, args)), cwd=tmp_path, env=clean, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     here = ["--no-build-isolation"] if find_spec("hatchling") else []  # else pip fetches it
     built = away(sys.executable, "-m", "pip", "wheel", "--no-deps", *here, "--disable-pip-version-check", "-q", "-w", "dist", ROOT)
     assert built.returncode == 0, built.stderr
-    wheel, = (tmp_path / "dist").glob("*.whl")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
     for what, to in (("prompts", "prompts"), ("nbs/pipelines", "pipelines")):
-        files = {f.relative_to(ROOT / what).as_posix() for f in (ROOT / what).rglob("*.*") if f.suffix in (".yaml", ".ipynb") and ".ipynb_checkpoints" not in f.parts}
+        files = {
+            f.relative_to(ROOT / what).as_posix()
+            for f in (ROOT / what).rglob("*.*")
+            if f.suffix in (".yaml", ".ipynb") and ".ipynb_checkpoints" not in f.parts
+        }
         assert files and {f"synthgen_nb/_assets/{to}/{f}" for f in files} <= inside
     assert not [n for n in inside if n.startswith(("tests/", "nbs/", "runs/"))]
 
     # our own package comes from the wheel, what it depends on from the environment of the tests
     assert away(sys.executable, "-m", "venv", "--without-pip", "env").returncode == 0
     python, site = tmp_path / "env/bin/python", next((tmp_path / "env").glob("lib/python*/site-packages"))
-    installed = away(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--disable-pip-version-check", "-q", wheel)
+    installed = away(
+        sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--disable-pip-version-check", "-q", wheel
+    )
     assert installed.returncode == 0, installed.stderr
     (site / "deps.pth").write_text(f"import sys; sys.path.append({sysconfig.get_path('purelib')!r})\n")
     synthgen = lambda *args: away(tmp_path / "env/bin/synthgen", *args)

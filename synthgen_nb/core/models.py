@@ -40,31 +40,52 @@ class Answer(BaseModel):
     @property
     def ok(self) -> bool: return not self.error
 
-# %% ../../nbs/core/04_models.ipynb #candidates
-_THINK = re.compile(r'<(think|thinking|reasoning)>.*?</\1>', re.S)
-_FENCE = re.compile(r'```(?:json)?[ \t]*\n(.*?)\n?```[ \t]*$', re.S | re.M)
+# %% ../../nbs/core/04_models.ipynb #places
+_THINK = re.compile(r'\A\s*<(think|thinking|reasoning)>')
+_FENCE = re.compile(r'^[ \t]*```[\w-]*[ \t]*\n(?=\s*[{\[])', re.M)
 
-def _candidates(text: str):
-    "Places in a reply where its JSON may stand, best first"
-    text = _THINK.sub('', text).strip()
-    yield text
-    for m in _FENCE.finditer(text): yield m[1].strip()
-    first = re.search(r'[{\[]', text)
-    if first: yield text[first.start():].strip()
+def _after_thinking(text: str) -> str:
+    "A reply without the thinking it begins with; thinking that never ends leaves nothing"
+    if text.lstrip().startswith(('{', '[')): return text.strip()
+    end = re.search(r'</(think|thinking|reasoning)>', text)
+    return text[end.end():].strip() if end else '' if _THINK.match(text) else text.strip()
 
+def _places(text: str) -> list[str]:
+    "The rest of a reply from every place where its JSON may begin, likeliest first"
+    starts = [m.end() for m in _FENCE.finditer(text)] + [m.start() for m in re.finditer(r'[{\[]', text)][:50]
+    return [text[i:].lstrip() for i in dict.fromkeys([0, *starts]) if text[i:].lstrip().startswith(('{', '['))]
+
+# %% ../../nbs/core/04_models.ipynb #closed
+_QUOTES = {'"': '"', "'": "'", '“': '”'}
+
+def _closed(text: str) -> str:
+    "The object at the beginning of `text`, up to the bracket that closes it; nothing if it is not closed"
+    first = re.search('["\'“]', text)
+    opens, depth, inside, i = first[0] if first else '"', 0, False, 0
+    while i < len(text):
+        ch = text[i]
+        if inside: i, inside = i + (ch == '\\'), ch != _QUOTES[opens]
+        elif ch == opens: inside = True
+        elif ch in '{[': depth += 1
+        elif ch in '}]':
+            depth -= 1
+            if not depth: return text[:i + 1]
+        i += 1
+    return ''
+
+# %% ../../nbs/core/04_models.ipynb #mend
 def _strict(text: str):
-    "JSON values that stand in `text` as they are"
-    if not text.startswith(('{', '[')): return
+    "The JSON value at the beginning of `text`, as it stands"
     try: yield json.JSONDecoder(strict=False).raw_decode(text)[0]
-    except json.JSONDecodeError: pass
+    except (json.JSONDecodeError, RecursionError): pass
 
 def _mended(text: str):
-    "The JSON value of `text` after mending its syntax, if it is closed"
+    "The same after mending its syntax, if that changes no letter and no digit"
     import json_repair
-    end = max(text.rfind('}'), text.rfind(']'))
-    if not text.startswith(('{', '[')) or end < 0: return
-    value, opened = json_repair.loads(text[:end + 1]), text[:end + 1]
-    if isinstance(value, (dict, list)) and sum(map(opened.count, '{[')) <= sum(map(opened.count, '}]')): yield value
+    if not (body := _closed(text)): return
+    value = json_repair.loads(body)
+    content = lambda s: re.sub(r'[\W_]', '', s).casefold().replace('none', 'null')
+    if isinstance(value, (dict, list)) and content(json.dumps(value, ensure_ascii=False)) == content(body): yield value
 
 # %% ../../nbs/core/04_models.ipynb #parse_reply
 def parse_reply(
@@ -72,12 +93,12 @@ def parse_reply(
     output: dict | None, # JSON Schema; None: the text is the value
 ) -> tuple[Any, str]: # the value and no error, or None and the error
     "The checked value of a reply"
-    if not text.strip(): return None, 'empty_reply'
-    if output is None: return _THINK.sub('', text).strip(), ''
+    if not (said := _after_thinking(text)): return None, 'empty_reply'
+    if output is None: return said, ''
     kind, error = schema_type(output), ''
     for find in (_strict, _mended):
-        for candidate in _candidates(text):
-            for value in find(candidate):
+        for place in _places(said):
+            for value in find(place):
                 try: return kind.model_validate(value).model_dump(), ''
                 except ValidationError as e:
                     error = error or f'schema_error: {explain(e)}'
@@ -345,7 +366,8 @@ class Model:
     ) -> AsyncIterator[Answer]: # in the order of the questions
         "Put many questions, `workers` at a time"
         self._shared['last'] = time.monotonic()
-        gate, window, bar = asyncio.Semaphore(self.block.workers), deque[asyncio.Task](), Progress(self.meter.stage or self.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
+        gate, window = asyncio.Semaphore(self.block.workers), deque[asyncio.Task]()
+        bar = Progress(self.meter.stage or self.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
         async def one(a):
             async with gate:
                 r = await self.ask(a)

@@ -9,8 +9,8 @@ __all__ = ['assets', 'find_prompts', 'read_yaml', 'schema_type', 'Ask', 'Prompt'
 import re
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from typing import Annotated, Any, Literal
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 import synthgen_nb
 from .records import Faithful, SynthgenError, clip, content_id
 from .settings import nearest
@@ -71,14 +71,17 @@ def schema_type(
         item = schema_type(s.get('items', {'type': 'string'}), name)
         t = _annotated(list[item], limits(min_length='minItems', max_length='maxItems')) # type: ignore[valid-type]
     elif kind == 'string': t = _annotated(str, limits(min_length='minLength', max_length='maxLength', pattern='pattern'))
-    elif kind == 'integer': t = _annotated(int, limits(ge='minimum', le='maximum'))
-    elif kind == 'number': t = _annotated(float, limits(ge='minimum', le='maximum') | dict(allow_inf_nan=False))
+    elif kind == 'integer': t = Annotated[_annotated(int, limits(ge='minimum', le='maximum')), BeforeValidator(_number)]
+    elif kind == 'number': t = Annotated[_annotated(float, limits(ge='minimum', le='maximum') | dict(allow_inf_nan=False)), BeforeValidator(_number)]
     elif kind == 'boolean': t = bool
     else: raise SynthgenError(f'{name}: type {kind!r} is not supported in an output schema; use object, array, string, integer, number, boolean or enum')
     return t | None if null else t
 
+def _number(x):
+    if isinstance(x, bool): raise ValueError('expected a number, not true or false')
+    return x
+
 def _annotated(t, limits: dict):
-    from typing import Annotated
     return Annotated[t, Field(**limits)] if limits else t
 
 # %% ../../nbs/core/02_prompts.ipynb #Ask

@@ -37,7 +37,8 @@ def explain(
     most: int = 5,      # problems named
 ) -> str: # `field.inner: what is wrong; …`
     "What pydantic found, in one line"
-    return '; '.join(f'{".".join(map(str, x["loc"])) or "value"}: {x["msg"].removeprefix("Value error, ")}' for x in e.errors()[:most])
+    where = lambda x: f'{".".join(map(str, x["loc"]))}: ' if x['loc'] else ''
+    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') for x in e.errors()[:most])
 
 # %% ../../nbs/core/00_records.ipynb #Record
 class Record(BaseModel):

@@ -18,6 +18,8 @@ def normal_form(
     return ' '.join(unicodedata.normalize('NFKC', text).casefold().split()).rstrip(' ?.!:;,')
 
 # %% ../../nbs/select/50_dedup.ipynb #dedup
+def _worth(p: Pair) -> float: return float('-inf') if p.rating is None else p.rating # any rating is better than none
+
 def dedup(
     pairs: Sequence[Pair], # in the order in which they are preferred at equal ratings
 ) -> Outcome[Pair]: # `duplicate_of:<id>`, or `conflicts_with:<id>` where the answers differ
@@ -25,7 +27,7 @@ def dedup(
     best: dict[str, Pair] = {}
     for p in pairs:
         q = normal_form(p.question)
-        if q not in best or (p.rating or 0) > (best[q].rating or 0): best[q] = p
+        if q not in best or _worth(p) > _worth(best[q]): best[q] = p
     out, chosen = Outcome[Pair](), {id(p) for p in best.values()}
     for p in pairs:
         b = best[normal_form(p.question)]

@@ -1,0 +1,96 @@
+"""What the README and CONTRIBUTING tell a reader to type does what they say; and looking at help costs nothing."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from conftest import ROOT, SYNTHGEN, command, rows, write_docs
+
+from synthgen_nb.cli import app
+
+ELSEWHERE = {  # lines that are run by somebody else, or by hand
+    "make demo": "CI",
+    "make test": "CI",
+    "make docs": "test_repo builds the site",
+    "make export": "test_repo exports",
+    "make lab": "opens JupyterLab",
+    ". .venv/bin/activate": "the tests run in an environment already",
+}
+HEAVY = ("litellm", "datasets", "lancedb", "pandas", "pyarrow", "numpy", "sklearn", "matplotlib", "papermill", "IPython", "pydantic")
+
+
+def lines(name: str) -> list[str]:
+    "The commands in the sh blocks of a document, in order, without comments"
+    blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", (ROOT / name).read_text(), re.S | re.M)
+    return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_documented_line_runs_as_written(tmp_path, server, name):
+    write_docs(tmp_path / "docs", 5)
+    (tmp_path / "nbs/qa").mkdir(parents=True)  # a part of nbs, so that the test stays quick
+    shutil.copy(ROOT / "nbs/core/00_records.ipynb", tmp_path / "nbs")
+    shutil.copy(ROOT / "nbs/qa/20_backtranslation.ipynb", tmp_path / "nbs/qa")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
+    ran = []
+    for line in lines(name):
+        program, *args = shlex.split(line)
+        if program != "synthgen":
+            assert line in ELSEWHERE, f"{name} says {line!r}, which nobody runs: add it to ELSEWHERE with who does"
+            continue
+        r = subprocess.run([SYNTHGEN, *args], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+        assert r.returncode == 0, f"{line}\n{r.stdout}\n{r.stderr}"
+        assert r.stdout.strip() and "Traceback" not in r.stderr, line
+        ran.append(line)
+        for flag, file in pairwise(args):
+            assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
+        if "--target-pairs 20" in line:
+            assert len(rows(tmp_path / "train.jsonl")) == 20 or "corpus exhausted" in r.stderr
+    assert ran and (len(server.log()) > 0) == any("ollama" in line for line in ran)
+
+
+def test_help_names_every_command_and_every_option():
+    env, names = os.environ | {"COLUMNS": "200"}, [c.name or c.callback.__name__ for c in app.registered_commands]
+    ask = lambda *args: subprocess.run([SYNTHGEN, *args], capture_output=True, text=True, env=env)
+    said = ask("--help")
+    assert said.returncode == 0 and len(names) >= 12
+    told = dict(re.findall(r"^  ([a-z-]+)  +(\S.*)$", said.stdout.split("Commands:")[1], re.M))
+    assert set(told) == set(names) and all(told.values())
+    for flag in ("--target-pairs", "--threshold", "--provider", "--chunk-tokens", "--format"):
+        assert flag in ask("pipeline", "-h").stdout
+
+
+HELP = """
+import sys
+from synthgen_nb.cli import main
+sys.argv = ["synthgen", "--help"]
+try: main()
+except SystemExit: pass
+"""
+
+
+@pytest.mark.parametrize("code", ["import synthgen_nb.cli", HELP], ids=["import", "help"])
+def test_looking_costs_nothing(code):
+    code += f"\nimport sys; print('loaded:', [m for m in {HEAVY} if m in sys.modules])"
+    r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert r.returncode == 0 and r.stdout.splitlines()[-1] == "loaded: []", r.stdout + r.stderr
+
+
+def test_offline_pipeline_imports_no_network_client(tmp_path, docs):
+    for name in ("litellm", "openai", "datasets", "torch"):  # take the place of the real ones, and tell
+        (tmp_path / "guard" / name).mkdir(parents=True)
+        (tmp_path / "guard" / name / "__init__.py").write_text(
+            f"open({str(tmp_path / 'imported')!r}, 'a').write(__name__)\nraise ImportError(__name__)\n"
+        )
+    env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "guard"), os.environ.get("PYTHONPATH")]))}
+    subprocess.run([sys.executable, "-c", "import litellm"], env=os.environ | env, capture_output=True)
+    assert (tmp_path / "imported").read_text() == "litellm", "the guard works"
+    (tmp_path / "imported").unlink()
+    command(tmp_path)("pipeline", "docs", "-o", "train.jsonl", "--target-pairs", "2", env=env)
+    assert len(rows(tmp_path / "train.jsonl")) == 2 and not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
