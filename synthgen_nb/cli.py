@@ -207,10 +207,11 @@ def pipeline(
 ):
     "From documents to a training file: ask, rewrite, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     import shlex
-    from synthgen_nb.core.records import check_writable, write_bytes
+    from synthgen_nb.core.records import SynthgenError, check_writable, write_bytes
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run as do
     check_writable(output)
+    if gone := [s for s in source if not s.exists()]: raise SynthgenError(f'{gone[0]}: no such file or folder')
     command, train = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}'
     given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '',
                  model=model or '', workers=workers or 0, config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite,

@@ -43,22 +43,6 @@ def command(folder: Path):
         assert "Traceback" not in r.stderr, r.stderr
         return r
 
-    return run
-
-
-def command(folder: Path):
-    "The command in a folder, as a user would run it; gives the finished process"
-
-    def run(*args, ok=True, env=None, timeout=300):
-        own = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | (env or {})
-        r = subprocess.run(
-            [SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own
-        )
-        if ok is not None:
-            assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
-        assert "Traceback" not in r.stderr, r.stderr
-        return r
-
     run.folder = folder
     return run
 

@@ -146,7 +146,6 @@ async def main():
     p.add_argument("--delay", type=float, default=0.0)
     p.add_argument("--log", default="")
     p.add_argument("--port", type=int, default=0, help="0: any that is free")
-    p.add_argument("--port", type=int, default=0, help="0: any that is free")
     a = p.parse_args()
     STATE.update(delay=a.delay, log=a.log)
     app = web.Application(client_max_size=2**24)

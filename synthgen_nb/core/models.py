@@ -8,7 +8,7 @@ __all__ = ['PREFIX', 'REMEDY', 'KEPT', 'OWN', 'Answer', 'parse_reply', 'Meter', 
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, json, os, random, re, sys, time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,26 +40,19 @@ class Answer(BaseModel):
     @property
     def ok(self) -> bool: return not self.error
 
-# %% ../../nbs/core/04_models.ipynb #places
-_THINK = re.compile(r'\A\s*<(think|thinking|reasoning)>')
-_FENCE = re.compile(r'^[ \t]*```[\w-]*[ \t]*\n(?=\s*[{\[])', re.M)
-
+# %% ../../nbs/core/04_models.ipynb #after-thinking
 def _after_thinking(text: str) -> str:
     "A reply without the thinking it begins with; thinking that never ends leaves nothing"
-    if text.lstrip().startswith(('{', '[')): return text.strip()
+    text = text.strip()
+    if text.startswith(('{', '[')): return text
     end = re.search(r'</(think|thinking|reasoning)>', text)
-    return text[end.end():].strip() if end else '' if _THINK.match(text) else text.strip()
-
-def _places(text: str) -> list[str]:
-    "The rest of a reply from every place where its JSON may begin, likeliest first"
-    starts = [m.end() for m in _FENCE.finditer(text)] + [m.start() for m in re.finditer(r'[{\[]', text)][:50]
-    return [text[i:].lstrip() for i in dict.fromkeys([0, *starts]) if text[i:].lstrip().startswith(('{', '['))]
+    return text[end.end():].strip() if end else '' if re.match('<(think|thinking|reasoning)>', text) else text
 
 # %% ../../nbs/core/04_models.ipynb #closed
 _QUOTES = {'"': '"', "'": "'", '“': '”'}
 
 def _closed(text: str) -> str:
-    "The object at the beginning of `text`, up to the bracket that closes it; nothing if it is not closed"
+    "The object that `text` begins with, up to the bracket that closes it; nothing if it is not closed"
     first = re.search('["\'“]', text)
     opens, depth, inside, i = first[0] if first else '"', 0, False, 0
     while i < len(text):
@@ -73,19 +66,23 @@ def _closed(text: str) -> str:
         i += 1
     return ''
 
-# %% ../../nbs/core/04_models.ipynb #mend
-def _strict(text: str):
-    "The JSON value at the beginning of `text`, as it stands"
-    try: yield json.JSONDecoder(strict=False).raw_decode(text)[0]
-    except (json.JSONDecodeError, RecursionError): pass
-
-def _mended(text: str):
-    "The same after mending its syntax, if that changes no letter and no digit"
+# %% ../../nbs/core/04_models.ipynb #objects
+def _objects(text: str):
+    "The objects of a reply in turn: (value, the text it was mended from, or '' if it needed no mending)"
     import json_repair
-    if not (body := _closed(text)): return
-    value = json_repair.loads(body)
-    content = lambda s: re.sub(r'[\W_]', '', s).casefold().replace('none', 'null')
-    if isinstance(value, (dict, list)) and content(json.dumps(value, ensure_ascii=False)) == content(body): yield value
+    at = 0
+    while m := re.compile(r'[{\[]').search(text, at):
+        try: value, at = json.JSONDecoder(strict=False).raw_decode(text, m.start())
+        except (json.JSONDecodeError, RecursionError):
+            if not (body := _closed(text[m.start():])): return # cut off: what is inside is not the reply
+            at = m.start() + len(body)
+            yield json_repair.loads(body), body
+        else: yield value, ''
+
+def _content(text: str) -> dict[str, int]:
+    "The letters and digits of a JSON text, counted; escapes are read"
+    read = re.sub(r'\\(u[\da-fA-F]{4}|[nrtbf"/\\])', lambda m: chr(int(m[1][1:], 16)) if len(m[1]) > 1 else '', text)
+    return Counter(re.sub(r'[\W_]', '', read.casefold().replace('none', 'null')))
 
 # %% ../../nbs/core/04_models.ipynb #parse_reply
 def parse_reply(
@@ -96,12 +93,11 @@ def parse_reply(
     if not (said := _after_thinking(text)): return None, 'empty_reply'
     if output is None: return said, ''
     kind, error = schema_type(output), ''
-    for find in (_strict, _mended):
-        for place in _places(said):
-            for value in find(place):
-                try: return kind.model_validate(value).model_dump(), ''
-                except ValidationError as e:
-                    error = error or f'schema_error: {explain(e)}'
+    for value, mended in _objects(said):
+        try: good = kind.model_validate(value)
+        except ValidationError as e: error = error or f'schema_error: {explain(e)}'
+        else:
+            if not mended or _content(good.model_dump_json(exclude_none=True)) == _content(mended): return good.model_dump(), ''
     return None, error or 'not_json: no complete JSON object in the reply'
 
 # %% ../../nbs/core/04_models.ipynb #Meter
@@ -225,8 +221,8 @@ def wait_for(
     attempt: int, # how often it was tried, from 1
 ) -> float: # seconds
     "How long to wait before trying again: as the server says, else exponentially with jitter"
-    headers = getattr(getattr(e, 'response', None), 'headers', None) or {}
-    after = headers.get('retry-after', '')
+    headers = getattr(e, 'litellm_response_headers', None) or getattr(getattr(e, 'response', None), 'headers', None) or {}
+    after = next((str(v) for k, v in headers.items() if k.lower().removeprefix('llm_provider-') == 'retry-after'), '')
     try: return max(0.0, float(after))
     except ValueError: pass
     try: return max(0.0, (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds())
@@ -352,7 +348,8 @@ class Model:
         delay = wait_for(e, attempt)
         silent = time.monotonic() - self._shared['last']
         if silent + delay > self.block.patience:
-            raise ServerDown(f'{where} has not answered for {silent:.0f} s (last: {what}). Is the server running? {KEPT}') from None
+            asks = f'asks to wait {delay:.0f} s' if delay > self.block.patience else f'has not answered for {silent:.0f} s'
+            raise ServerDown(f'{where} {asks}, and llm.{self.provider}.patience is {self.block.patience:g} s (last: {what}). Is the server running? {KEPT}') from None
         await asyncio.sleep(delay)
 
     def _scrub(self, text: str) -> str:
