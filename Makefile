@@ -39,7 +39,7 @@ test: $(VENV)/.dev             ## ruff, mypy, every notebook, then pytest
 	$(BIN)/ruff check synthgen_nb tests nbs/_docs
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 docs: $(VENV)/.dev             ## the documentation site, in _site/
 	$(BIN)/python nbs/_docs/build.py
