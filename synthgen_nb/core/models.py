@@ -349,7 +349,8 @@ class Model:
         silent = time.monotonic() - self._shared['last']
         if silent + delay > self.block.patience:
             asks = f'asks to wait {delay:.0f} s' if delay > self.block.patience else f'has not answered for {silent:.0f} s'
-            raise ServerDown(f'{where} {asks}, and llm.{self.provider}.patience is {self.block.patience:g} s (last: {what}). Is the server running? {KEPT}') from None
+            limit = f'llm.{self.provider}.patience is {self.block.patience:g} s'
+            raise ServerDown(f'{where} {asks}, and {limit} (last: {what}). Is the server running? {KEPT}') from None
         await asyncio.sleep(delay)
 
     def _scrub(self, text: str) -> str:
