@@ -36,7 +36,8 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
     (tmp_path / "nbs/qa").mkdir(parents=True)  # a part of nbs, so that the test stays quick
     shutil.copy(ROOT / "nbs/core/00_records.ipynb", tmp_path / "nbs")
     shutil.copy(ROOT / "nbs/qa/20_backtranslation.ipynb", tmp_path / "nbs/qa")
-    shutil.copy(ROOT / "README.md", tmp_path)
+    for page in ("README.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / page, tmp_path)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
     ran = []
     for line in lines(name):
