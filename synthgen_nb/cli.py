@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
            'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'ingest', 'generate', 'enrich', 'curate', 'export',
-           'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'dedup', 'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -35,10 +35,20 @@ NPairs = Annotated[int, typer.Option('--n-pairs', min=1, help='Most pairs from o
 Target = Annotated[int | None, typer.Option('--target-pairs', min=1, help='Exactly so many pairs. Default: whatever one round gives.', show_default=False)]
 MaxChunks = Annotated[int | None, typer.Option('--max-chunks', min=1, help='Use only so many chunks.', show_default=False)]
 RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, see prompts/rubrics.')]
-Threshold = Annotated[float | None, typer.Option('--threshold', show_default=False, help='Least rating that is kept. Default: as in synthgen.yaml, else 7.0.')]
+Threshold = Annotated[float | None, typer.Option('--threshold', show_default=False,
+                                                 help="Least rating that is kept. Default: as in synthgen.yaml, else the rubric's own (workbench: 7).")]
 Topic = Annotated[str, typer.Option('--topic', help='Drop what is not about this.')]
 Format = Annotated[str, typer.Option('-f', '--format', help='chatml, alpaca, sharegpt or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
+
+# %% ../nbs/cli.ipynb #version
+def _version(shown: bool):
+    if shown:
+        from synthgen_nb import __version__
+        print(f'synthgen {__version__}'); raise typer.Exit
+
+@app.callback()
+def _top(version: Annotated[bool, typer.Option('--version', callback=_version, is_eager=True, help='Print the version and exit.')] = False): pass
 
 # %% ../nbs/cli.ipynb #helpers
 def _door(config, provider, model, workers, stage, kind):
@@ -66,7 +76,8 @@ def _read_pairs(path: Path):
     from synthgen_nb.core.records import Pair, SynthgenError, load
     bad: list = []
     pairs = load(path, Pair, bad)
-    for d in bad: print(f'{path}: skipped {d.detail}', file=sys.stderr)
+    for d in bad[:5]: print(f'{path}: skipped {d.detail}', file=sys.stderr)
+    if len(bad) > 5: print(f'{path}: skipped {len(bad) - 5} more rows', file=sys.stderr)
     if not pairs: raise SynthgenError(f'{path} holds no pair' + (f'; {len(bad)} rows were not pairs' if bad else ''))
     return pairs, bad
 
@@ -78,6 +89,15 @@ def _paid(m) -> str:
 def _why(out) -> str: return ', '.join(f'{k} {n}' for k, n in out.reasons.items())
 
 def _beside(path: Path, what: str, ext: str | None = None) -> Path: return path.with_name(f'{path.stem}_{what}{ext or path.suffix}')
+
+def _apart(source: Path, output: Path):
+    "An output that can be written and is not the input: what was read must not be lost"
+    from synthgen_nb.core.records import SynthgenError, check_writable
+    check_writable(output)
+    if source.exists() and output.exists() and source.samefile(output):
+        raise SynthgenError(f'{output} is the input as well. Choose another output, so that nothing is lost.')
+
+def _not_pairs(bad: list) -> str: return f'; {len(bad)} rows were not pairs' if bad else ''
 
 def _save_drops(drops, output: Path):
     "What was dropped goes beside the output; where nothing was, no older file stays there"
@@ -93,12 +113,15 @@ def ingest(
     chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024',
 ):
     "Read documents, cut them into chunks, and store the chunks in a LanceDB database."
+    import shlex
     from synthgen_nb.corpus.chunk import token_range
-    from synthgen_nb.corpus.store import ingest as do
+    from synthgen_nb.corpus.store import ingest as do, is_db
+    again = is_db(output)
     got = do([str(s) for s in source], output, token_range(chunk_tokens))
     for d in got.dropped: print(f'skipped {d.detail or d.reason}', file=sys.stderr)
-    print(f'{len(got.kept)} chunks in {output} from {got.note}; {len(got.dropped)} files skipped')
-    print(f'next: synthgen pipeline {output} -o train.jsonl')
+    replaced = '; they replace the chunks that were there' if again else ''
+    print(f'{len(got.kept)} chunks in {output} from {got.note}; {len(got.dropped)} files skipped{replaced}')
+    print(f'next: synthgen pipeline {shlex.quote(str(output))} -o train.jsonl')
 
 # %% ../nbs/cli.ipynb #generate
 @app.command()
@@ -121,7 +144,9 @@ def generate(
     out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
     m.calls.close()
     _save_drops(out.dropped, output)
-    if not out.kept: raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
     print(f'{output}: {out!r}\n{_paid(m)}')
     if out.note == 'corpus exhausted': print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give', file=sys.stderr)
@@ -136,9 +161,9 @@ def enrich(
 ):
     "Rewrite answers from the chunks they came from."
     import asyncio
-    from synthgen_nb.core.records import SynthgenError, check_writable, save
+    from synthgen_nb.core.records import SynthgenError, save
     from synthgen_nb.qa.rewriting import rewrite
-    check_writable(output)
+    _apart(source, output)
     pairs, bad = _read_pairs(source)
     texts = _chunk_texts(pairs, db)
     if not texts: raise SynthgenError(f'{source}: none of the {len(pairs)} pairs has its chunk at hand to rewrite from. Give the chunk database with --db.')
@@ -146,10 +171,14 @@ def enrich(
     out = asyncio.run(rewrite(pairs, m, texts, preserve_original, s.paths.prompts))
     m.calls.close()
     _save_drops([*bad, *out.dropped], output)
-    if not out.kept: raise SynthgenError(f'no rewrite of {len(pairs)} could stand; reasons are in {_beside(output, "dropped")}')
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no rewrite of {len(pairs)} could stand; reasons are in {_beside(output, "dropped")}')
     save(out.kept, output)
-    as_it_was = sum(bool(p.origin[-1].note) for p in out.kept)
-    print(f'{output}: {out!r}; {len(out.kept) - as_it_was} rewritten, {as_it_was} kept as they were\n{_paid(m)}')
+    refused = sum(bool(p.origin[-1].note) for p in out.kept)
+    changed = len({p.id for p in out.kept} - {p.id for p in pairs})
+    done = f'{changed} answers changed, {len(out.kept) - changed - refused} already good, {refused} rewrites refused'
+    print(f'{output}: {out!r}; {done}{_not_pairs(bad)}\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #curate
 @app.command()
@@ -161,16 +190,18 @@ def curate(
     import asyncio, json
     from collections import Counter
     from synthgen_nb.core.judge import check_threshold, load_rubric
-    from synthgen_nb.core.records import Pair, SynthgenError, check_writable, save, write_bytes
+    from synthgen_nb.core.records import Pair, SynthgenError, save, write_bytes
+    from synthgen_nb.core.settings import first_of
     from synthgen_nb.qa import curation
-    check_writable(output)
+    _apart(source, output)
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
-    least = check_threshold(s.thresholds.rating if threshold is None else threshold, r)
+    least = check_threshold(first_of(threshold, s.thresholds.rating, r.threshold), r)
     pairs, bad = _read_pairs(source)
     texts = _chunk_texts(pairs, db)
     if blind := sum(p.chunk_id not in texts for p in pairs):
-        print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)', file=sys.stderr)
+        print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)'
+              + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''), file=sys.stderr)
     out = asyncio.run(curation.curate(pairs, m, r, texts, least, topic, s.paths.prompts))
     m.calls.close()
     rated = {p.id: p for p in [*out.kept, *[d.record for d in out.dropped]] if isinstance(p, Pair)}
@@ -181,19 +212,34 @@ def curate(
     metrics = {'rated': len(pairs), 'kept': len(out.kept), 'threshold': least, 'rubric': r.name, 'reasons': out.reasons,
                'without_source': blind, 'distribution': distribution}
     write_bytes(_beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
-    if not out.kept: raise SynthgenError(f'none of {len(pairs)} pairs reached {least:g} ({_why(out)}); see {_beside(output, "dropped")}')
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'none of {len(pairs)} pairs reached {least:g} ({_why(out)}); see {_beside(output, "dropped")}')
     save(out.kept, output)
-    print(f'{output}: {out!r}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in distribution.items()) + f'\n{_paid(m)}')
+    print(f'{output}: {out!r}{_not_pairs(bad)}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in distribution.items()) + f'\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #export
 @app.command()
 def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = ''):
     "Write pairs in a training format."
-    from synthgen_nb.core.records import check_writable
     from synthgen_nb.export.formats import check_format, export as do
-    check_format(format); check_writable(output)
-    pairs, _ = _read_pairs(source)
-    print(f'{output}: {do(pairs, output, format, system_prompt)} rows, {format}')
+    check_format(format); _apart(source, output)
+    pairs, bad = _read_pairs(source)
+    _save_drops(bad, output)
+    print(f'{output}: {do(pairs, output, format, system_prompt)} rows, {format}{_not_pairs(bad)}')
+
+# %% ../nbs/cli.ipynb #dedup
+@app.command()
+def dedup(source: In, output: Out):
+    "Keep one pair for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
+    from synthgen_nb.core.records import save
+    from synthgen_nb.select.dedup import dedup as do
+    _apart(source, output)
+    pairs, bad = _read_pairs(source)
+    out = do(pairs)
+    _save_drops([*bad, *out.dropped], output)
+    save(out.kept, output)
+    print(f'{output}: {out!r}{_not_pairs(bad)}')
 
 # %% ../nbs/cli.ipynb #pipeline
 @app.command()
@@ -221,6 +267,8 @@ def pipeline(
     r = read_run(folder)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
     print(f'run record:    {folder/"qa.ipynb"}\nlook:          synthgen show {folder.name}')
+    for s in r['skipped'][:10]: print(f'not read: {s}', file=sys.stderr)
+    if len(r['skipped']) > 10: print(f'and {len(r["skipped"]) - 10} more; all are in {folder/"run.json"}', file=sys.stderr)
     if r['ended'].startswith('corpus'): print(r['ended'], file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #run
@@ -351,7 +399,9 @@ def calls(
 def main():
     "The `synthgen` command"
     try: app()
-    except KeyboardInterrupt: print('interrupted; what was answered before is kept', file=sys.stderr); sys.exit(130)
+    except SystemExit as e: # typer turns Ctrl-C into a silent 130
+        if e.code == 130: print('interrupted; what was answered before is kept: run the same command again and it goes on from there', file=sys.stderr)
+        raise
     except BrokenPipeError: sys.exit(0)
     except Exception as e:
         from synthgen_nb.core.records import SynthgenError

@@ -33,9 +33,9 @@ def lines(name: str) -> list[str]:
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_every_documented_line_runs_as_written(tmp_path, server, name):
     write_docs(tmp_path / "docs", 5)
-    (tmp_path / "nbs/qa").mkdir(parents=True)  # a part of nbs, so that the test stays quick
-    shutil.copy(ROOT / "nbs/core/00_records.ipynb", tmp_path / "nbs")
-    shutil.copy(ROOT / "nbs/qa/20_backtranslation.ipynb", tmp_path / "nbs/qa")
+    for part in ("nbs/core/00_records.ipynb", "nbs/qa/20_backtranslation.ipynb"):  # a part of nbs, so that the test stays quick
+        (tmp_path / part).parent.mkdir(parents=True)
+        shutil.copy(ROOT / part, tmp_path / part)
     for page in ("README.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / page, tmp_path)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}

@@ -42,7 +42,7 @@ def read_yaml(
 ) -> tuple[Path, dict]:
     "One YAML file as a dictionary; an unknown name is an error that lists the known ones"
     import yaml
-    if name not in files: raise SynthgenError(f'no {what} {name!r}{nearest(name, files)} There are: {", ".join(files)}.')
+    if name not in files: raise SynthgenError(f'no {what} {name!r}{nearest(name, files) or "."} There are: {", ".join(files)}.')
     try: d = yaml.safe_load(files[name].read_text(encoding='utf-8'))
     except (yaml.YAMLError, UnicodeDecodeError) as e: raise SynthgenError(f'{files[name]}: not valid YAML ({clip(e)})') from None
     if not isinstance(d, dict): raise SynthgenError(f'{files[name]}: expected keys, found {type(d).__name__}')

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ProviderName', 'PROVIDERS', 'ENV_OTHER', 'env_name', 'Provider', 'LLM', 'Temperatures', 'Thresholds', 'Paths',
-           'Settings', 'nearest', 'plain', 'unset', 'resolve', 'known_keys', 'find_settings', 'load_settings']
+           'Settings', 'nearest', 'plain', 'first_of', 'unset', 'resolve', 'known_keys', 'find_settings',
+           'load_settings']
 
 # %% ../../nbs/core/01_settings.ipynb #imports
 import difflib, os, re
@@ -54,7 +55,7 @@ class Temperatures(BaseModel):
 
 class Thresholds(BaseModel):
     model_config = ConfigDict(extra='forbid')
-    rating: float = 7.0 # least overall rating that is kept, on the rubric's scale
+    rating: float | None = None # least overall rating that is kept; None: the threshold of the rubric
 
 class Paths(BaseModel):
     model_config = ConfigDict(extra='forbid')
@@ -73,7 +74,7 @@ class Settings(BaseModel):
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"
         name = name or self.llm.provider
-        if name not in PROVIDERS: raise SynthgenError(f'unknown provider {name!r}{nearest(name, PROVIDERS)}. Known: {", ".join(PROVIDERS)}.')
+        if name not in PROVIDERS: raise SynthgenError(f'unknown provider {name!r}{nearest(name, PROVIDERS) or "."} Known: {", ".join(PROVIDERS)}.')
         block = getattr(self.llm, name)
         return name, Provider.model_validate(resolve(plain(block), f'llm.{name}'))
 
@@ -86,6 +87,11 @@ def nearest(word: str, known) -> str:
 def plain(m: BaseModel) -> dict:
     "A model's fields as plain values, secrets included: never print it"
     return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in m}
+
+# %% ../../nbs/core/01_settings.ipynb #first-of
+def first_of(*values):
+    "The first value that is set: a flag, then a setting, then a default; 0 is a value"
+    return next((v for v in values if v is not None), None)
 
 # %% ../../nbs/core/01_settings.ipynb #resolve
 _VAR = re.compile(r'\$\{(\w+)\}')

@@ -54,6 +54,10 @@ def is_boilerplate(
     return bool(BOILERPLATE.fullmatch(Path(path).name))
 
 # %% ../../nbs/corpus/10_read.ipynb #find_files
+def _passed_over(folder: Path) -> bool:
+    "Folders that hold no documents: what tools fill, links to elsewhere, chunk tables, and the records of earlier runs"
+    return folder.name in SKIPPED_FOLDERS or folder.is_symlink() or folder.suffix == '.lance' or (folder/'run.json').is_file()
+
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     try:
         s = folder.stat()
@@ -62,7 +66,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         entries = sorted(folder.iterdir())
     except OSError: yield folder; return # named later as unreadable
     for p in entries:
-        if p.name.startswith('.') or (p.name in SKIPPED_FOLDERS and p.is_dir()): continue
+        if p.name.startswith('.') or (p.is_dir() and _passed_over(p)): continue
         if p.is_dir(): yield from _walk(p, seen)
         else: yield p
 

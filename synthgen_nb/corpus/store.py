@@ -102,6 +102,8 @@ def write_chunks(
     import pyarrow as pa
     if Path(db).exists() and not Path(db).is_dir():
         raise SynthgenError(f'{db}: a file stands where the database should be. Choose a folder.')
+    if Path(db).is_dir() and any(Path(db).iterdir()) and not is_db(db):
+        raise SynthgenError(f'{db}: this folder holds other files. Choose a new or empty folder for the database.')
     _refuse_foreign(db)
     try:
         conn = _connect(db)

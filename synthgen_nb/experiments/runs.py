@@ -7,7 +7,7 @@ __all__ = ['pipelines', 'find_pipeline', 'parameters_of', 'convert', 'resolve_pa
            'read_run', 'list_runs', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
-import ast, json, os, platform, re, subprocess, threading, time
+import ast, json, os, platform, re, subprocess, sys, threading, time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +28,7 @@ def find_pipeline(
     "The notebook to run"
     if name in pipelines(): return pipelines()[name]
     if name.endswith('.ipynb') and Path(name).is_file(): return Path(name)
-    raise SynthgenError(f'no pipeline {name!r}{nearest(name, pipelines())} There are: {", ".join(pipelines())}; or give the path of a notebook.')
+    raise SynthgenError(f'no pipeline {name!r}{nearest(name, pipelines()) or "."} There are: {", ".join(pipelines())}; or give the path of a notebook.')
 
 # %% ../../nbs/experiments/80_runs.ipynb #parameters_of
 def parameters_of(
@@ -79,7 +79,7 @@ def resolve_parameters(
         if _SECRET_NAME.search(name) or any(_SECRET_VALUE.search(str(v)) for v in (value if isinstance(value, (list, tuple)) else [value])):
             raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain text. '
                                 'Put keys in the environment, and ${NAME} in synthgen.yaml.')
-        if name not in known: raise SynthgenError(f'{Path(notebook).stem} has no parameter {name!r}{nearest(name, known)} It takes: {", ".join(known)}.')
+        if name not in known: raise SynthgenError(f'{Path(notebook).stem} has no parameter {name!r}{nearest(name, known) or "."} It takes: {", ".join(known)}.')
     return {k: convert(k, given[k], v['type']) if k in given else v['default'] for k, v in known.items()}
 
 # %% ../../nbs/experiments/80_runs.ipynb #versions
@@ -133,6 +133,7 @@ class _Watch:
                         if line.endswith('\n'): self._show(*json.loads(line)); pos = f.tell()
             if last: return
     def _show(self, label, n, total):
+        if n is None: print(label, file=sys.stderr, flush=True); return # a remark, not a count
         if label not in self.bars or self.bars[label].n > n or self.bars[label].total != total: self.bars[label] = Progress(label, total)
         while self.bars[label].n < n: self.bars[label].step()
     def __enter__(self):
@@ -177,21 +178,23 @@ def run(
     record = dict(name=folder.name, notebook=book.name, status='running', started=datetime.now(UTC).isoformat(timespec='seconds'), pid=os.getpid(),
                   command=command, parameters=params, versions=versions())
     _write(folder, record)
-    progress, error = folder/'.progress', ''
+    progress, error, stopped = folder/'.progress', '', False
     os.environ['SYNTHGEN_PROGRESS'] = str(progress.resolve())
     try:
         with _Watch(progress), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             papermill.execute_notebook(str(book), str(folder/book.name), params, cwd=os.getcwd(), progress_bar=False, kernel_name='python3',
                                         extra_arguments=['--log-level=50']) # the kernel's own log is noise here
-    except KeyboardInterrupt: error = 'interrupted'
+    except KeyboardInterrupt: error, stopped = 'interrupted', True
     except Exception as e: error = _failure(e)
     finally:
         os.environ.pop('SYNTHGEN_PROGRESS', None); progress.unlink(missing_ok=True)
     result = _tidy(folder/book.name) if (folder/book.name).exists() else {}
-    record = {k: v for k, v in record.items() if k != 'pid'} | dict(status='failed' if error else 'done', seconds=round(time.monotonic() - start, 1), **result)
+    status = 'interrupted' if stopped else 'failed' if error else 'done'
+    record = {k: v for k, v in record.items() if k != 'pid'} | dict(status=status, seconds=round(time.monotonic() - start, 1), **result)
     if error: record['error'] = error
     _write(folder, record)
+    if stopped: raise KeyboardInterrupt
     if error: raise SynthgenError(f'{error}\nThe record of the failed run is {folder/book.name}')
     return folder
 

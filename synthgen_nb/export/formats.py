@@ -54,5 +54,5 @@ def check_format(
     name: str, # as the user wrote it
 ) -> str: # the same
     "An unknown format is an error that names the nearest one"
-    if name not in FORMATS: raise SynthgenError(f'unknown format {name!r}{nearest(name, FORMATS)} Known: {", ".join(FORMATS)}.')
+    if name not in FORMATS: raise SynthgenError(f'unknown format {name!r}{nearest(name, FORMATS) or "."} Known: {", ".join(FORMATS)}.')
     return name
