@@ -172,7 +172,8 @@ def test_server_that_is_not_there(tmp_path, generate, server):
         and "Is the server running?" in r.stderr
         and "run the same command again" in r.stderr
     )
-    assert r.stdout == "" and not (tmp_path / "out.jsonl").exists() and len(r.stderr.splitlines()) == 1
+    assert r.stdout == "" and not (tmp_path / "out.jsonl").exists()
+    assert [line.split(" ")[0] for line in r.stderr.splitlines()] == ["vllm/mock", "error:"], "one remark while it tries, then the error"
 
 
 def test_server_that_dies_mid_run_costs_only_what_was_missing(tmp_path, base):
