@@ -53,8 +53,9 @@ class Record(BaseModel):
         return self
 
     def but(self, **changes) -> Self:
-        "The same record with `changes`, checked again, its id made anew; a new id remembers the old one in `parents`"
-        d = {f: getattr(self, f) for f in type(self).model_fields} | changes | {'id': ''}
+        "The same record with `changes`, checked again; a change of what it is makes a new id, which remembers the old one in `parents`"
+        same = all(getattr(self, f) == changes.get(f, getattr(self, f)) for f in self.identity)
+        d = {f: getattr(self, f) for f in type(self).model_fields} | changes | {'id': self.id if same else ''}
         new = type(self).model_validate(d)
         if new.id == self.id or 'parents' not in type(self).model_fields or self.id in new.parents: return new # type: ignore[attr-defined]
         return type(self).model_validate(d | {'parents': (*new.parents, self.id)}) # type: ignore[attr-defined]
@@ -324,8 +325,9 @@ def read_rows(
 def _adopt(cls: type[R], row: dict) -> dict:
     "A row of another program as fields of ours: what we do not know goes to `meta`"
     known = cls.model_fields
-    if 'meta' not in known or set(row) <= set(known): return row
-    own, other = {k: v for k, v in row.items() if k in known}, {k: v for k, v in row.items() if k not in known}
+    foreign = {k for k in row if k not in known or (k == 'id' and not isinstance(row[k], str))}
+    if 'meta' not in known or not foreign: return row
+    own, other = {k: v for k, v in row.items() if k not in foreign}, {k: row[k] for k in row if k in foreign}
     if not own.get('sources') and isinstance(other.get('source_file'), str): own['sources'] = (other['source_file'],)
     return own | {'meta': {**(own.get('meta') or {}), **other}}
 
