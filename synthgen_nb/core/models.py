@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREFIX', 'REMEDY', 'KEPT', 'UNSEEN', 'OWN', 'Answer', 'parse_reply', 'Meter', 'Progress', 'remark', 'strict_schema',
-           'ServerDown', 'wait_for', 'Model', 'choose', 'open_model']
+           'ServerDown', 'retry_after', 'Model', 'choose', 'open_model']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, json, os, random, re, sys, time
@@ -223,18 +223,16 @@ KEPT = 'What was answered before is kept: run the same command again and it goes
 UNSEEN = 15.0 # seconds of patience with a server that has not answered once
 OWN = ('ContextWindowExceededError', 'ContentPolicyViolationError') # refusals that concern one question
 
-def wait_for(
+def retry_after(
     e: Exception, # what the transport raised
-    attempt: int, # how often it was tried, from 1
-) -> float: # seconds
-    "How long to wait before trying again: as the server says, else exponentially with jitter"
+) -> float | None: # seconds; None when the server does not say
+    "How long the server asks to wait, in its Retry-After header (seconds or a date)"
     headers = getattr(e, 'litellm_response_headers', None) or getattr(getattr(e, 'response', None), 'headers', None) or {}
     after = next((str(v) for k, v in headers.items() if k.lower().removeprefix('llm_provider-') == 'retry-after'), '')
     try: return max(0.0, float(after))
     except ValueError: pass
     try: return max(0.0, (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError): pass
-    return min(60.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+    except (ValueError, TypeError): return None
 
 # %% ../../nbs/core/04_models.ipynb #Model
 class Model:
@@ -352,11 +350,13 @@ class Model:
         if type(e).__name__ in OWN: raise _Refused(f'{type(e).__name__}: {what}') from None
         if status in REMEDY: raise SynthgenError(f'{where} answered {status}: {what}. {REMEDY[status]} {KEPT}') from None
         if isinstance(e, (TypeError, AttributeError, ImportError)): raise e
-        delay, now = wait_for(e, attempt), time.monotonic()
+        after, now = retry_after(e), time.monotonic()
+        delay = min(60.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0) if after is None else after
         silent, patience = now - self._shared['last'], self.block.patience
         if not self._shared['answered'] and 'connect' in what.lower(): patience = min(patience, UNSEEN) # it may never have been there
         if silent + delay > patience:
-            asks = f'asks to wait {delay:.0f} s' if delay > patience else f'has not answered for {silent:.0f} s, and the next try would come too late'
+            asks = f'has not answered for {silent:.0f} s, and the next try would come too late'
+            if after is not None and after > patience: asks = f'asks to wait {after:.0f} s'
             raise ServerDown(f'{where} {asks}: patience is {patience:g} s (llm.{self.provider}.patience). Last: {what}. '
                              f'Is the server running? {KEPT}') from None
         if now - self._shared['told'] > 10:
