@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from conftest import SYNTHGEN, Server, command, rows, write_docs
 
-from synthgen_nb.core.models import parse_reply
+from synthgen_nb.core.replies import parse_reply
 
 KEY = "sk-" + "mock-0123456789abcdef"
 
@@ -20,7 +20,7 @@ KEY = "sk-" + "mock-0123456789abcdef"
 FORKS = """
 import json, os, sys
 import lance_namespace_urllib3_client, pandas, pyarrow.dataset
-from synthgen_nb.core.models import _litellm
+from synthgen_nb.core.transport import _litellm
 _litellm()
 for line in sys.stdin:
     job = json.loads(line)
@@ -320,6 +320,6 @@ def test_replies_that_need_a_choice():
 
 def test_reading_replies_needs_no_litellm():
     code = (
-        "import sys; from synthgen_nb.core.models import parse_reply; parse_reply('{\"a\": 1,}', None); sys.exit('litellm' in sys.modules)"
+        "import sys; from synthgen_nb.core.replies import parse_reply; parse_reply('{\"a\": 1,}', None); sys.exit('litellm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

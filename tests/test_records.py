@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from synthgen_nb.core.calls import Calls, Reply, call_key, prune, stats
+from synthgen_nb.core.calls import Calls, Reply, Request, prune, stats
 from synthgen_nb.core.calls import rows as call_rows
 from synthgen_nb.core.judge import check_threshold, load_rubric, scores_of
 from synthgen_nb.core.models import Answer, open_model
@@ -67,9 +67,9 @@ def test_ids_are_made_of_content_and_stay_what_they_are():
     assert Pair(question="Größe?", answer="1 MiB", chunk_id="0123456789abcdef").id == "91797ad76beb2949"
     assert Chunk(text="x", tokens=1).id == Chunk(text="x", tokens=2, sources=(Source(path="a"),)).id != Chunk(text="x", kind="code").id
     assert Pair(question="q", answer="a", meta={"x": 1}).id == Pair(question="q", answer="a").id != Pair(question="a", answer="q").id
-    key = call_key(dict(model="m", messages=[{"role": "user", "content": "é"}], temperature=0.0))
+    key = Request(model="m", messages=[{"role": "user", "content": "é"}], temperature=0.0, prompt="p").key
     assert (
-        key == call_key(dict(temperature=0.0, messages=[{"content": "é", "role": "user"}], model="m")) == "9d2a53f1b6900d4b8e4e2c565891dc1c"
+        key == Request(temperature=0.0, messages=[{"content": "é", "role": "user"}], model="m").key == "9d2a53f1b6900d4b8e4e2c565891dc1c"
     ), "the store stays valid"
 
 
@@ -133,20 +133,20 @@ def test_usable_reply_is_never_replaced_and_an_unusable_one_gives_way():
             (False, "bad again", "good"),
             (True, "other", "good"),
         ]:
-            c.put("k", dict(model="m"), Reply(reply, ok=ok, cost=None))
-            assert c.get("k").text == stored
+            c.put(Request(model="m"), Reply(reply, ok=ok, cost=None))
+            assert c.get(Request(model="m").key).text == stored
         assert c.get("none") is None and len(c) == 1
     with Calls("calls.db") as c:
-        assert c.get("k") == Reply("good", ok=True) and stats(c)[0]["hits"] == 5 and stats(c)[0]["cost_unknown"] == 1
+        assert c.get(Request(model="m").key) == Reply("good", ok=True) and stats(c)[0]["hits"] == 5 and stats(c)[0]["cost_unknown"] == 1
         assert [r["text"] for r in call_rows(c)] == ["good"] and prune(c, 1) == 0 and prune(c) == 1 and len(c) == 0
 
 
 def write_calls(n):
     with Calls("calls.db") as c:
         for i in range(200):
-            c.put(f"own {n} {i}", dict(model="m"), Reply(f"{n} {i}"))
-            c.put(f"common {i}", dict(model="m"), Reply(f"common {i}"))
-            assert c.get(f"own {n} {i}").text == f"{n} {i}"
+            c.put(Request(model="m", own=[n, i]), Reply(f"{n} {i}"))
+            c.put(Request(model="m", common=i), Reply(f"common {i}"))
+            assert c.get(Request(model="m", own=[n, i]).key).text == f"{n} {i}"
 
 
 def test_processes_write_to_one_store_at_once():
@@ -158,7 +158,8 @@ def test_processes_write_to_one_store_at_once():
         p.join(60)
     assert [p.exitcode for p in ps] == [0] * 4
     with Calls("calls.db") as c:
-        assert len(c) == 5 * 200 and all(r["text"] == r["key"].removeprefix("own ") for r in call_rows(c))
+        assert len(c) == 5 * 200 and all(r["key"] == Request(r["request"]).key for r in call_rows(c))
+        assert all(r["text"] == "{} {}".format(*r["request"].get("own", ["common", r["request"].get("common")])) for r in call_rows(c))
     assert sqlite3.connect("calls.db").execute("pragma integrity_check").fetchone() == ("ok",)
 
 

@@ -14,7 +14,7 @@ from conftest import SYNTHGEN, Server, rows, write_docs
 # litellm takes seconds to import, so one process imports it and forks a child for every life of the run
 LIVES = """
 import os, sys
-from synthgen_nb.core.models import _litellm
+from synthgen_nb.core.transport import _litellm
 _litellm()
 for line in sys.stdin:
     pid = os.fork()

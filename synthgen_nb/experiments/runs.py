@@ -146,7 +146,7 @@ class _Watch:
 def _failure(e: Exception) -> str:
     "What went wrong in a notebook, as our own errors would say it"
     name, value = getattr(e, 'ename', type(e).__name__), getattr(e, 'evalue', str(e))
-    if name in ('SynthgenError', 'ServerDown'): return value
+    if name in ('SynthgenError', 'ServerDown', 'Spent'): return value
     return f'{name}: {clip(value, 500)}'
 
 def _tidy(file: Path) -> dict:
