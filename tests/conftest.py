@@ -88,12 +88,26 @@ class Server:
         )
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
-        self.env = dict(SYNTHGEN_LLM_PROVIDER="vllm", SYNTHGEN_LLM_VLLM_BASE_URL=f"{self.url}/v1", SYNTHGEN_LLM_VLLM_MODEL="mock")
+        self.env = self.as_("vllm")
 
-    def control(self, **state):
-        urllib.request.urlopen(
-            urllib.request.Request(f"{self.url}/control", json.dumps(state).encode(), {"Content-Type": "application/json"})
-        ).read()
+    def as_(self, provider: str) -> dict[str, str]:
+        "The environment in which the workbench takes this server for that provider's"
+        path, model, key = dict(
+            vllm=("/v1", "mock", ""),
+            openai=("/v1", "gpt-4o-mini", "sk-mock"),
+            ollama=("", "mock", ""),
+            anthropic=("", "claude-sonnet-4-5", "sk-ant-mock"),
+            gemini=("/v1beta", "gemini-2.5-flash", "AIza-mock"),
+        )[provider]
+        own = f"SYNTHGEN_LLM_{provider.upper()}_"
+        env = {"SYNTHGEN_LLM_PROVIDER": provider, own + "BASE_URL": self.url + path, own + "MODEL": model}
+        return env | ({own + "API_KEY": key} if key else {})
+
+    def control(self, **state) -> dict:
+        "Set what goes wrong; without arguments, only look. What the server says of itself: counters, statuses, its last request"
+        body = json.dumps(state).encode() if state else None
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/control", body, {"Content-Type": "application/json"})) as r:
+            return json.load(r)
 
     def log(self, kind="asked") -> list[dict]:
         if not self.log_file.exists():
