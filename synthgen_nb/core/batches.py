@@ -8,39 +8,18 @@ __all__ = ['MOST', 'LARGEST', 'line', 'submit', 'state', 'fetch']
 # %% ../../nbs/core/03d_batches.ipynb #imports
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 from .calls import Reply, Request
-from .prompts import schema_text
 from .records import SynthgenError, clip
 from .settings import Provider
-from .transport import Trouble, _format, _litellm, bearer, http, openai_body, openai_reply, openai_url, read_json
+from .transport import JSON, anthropic_reply, bearer, http, mapped, openai_body, openai_reply, openai_url, read_json, to_json
 
 # %% ../../nbs/core/03d_batches.ipynb #sizes-code
 MOST, LARGEST = 10_000, 100 * 2**20 # requests in a batch; bytes of them
 
-# %% ../../nbs/core/03d_batches.ipynb #anthropic-body
-def _anthropic(request: dict, block: Provider) -> tuple[dict, dict]: # body and headers
-    _litellm()
-    from litellm import AnthropicConfig
-    from litellm.utils import get_optional_params
-    config, model = AnthropicConfig(), request['model'].partition('/')[2]
-    given: dict[str, Any] = dict(max_tokens=request['max_tokens'])
-    if request['temperature'] is not None: given['temperature'] = request['temperature']
-    if request['output']: given['response_format'] = _format(schema_text(request['output']))
-    params = get_optional_params(model=model, custom_llm_provider='anthropic', **given)
-    key = block.api_key.get_secret_value() if block.api_key else None
-    headers = config.validate_environment(headers={}, model=model, messages=request['messages'], optional_params=params, litellm_params={}, api_key=key, api_base=block.base_url)
-    body = config.transform_request(model=model, messages=[*request['messages']], optional_params=params, litellm_params={}, headers=headers)
-    return body | block.extra, headers
-
-def _anthropic_url(block: Provider) -> str:
-    return (block.base_url or 'https://api.anthropic.com').rstrip('/').removesuffix('/v1/messages').removesuffix('/v1') + '/v1/messages/batches'
-
-def _anthropic_reply(m: dict) -> Reply: # m: a message
-    said, usage = m.get('content') or [], m.get('usage') or {}
-    text = ''.join(b['text'] for b in said if b.get('type') == 'text') or next((json.dumps(b['input']) for b in said if b.get('type') == 'tool_use'), '')
-    finish = {'max_tokens': 'length', 'refusal': 'refusal'}.get(m.get('stop_reason') or '', 'stop')
-    return Reply(text, usage.get('input_tokens') or 0, usage.get('output_tokens') or 0, finish=finish)
+# %% ../../nbs/core/03d_batches.ipynb #anthropic-url
+def _anthropic(request: dict, block: Provider) -> tuple[str, dict]: # address of the batches, headers
+    url, headers, _ = mapped(request, block)
+    return f'{url}/batches', {**JSON, **headers}
 
 # %% ../../nbs/core/03d_batches.ipynb #line
 def line(
@@ -50,7 +29,7 @@ def line(
 ) -> str: # JSON
     "One request of a batch"
     if provider == 'openai': return json.dumps(dict(custom_id=request.key, method='POST', url='/v1/chat/completions', body=openai_body(request, block)), ensure_ascii=False)
-    return json.dumps(dict(custom_id=request.key, params=_anthropic(request, block)[0]), ensure_ascii=False)
+    return json.dumps(dict(custom_id=request.key, params=mapped(request, block)[2]), ensure_ascii=False)
 
 # %% ../../nbs/core/03d_batches.ipynb #submit
 async def submit(
@@ -61,8 +40,8 @@ async def submit(
 ) -> str: # id of the batch
     "Hand a batch over; it is paid for from now on"
     if provider == 'anthropic':
-        _, headers = _anthropic(request, block)
-        raw, _ = await http('POST', _anthropic_url(block), headers, block.timeout, data=f'{{"requests":[{",".join(lines)}]}}'.encode())
+        url, headers = _anthropic(request, block)
+        raw, _ = await http('POST', url, headers, block.timeout, data=f'{{"requests":[{",".join(lines)}]}}'.encode())
         return read_json(raw)['id']
     import aiohttp
     form = aiohttp.FormData()
@@ -70,7 +49,7 @@ async def submit(
     form.add_field('file', '\n'.join(lines).encode(), filename='calls.jsonl', content_type='application/jsonl')
     raw, _ = await http('POST', f'{openai_url(block)}/files', bearer(block), block.timeout, data=form)
     body = dict(input_file_id=read_json(raw)['id'], endpoint='/v1/chat/completions', completion_window='24h')
-    raw, _ = await http('POST', f'{openai_url(block)}/batches', bearer(block), block.timeout, json=body)
+    raw, _ = await http('POST', f'{openai_url(block)}/batches', {**JSON, **bearer(block)}, block.timeout, data=to_json(body))
     return read_json(raw)['id']
 
 # %% ../../nbs/core/03d_batches.ipynb #state
@@ -82,7 +61,8 @@ async def state(
 ) -> tuple[bool, str, dict]: # it has ended; how it stands, in the provider's words; all the provider says
     "How a batch stands"
     if provider == 'anthropic':
-        raw, _ = await http('GET', f'{_anthropic_url(block)}/{id}', _anthropic(request, block)[1], block.timeout)
+        url, headers = _anthropic(request, block)
+        raw, _ = await http('GET', f'{url}/{id}', headers, block.timeout)
         d = read_json(raw); n = d.get('request_counts') or {}
         return d['processing_status'] == 'ended', f'{d["processing_status"]}, {n.get("succeeded", 0)} of {sum(n.values())} answered', d
     raw, _ = await http('GET', f'{openai_url(block)}/batches/{id}', bearer(block), block.timeout)
@@ -101,9 +81,10 @@ async def fetch(
 ) -> AsyncIterator[tuple[str, Reply | None]]: # key of the call, its reply; None: it was not answered
     "What came of a batch, in the provider's order"
     if provider == 'anthropic':
-        raw, _ = await http('GET', f'{_anthropic_url(block)}/{ended["id"]}/results', _anthropic(request, block)[1], block.timeout)
+        url, headers = _anthropic(request, block)
+        raw, _ = await http('GET', f'{url}/{ended["id"]}/results', headers, block.timeout)
         for row in _rows(raw):
-            yield row['custom_id'], _anthropic_reply(row['result']['message']) if row['result']['type'] == 'succeeded' else None
+            yield row['custom_id'], anthropic_reply(row['result']['message']) if row['result']['type'] == 'succeeded' else None
         return
     for file in (ended.get('output_file_id'), ended.get('error_file_id')):
         if not file: continue

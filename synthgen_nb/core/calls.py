@@ -19,14 +19,14 @@ from .records import SynthgenError, canonical, write_bytes
 
 # %% ../../nbs/core/03_calls.ipynb #Request
 class Request(dict):
-    "What determines a reply; its text and key are made once. `prompt` may be among it, but only names it: the words count, not what they are called"
+    "What determines a reply; its JSON and key are made once. `prompt` may be among it, but only names it: the words count, not what they are called"
     @cached_property
-    def text(self) -> str:
+    def json(self) -> bytes:
         fields = {k: v for k, v in self.items() if k != 'prompt'}
-        try: return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode() # the same as `canonical`, and four times as quick
-        except TypeError: return canonical(fields) # half a surrogate pair
+        try: return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS) # the same as `canonical`, and four times as quick
+        except TypeError: return canonical(fields).encode('utf-8', 'surrogatepass') # half a surrogate pair
     @cached_property
-    def key(self) -> str: return sha256(self.text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]
+    def key(self) -> str: return sha256(self.json).hexdigest()[:32]
 
 # %% ../../nbs/core/03_calls.ipynb #Reply
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class Reply:
 # %% ../../nbs/core/03_calls.ipynb #schema
 _FORMAT = 2
 _TABLE = '''create table if not exists calls (
-    key text primary key, created real not null, model text not null, prompt text not null, request text not null,
+    key text primary key, created real not null, model text not null, prompt text not null,
     text text not null, input_tokens integer, output_tokens integer, cost real, seconds real, attempts integer,
-    finish text, ok integer not null, hits integer not null default 0, logprobs text, prompt_logprobs text) without rowid'''
+    finish text, ok integer not null, hits integer not null default 0, logprobs text, prompt_logprobs text,
+    request text not null)''' # the largest comes last: SQLite need not walk through it to read the others
 _BATCHES = 'create table if not exists batches (id text primary key, model text not null, created real not null, keys text not null)'
 _REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, logprobs, prompt_logprobs'
 
@@ -116,7 +117,7 @@ class Calls:
         reply: Reply,     # what came back
     ) -> Reply: # the same
         "Store a reply; it is on disk when this returns. A usable reply is never replaced by another"
-        values = (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), request.text, reply.text, reply.input_tokens,
+        values = (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), request.json.decode('utf-8', 'replace'), reply.text, reply.input_tokens,
                   reply.output_tokens, reply.cost, reply.seconds, reply.attempts, reply.finish, int(reply.ok),
                   *[None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)])
         sql = f'''insert into calls (key, created, model, prompt, request, {_REPLY}) values ({",".join("?" * len(values))})

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import EllipsisType
 from typing import Any
-from pydantic import BaseModel, ConfigDict
 from . import batches
 from .calls import Calls, Reply, Request, forget_batch, note_batch, open_batches
 from .pace import Pace
@@ -22,12 +21,12 @@ from .prompts import Ask
 from .records import SynthgenError, clip
 from .replies import parse_reply, reask
 from .settings import PROVIDERS, Provider, Settings, load_settings
-from .transport import Trouble, claude_send, litellm_send, offline_send, openai_send, price_of, remedy, rules_hash, strict_schema
+from .transport import Trouble, claude_send, mapped_send, offline_send, openai_send, price_of, remedy, rules_hash, strict_schema
 
 # %% ../../nbs/core/04_models.ipynb #Answer
-class Answer(BaseModel):
+@dataclass(frozen=True)
+class Answer:
     "What one question came to: a value, or the reason why there is none"
-    model_config = ConfigDict(frozen=True)
     value: Any = None        # checked against the schema; the text itself where there is no schema
     error: str = ''          # machine reason, a colon, the particular; empty when there is a value
     text: str = ''           # the reply as it came
@@ -141,7 +140,7 @@ class Purse:
     def close(self, cost: float | None): self.flying -= 1; self.spent += cost or 0.0
 
 # %% ../../nbs/core/04_models.ipynb #Model
-SEND = dict(offline=offline_send, openai=openai_send, vllm=openai_send, claude=claude_send, ollama=litellm_send, anthropic=litellm_send, gemini=litellm_send)
+SEND = dict(offline=offline_send, openai=openai_send, vllm=openai_send, claude=claude_send, ollama=mapped_send, anthropic=mapped_send, gemini=mapped_send)
 _PACES: dict[tuple[str, str | None], Pace] = {} # (provider/model, address) → the pace everyone in this process shares
 
 class Model:
@@ -207,7 +206,7 @@ class Model:
             return self._done(await self._call(ask, request, fresh=True))
         both: dict[str, Any] = {f: getattr(first, f) + getattr(second, f) for f in ('calls', 'input_tokens', 'output_tokens', 'seconds', 'attempts')}
         cost = None if first.cost is None or second.cost is None else first.cost + second.cost
-        return self._done(second.model_copy(update=dict(cached=first.cached and second.cached, cost=cost, **both)))
+        return self._done(replace(second, cached=first.cached and second.cached, cost=cost, **both))
 
     def _done(self, a: Answer) -> Answer:
         (self.meter.failed.discard if a.ok else self.meter.failed.add)(a.calls[0])
@@ -216,7 +215,7 @@ class Model:
     async def _call(self, ask: Ask, request: Request, fresh: bool = False, again: bool = False) -> Answer: # again: before those that were never asked
         "One call: from the store, from a twin that is under way here or in another process, or from the server"
         key = request.key
-        if twin := self._asked.get(key): return (await asyncio.shield(twin)).model_copy(update=dict(cached=True))
+        if twin := self._asked.get(key): return replace(await asyncio.shield(twin), cached=True)
         if not fresh and (reply := self.calls.get(key)): return self._answer(ask, key, reply, cached=True)
         self._asked[key] = asyncio.get_running_loop().create_future()
         try:
@@ -249,9 +248,8 @@ class Model:
     def _answer(self, ask: Ask, key: str, reply: Reply, cached: bool, read: tuple[Any, str] | None = None) -> Answer:
         value, error = read or self._read(ask, reply)
         self.meter.count(key, reply, paid=not cached)
-        return Answer.model_construct(value=value, error=error, text=reply.text, calls=(key,), model=self.name, cached=cached, input_tokens=reply.input_tokens,
-                                      output_tokens=reply.output_tokens, cost=reply.cost, seconds=reply.seconds, attempts=reply.attempts,
-                                      logprobs=reply.logprobs, prompt_logprobs=reply.prompt_logprobs)
+        return Answer(value, error, reply.text, (key,), self.name, cached, reply.input_tokens, reply.output_tokens, reply.cost, reply.seconds, reply.attempts,
+                      reply.logprobs, reply.prompt_logprobs)
 
     async def _sent(self, ask: Ask, request: dict, again: bool) -> Reply:
         "Send until there is a reply; stop where trying again is no use"
