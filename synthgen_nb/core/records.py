@@ -38,7 +38,14 @@ def explain(
 ) -> str: # `field.inner: what is wrong; …`
     "What pydantic found, in one line"
     where = lambda x: f'{".".join(map(str, x["loc"]))}: ' if x['loc'] else ''
-    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') for x in e.errors()[:most])
+    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') + _found(x) for x in e.errors()[:most])
+
+def _found(x) -> str:
+    "What stands there instead, so that whoever wrote it can put it right"
+    if x['type'] in ('missing', 'value_error', 'extra_forbidden'): return ''
+    v = x['input']
+    what = f'a list of {len(v)}' if isinstance(v, list) else 'an object' if isinstance(v, dict) else clip(json.dumps(v, ensure_ascii=False, default=repr), 60)
+    return f', found {what}'
 
 # %% ../../nbs/core/00_records.ipynb #Record
 class Record(BaseModel):

@@ -103,6 +103,9 @@ def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
     return _respell(text[i + 1:at], q), at + 1, not (marks or odd)
 
 # %% ../../nbs/core/03a_replies.ipynb #respell
+_ESCAPED = re.compile(r'(?<!\\)(?:\\\\)*\\[bfnrt][a-z]') # new lines, or the beginnings of names
+_FOREIGN = re.compile(r'(?<!\\)(?:\\\\)*\\(?:x[\da-fA-F]{2}|U[\da-fA-F]{8}|u\{|N\{)')
+
 def _respell(raw: str, q: str) -> str:
     "The inside of a string as JSON text, with what JSON allows in place of what it does not"
     own, odd = _QUOTES[q] + ("'" if q == '"' else ''), False
@@ -116,8 +119,8 @@ def _respell(raw: str, q: str) -> str:
         odd = True
         return '\\\\' + s[1:]
     out = re.sub(r'\\u[\da-fA-F]{4}|\\.|"', one, raw, flags=re.S)
-    if re.search(r'(?<!\\)(?:\\\\)*\\(?:x[\da-fA-F]{2}|U[\da-fA-F]{8}|u\{|N\{)', raw): raise _Unread(f'ambiguous: an escape of Python or JavaScript: {clip(raw, 60)}')
-    if odd and re.search(r'(?<!\\)(?:\\\\)*\\[bfnrt][a-z]', raw): raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
+    if _FOREIGN.search(raw): raise _Unread(f'ambiguous: an escape of Python or JavaScript: {clip(raw, 60)}')
+    if odd and _ESCAPED.search(raw): raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
     return f'"{out}"'
 
 # %% ../../nbs/core/03a_replies.ipynb #mend
@@ -150,7 +153,8 @@ def _mend(text: str, i: int) -> tuple[str, int, bool]:
             if stack == ['{'] and want == 'more' and out[-1] in '}]': return ''.join(out) + '}', i, False
             raise _Unread('not_json: the reply ends before its object does')
         if ch in '}]' and want in ('more', 'next'):
-            if top + ch == '{]' and stack[-2:] == ['[', '{'] and want == 'more': out.append('}'); stack.pop(); sure = False # a row not closed, in a list that is
+            if ch == ']' and stack[-2:] == ['[', '{'] and want == 'more': # a row that is not closed, in a list that is
+                out.append('}'); stack.pop(); sure = False
             elif top + ch not in ('{}', '[]'): raise _Unread(f'not_json: {ch} closes nothing, after {text[max(0, i - 40):i]!r}')
             out.append(ch); stack.pop(); comma = False; i += 1; want = 'more'
             if not stack: return ''.join(out), i, sure
