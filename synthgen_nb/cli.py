@@ -25,7 +25,7 @@ Then set a real model (synthgen list-providers) and run the same command again.'
 Out = Annotated[Path, typer.Option('-o', '--output', help='File to write; .json, .jsonl or .parquet.', show_default=False)]
 In = Annotated[Path, typer.Argument(help='Pairs: .json, .jsonl or .parquet.', show_default=False)]
 Provider = Annotated[str | None, typer.Option('--provider', show_default=False,
-                                              help='offline, ollama, vllm, openai, anthropic, gemini. Default: as in synthgen.yaml, else offline.')]
+                                              help='offline, ollama, claude, gemini, vllm, openai, anthropic. Default: as in synthgen.yaml, else offline.')]
 ModelName = Annotated[str | None, typer.Option('--model', help='Model of the provider, or provider/model.', show_default=False)]
 Workers = Annotated[int | None, typer.Option('--workers', min=1, help='Most calls under way at once. Default: of the provider.', show_default=False)]
 Config = Annotated[Path | None, typer.Option('--config', help='Settings file. Default: the nearest synthgen.yaml.', show_default=False)]
@@ -333,20 +333,33 @@ def show(name: Annotated[str, typer.Argument(metavar='RUN', help='Name of a run,
 
 # %% ../nbs/cli.ipynb #list-providers
 @app.command('list-providers')
-def list_providers(config: Config = None):
-    "Show every provider: set up or what is missing, its model and address."
+def list_providers(
+    config: Config = None,
+    check: Annotated[bool, typer.Option('--check', help='Make one tiny call to each that is set up. Ends with status 1 if the one in use does not answer.')] = False,
+):
+    "Show every provider: set up or what is missing, its model, address and limits."
+    import asyncio
+    from importlib.util import find_spec
     from synthgen_nb.core.settings import PROVIDERS, load_settings, plain, unset
     s = load_settings(config)
     rows = []
     for name in PROVIDERS:
         b = plain(getattr(s.llm, name)); missing = unset(b)
-        state = f'set {missing[0]}' if missing else 'not built yet' if name == 'claude' else 'ready' if name == 'offline' else 'configured'
+        state = f'set {missing[0]}' if missing else "pip install 'synthgen_nb[claude]'" if name == 'claude' and not find_spec('claude_agent_sdk') else 'ready' if name == 'offline' else 'configured'
         address = b['base_url'] or ('in this process' if name == 'offline' else 'its own')
         rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address,
-                         workers=b['workers'], per_minute=b['requests_per_minute']))
+                         workers=b['workers'], requests_per_minute=b['requests_per_minute'], tokens_per_minute=b['tokens_per_minute'], mode=b['mode']))
     print(_table(rows))
-    print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
-          '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')
+    if check:
+        from synthgen_nb.core import models
+        async def ask_all(): return await asyncio.gather(*[models.check(s, r['provider'].strip('* ')) for r in rows if r['state'] in ('configured', 'ready')])
+        asked = [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]
+        found = dict(zip(asked, asyncio.run(ask_all()), strict=True))
+        print('\n' + '\n'.join(f'{name.ljust(11)}  {"ok    " if ok else "failed"}  {what}' for name, (ok, what) in found.items()))
+        if not found.get(f'* {s.llm.provider}', (False,))[0]: raise typer.Exit(1)
+    else:
+        print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
+              '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')
 
 # %% ../nbs/cli.ipynb #prompts
 @app.command()

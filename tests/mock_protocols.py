@@ -51,6 +51,8 @@ def fill(schema: dict):
 
 def content(messages: list[dict], schema: dict | None) -> str:
     "A reply that fits the schema"
+    if not schema and (m := re.search(r"fit this JSON Schema:\n(\{.*\})", messages[-1]["content"])):
+        schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
     if not schema:
         return "Hello."
     user = "\n".join(m["content"] for m in messages if m["role"] == "user")

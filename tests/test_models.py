@@ -9,32 +9,9 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
-from conftest import SYNTHGEN, Server, command, rows, write_docs
+from conftest import SYNTHGEN, Forks, Server, command, rows, write_docs
 
 KEY = "sk-" + "mock-0123456789abcdef"
-
-
-# litellm takes seconds to import: one process imports it, and forks a child for every command
-FORKS = """
-import json, os, sys
-import lance_namespace_urllib3_client, pandas, pyarrow.dataset
-from synthgen_nb.core.transport import _litellm
-_litellm()
-for line in sys.stdin:
-    job = json.loads(line)
-    pid = os.fork()
-    if pid == 0:
-        for n in (1, 2): os.dup2(os.open(job["files"][n - 1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), n)
-        os.environ.update(job["env"])
-        sys.argv = ["synthgen", *job["args"]]
-        from synthgen_nb.cli import main
-        status = 0
-        try: main()
-        except SystemExit as e: status = e.code or 0
-        sys.stdout.flush(); sys.stderr.flush()
-        os._exit(status)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +20,9 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     write_docs(folder / "docs", 4)
     command(folder)("ingest", "docs", "-o", "db")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")}
-    forks = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=clean)
-
-    def run(*args, ok=True, env):
-        files = [folder / "stdout", folder / "stderr"]
-        forks.stdin.write(json.dumps(dict(args=list(map(str, args)), env=env, files=list(map(str, files)))) + "\n")
-        forks.stdin.flush()
-        status = int(forks.stdout.readline())
-        out, err = (f.read_text() for f in files)
-        assert (status == 0) == ok and "Traceback" not in err, f"status {status}\n{out}\n{err}"
-        return subprocess.CompletedProcess(args, status, out, err)
-
-    run.folder = folder
+    run = Forks(folder)
     yield run
-    forks.stdin.close()
-    forks.wait()
+    run.stop()
 
 
 @pytest.fixture

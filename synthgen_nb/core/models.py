@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'UNSEEN', 'TRIES', 'SEND', 'BLOCK', 'Answer', 'Meter', 'Progress', 'remark', 'ServerDown', 'Spent', 'backoff',
-           'Purse', 'Model', 'batched', 'choose', 'open_model']
+           'Purse', 'Model', 'batched', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, json, os, random, re, sys, tempfile, time
@@ -261,11 +261,12 @@ class Model:
         try:
             while True:
                 await pace.enter(guess, again=again or attempt > 0)
-                sent, cost, how, after, headers, used, attempt = time.monotonic(), None, 'other', None, {}, 0.0, attempt + 1
+                sent, cost, how, after, headers, used, attempt = time.monotonic(), None, '', None, {}, 0.0, attempt + 1
+                with_schema = pace.schema and bool(request['output'])
                 try:
                     self.purse.open()
                     try:
-                        reply, headers = await self._send(self._worded(request) if not pace.schema else request, ask, self.block)
+                        reply, headers = await self._send(request if with_schema else self._worded(request), ask, self.block)
                         cost = reply.cost if reply.cost is not None else self._cost(reply)
                         how, used = 'answered', reply.input_tokens + reply.output_tokens
                         return replace(reply, attempts=attempt, cost=cost, seconds=round(time.monotonic() - sent, 3))
@@ -276,6 +277,7 @@ class Model:
                     told = pace.down
                     pace.leave(how, sent, guess, used, headers, after)
                     if told and not pace.down: remark(f'{self.where} answers again')
+                if trouble.kind == 'schema' and with_schema: pace.schema = False; continue # from now on it stands in the words
                 failures += trouble.kind == 'down'
                 await self._again(trouble, attempt, failures, began, pace)
         finally: pace.end()
@@ -294,7 +296,6 @@ class Model:
         "Wait before another try, or raise what ends the run (or this question)"
         what = self._scrub(t.what)
         if t.kind == 'question': raise _Refused(f'refused: {what}')
-        if t.kind == 'schema' and pace.schema: pace.schema = False; return
         if t.kind in ('stop', 'schema'):
             if pace.answered and t.status in (400, 413, 422): raise _Refused(f'refused: {what}') # it takes others
             status, hint = f' answered {t.status}' if t.status else '', remedy(t)
@@ -465,3 +466,19 @@ def open_model(
     settings = settings or load_settings()
     name, block = choose(settings, provider, model)
     return Model(name, block, calls if calls is not None else Calls(), temperature, settings=settings)
+
+# %% ../../nbs/core/04_models.ipynb #check
+async def check(
+    settings: Settings, # what is set
+    provider: str,      # one of PROVIDERS
+) -> tuple[bool, str]: # it answered; how quickly, or what is wrong and what to do
+    "Ask a provider for one word"
+    try:
+        name, block = choose(settings, provider)
+        m = Model(name, block.model_copy(update=dict(timeout=30, patience=5, max_tokens=64, mode='direct')), Calls(), None)
+        if name == 'offline': return True, 'answers, in this process'
+        hello = Ask(prompt='check', prompt_hash='', task='check', messages=(dict(role='user', content='Reply with the word: ready'),))
+        start = time.monotonic()
+        await m._sent(hello, m._request(hello, 0, {}), False)
+    except (SynthgenError, _Refused) as e: return False, str(e).replace(f' {KEPT}', '')
+    return True, f'answered in {time.monotonic() - start:.2f} s'

@@ -170,7 +170,7 @@ class Pace:
         self._loop, self._timer = loop, loop.call_later(wait, self._let)
 
     def leave(self, how: str, sent: float, estimate: float = 0, used: float = 0, headers: Mapping = {}, after: float | None = None): # noqa: B006
-        "A call is over: `answered`, `busy` (too much for it), `down` (no answer), or `other`; times are of the monotonic clock"
+        "A call is over: `answered`, `busy` (too much for it), `down` (no answer), `other` (refused), or nothing (given up); times are of the monotonic clock"
         now, waiting = time.monotonic(), bool(self.queue)
         self.flying -= 1
         if used and (b := self.buckets.get('tokens')): b.take(used - estimate)

@@ -6,13 +6,13 @@
 __all__ = ['assets', 'find_prompts', 'read_yaml', 'schema_text', 'schema_type', 'Ask', 'Prompt', 'problems', 'load_prompt']
 
 # %% ../../nbs/core/02_prompts.ipynb #imports
-import re
+import json, re
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 import synthgen_nb
-from .records import Faithful, SynthgenError, canonical, clip, content_id
+from .records import Faithful, SynthgenError, clip, content_id
 from .settings import nearest
 
 # %% ../../nbs/core/02_prompts.ipynb #assets
@@ -51,12 +51,12 @@ def read_yaml(
 # %% ../../nbs/core/02_prompts.ipynb #schema_text
 _TEXTS: dict[int, tuple[dict, str]] = {} # id of a schema → itself, so that the id stays its own, and its text
 
-def schema_text(s: dict) -> str: # canonical JSON
+def schema_text(s: dict) -> str: # JSON, its keys in their order: models write in the order of the schema
     "The text of a schema, made once for every schema and not for every call"
     known = _TEXTS.get(id(s))
     if known is None or known[0] is not s:
         if len(_TEXTS) > 1000: _TEXTS.clear()
-        known = _TEXTS[id(s)] = s, canonical(s)
+        known = _TEXTS[id(s)] = s, json.dumps(s, ensure_ascii=False)
     return known[1]
 
 # %% ../../nbs/core/02_prompts.ipynb #schema_type

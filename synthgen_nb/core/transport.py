@@ -38,7 +38,7 @@ class Trouble(Exception):
 # %% ../../nbs/core/03c_transport.ipynb #trouble-of
 _TOO_LONG = re.compile(r'context.{0,12}(length|window|size)|(prompt|input|request).{0,30}(too (long|large)|exceed)|maximum context|too many (input )?tokens', re.I)
 _FILTERED = re.compile(r'content.?(policy|filter|management)|responsible.?ai|safety (system|filter)|prohibited.?content', re.I)
-_NO_SCHEMA = re.compile(r'response.?format|json.?schema|output.?(format|config)|response.?(json.?)?schema|structured.?output|guided.?(json|decoding)|grammar', re.I)
+_NO_SCHEMA = re.compile(r'response.?format|json.?schema|output.?(format|config)|response.?(json.?)?schema|structured.?output|guided.?(json|decoding)|grammar|json.?mode|\\.format\\b', re.I)
 
 def trouble_of(
     status: int,               # of HTTP, 400 or more
@@ -51,6 +51,7 @@ def trouble_of(
     if re.search(r'insufficient_quota|credit balance|quotaId"?: *"\w*PerDay', what): return Trouble('stop', text, 402) # waiting does not help
     if status in (429, 529): return Trouble('busy', text, status, after)
     if status in (408, 409, 425) or status >= 500: return Trouble('busy' if status == 503 else 'down', text, status, after)
+    if status == 400 and re.search('api.?key', what, re.I): return Trouble('stop', text, 401) # Gemini says so with 400
     if status in (400, 413, 422):
         if _TOO_LONG.search(what): return Trouble('question', f'too_long: {text}', status)
         if _FILTERED.search(what): return Trouble('question', f'filtered: {text}', status)
