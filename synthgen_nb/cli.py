@@ -335,7 +335,7 @@ def show(name: Annotated[str, typer.Argument(metavar='RUN', help='Name of a run,
 @app.command('list-providers')
 def list_providers(
     config: Config = None,
-    check: Annotated[bool, typer.Option('--check', help='Make one tiny call to each that is set up. Ends with status 1 if the one in use does not answer.')] = False,
+    check: Annotated[bool, typer.Option('--check', help='Make one tiny call to each that is set up; status 1 if the one in use does not answer.')] = False,
 ):
     "Show every provider: set up or what is missing, its model, address and limits."
     import asyncio
@@ -345,7 +345,8 @@ def list_providers(
     rows = []
     for name in PROVIDERS:
         b = plain(getattr(s.llm, name)); missing = unset(b)
-        state = f'set {missing[0]}' if missing else "pip install 'synthgen_nb[claude]'" if name == 'claude' and not find_spec('claude_agent_sdk') else 'ready' if name == 'offline' else 'configured'
+        without = "pip install 'synthgen_nb[claude]'" if name == 'claude' and not find_spec('claude_agent_sdk') else ''
+        state = f'set {missing[0]}' if missing else without or ('ready' if name == 'offline' else 'configured')
         address = b['base_url'] or ('in this process' if name == 'offline' else 'its own')
         rows.append(dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address,
                          workers=b['workers'], requests_per_minute=b['requests_per_minute'], tokens_per_minute=b['tokens_per_minute'], mode=b['mode']))

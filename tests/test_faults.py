@@ -102,7 +102,10 @@ def test_every_fault(base, provider, request):
     for f in PASSING:
         assert found[f][0] == "tried again, all kept (4 sent)", (f, found[f])
     for f in [f for f in STOPS if (provider, f) not in NOT]:
-        assert found[f][0] == "the run stops" and re.search(r"answered 40[1-4]: .*\?.* run the same command again", found[f][1]), (f, found[f])
+        assert found[f][0] == "the run stops" and re.search(r"answered 40[1-4]: .*\?.* run the same command again", found[f][1]), (
+            f,
+            found[f],
+        )
     for f in ONE:
         assert found[f][0].startswith("dropped: `"), (f, found[f])
     assert found["context"][0] == "dropped: `refused:too_long`" and found["truncated"][0] == "dropped: `truncated`"

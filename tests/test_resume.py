@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,11 +12,10 @@ from collections import Counter
 import pytest
 from conftest import SYNTHGEN, Server, rows, write_docs
 
-# litellm takes seconds to import, so one process imports it and forks a child for every life of the run
+# One process imports what is slow to import, and forks a child for every life of the run
 LIVES = """
 import os, sys
-from synthgen_nb.core.transport import _litellm
-_litellm()
+import aiohttp, pandas, pyarrow.dataset, lance_namespace_urllib3_client
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -37,8 +37,8 @@ def slow_server(tmp_path):
     s.stop()
 
 
-def test_twenty_kills(tmp_path, synthgen, slow_server):
-    n, workers, kills = 700, 24, 20
+def test_fifty_kills(tmp_path, synthgen, slow_server):
+    n, workers, kills = 990, 24, 50
     write_docs(tmp_path / "docs", n)
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
     driver = subprocess.Popen(
@@ -57,13 +57,14 @@ def test_twenty_kills(tmp_path, synthgen, slow_server):
         driver.stdin.flush()
         pid = int(driver.stdout.readline())
         if killed < kills:
-            goal, deadline = before + rng.randint(1, 40), time.monotonic() + 60
+            goal, deadline = before + rng.randint(1, 20), time.monotonic() + 60
             while len(slow_server.log()) < goal and time.monotonic() < deadline:
                 time.sleep(0.005)
             time.sleep(rng.random() * 0.1)
             os.kill(pid, signal.SIGKILL)
             assert int(driver.stdout.readline()) == -signal.SIGKILL, "the run ended before it could be killed"
             killed += 1
+            assert sqlite3.connect(tmp_path / ".synthgen/calls.db").execute("pragma integrity_check").fetchone() == ("ok",)
             assert not (tmp_path / "out.jsonl").exists()
         else:
             assert int(driver.stdout.readline()) == 0

@@ -32,7 +32,7 @@ PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 SECTIONS = dict(core='Core', corpus='Corpus', qa='QA methods', tools='Tools', select='Select', evaluate='Evaluate', export='Export',
     experiments='Experiments', cli='Command line', pipelines='Pipelines', ablations='Ablations', benchmarks='Benchmarks',
     runs='Run records', project='Project')
-PROJECT = 'CONTRIBUTING.md', 'CHANGELOG.md'
+PROJECT = 'nbs/_docs/faults.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 
 
@@ -52,7 +52,7 @@ class Site:
         if Path('runs/README.md').exists(): self.pages['runs/README.md'] = 'runs/about.md'
         for p in sorted(Path('runs').glob('reference-*/*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
         for p in PROJECT:
-            if Path(p).exists(): self.pages[p] = f'project/{p.lower()}'
+            if Path(p).exists(): self.pages[p] = f'project/{Path(p).name.lower()}'
 
     def stem(self, p: Path) -> str:
         "A page's name without the number that orders the notebooks"

@@ -8,6 +8,7 @@ __all__ = ['MOST', 'LARGEST', 'line', 'submit', 'state', 'fetch']
 # %% ../../nbs/core/03d_batches.ipynb #imports
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from .calls import Reply, Request
 from .records import SynthgenError, clip
 from .settings import Provider
@@ -28,8 +29,9 @@ def line(
     block: Provider,
 ) -> str: # JSON
     "One request of a batch"
-    if provider == 'openai': return json.dumps(dict(custom_id=request.key, method='POST', url='/v1/chat/completions', body=openai_body(request, block)), ensure_ascii=False)
-    return json.dumps(dict(custom_id=request.key, params=mapped(request, block)[2]), ensure_ascii=False)
+    one: dict[str, Any] = dict(params=mapped(request, block)[2]) if provider == 'anthropic' else dict(
+        method='POST', url='/v1/chat/completions', body=openai_body(request, block))
+    return json.dumps(dict(custom_id=request.key) | one, ensure_ascii=False)
 
 # %% ../../nbs/core/03d_batches.ipynb #submit
 async def submit(

@@ -55,7 +55,8 @@ _REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok
 
 def _reply(row) -> Reply:
     read = lambda x: None if x is None else tuple(json.loads(x))
-    return Reply(*row[:7], bool(row[7]), read(row[8]), read(row[9]))
+    named = dict(zip(_REPLY.split(', '), row, strict=True))
+    return Reply(**named | dict(ok=bool(row[7]), logprobs=read(row[8]), prompt_logprobs=read(row[9])))
 
 # %% ../../nbs/core/03_calls.ipynb #claims
 try: import fcntl
@@ -117,7 +118,8 @@ class Calls:
         reply: Reply,     # what came back
     ) -> Reply: # the same
         "Store a reply; it is on disk when this returns. A usable reply is never replaced by another"
-        values = (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), request.json.decode('utf-8', 'replace'), reply.text, reply.input_tokens,
+        asked = request.json.decode('utf-8', 'replace')
+        values = (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), asked, reply.text, reply.input_tokens,
                   reply.output_tokens, reply.cost, reply.seconds, reply.attempts, reply.finish, int(reply.ok),
                   *[None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)])
         sql = f'''insert into calls (key, created, model, prompt, request, {_REPLY}) values ({",".join("?" * len(values))})

@@ -161,7 +161,8 @@ class Model:
         self.prices, self.purse = s.prices, Purse(s.limits.max_calls, s.limits.max_budget)
         self.price = price_of(self.name, block.base_url, s.prices)
         if self.purse.max_budget is not None and self.price is None and provider not in ('offline', 'claude'):
-            raise SynthgenError(f'max_budget needs a price, and that of {self.name} is not known: set prices.{self.name}: {{input: …, output: …}} (US dollars for a million tokens)')
+            raise SynthgenError(f'max_budget needs a price, and that of {self.name} is not known: set prices.{self.name}: {{input: …, output: …}} '
+                                '(US dollars for a million tokens)')
 
     @property
     def name(self) -> str: return f'{self.provider}/{self.block.model}'
@@ -176,7 +177,7 @@ class Model:
         if key not in _PACES or _PACES[key].climb.ceiling != b.workers: _PACES[key] = Pace(b.workers, b.requests_per_minute, b.tokens_per_minute)
         return _PACES[key]
 
-    def at(self, stage: str, temperature: float | None | EllipsisType = ...) -> 'Model': # the same door, its own meter
+    def at(self, stage: str, temperature: float | EllipsisType | None = ...) -> 'Model': # the same door, its own meter
         "The same model for another stage of work"
         new = copy.copy(self)
         new.meter = Meter(stage)
@@ -261,7 +262,8 @@ class Model:
         try:
             while True:
                 await pace.enter(guess, again=again or attempt > 0)
-                sent, cost, how, after, headers, used, attempt = time.monotonic(), None, '', None, {}, 0.0, attempt + 1
+                headers: Mapping = {}
+                sent, cost, how, after, used, attempt = time.monotonic(), None, '', None, 0.0, attempt + 1
                 with_schema = pace.schema and bool(request['output'])
                 try:
                     self.purse.open()
@@ -302,18 +304,20 @@ class Model:
             raise SynthgenError(f'{self.where}{status}: {what.rstrip(".")}. {hint + " " if hint else ""}{KEPT}')
         if failures >= TRIES and pace.last > began: raise _Refused(f'unanswered: {failures} tries failed while others were answered; last: {what}')
         delay = backoff(attempt - 1) if t.after is None else t.after
-        if pace.down and t.after is None: pace.wait(min(delay, 30)); # all wait together
+        if pace.down and t.after is None: pace.wait(min(delay, 30)) # all wait together
         patience = self.block.patience
         if not pace.answered and t.status is None and 'connect' in what: patience = min(patience, UNSEEN) # it may never have been there
         if pace.silent + delay > patience:
             asks = f'has not answered for {pace.silent:.0f} s, and the next try would come too late'
             if t.after is not None and t.after > patience: asks = f'asks to wait {t.after:.0f} s'
-            lost = ServerDown(f'{self.where} {asks}: patience is {patience:g} s (llm.{self.provider}.patience). Last: {what}. {remedy(t) or "Is the server running?"} {KEPT}')
+            lost = ServerDown(f'{self.where} {asks}: patience is {patience:g} s (llm.{self.provider}.patience). Last: {what}. '
+                              f'{remedy(t) or "Is the server running?"} {KEPT}')
             pace.give_up(lost)
             raise lost
         if time.monotonic() - pace.told > 10:
             pace.told = time.monotonic()
-            remark(f'{self.where}: {clip(what, 100)}; trying again for {patience - pace.silent:.0f} s' + (f', {len(pace.queue)} calls wait' if pace.queue else ''))
+            waiting = f', {len(pace.queue)} calls wait' if pace.queue else ''
+            remark(f'{self.where}: {clip(what, 100)}; trying again for {patience - pace.silent:.0f} s{waiting}')
         if not pace.down and t.after is None: await asyncio.sleep(delay)
 
     def _scrub(self, text: str) -> str:
@@ -348,6 +352,9 @@ class Model:
                 yield head if isinstance(head, Answer) else await head
                 done += 1
         except (ServerDown, Spent) as e:
+            if isinstance(e, Spent): # what is under way is paid for
+                self.pace.give_up(e)
+                await asyncio.gather(*[t for t in window if isinstance(t, asyncio.Task)], return_exceptions=True)
             raise type(e)(f'{e} {bar.n}{f" of {total}" if total else ""} questions of this stage have their answer.') from None
         finally:
             tasks = [t for t in window if isinstance(t, asyncio.Task)]
@@ -368,7 +375,7 @@ class Model:
         "Have everything that is missing answered by batches; gives the questions again"
         spool = tempfile.TemporaryFile('w+', encoding='utf-8') # noqa: SIM115 (the iterator that is given back closes it)
         under_way = open_batches(self.calls, self.name)
-        known, lines, keys, size, request = set[str]().union(*under_way.values()), list[str](), list[str](), 0, {}
+        known, lines, keys, size, request = set[str]().union(*under_way.values()), list[str](), list[str](), 0, Request()
         async def hand_over():
             if not lines: return
             self._afford(len(lines), size)

@@ -133,6 +133,7 @@ class Pace:
         self.answered, self.not_before, self.fails, self.down, self.told = 0, 0.0, 0, False, 0.0
         self.schema = True                        # the server takes a schema
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self): # a question is taken up
         if not self.open: self.since, self.fails, self.down, self.not_before = time.monotonic(), 0, False, 0.0

@@ -36,9 +36,11 @@ class Trouble(Exception):
         self.kind, self.what, self.status, self.after = kind, what, status, after
 
 # %% ../../nbs/core/03c_transport.ipynb #trouble-of
-_TOO_LONG = re.compile(r'context.{0,12}(length|window|size)|(prompt|input|request).{0,30}(too (long|large)|exceed)|maximum context|too many (input )?tokens', re.I)
+_TOO_LONG = re.compile(r'context.{0,12}(length|window|size)|(prompt|input|request).{0,30}(too (long|large)|exceed)|maximum context|'
+                       r'too many (input )?tokens', re.I)
 _FILTERED = re.compile(r'content.?(policy|filter|management)|responsible.?ai|safety (system|filter)|prohibited.?content', re.I)
-_NO_SCHEMA = re.compile(r'response.?format|json.?schema|output.?(format|config)|response.?(json.?)?schema|structured.?output|guided.?(json|decoding)|grammar|json.?mode|\\.format\\b', re.I)
+_NO_SCHEMA = re.compile(r'response.?(format|(json.?)?schema)|json.?schema|output.?(format|config)|structured.?output|guided.?(json|decoding)|grammar|'
+                        r'json.?mode|\.format\b', re.I)
 
 def trouble_of(
     status: int,               # of HTTP, 400 or more
@@ -113,7 +115,8 @@ async def http(
     import aiohttp
     s = await session()
     try:
-        async with s.request(method, url, headers=headers, proxy=_proxy(url.split('?')[0][:60]), timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(30, timeout)), **body) as r:
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(30, timeout))
+        async with s.request(method, url, headers=headers, proxy=_proxy(url), timeout=limits, **body) as r:
             raw = b''
             async for part in r.content.iter_any():
                 raw += part
@@ -121,16 +124,18 @@ async def http(
             if r.status >= 400: raise trouble_of(r.status, raw.decode(errors='replace'), r.headers)
             return raw, r.headers
     except TimeoutError: raise Trouble('down', f'no answer within {timeout:g} s') from None
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError): raise Trouble('stop', 'its base_url is not an address such as http://localhost:8000/v1') from None
-    except (aiohttp.ClientConnectorError, ConnectionRefusedError) as e: raise Trouble('down', f'cannot connect ({clip(getattr(e, "os_error", e), 120)})') from None
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        raise Trouble('stop', 'its base_url is not an address such as http://localhost:8000/v1') from None
+    except aiohttp.ClientConnectorError as e: raise Trouble('down', f'cannot connect ({clip(e.os_error, 120)})') from None
     except (aiohttp.ClientError, OSError, ValueError) as e: raise Trouble('down', f'the connection broke ({clip(e, 120) or type(e).__name__})') from None
 
 def read_json(raw: bytes, what: str = 'a reply') -> dict:
     "The body of a reply; what is not JSON comes from something that is not a model server"
     try: d = json.loads(raw)
     except ValueError: d = None
-    if not isinstance(d, dict): raise Trouble('down', f'{what} that is not JSON: {clip(re.sub(r"<[^>]+>", " ", raw[:400].decode(errors="replace")), 80)!r}', 200)
-    return d
+    if isinstance(d, dict): return d
+    said = clip(re.sub(r'<[^>]+>', ' ', raw[:400].decode(errors='replace')), 80)
+    raise Trouble('down', f'{what} that is not JSON: {said!r}', 200)
 
 # %% ../../nbs/core/03c_transport.ipynb #openai-body
 _LIMITS = ('minLength', 'maxLength') # which some refuse; litellm leaves out more where a model needs it
@@ -144,7 +149,8 @@ def strict_schema(s: Any) -> Any:
 
 def _closed(s: Any) -> bool: # strict decoding wants every property required
     if isinstance(s, list): return all(map(_closed, s))
-    return not isinstance(s, dict) or (set(s.get('properties', {})) == set(s.get('required', [])) or s.get('type') != 'object') and all(_closed(v) for v in s.values())
+    if not isinstance(s, dict): return True
+    return (s.get('type') != 'object' or set(s.get('properties', {})) == set(s.get('required', []))) and all(map(_closed, s.values()))
 
 @cache
 def _format(schema: str) -> dict: # the schema as JSON text, so that it can be remembered
@@ -159,9 +165,10 @@ def openai_body(
     block: Provider,   # its base_url and extra count
 ) -> dict:
     "What goes to an OpenAI-compatible server"
-    own = request['model'].startswith('openai/') and not block.base_url
-    body = dict(model=request['model'].partition('/')[2], messages=request['messages'])
-    body['max_completion_tokens' if own else 'max_tokens'] = request['max_tokens']
+    provider, _, model = request['model'].partition('/')
+    new = provider == 'openai' and (not block.base_url or re.match(r'gpt-[5-9]|o\d', model))
+    body = dict(model=model, messages=request['messages'])
+    body['max_completion_tokens' if new else 'max_tokens'] = request['max_tokens']
     if request['temperature'] is not None: body['temperature'] = request['temperature']
     if request['output']: body['response_format'] = _format(schema_text(request['output']))
     if k := request.get('logprobs'): body |= dict(logprobs=True, top_logprobs=k)
@@ -185,8 +192,8 @@ def _logprobs(lp: dict | None) -> tuple | None:
 def _prompt_logprobs(lp: list | None) -> tuple | None:
     "vLLM's: for every token of the prompt what was likely there; the token itself comes first. The first token has none"
     if not lp: return None
-    rows = [list((t or {}).values()) for t in lp]
-    return tuple(dict(token=r[0].get('decoded_token'), logprob=r[0]['logprob'], top={x.get('decoded_token'): x['logprob'] for x in r}) if r else None for r in rows)
+    one = lambda r: dict(token=r[0].get('decoded_token'), logprob=r[0]['logprob'], top={x.get('decoded_token'): x['logprob'] for x in r})
+    return tuple(one(list(t.values())) if t else None for t in lp)
 
 # %% ../../nbs/core/03c_transport.ipynb #openai-send
 JSON = {'Content-Type': 'application/json'}
@@ -196,7 +203,8 @@ def to_json(body: dict) -> bytes:
     except TypeError: return json.dumps(body).encode() # half a surrogate pair
 
 async def openai_send(request: dict, ask: Ask, block: Provider) -> tuple[Reply, Mapping]:
-    raw, headers = await http('POST', f'{openai_url(block)}/chat/completions', {**JSON, **bearer(block)}, block.timeout, data=to_json(openai_body(request, block)))
+    url, body = f'{openai_url(block)}/chat/completions', to_json(openai_body(request, block))
+    raw, headers = await http('POST', url, {**JSON, **bearer(block)}, block.timeout, data=body)
     return openai_reply(read_json(raw)), headers
 
 def openai_url(block: Provider) -> str: return (block.base_url or 'https://api.openai.com/v1').rstrip('/')
@@ -232,8 +240,9 @@ def mapped(
     if request['output']: given['response_format'] = _format(schema_text(request['output']))
     try: params = get_optional_params(model=model, custom_llm_provider=dict(ollama='ollama_chat').get(provider, provider), **given)
     except Exception as e: raise Trouble('stop', clip(e, 300)) from None # a parameter this model does not take
+    params.pop('json_mode', None) # a note of litellm's to itself
     if provider == 'gemini':
-        body = transform_request_body(messages, model, params, 'gemini', {}, None)
+        body: Any = transform_request_body(messages, model, params, 'gemini', {}, None) # type: ignore[arg-type]
         return f'{base}/models/{model}:generateContent', {'x-goog-api-key': key}, merge(body, block.extra)
     config = llm.OllamaChatConfig() if provider == 'ollama' else llm.AnthropicConfig()
     headers = dict(bearer(block)) if provider == 'ollama' else config.validate_environment(
@@ -244,7 +253,8 @@ def mapped(
 
 # %% ../../nbs/core/03c_transport.ipynb #mapped-replies
 def ollama_reply(d: dict) -> Reply:
-    return Reply((d.get('message') or {}).get('content') or '', d.get('prompt_eval_count') or 0, d.get('eval_count') or 0, finish=d.get('done_reason') or 'stop')
+    said = (d.get('message') or {}).get('content') or ''
+    return Reply(said, d.get('prompt_eval_count') or 0, d.get('eval_count') or 0, finish=d.get('done_reason') or 'stop')
 
 def anthropic_reply(d: dict) -> Reply:
     said, usage = d.get('content') or [], d.get('usage') or {}
@@ -254,7 +264,8 @@ def anthropic_reply(d: dict) -> Reply:
     return Reply(text, read, usage.get('output_tokens') or 0, finish={'max_tokens': 'length', 'refusal': 'refusal'}.get(d.get('stop_reason') or '', 'stop'))
 
 def gemini_reply(d: dict) -> Reply:
-    first, usage = next(iter(d.get('candidates') or []), {}), d.get('usageMetadata') or {}
+    first: dict = next(iter(d.get('candidates') or []), {})
+    usage = d.get('usageMetadata') or {}
     text = ''.join(p.get('text') or '' for p in (first.get('content') or {}).get('parts') or [] if not p.get('thought'))
     why, blocked = first.get('finishReason') or 'STOP', (d.get('promptFeedback') or {}).get('blockReason')
     finish = 'content_filter' if blocked else {'STOP': 'stop', 'MAX_TOKENS': 'length'}.get(why, 'content_filter' if not text or why == 'SAFETY' else 'stop')
@@ -326,7 +337,7 @@ def price_of(
     batch: bool = False,          # handed over as a batch
 ) -> tuple[float, float] | None: # US dollars for a token in, and out
     "The price of a model, or None when it is not known"
-    if p := prices.get(name): return p.input / 1e6, p.output / 1e6
+    if own := prices.get(name): return own.input / 1e6, own.output / 1e6
     provider, _, model = name.partition('/')
     if base_url or provider not in ('openai', 'anthropic', 'gemini'): return None
     p = _price_list().get(name if provider == 'gemini' else model, {})
