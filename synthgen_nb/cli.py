@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
-           'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'ingest', 'generate', 'enrich', 'curate', 'export',
-           'dedup', 'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'Reasoning', 'ingest', 'generate', 'enrich',
+           'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'pipeline', 'run', 'runs', 'show',
+           'list_providers', 'prompts', 'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -40,6 +41,7 @@ Threshold = Annotated[float | None, typer.Option('--threshold', show_default=Fal
 Topic = Annotated[str, typer.Option('--topic', help='Drop what is not about this.')]
 Format = Annotated[str, typer.Option('-f', '--format', help='chatml, alpaca, sharegpt or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
+Reasoning = Annotated[str, typer.Option('--reasoning', help='think (before the answer, in a <think> block), inline, drop, or multitask (two rows a pair).')]
 
 # %% ../nbs/cli.ipynb #version
 def _version(shown: bool):
@@ -180,6 +182,68 @@ def enrich(
     done = f'{changed} answers changed, {len(out.kept) - changed - refused} already good, {refused} rewrites refused'
     print(f'{output}: {out!r}; {done}{_not_pairs(bad)}\n{_paid(m)}')
 
+# %% ../nbs/cli.ipynb #generate-cot
+def _reasoning(pairs) -> str: # how many have it, why the others do not, and how many contradict their answer
+    from collections import Counter
+    from synthgen_nb.qa.step_by_step import contradicted, without
+    bare, odd = without(pairs), contradicted(pairs)
+    why = ', '.join(f'{k} {n}' for k, n in Counter(w.split(':')[0] for w in bare.values()).most_common())
+    return (f'{len(pairs) - len(bare)} of {len(pairs)} pairs have reasoning' + (f', {len(bare)} have none ({why})' if bare else '')
+            + (f'; in {len(odd)} it contradicts the answer (criterion reasoning_agrees: 0)' if odd else ''))
+
+@app.command('generate-cot')
+def generate_cot(
+    db: Annotated[Path, typer.Argument(help='Chunk database, made by `synthgen ingest`.', show_default=False)],
+    output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None, max_chunks: MaxChunks = None,
+    chunk_ids: Annotated[str | None, typer.Option('--chunk-ids', show_default=False,
+                                                  help='Only these chunks: ids with commas between, or a file with one a line.')] = None,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Write question-answer pairs with 2 to 5 steps of reasoning for the chunks of a database."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, check_writable, save
+    from synthgen_nb.corpus.store import read_chunks
+    from synthgen_nb.qa import step_by_step
+    check_writable(output)
+    s, m = _door(config, provider, model, workers, 'generate-cot', 'generate')
+    ids = None if not chunk_ids else Path(chunk_ids).read_text().split() if Path(chunk_ids).is_file() else chunk_ids.split(',')
+    chunks = read_chunks(db, table, ids)[:max_chunks]
+    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
+    m.calls.close()
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
+    save(out.kept, output)
+    print(f'{output}: {out!r}; {_reasoning(out.kept)}\n{_paid(m)}')
+    if out.note == 'corpus exhausted': print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give', file=sys.stderr)
+
+# %% ../nbs/cli.ipynb #enhance-cot
+@app.command('enhance-cot')
+def enhance_cot(
+    source: In, output: Out, db: Db = None,
+    blind: Annotated[bool, typer.Option('--blind', help='Hide the answer from the model, and compare what it comes to with it.')] = False,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Add 2 to 5 steps of reasoning to pairs that have none. Question, answer and every other field stay; running it again asks only for what is missing."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.qa import step_by_step
+    _apart(source, output)
+    pairs, bad = _read_pairs(source)
+    texts = _chunk_texts(pairs, db)
+    s, m = _door(config, provider, model, workers, 'enhance-cot', 'rewrite')
+    todo = sum(not p.reasoning for p in pairs)
+    if blind_to := sum(not p.reasoning and p.chunk_id not in texts for p in pairs):
+        print(f'{blind_to} of {todo} pairs are reasoned about without their source, which is not at hand (--db)', file=sys.stderr)
+    out = asyncio.run(step_by_step.enhance(pairs, m, texts, blind, prompts=s.paths.prompts))
+    m.calls.close()
+    _save_drops(bad, output)
+    save(out.kept, output)
+    print(f'{output}: {len(pairs) - todo} had reasoning, {todo} were asked for; {_reasoning(out.kept)}{_not_pairs(bad)}\n{_paid(m)}')
+    if todo and not any(p.reasoning for p in out.kept):
+        raise SynthgenError(f'no reasoning could be had for any of the {todo} pairs; the notes in {output} say why')
+
 # %% ../nbs/cli.ipynb #curate
 @app.command()
 def curate(
@@ -220,13 +284,13 @@ def curate(
 
 # %% ../nbs/cli.ipynb #export
 @app.command()
-def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = ''):
+def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '', reasoning: Reasoning = 'think'):
     "Write pairs in a training format."
-    from synthgen_nb.export.formats import check_format, export as do
-    check_format(format); _apart(source, output)
+    from synthgen_nb.export.formats import check_format, check_reasoning, export as do
+    check_format(format); check_reasoning(reasoning); _apart(source, output)
     pairs, bad = _read_pairs(source)
     _save_drops(bad, output)
-    print(f'{output}: {do(pairs, output, format, system_prompt)} rows, {format}{_not_pairs(bad)}')
+    print(f'{output}: {do(pairs, output, format, system_prompt, reasoning)} rows, {format}{_not_pairs(bad)}')
 
 # %% ../nbs/cli.ipynb #dedup
 @app.command()

@@ -24,10 +24,37 @@ def between(text: str, tag: str) -> str:
     return m[1] if m else ""
 
 
+def of_method(props: dict, user: str) -> dict | str | None:
+    "A reply to the prompt of a single method; None for any other"
+    words = between(user, "answer") or between(user, "source") or between(user, "question") or user
+    steps = ["Something is asked about one topic.", "What bears on it: " + " ".join(words.split())]
+    variants = re.findall(r"^<variant (\d+)>$", user, re.M)
+    if "reasoning" in props:
+        return dict(reasoning=steps, agrees="wrong" not in words, remark="", answer=words)
+    if "scores" in props:
+        return dict(scores=[dict(index=int(i), score=1 + n % 6) for n, i in enumerate(variants)])
+    if list(props) == ["question"]:
+        return dict(question=between(user, "question").rstrip("?") + ", and why?")
+    if "instructions" in props:
+        n, name = int(re.search(r"exactly (\d+)", user)[1]), hashlib.sha256(user.encode()).hexdigest()
+        return dict(
+            instructions=[f"Tell what {name[4 * i : 4 * i + 4]} does with {name[-4 * i - 5 : -4 * i - 1]} today." for i in range(n)]
+        )
+    if "classification" in props:
+        return dict(classification=False)
+    if "instances" in props:
+        return dict(instances=[dict(input="", output=(between(user, "passage") or "It depends.").strip().splitlines()[0])])
+    if not props and "one digit" in user:
+        return str(1 + len(words) % 6)
+    return None
+
+
 def content(messages: list[dict], schema: dict | None) -> str:
     "A reply that fits the schema"
     user = "\n".join(m["content"] for m in messages if m["role"] == "user")
     props = (schema or {}).get("properties", {})
+    if (reply := of_method(props, user)) is not None:
+        return reply if isinstance(reply, str) else json.dumps(reply)
     if "pairs" in props:
         passage = between(user, "passage") or between(user, "code")
         name = hashlib.sha256(passage.encode()).hexdigest()[:8]
@@ -38,6 +65,10 @@ def content(messages: list[dict], schema: dict | None) -> str:
             reason="It explains something.",
             pairs=[dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)],
         )
+        if "reasoning" in props["pairs"]["items"]["properties"]:
+            reply["pairs"] = [
+                p | dict(reasoning=["The topic is given.", f"It says this: {sentence[:-1]}, and no more."]) for p in reply["pairs"]
+            ]
     elif list(props) == ["answer"]:
         reply = dict(answer=between(user, "draft"))
     elif props:

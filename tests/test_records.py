@@ -226,6 +226,12 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         answer="So.",
         rubric=load_rubric("workbench").model_dump(mode="json"),
         topic="files",
+        earlier=["circular"],
+        method="deepen",
+        items=["one", "two"],
+        best=6,
+        instruction="Say why.",
+        examples=["Why?"],
     )
     for name in find_prompts():
         p = load_prompt(name)

@@ -15,7 +15,8 @@ __all__ = ['AUX', 'SIMPLE', 'LINKED', 'NUMBER', 'ADVERB', 'SAYS', 'SAID', 'LEAD'
            'ask_doc_sentences', 'closing', 'ask_body', 'ask_python', 'ask_fenced', 'ask_comments', 'unstar',
            'ask_declarations', 'ask_settings', 'unsuitable', 'candidates', 'choose', 'questions', 'code_spans',
            'block_at', 'widen', 'rewrite', 'nearest', 'Facts', 'tokens', 'is_truncated', 'kinship', 'facts_of',
-           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'reply']
+           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'reasoned_questions', 'invented',
+           'reply']
 
 # %% ../../nbs/core/05_offline.ipynb #imports
 import re
@@ -1185,7 +1186,10 @@ def rate(
             or len(t & stems(text)) >= .67 * len(t)))
     return out
 
-# %% ../../nbs/core/05_offline.ipynb #reply
+# %% ../../nbs/core/05_offline.ipynb #imports-methods
+from . import method_replies as methods
+
+# %% ../../nbs/core/05_offline.ipynb #tasks
 def _given(inputs: dict, **defaults) -> dict:
     "The inputs that a task knows, with defaults for those that are missing or None"
     return {k: v if inputs.get(k) is None else inputs[k] for k, v in defaults.items()}
@@ -1196,10 +1200,38 @@ TASKS: dict[str, Callable[[dict], dict]] = {
     'rate': lambda x: rate(**_given(x, question='', answer='', text='', rubric=dict(name='', criteria=[]), topic='')),
 }
 
+# %% ../../nbs/core/05_offline.ipynb #method-tasks
+def reasoned_questions(x: dict) -> dict: # suitable, reason, pairs with their reasoning
+    "Questions with answers, and the steps between them"
+    out = TASKS['questions'](x)
+    return out | dict(pairs=[dict(question=p['question'], reasoning=methods.steps_for(p['question'], p['answer'], x.get('text', '')), answer=p['answer'])
+                             for p in out['pairs']])
+
+def invented(x: dict) -> dict: # instructions
+    "Tasks for a passage that are not among the examples; without a passage, tasks made from the examples"
+    if not x.get('text'): return methods.ungrounded(x['examples'], x['n'])
+    asked = [p['question'] for p in questions(x['text'], section=x.get('section', ''), n=x['n'], avoid=x['examples'])['pairs']]
+    return methods.instructions(asked, x['n'], x['text'], x.get('section', ''))
+
+TASKS |= {
+    'reasoned_questions': reasoned_questions,
+    'explain': lambda x: methods.explain(**_given(x, question='', answer='', text='', earlier=[])),
+    'solve': lambda x: methods.solve(**_given(x, question='', text='', earlier=[])),
+    'evolve_question': lambda x: methods.evolve_question(**_given(x, question='', method='', text='')),
+    'evolve_answer': lambda x: methods.evolve_answer(**_given(x, question='', answer='', method='', text='')),
+    'rank': lambda x: methods.rank(**_given(x, items=[], best=6, question='')),
+    'digit': lambda x: methods.digit(**_given(x, question='', answer='')), # type: ignore[dict-item, return-value]
+    'instructions': invented,
+    'classify': lambda x: methods.classify(x['instruction']),
+    'output_first': lambda x: methods.instances(x['instruction'], x['text'], True, x['n']),
+    'input_first': lambda x: methods.instances(x['instruction'], x['text'], False, x['n']),
+}
+
+# %% ../../nbs/core/05_offline.ipynb #reply
 def reply(
-    task: str,    # questions, rewrite or rate
+    task: str,    # questions, rewrite, rate …
     inputs: dict, # the structured inputs of the prompt
-) -> dict: # what a model would have answered, as JSON values
+) -> dict | str: # what a model would have answered, as JSON values
     "The offline model's reply"
     if task not in TASKS:
         raise SynthgenError(f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, '

@@ -41,7 +41,7 @@ def pairs_of(
     if not a.ok: return Outcome(dropped=[drop(chunk, 'generate', f'no_reply:{a.error.split(":")[0]}', a.error)])
     if not a.value['suitable']: return Outcome(dropped=[drop(chunk, 'generate', 'unsuitable', a.value['reason'])])
     if not a.value['pairs'] and not asked: return Outcome(dropped=[drop(chunk, 'generate', 'no_pairs', a.value['reason'])])
-    origin = Origin(method='grounded_qa', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls)
+    origin = Origin(method=f'grounded_{p.name.split("_")[0]}', faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash, calls=a.calls)
     place: dict[str, Any] = dict(chunk_id=chunk.id, sources=tuple(dict.fromkeys(s.path for s in chunk.sources)), section=chunk.section, corpus=corpus)
     out, seen = Outcome[Pair](), {normal_form(q) for q in asked}
     for row in a.value['pairs']:
@@ -60,9 +60,9 @@ class _State:
     asked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list)) # chunk id → questions so far
     open: set[str] = field(default_factory=set) # chunks that may have more to give
 
-async def _ask(chunks: list[Chunk], model: Model, n: int, st: _State, prompts, corpus: str):
+async def _ask(chunks: list[Chunk], model: Model, n: int, st: _State, prompts, corpus: str, family: str):
     "One call for each chunk; pairs and drops go to the state in the order of the chunks"
-    by_kind = {k: load_prompt(name, prompts) for k, name in dict(text='qa_text', code='qa_code').items()}
+    by_kind = {k: load_prompt(f'{family}_{k}', prompts) for k in ('text', 'code')}
     def ask(c: Chunk):
         extra: dict[str, Any] = dict(language=c.language or '') if c.kind == 'code' else {}
         return by_kind[c.kind].render(text=c.text, section=c.section, source=c.path, n=n, avoid=list(st.asked[c.id]), **extra)
@@ -82,6 +82,7 @@ async def generate(
     target_pairs: int | None = None,   # exactly so many in all; None: whatever one round gives
     prompts: str | Path | None = None, # folder whose prompts take the place of ours
     corpus: str = '',                  # the chunk database, noted in every pair
+    family: str = 'qa',                # prompts, one for each kind of chunk: qa, or cot for answers with their reasoning
 ) -> Outcome[Pair]: # `note` says why it ended, where there was a target
     "Grounded QA: questions with their answers from chunks, each kind of chunk by its own prompt"
     if n_pairs < 1: raise SynthgenError(f'n_pairs is {n_pairs}; at least 1 pair must be asked for')
@@ -90,14 +91,14 @@ async def generate(
     if not order: raise SynthgenError('there are no chunks to ask about')
     st.open = {c.id for c in order}
     if target_pairs is None:
-        await _ask(order, model, n_pairs, st, prompts, corpus)
+        await _ask(order, model, n_pairs, st, prompts, corpus, family)
         return st.out
     while st.open and len(st.out.kept) < target_pairs:
         todo = [c for c in order if c.id in st.open]
         done = 0
         while done < len(todo) and (need := target_pairs - len(st.out.kept)) > 0:
             wave = max(1, math.ceil(need / max(_yield(st, n_pairs), 0.2)))
-            await _ask(todo[done:done + wave], model, n_pairs, st, prompts, corpus)
+            await _ask(todo[done:done + wave], model, n_pairs, st, prompts, corpus, family)
             done += wave
     st.out.note = 'target reached' if len(st.out.kept) >= target_pairs else 'corpus exhausted'
     st.out.kept, rest = st.out.kept[:target_pairs], st.out.kept[target_pairs:]
