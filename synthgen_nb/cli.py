@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
            'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'Reasoning', 'ingest', 'generate', 'enrich',
-           'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'pipeline', 'run', 'runs', 'show',
+           'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'pipeline', 'run', 'runs', 'show',
            'list_providers', 'prompts', 'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
@@ -304,6 +304,45 @@ def dedup(source: In, output: Out):
     _save_drops([*bad, *out.dropped], output)
     save(out.kept, output)
     print(f'{output}: {out!r}{_not_pairs(bad)}')
+
+# %% ../nbs/cli.ipynb #multi-score
+@app.command('multi-score')
+def multi_score(
+    source: In, output: Out,
+    top_k: Annotated[int | None, typer.Option('--top-k', min=1, help='Most pairs chosen. Default: all that pass.', show_default=False)] = None,
+    min_score: Annotated[float | None, typer.Option('--min-score', help='Least score, on the scale of the strategy.', show_default=False)] = None,
+    strategy: Annotated[str, typer.Option('--strategy', help='product (1-36, the paper\'s), sum (2-12), complexity or quality (1-6).')] = 'product',
+    tau: Annotated[float | None, typer.Option('--tau', min=-1, max=1, show_default=False,
+                                              help='Most cosine similarity to a better pair. Default: what 5 % of the pairs exceed.')] = None,
+    scorer: Annotated[str, typer.Option('--scorer', help='sampled, logprob (server must give log-probabilities) or distilled.')] = 'sampled',
+    samples: Annotated[int, typer.Option('--samples', min=1, help='Draws for each score of the sampled scorer.')] = 8,
+    db: Db = None, workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Score pairs by complexity and quality (DEITA), and choose the best that do not resemble each other. Best first."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.qa import deita
+    deita.known('strategy', strategy, deita.STRATEGIES); deita.known('scorer', scorer, deita.SCORERS); _apart(source, output)
+    lo, hi = deita.STRATEGIES[strategy][0]
+    if min_score is not None and not lo <= min_score <= hi:
+        raise SynthgenError(f'--min-score {min_score:g} is outside {lo:g}–{hi:g}, the scale of the strategy {strategy!r}')
+    pairs, bad = _read_pairs(source)
+    texts = _chunk_texts(pairs, db) if scorer == 'distilled' else {}
+    s, m = _door(config, provider, model, workers, 'multi-score', 'generate')
+    scored, about = asyncio.run(deita.multi_score(pairs, m, scorer, strategy, samples, evidence=texts, prompts=s.paths.prompts))
+    m.calls.close()
+    out, limit = deita.choose(scored, top_k, min_score, tau)
+    save(scored, _beside(output, 'scored'))
+    _save_drops([*bad, *out.dropped], output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        why = next((d.detail for d in out.dropped if d.reason == 'unscored'), '')
+        hint = ' Use --scorer sampled, which needs no log-probabilities.' if 'logprobs' in why else ''
+        raise SynthgenError(f'none of {len(pairs)} pairs was chosen ({_why(out)}){f"; first: {why}" if why else ""}; see {_beside(output, "dropped")}.{hint}')
+    save(out.kept, output)
+    print(f'{output}: {out!r}{_not_pairs(bad)}')
+    print(', '.join(f'{k} {v:.2f}' if isinstance(v, float) else f'{k} {v}' for k, v in about.items())
+          + f'; τ {limit:.3f}{" (calibrated)" if tau is None else ""}\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #pipeline
 @app.command()
