@@ -36,10 +36,8 @@ def of_method(props: dict, user: str) -> dict | str | None:
     if list(props) == ["question"]:
         return dict(question=between(user, "question").rstrip("?") + ", and why?")
     if "instructions" in props:
-        n, name = int(re.search(r"exactly (\d+)", user)[1]), hashlib.sha256(user.encode()).hexdigest()
-        return dict(
-            instructions=[f"Tell what {name[4 * i : 4 * i + 4]} does with {name[-4 * i - 5 : -4 * i - 1]} today." for i in range(n)]
-        )
+        names = [hashlib.sha256(f"{user} {i}".encode()).hexdigest() for i in range(int(re.search(r"exactly (\d+)", user)[1]))]
+        return dict(instructions=[f"Tell {h[:4]} from {h[4:8]} and {h[8:12]}." for h in names])
     if "classification" in props:
         return dict(classification=False)
     if "instances" in props:

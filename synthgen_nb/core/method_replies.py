@@ -112,6 +112,7 @@ def classify(instruction: str) -> dict: # classification
 def instances(instruction: str, text: str, labels_first: bool, n: int) -> dict: # instances: [{input, output}]
     "Instances of a task, from the sentences of a passage"
     facts = told(text)
+    if not text.strip(): return dict(instances=[dict(input='', output=f'Nothing is known about {listing(terms(instruction))}.')])
     if not labels_first: return dict(instances=[dict(input='', output=f)] if (f := nearest_fact(instruction, text)) else [])
     turned = [re.sub(r'\b(is|are|can|has|have|must|should)\b', r'\1 not', f, count=1) for f in facts]
     both = [(f, 'supported') if i % 2 == 0 or f == t else (t, 'contradicted') for i, (f, t) in enumerate(zip(facts, turned, strict=True))]
