@@ -352,9 +352,10 @@ def pipeline(
     chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite', help='Rewrite answers from their source.')] = True,
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = '', format: Format = 'chatml', system_prompt: System = '',
+    cot: Annotated[bool, typer.Option('--cot/--no-cot', help='Add 2 to 5 steps of reasoning to what was accepted.')] = False, reasoning: Reasoning = 'think',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "From documents to a training file: ask, rewrite, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
+    "From documents to a training file: ask, rewrite, judge, reason (--cot), deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     import shlex
     from synthgen_nb.core.records import SynthgenError, check_writable, write_bytes
     from synthgen_nb.core.settings import load_settings
@@ -364,7 +365,8 @@ def pipeline(
     command, train = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}'
     given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '',
                  model=model or '', workers=workers or 0, config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite,
-                 rubric=rubric, threshold=threshold, topic=topic, format=format, system_prompt=system_prompt, output=train, name=output.stem, command=command)
+                 rubric=rubric, threshold=threshold, topic=topic, cot=cot, reasoning=reasoning, format=format, system_prompt=system_prompt,
+                 output=train, name=output.stem, command=command)
     folder = do('qa', given, load_settings(config).paths.runs, command)
     write_bytes(output, (folder/train).read_bytes())
     r = read_run(folder)

@@ -265,3 +265,16 @@ def test_a_model_s_reply_to_each_prompt_is_read():
         assert parse_reply(f"<think>hm</think> {json.dumps(value)}", load_prompt(name).output) == (value, ""), name
     for value in (dict(reasoning=["one"], agrees=True, remark=""), dict(reasoning=steps, agrees="maybe", remark="")):
         assert parse_reply(json.dumps(value), load_prompt("explain").output)[1].startswith("schema_error")
+
+
+def test_pipeline_with_reasoning(tmp_path, synthgen):
+    write_docs(tmp_path / "docs", 3)
+    synthgen("pipeline", "docs", "-o", "train.jsonl", "--cot", "--target-pairs", "4", "--reasoning", "multitask")
+    (folder,) = (tmp_path / "runs").iterdir()
+    run, made = json.loads((folder / "run.json").read_text()), load(folder / "records/final.jsonl", Pair)
+    assert run["status"] == "done" and len(made) == 4 and all(2 <= len(p.reasoning) <= 5 for p in made)
+    two = rows(tmp_path / "train.jsonl")
+    assert len(two) == 8 == run["export"]["rows"] and {r["pair_id"] for r in two} == {p.id for p in made}
+    funnel = {r["stage"]: r for r in run["funnel"]}
+    assert funnel["reason"]["in"] == funnel["judge"]["out"] and funnel["reason"]["out"] == funnel["dedup"]["in"]
+    assert [s["stage"] for s in run["stages"]] == ["generate", "rewrite", "judge", "reason"]
