@@ -158,7 +158,7 @@ def reasoning_of(
 ) -> str: # '' when it has none
     "The reasoning that leads to a pair's answer; what another program's judge wrote into a `reasoning` field beside its rating is not that"
     own = getattr(p, 'reasoning', None) or ('' if 'rating' in p.meta else p.meta.get('reasoning'))
-    return '\n'.join(map(str, own)) if isinstance(own, list) else str(own or '').strip()
+    return '\n'.join(map(str, own)) if isinstance(own, (list, tuple)) else str(own or '').strip()
 
 # %% ../../nbs/core/06_judge.ipynb #asks_for
 def _asker(rubric: Rubric, evidence: Mapping[str, str], topic: str, prompts):

@@ -52,10 +52,11 @@ async def curate(
     topic: str = '',                   # drop what is not about it; '' keeps any topic
     prompts: str | Path | None = None, # folder whose prompts take the place of ours
     batch_size: int = 1,               # pairs that share a call of the judge
+    draws: int = 1,                    # how often each is rated; the mean counts
 ) -> Outcome[Pair]: # in the order of the pairs, dropped ones with their scores too
     "Judge pairs and keep the good ones"
     least, out = check_threshold(rubric.threshold if threshold is None else threshold, rubric), Outcome[Pair]()
-    verdicts = judge(pairs, model, rubric, evidence, topic, prompts, batch_size=batch_size)
+    verdicts = judge(pairs, model, rubric, evidence, topic, prompts, draws, batch_size)
     for p in pairs:
         v = await anext(verdicts)
         new, (why, detail) = rated(p, v), reason(v, least)
