@@ -94,6 +94,7 @@ class Settings(BaseModel):
     thresholds: Thresholds = Field(default_factory=Thresholds)
     paths: Paths = Field(default_factory=Paths)
     rules: dict[str, Rule] = {} # name → what is left out; see `qa.curation.apply_rules`
+    topic: str = ''             # what the data set is about; the judge drops what is not
 
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"

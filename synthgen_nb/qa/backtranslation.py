@@ -139,11 +139,11 @@ def segments(
     chunks: Sequence[Chunk], # of a corpus; chunks of 150 to 700 tokens fit the window best
     least: int = 600,        # fewest characters
     most: int = 3000,        # most characters
-) -> Outcome[Chunk]: # dropped with `unfit:<why>`
+) -> Outcome[Chunk]: # dropped with what `unfit` says
     "The passages that can be answers"
     out = Outcome[Chunk]()
     for c in chunks:
-        if why := unfit(c, least, most): out.dropped.append(drop(c, 'segments', f'unfit:{why}'))
+        if why := unfit(c, least, most): out.dropped.append(drop(c, 'segments', why))
         else: out.kept.append(c)
     return out.check(len(chunks))
 

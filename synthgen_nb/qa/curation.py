@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from ..core.judge import Rubric, Verdict, check_threshold, judge, reasoning_of
 from ..core.models import Model
-from ..core.records import Chunk, Drop, Outcome, Pair, clip, drop
+from ..core.records import Chunk, Drop, Outcome, Pair, Score, clip, drop
 from ..core.settings import Rule
 
 # %% ../../nbs/qa/21a_curation.ipynb #rated
@@ -24,7 +24,10 @@ def rated(
 ) -> Pair: # question and answer untouched
     "The pair with the judge's scores"
     name = verdict.scores[-1].rubric
-    scores = (*[s for s in pair.scores if s.rubric != name], *verdict.scores)
+    *parts, overall = verdict.scores
+    if (on := verdict.topic_relevant) is not None:
+        parts.append(Score(criterion='topic_relevant', value=float(on), scale=(0, 1), judge=overall.judge, rubric=name, call=overall.call))
+    scores = (*[s for s in pair.scores if s.rubric != name], *parts, overall)
     origin = (*[o for o in pair.origin if o.method != verdict.origin.method], verdict.origin)
     return pair.but(scores=scores, origin=origin)
 
