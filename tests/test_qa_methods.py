@@ -396,7 +396,7 @@ def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, se
         (tmp_path / f"docs/doc{i}.md").write_text(f"# Subject {i}\n\n{body}\n")
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "64-600")
     run = lambda *args, **kw: synthgen(*args, env=server.env, **kw)
-    run("generate", "db", "-o", "pool.jsonl", "--method", "backtranslation")
+    synthgen("generate", "db", "-o", "pool.jsonl", "--method", "backtranslation")
     run("curate", "pool.jsonl", "-o", "fives.jsonl", "--rubric", "humpback")
     r = run("enrich", "fives.jsonl", "-o", "rich.jsonl")
     assert "not in the source: 0 numbers" in r.stdout
