@@ -38,6 +38,8 @@ def content(messages: list[dict], schema: dict | None) -> str:
             reason="It explains something.",
             pairs=[dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)],
         )
+    elif list(props) == ["answer"]:
+        reply = dict(answer=between(user, "draft"))
     elif "ratings" in props:  # several pairs in one call: out of order, one missing, one twice, one that nobody asked for
         ids = re.findall(r'<pair id="(\w+)">\n(?:<source>.*?</source>\n)?<question>\n(.*?)\n</question>', user, re.S)
         criteria = {k: p for k, p in props["ratings"]["items"]["properties"].items() if k != "id"}
@@ -46,8 +48,6 @@ def content(messages: list[dict], schema: dict | None) -> str:
             for i, q in ids
         ]
         reply = dict(ratings=[*given[:0:-1], *given[-1:], dict(given[0], id="nobody")])
-    elif list(props) == ["answer"]:
-        reply = dict(answer=between(user, "draft"))
     elif props:
         reply = {
             k: True if k == "topic_relevant" else dict(rationale="It is plain.", score=p["properties"]["score"]["maximum"])

@@ -172,7 +172,7 @@ def test_a_judge_that_drops_reorders_and_repeats_never_misassigns(seed):
                     alone.append(a.inputs["question"])
                     value = row(a.inputs["question"])
                 else:
-                    out = [dict(id=x["id"]) | row(x["question"]) for x in a.inputs["items"]]
+                    out = [dict(id=x["id"]) | row(x["question"]) for x in a.inputs["batch"]]
                     rng.shuffle(out)
                     out = out[rng.randrange(2) :] + out[: rng.randrange(2)] + [dict(out[0], id="stray")]
                     out.append(dict(out[0], clarity=dict(rationale="?", score=0)))  # says two things of one id, perhaps

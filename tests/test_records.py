@@ -227,8 +227,8 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         rubric=load_rubric("workbench").model_dump(mode="json"),
         topic="files",
         reasoning="1. One step.",
-        items=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
-        examples=[dict(question="Why?", answer="So.")],
+        batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
+        seeds=[dict(question="Why?", answer="So.")],
         first="So.",
         second="Not so.",
     )

@@ -231,7 +231,7 @@ async def _judge_batches(pairs, model, rubric, evidence, topic, prompts, size) -
     schema = dict(type='object', required=['ratings'], properties=dict(ratings=dict(type='array', items=item)))
     show = lambda k, x: dict(id=k, question=x.question, answer=x.answer, text=evidence.get(x.chunk_id, ''), reasoning=reasoning_of(x))
     batches = list(_batches(pairs, size))
-    answers = model.map((p.render(schema, items=[show(k, x) for k, x in b.items()], rubric=given, topic=topic) for b in batches), len(batches))
+    answers = model.map((p.render(schema, batch=[show(k, x) for k, x in b.items()], rubric=given, topic=topic) for b in batches), len(batches))
     for b in batches:
         a = await anext(answers)
         rated = by_id(a.value if a.ok else None, set(b))

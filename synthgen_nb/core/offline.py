@@ -15,8 +15,8 @@ __all__ = ['AUX', 'SIMPLE', 'LINKED', 'NUMBER', 'ADVERB', 'SAYS', 'SAID', 'LEAD'
            'ask_doc_sentences', 'closing', 'ask_body', 'ask_python', 'ask_fenced', 'ask_comments', 'unstar',
            'ask_declarations', 'ask_settings', 'unsuitable', 'candidates', 'choose', 'questions', 'code_spans',
            'block_at', 'widen', 'rewrite', 'nearest', 'Facts', 'tokens', 'is_truncated', 'kinship', 'facts_of',
-           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'instruct', 'rewrite_document',
-           'rate_line', 'rate_first_line', 'rate_last_line', 'compare', 'rate_many', 'reply']
+           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'reply', 'instruct',
+           'rewrite_document', 'rate_line', 'rate_first_line', 'rate_last_line', 'compare', 'rate_many']
 
 # %% ../../nbs/core/05_offline.ipynb #imports
 import re
@@ -1186,6 +1186,27 @@ def rate(
             or len(t & stems(text)) >= .67 * len(t)))
     return out
 
+# %% ../../nbs/core/05_offline.ipynb #reply
+def _given(inputs: dict, **defaults) -> dict:
+    "The inputs that a task knows, with defaults for those that are missing or None"
+    return {k: v if inputs.get(k) is None else inputs[k] for k, v in defaults.items()}
+
+TASKS: dict[str, Callable[[dict], dict]] = {
+    'questions': lambda x: questions(**_given(x, text='', kind='code' if x.get('language') else 'text', language='', section='', source='', n=5, avoid=[])),
+    'rewrite': lambda x: rewrite(**_given(x, question='', answer='', text='')),
+    'rate': lambda x: rate(**_given(x, question='', answer='', text='', rubric=dict(name='', criteria=[]), topic='')),
+}
+
+def reply(
+    task: str,    # questions, rewrite or rate
+    inputs: dict, # the structured inputs of the prompt
+) -> dict | str: # what a model would have answered, as JSON values
+    "The offline model's reply"
+    if task not in TASKS:
+        raise SynthgenError(f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, '
+            f'for example `model=ollama/…`.')
+    return TASKS[task](inputs)
+
 # %% ../../nbs/core/05_offline.ipynb #instruct
 def instruct(
     answer: str, # the text that is the answer
@@ -1229,35 +1250,16 @@ def compare(question: str, first: str, second: str) -> str:
     (a, x), (b, y) = (rate_line(question, t, ten) for t in (first, second))
     return f'{a:g} {b:g}\nAssistant 1: {x}. Assistant 2: {y}.'
 
-def rate_many(items: list[dict], rubric: dict, topic: str = '') -> dict:
+def rate_many(batch: list[dict], rubric: dict, topic: str = '') -> dict:
     "Several pairs in one call, each by its id"
-    return dict(ratings=[dict(id=x['id']) | rate(x['question'], x['answer'], x['text'], rubric, topic) for x in items])
+    return dict(ratings=[dict(id=x['id']) | rate(x['question'], x['answer'], x['text'], rubric, topic) for x in batch])
 
-# %% ../../nbs/core/05_offline.ipynb #reply
-def _given(inputs: dict, **defaults) -> dict:
-    "The inputs that a task knows, with defaults for those that are missing or None"
-    return {k: v if inputs.get(k) is None else inputs[k] for k, v in defaults.items()}
-
-TASKS: dict[str, Callable[[dict], dict | str]] = {
-    'questions': lambda x: questions(**_given(x, text='', kind='code' if x.get('language') else 'text', language='', section='', source='', n=5, avoid=[])),
-    'rewrite': lambda x: rewrite(**_given(x, question='', answer='', text='')),
-    'rate': lambda x: rate(**_given(x, question='', answer='', text='', rubric=dict(name='', criteria=[]), topic='')),
-}
+# %% ../../nbs/core/05_offline.ipynb #paper-tasks
 TASKS |= { # of the papers' prompts
-    'rate_many': lambda x: rate_many(**_given(x, items=[], rubric=dict(criteria=[]), topic='')),
-    'rate_first_line': lambda x: rate_first_line(**_given(x, question='', answer='', rubric={})),
-    'rate_last_line': lambda x: rate_last_line(**_given(x, question='', answer='', rubric={})),
-    'instruct': lambda x: instruct(**_given(x, answer='')),
-    'rewrite_document': lambda x: rewrite_document(**_given(x, question='', text='')),
-    'compare': lambda x: compare(**_given(x, question='', first='', second='')),
+    'rate_many': lambda x: rate_many(**_given(x, batch=[], rubric=dict(criteria=[]), topic='')),
+    'rate_first_line': lambda x: rate_first_line(**_given(x, question='', answer='', rubric={})), # type: ignore[dict-item, return-value]
+    'rate_last_line': lambda x: rate_last_line(**_given(x, question='', answer='', rubric={})), # type: ignore[dict-item, return-value]
+    'instruct': lambda x: instruct(**_given(x, answer='')), # type: ignore[dict-item, return-value]
+    'rewrite_document': lambda x: rewrite_document(**_given(x, question='', text='')), # type: ignore[dict-item, return-value]
+    'compare': lambda x: compare(**_given(x, question='', first='', second='')), # type: ignore[dict-item, return-value]
 }
-
-def reply(
-    task: str,    # questions, rewrite or rate
-    inputs: dict, # the structured inputs of the prompt
-) -> dict | str: # what a model would have answered: JSON values, or text where a prompt asks for text
-    "The offline model's reply"
-    if task not in TASKS:
-        raise SynthgenError(f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, '
-            f'for example `model=ollama/…`.')
-    return TASKS[task](inputs)

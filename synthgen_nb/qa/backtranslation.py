@@ -159,7 +159,7 @@ async def backtranslate(
     "Write the instruction that each chunk answers (Instruction Backtranslation, section 2.2)"
     if tuned and seeds: raise SynthgenError('a finetuned backward model takes no seed pairs: they are in its weights')
     p, how = load_prompt('backward_tuned' if tuned else 'backward', prompts), 'finetuned' if tuned else f'{len(seeds)}-shot'
-    extra: dict[str, Any] = {} if tuned else dict(examples=[dict(question=s.question, answer=s.answer) for s in seeds])
+    extra: dict[str, Any] = {} if tuned else dict(seeds=[dict(question=s.question, answer=s.answer) for s in seeds])
     out, answers = Outcome[Pair](), model.map((p.render(answer=c.text, **extra) for c in chunks), len(chunks))
     for c in chunks:
         a = await anext(answers)
