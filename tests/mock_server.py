@@ -69,11 +69,29 @@ def content(messages: list[dict], schema: dict | None) -> str:
             ]
     elif list(props) == ["answer"]:
         reply = dict(answer=between(user, "draft"))
+    elif "ratings" in props:  # several pairs in one call: out of order, one missing, one twice, one that nobody asked for
+        ids = re.findall(r'<pair id="(\w+)">\n(?:<source>.*?</source>\n)?<question>\n(.*?)\n</question>', user, re.S)
+        criteria = {k: p for k, p in props["ratings"]["items"]["properties"].items() if k != "id"}
+        given = [
+            dict(id=i) | {k: dict(rationale=f"About: {q}", score=p["properties"]["score"]["maximum"]) for k, p in criteria.items()}
+            for i, q in ids
+        ]
+        reply = dict(ratings=[*given[:0:-1], *given[-1:], dict(given[0], id="nobody")])
     elif props:
         reply = {
             k: True if k == "topic_relevant" else dict(rationale="It is plain.", score=p["properties"]["score"]["maximum"])
             for k, p in props.items()
         }
+    elif "The instruction:" in user:
+        return f"Explain what {hashlib.sha256(user.encode()).hexdigest()[:8]} is about."
+    elif "word Score" in user:
+        return "It answers the instruction in full.\nScore: 5"
+    elif "first line of your reply holds the score" in user:
+        return "4.5\nIt is accurate."
+    elif "first line of your reply holds two numbers" in user:
+        return "8 6\nThe first is better."
+    elif "<response>" in "".join(m["content"] for m in messages if m["role"] == "system"):
+        return f"<response>\n{between(user, 'draft').strip()}\n</response>"
     else:
         return "Hello."
     return json.dumps(reply)

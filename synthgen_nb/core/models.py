@@ -167,7 +167,8 @@ def remark(text: str):
 # %% ../../nbs/core/04_models.ipynb #offline_send
 async def _offline_send(request: dict, ask: Ask, block: Provider) -> Reply:
     from synthgen_nb.core import offline
-    text = json.dumps(offline.reply(ask.task, ask.inputs), ensure_ascii=False)
+    said = offline.reply(ask.task, ask.inputs)
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     words = lambda s: len(s.split())
     return Reply(text, sum(words(m['content']) for m in request['messages']), words(text), cost=0.0)
 
