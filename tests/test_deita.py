@@ -275,11 +275,8 @@ def test_multi_score(tmp_path, synthgen, server, mock):
     if not mock:
         assert any(r["reason"].startswith("similar_to:") for r in lost)
         assert made[0].id in (good.id, twin.id) and sum(p.id in (good.id, twin.id) for p in made) == 1
-        synthgen(*args, "--strategy", "sum", "--top-k", "1")
-        assert load(tmp_path / "out.jsonl", Pair)[0].id in (good.id, twin.id)
         assert "trained_on" in synthgen(*args, "--scorer", "distilled").stdout
         assert "Use --scorer sampled" in synthgen(*args, "--scorer", "logprob", ok=False).stderr
-        assert "outside 1–36" in synthgen(*args, "--min-score", "40", ok=False).stderr
         assert "did you mean 'product'" in synthgen(*args, "--strategy", "prodct", ok=False).stderr
         assert "none of 7 pairs was chosen (below_score 7)" in synthgen(*args, "--min-score", "36", ok=False).stderr
 

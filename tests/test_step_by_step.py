@@ -120,15 +120,15 @@ def test_enhance_cot_asks_only_for_what_is_missing(tmp_path, synthgen, server):
 
 
 def test_an_objection_is_put_to_the_model_and_mended_in_the_same_run(tmp_path, synthgen, server):
-    save([Pair(question="What does the valve do?", answer="It closes the wrong pipe.")], tmp_path / "in.jsonl")
-    said = synthgen("enhance-cot", "in.jsonl", "-o", "out.jsonl", env=server.env).stdout
-    assert "in 1 it contradicts the answer" in said
+    save(
+        [Pair(question="What does the pump do?", answer="It pumps water."), Pair(question="Which pipe?", answer="The wrong pipe.")],
+        tmp_path / "in.jsonl",
+    )
     server.control(fault="malformed", times=2)
-    save([Pair(question="What does the pump do?", answer="It pumps water from the river.")], tmp_path / "in.jsonl")
-    said = synthgen("enhance-cot", "in.jsonl", "-o", "out.jsonl", env=server.env).stdout
-    (made,) = load(tmp_path / "out.jsonl", Pair)
-    assert "1 of 1 pairs have reasoning" in said and made.reasoning
-    assert [o.note.split(":")[0] for o in made.origin] == ["no reasoning", ""] and "not_json" in made.origin[0].note
+    said = synthgen("enhance-cot", "in.jsonl", "-o", "out.jsonl", "--workers", "1", env=server.env).stdout
+    mended, odd = load(tmp_path / "out.jsonl", Pair)
+    assert "2 of 2 pairs have reasoning; in 1 it contradicts the answer" in said and ss.contradicted([mended, odd]) == [odd]
+    assert [o.note.split(":")[0] for o in mended.origin] == ["no reasoning", ""] and "not_json" in mended.origin[0].note
     server.control(fault="malformed", times=-1)
     save([Pair(question="What does the tank do?", answer="It holds water.")], tmp_path / "in.jsonl")
     r = synthgen("enhance-cot", "in.jsonl", "-o", "none.jsonl", env=server.env, ok=False)
@@ -147,6 +147,8 @@ def test_generate_cot(tmp_path, synthgen, server, mock):
     for r in made:
         assert 2 <= len(r["reasoning"]) <= 5 and r["answer"] not in r["reasoning"] and r["chunk_id"] and r["sources"]
         assert r["origin"][0]["method"] == "grounded_cot" and r["origin"][0]["faithful"] == "approximation"
+    if mock:
+        return
     synthgen("export", "cot.jsonl", "-o", "two.jsonl", "-f", "jsonl", "--reasoning", "multitask")
     two = rows(tmp_path / "two.jsonl")
     assert len(two) == 10 and [r["task"] for r in two] == ["predict", "explain"] * 5
