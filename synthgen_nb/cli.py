@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
-           'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'ingest', 'generate', 'enrich', 'curate', 'export',
-           'dedup', 'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'RubricName', 'Threshold', 'Topic', 'BatchSize', 'Format', 'System', 'Reasoning', 'ingest', 'generate',
+           'enrich', 'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'pipeline', 'run',
+           'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -37,9 +38,12 @@ MaxChunks = Annotated[int | None, typer.Option('--max-chunks', min=1, help='Use 
 RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, see prompts/rubrics.')]
 Threshold = Annotated[float | None, typer.Option('--threshold', show_default=False,
                                                  help="Least rating that is kept. Default: as in synthgen.yaml, else the rubric's own (workbench: 7).")]
-Topic = Annotated[str, typer.Option('--topic', help='Drop what is not about this.')]
+Topic = Annotated[str | None, typer.Option('--topic', help='Drop what is not about this. Default: as in synthgen.yaml, else any topic.', show_default=False)]
+BatchSize = Annotated[int, typer.Option('--batch-size', min=1,
+                                        help='Pairs that share a call of the judge. More than 1 is cheaper and sways the judge; how much is reported.')]
 Format = Annotated[str, typer.Option('-f', '--format', help='chatml, alpaca, sharegpt or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
+Reasoning = Annotated[str, typer.Option('--reasoning', help='think (before the answer, in a <think> block), inline, drop, or multitask (two rows a pair).')]
 
 # %% ../nbs/cli.ipynb #version
 def _version(shown: bool):
@@ -97,6 +101,16 @@ def _apart(source: Path, output: Path):
     if source.exists() and output.exists() and source.samefile(output):
         raise SynthgenError(f'{output} is the input as well. Choose another output, so that nothing is lost.')
 
+def _by_rules(records, s):
+    "Records without those that the settings' rules leave out; what each rule cost is printed"
+    from synthgen_nb.core.records import SynthgenError
+    from synthgen_nb.qa.curation import apply_rules, per_rule
+    out = apply_rules(records, s.rules)
+    cost = ', '.join(f'{k} {n}' for k, n in per_rule(out.dropped, s.rules).items())
+    if out.dropped: print(f'rules: {cost} of {len(records)} left out', file=sys.stderr)
+    if records and not out.kept: raise SynthgenError(f'the rules of the settings leave nothing of {len(records)} records: {", ".join(s.rules)}')
+    return out.kept, out.dropped
+
 def _not_pairs(bad: list) -> str: return f'; {len(bad)} rows were not pairs' if bad else ''
 
 def _save_drops(drops, output: Path):
@@ -130,6 +144,9 @@ def generate(
     output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None, max_chunks: MaxChunks = None,
     chunk_ids: Annotated[str | None, typer.Option('--chunk-ids', show_default=False,
                                                   help='Only these chunks: ids with commas between, or a file with one a line.')] = None,
+    method: Annotated[str, typer.Option('--method', help='qa: question and answer from the chunk; backtranslation: the chunk is the answer.')] = 'qa',
+    seeds: Annotated[Path | None, typer.Option('--seeds', help='Backtranslation: pairs to learn from, few.', show_default=False)] = None,
+    tuned: Annotated[bool, typer.Option('--tuned', help='Backtranslation: the model was finetuned to write instructions for texts.')] = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Write question-answer pairs for the chunks of a database."
@@ -137,12 +154,22 @@ def generate(
     from synthgen_nb.core.records import SynthgenError, check_writable, save
     from synthgen_nb.corpus.store import read_chunks
     from synthgen_nb.qa import backtranslation as bt
+    if method not in ('qa', 'backtranslation'): raise SynthgenError(f'unknown method {method!r}. Known: qa, backtranslation.')
+    if method == 'qa' and (seeds or tuned): raise SynthgenError('--seeds and --tuned belong to --method backtranslation')
+    if method != 'qa' and target_pairs:
+        raise SynthgenError('--target-pairs belongs to --method qa; backtranslation gives one pair for each chunk: use --max-chunks')
     check_writable(output)
     s, m = _door(config, provider, model, workers, 'generate', 'generate')
     ids = None if not chunk_ids else Path(chunk_ids).read_text().split() if Path(chunk_ids).is_file() else chunk_ids.split(',')
-    chunks = read_chunks(db, table, ids)[:max_chunks]
-    out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
+    chunks, left_out = _by_rules(read_chunks(db, table, ids), s)
+    chunks = chunks[:max_chunks]
+    if method == 'qa': out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
+    else:
+        fit = bt.segments(chunks)
+        out = asyncio.run(bt.backtranslate(fit.kept, m, _read_pairs(seeds)[0] if seeds else (), tuned, s.paths.prompts, str(db)))
+        out.dropped = [*fit.dropped, *out.dropped]
     m.calls.close()
+    out.dropped = [*left_out, *out.dropped]
     _save_drops(out.dropped, output)
     if not out.kept:
         output.unlink(missing_ok=True)
@@ -160,9 +187,9 @@ def enrich(
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Rewrite answers from the chunks they came from."
-    import asyncio
-    from synthgen_nb.core.records import SynthgenError, save
-    from synthgen_nb.qa.rewriting import rewrite
+    import asyncio, json
+    from synthgen_nb.core.records import SynthgenError, save, write_bytes
+    from synthgen_nb.qa.rewriting import novel_counts, novel_report, rewrite
     _apart(source, output)
     pairs, bad = _read_pairs(source)
     texts = _chunk_texts(pairs, db)
@@ -178,13 +205,79 @@ def enrich(
     refused = sum(bool(p.origin[-1].note) for p in out.kept)
     changed = len({p.id for p in out.kept} - {p.id for p in pairs})
     done = f'{changed} answers changed, {len(out.kept) - changed - refused} already good, {refused} rewrites refused'
-    print(f'{output}: {out!r}; {done}{_not_pairs(bad)}\n{_paid(m)}')
+    report = novel_report(out.kept, texts); n = novel_counts(report)
+    write_bytes(_beside(output, 'novel', '.json'), (json.dumps(dict(counts=n, answers=report), indent=1, ensure_ascii=False) + '\n').encode())
+    new = (f'not in the source: {n["numbers"]} numbers, {n["code"]} pieces of code, {n["entities"]} names, '
+           f'in {n["answers"]} answers ({_beside(output, "novel", ".json")})')
+    print(f'{output}: {out!r}; {done}{_not_pairs(bad)}\n{new}\n{_paid(m)}')
+
+# %% ../nbs/cli.ipynb #generate-cot
+def _reasoning(pairs) -> str: # how many have it, why the others do not, and how many contradict their answer
+    from collections import Counter
+    from synthgen_nb.qa.step_by_step import contradicted, without
+    bare, odd = without(pairs), contradicted(pairs)
+    why = ', '.join(f'{k} {n}' for k, n in Counter(w.split(':')[0] for w in bare.values()).most_common())
+    return (f'{len(pairs) - len(bare)} of {len(pairs)} pairs have reasoning' + (f', {len(bare)} have none ({why})' if bare else '')
+            + (f'; in {len(odd)} it contradicts the answer (criterion reasoning_agrees: 0)' if odd else ''))
+
+@app.command('generate-cot')
+def generate_cot(
+    db: Annotated[Path, typer.Argument(help='Chunk database, made by `synthgen ingest`.', show_default=False)],
+    output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None, max_chunks: MaxChunks = None,
+    chunk_ids: Annotated[str | None, typer.Option('--chunk-ids', show_default=False,
+                                                  help='Only these chunks: ids with commas between, or a file with one a line.')] = None,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Write question-answer pairs with 2 to 5 steps of reasoning for the chunks of a database."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, check_writable, save
+    from synthgen_nb.corpus.store import read_chunks
+    from synthgen_nb.qa import step_by_step
+    check_writable(output)
+    s, m = _door(config, provider, model, workers, 'generate-cot', 'generate')
+    ids = None if not chunk_ids else Path(chunk_ids).read_text().split() if Path(chunk_ids).is_file() else chunk_ids.split(',')
+    chunks = read_chunks(db, table, ids)[:max_chunks]
+    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
+    m.calls.close()
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no pair came of {len(chunks)} chunks ({_why(out)}); reasons are in {_beside(output, "dropped")}')
+    save(out.kept, output)
+    print(f'{output}: {out!r}; {_reasoning(out.kept)}\n{_paid(m)}')
+    if out.note == 'corpus exhausted': print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give', file=sys.stderr)
+
+# %% ../nbs/cli.ipynb #enhance-cot
+@app.command('enhance-cot')
+def enhance_cot(
+    source: In, output: Out, db: Db = None,
+    blind: Annotated[bool, typer.Option('--blind', help='Hide the answer from the model, and compare what it comes to with it.')] = False,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Add 2 to 5 steps of reasoning to pairs that have none. Question, answer and every other field stay; running it again asks only for what is missing."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.qa import step_by_step
+    _apart(source, output)
+    pairs, bad = _read_pairs(source)
+    texts = _chunk_texts(pairs, db)
+    s, m = _door(config, provider, model, workers, 'enhance-cot', 'rewrite')
+    todo = sum(not p.reasoning for p in pairs)
+    if blind_to := sum(not p.reasoning and p.chunk_id not in texts for p in pairs):
+        print(f'{blind_to} of {todo} pairs are reasoned about without their source, which is not at hand (--db)', file=sys.stderr)
+    out = asyncio.run(step_by_step.enhance(pairs, m, texts, blind, prompts=s.paths.prompts))
+    m.calls.close()
+    _save_drops(bad, output)
+    save(out.kept, output)
+    print(f'{output}: {len(pairs) - todo} had reasoning, {todo} were asked for; {_reasoning(out.kept)}{_not_pairs(bad)}\n{_paid(m)}')
+    if todo and not any(p.reasoning for p in out.kept):
+        raise SynthgenError(f'no reasoning could be had for any of the {todo} pairs; the notes in {output} say why')
 
 # %% ../nbs/cli.ipynb #curate
 @app.command()
 def curate(
-    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = '', db: Db = None,
-    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None, batch_size: BatchSize = 1,
+    db: Db = None, workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Rate pairs with a judge that sees their source, and keep the good ones. All rated pairs, drops with reasons, and metrics go beside the output."
     import asyncio, json
@@ -197,36 +290,51 @@ def curate(
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, s.thresholds.rating, r.threshold), r)
+    topic = first_of(topic, s.topic)
     pairs, bad = _read_pairs(source)
+    pairs, left_out = _by_rules(pairs, s)
     texts = _chunk_texts(pairs, db)
     if blind := sum(p.chunk_id not in texts for p in pairs):
         print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)'
               + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''), file=sys.stderr)
-    out = asyncio.run(curation.curate(pairs, m, r, texts, least, topic, s.paths.prompts))
+    def all_of(o, ps): # kept and dropped together, in the order of the file
+        found = {p.id: p for p in [*o.kept, *[d.record for d in o.dropped]]}
+        return [found[p.id] for p in ps]
+    out = asyncio.run(curation.curate(pairs, m, r, texts, least, topic, s.paths.prompts, batch_size))
+    everyone, swayed = all_of(out, pairs), {}
+    if batch_size > 1: # the same judge, one pair a call, on the first twenty
+        few = pairs[:20]
+        alone = asyncio.run(curation.curate(few, m, r, texts, least, topic, s.paths.prompts))
+        swayed = curation.disagreement(everyone[:20], all_of(alone, few), least)
     m.calls.close()
-    rated = {p.id: p for p in [*out.kept, *[d.record for d in out.dropped]] if isinstance(p, Pair)}
-    save([rated[p.id] for p in pairs], _beside(output, 'rated'))
-    _save_drops([*bad, *out.dropped], output)
+    rated = {p.id: p for p in everyone}
+    save(everyone, _beside(output, 'rated'))
+    _save_drops([*bad, *left_out, *out.dropped], output)
     ratings = Counter(rated[p.id].rating for p in pairs)
     distribution = {('unrated' if k is None else f'{k:g}'): n for k, n in sorted(ratings.items(), key=lambda x: (x[0] is None, x[0]))}
     metrics = {'rated': len(pairs), 'kept': len(out.kept), 'threshold': least, 'rubric': r.name, 'reasons': out.reasons,
-               'without_source': blind, 'distribution': distribution}
+               'without_source': blind, 'distribution': distribution, 'topic': topic, 'formats': dict(Counter(map(curation.pair_format, pairs))),
+               'rules': curation.per_rule(left_out, s.rules),
+               'retention': curation.retention(out.kept, [*left_out, *out.dropped], curation.document)}
+    if swayed: metrics |= {'batch_size': batch_size, 'alone': swayed}
     write_bytes(_beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     if not out.kept:
         output.unlink(missing_ok=True)
         raise SynthgenError(f'none of {len(pairs)} pairs reached {least:g} ({_why(out)}); see {_beside(output, "dropped")}')
     save(out.kept, output)
     print(f'{output}: {out!r}{_not_pairs(bad)}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in distribution.items()) + f'\n{_paid(m)}')
+    if swayed: print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be decided otherwise, '
+                     f'ratings differ by {swayed["mean_difference"] or 0:.2f}')
 
 # %% ../nbs/cli.ipynb #export
 @app.command()
-def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = ''):
+def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '', reasoning: Reasoning = 'think'):
     "Write pairs in a training format."
-    from synthgen_nb.export.formats import check_format, export as do
-    check_format(format); _apart(source, output)
+    from synthgen_nb.export.formats import check_format, check_reasoning, export as do
+    check_format(format); check_reasoning(reasoning); _apart(source, output)
     pairs, bad = _read_pairs(source)
     _save_drops(bad, output)
-    print(f'{output}: {do(pairs, output, format, system_prompt)} rows, {format}{_not_pairs(bad)}')
+    print(f'{output}: {do(pairs, output, format, system_prompt, reasoning)} rows, {format}{_not_pairs(bad)}')
 
 # %% ../nbs/cli.ipynb #dedup
 @app.command()
@@ -241,6 +349,45 @@ def dedup(source: In, output: Out):
     save(out.kept, output)
     print(f'{output}: {out!r}{_not_pairs(bad)}')
 
+# %% ../nbs/cli.ipynb #multi-score
+@app.command('multi-score')
+def multi_score(
+    source: In, output: Out,
+    top_k: Annotated[int | None, typer.Option('--top-k', min=1, help='Most pairs chosen. Default: all that pass.', show_default=False)] = None,
+    min_score: Annotated[float | None, typer.Option('--min-score', help='Least score, on the scale of the strategy.', show_default=False)] = None,
+    strategy: Annotated[str, typer.Option('--strategy', help='product (1-36, the paper\'s), sum (2-12), complexity or quality (1-6).')] = 'product',
+    tau: Annotated[float | None, typer.Option('--tau', min=-1, max=1, show_default=False,
+                                              help='Most cosine similarity to a better pair. Default: what 5 % of the pairs exceed.')] = None,
+    scorer: Annotated[str, typer.Option('--scorer', help='sampled, logprob (server must give log-probabilities) or distilled.')] = 'sampled',
+    samples: Annotated[int, typer.Option('--samples', min=1, help='Draws for each score of the sampled scorer.')] = 8,
+    db: Db = None, workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Score pairs by complexity and quality (DEITA), and choose the best that do not resemble each other. Best first."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.qa import deita
+    deita.known('strategy', strategy, deita.STRATEGIES); deita.known('scorer', scorer, deita.SCORERS); _apart(source, output)
+    lo, hi = deita.STRATEGIES[strategy][0]
+    if min_score is not None and not lo <= min_score <= hi:
+        raise SynthgenError(f'--min-score {min_score:g} is outside {lo:g}–{hi:g}, the scale of the strategy {strategy!r}')
+    pairs, bad = _read_pairs(source)
+    texts = _chunk_texts(pairs, db) if scorer == 'distilled' else {}
+    s, m = _door(config, provider, model, workers, 'multi-score', 'generate')
+    scored, about = asyncio.run(deita.multi_score(pairs, m, scorer, strategy, samples, evidence=texts, prompts=s.paths.prompts))
+    m.calls.close()
+    out, limit = deita.choose(scored, top_k, min_score, tau)
+    save(scored, _beside(output, 'scored'))
+    _save_drops([*bad, *out.dropped], output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        why = next((d.detail for d in out.dropped if d.reason == 'unscored'), '')
+        hint = ' Use --scorer sampled, which needs no log-probabilities.' if 'logprobs' in why else ''
+        raise SynthgenError(f'none of {len(pairs)} pairs was chosen ({_why(out)}){f"; first: {why}" if why else ""}; see {_beside(output, "dropped")}.{hint}')
+    save(out.kept, output)
+    print(f'{output}: {out!r}{_not_pairs(bad)}')
+    print(', '.join(f'{k} {v:.2f}' if isinstance(v, float) else f'{k} {v}' for k, v in about.items())
+          + f'; τ {limit:.3f}{" (calibrated)" if tau is None else ""}\n{_paid(m)}')
+
 # %% ../nbs/cli.ipynb #pipeline
 @app.command()
 def pipeline(
@@ -248,10 +395,13 @@ def pipeline(
     output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None, max_chunks: MaxChunks = None,
     chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite', help='Rewrite answers from their source.')] = True,
-    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = '', format: Format = 'chatml', system_prompt: System = '',
+    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None, format: Format = 'chatml', system_prompt: System = '',
+    max_calls: Annotated[int | None, typer.Option('--max-calls', min=1, show_default=False,
+                                                  help='With a target: start no further wave after so many calls of the model.')] = None,
+    cot: Annotated[bool, typer.Option('--cot/--no-cot', help='Add 2 to 5 steps of reasoning to what was accepted.')] = False, reasoning: Reasoning = 'think',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "From documents to a training file: ask, rewrite, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
+    "From documents to a training file: ask, rewrite, judge, reason (--cot), deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     import shlex
     from synthgen_nb.core.records import SynthgenError, check_writable, write_bytes
     from synthgen_nb.core.settings import load_settings
@@ -261,7 +411,8 @@ def pipeline(
     command, train = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}'
     given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '',
                  model=model or '', workers=workers or 0, config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite,
-                 rubric=rubric, threshold=threshold, topic=topic, format=format, system_prompt=system_prompt, output=train, name=output.stem, command=command)
+                 max_calls=max_calls or 0, rubric=rubric, threshold=threshold, topic=topic or '', cot=cot, reasoning=reasoning, format=format,
+                 system_prompt=system_prompt, output=train, name=output.stem, command=command)
     folder = do('qa', given, load_settings(config).paths.runs, command)
     write_bytes(output, (folder/train).read_bytes())
     r = read_run(folder)
@@ -269,7 +420,7 @@ def pipeline(
     print(f'run record:    {folder/"qa.ipynb"}\nlook:          synthgen show {folder.name}')
     for s in r['skipped'][:10]: print(f'not read: {s}', file=sys.stderr)
     if len(r['skipped']) > 10: print(f'and {len(r["skipped"]) - 10} more; all are in {folder/"run.json"}', file=sys.stderr)
-    if r['ended'].startswith('corpus'): print(r['ended'], file=sys.stderr)
+    if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #run
 @app.command()

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import pairwise
 
+from mock_replies import content
+
 WIRE = ("reset", "rst", "hang", "slow", "half", "html", "html502", "malformed-body")  # faults of the wire
 REPLY = ("malformed", "empty", "null", "empty-choices", "truncated", "refusal", "content-filter")  # faults of the reply
 SORRY = "I'm sorry, but I can't help with that."
@@ -27,46 +29,6 @@ def stamp(seconds: float) -> str:
 
 
 # What is said
-
-
-def between(text: str, tag: str) -> str:
-    m = re.search(rf"<{tag}>\n(.*?)\n</{tag}>", text, re.S)
-    return m[1] if m else ""
-
-
-def fill(schema: dict):
-    "The plainest value that fits a schema; numbers as high as they go"
-    if options := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
-        return options[0]
-    if options := schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf"):
-        return fill(options[0])
-    kind = schema.get("type", "object")
-    kind = str(kind[0] if isinstance(kind, list) else kind).lower()  # Gemini writes types in capitals
-    if kind == "object":
-        return {k: fill(p) for k, p in schema.get("properties", {}).items()}
-    if kind == "array":
-        return [fill(schema.get("items", {"type": "string"})) for _ in range(schema.get("minItems", 1))]
-    return dict(string="It is plain.", boolean=True, null=None).get(kind, schema.get("maximum", schema.get("minimum", 1)))
-
-
-def content(messages: list[dict], schema: dict | None) -> str:
-    "A reply that fits the schema"
-    if not schema and (m := re.search(r"fit this JSON Schema:\n(\{.*\})", messages[-1]["content"])):
-        schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
-    if not schema:
-        return "Hello."
-    user = "\n".join(m["content"] for m in messages if m["role"] == "user")
-    props = schema.get("properties", {})
-    if "pairs" in props:
-        passage = between(user, "passage") or between(user, "code")
-        name = hashlib.sha256(passage.encode()).hexdigest()[:8]
-        n = int((re.search(r"at most (\d+)", user) or [0, 1])[1])
-        sentence = next((s.strip() for s in re.split(r"(?<=\.)\s|\n", passage) if len(s.strip()) > 20), passage.strip())
-        pairs = [dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)]
-        return json.dumps(dict(suitable=True, reason="It explains something.", pairs=pairs))
-    if list(props) == ["answer"]:
-        return json.dumps(dict(answer=between(user, "draft") or "It is plain."))
-    return json.dumps(fill(schema))
 
 
 def tokens(text: str) -> list[str]:

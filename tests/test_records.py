@@ -227,6 +227,17 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         answer="So.",
         rubric=load_rubric("workbench").model_dump(mode="json"),
         topic="files",
+        earlier=["circular"],
+        method="deepen",
+        items=["one", "two"],
+        best=6,
+        instruction="Say why.",
+        examples=["Why?"],
+        reasoning="1. One step.",
+        batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
+        seeds=[dict(question="Why?", answer="So.")],
+        first="So.",
+        second="Not so.",
     )
     for name in find_prompts():
         p = load_prompt(name)
@@ -243,6 +254,7 @@ def test_every_prompt_and_rubric_that_ships_is_right():
             p.render()
     for name in find_prompts(sub="rubrics"):
         r = load_rubric(name)
+        assert r.prompt in find_prompts() and (load_prompt(r.prompt).output is None) == (r.reply != "json")
         assert check_threshold(r.threshold, r) == r.threshold and all(set(c.anchors) <= set(range(c.low, c.high + 1)) for c in r.criteria)
 
 

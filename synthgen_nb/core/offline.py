@@ -15,7 +15,9 @@ __all__ = ['AUX', 'SIMPLE', 'LINKED', 'NUMBER', 'ADVERB', 'SAYS', 'SAID', 'LEAD'
            'ask_doc_sentences', 'closing', 'ask_body', 'ask_python', 'ask_fenced', 'ask_comments', 'unstar',
            'ask_declarations', 'ask_settings', 'unsuitable', 'candidates', 'choose', 'questions', 'code_spans',
            'block_at', 'widen', 'rewrite', 'nearest', 'Facts', 'tokens', 'is_truncated', 'kinship', 'facts_of',
-           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'reply']
+           'clarity', 'accuracy', 'usefulness', 'difficulty', 'generic', 'rate', 'reasoned_questions', 'invented',
+           'reply', 'instruct', 'rewrite_document', 'rate_line', 'rate_first_line', 'rate_last_line', 'compare',
+           'rate_many']
 
 # %% ../../nbs/core/05_offline.ipynb #imports
 import re
@@ -1185,7 +1187,10 @@ def rate(
             or len(t & stems(text)) >= .67 * len(t)))
     return out
 
-# %% ../../nbs/core/05_offline.ipynb #reply
+# %% ../../nbs/core/05_offline.ipynb #imports-methods
+from . import method_replies as methods
+
+# %% ../../nbs/core/05_offline.ipynb #tasks
 def _given(inputs: dict, **defaults) -> dict:
     "The inputs that a task knows, with defaults for those that are missing or None"
     return {k: v if inputs.get(k) is None else inputs[k] for k, v in defaults.items()}
@@ -1196,12 +1201,97 @@ TASKS: dict[str, Callable[[dict], dict]] = {
     'rate': lambda x: rate(**_given(x, question='', answer='', text='', rubric=dict(name='', criteria=[]), topic='')),
 }
 
+# %% ../../nbs/core/05_offline.ipynb #method-tasks
+def reasoned_questions(x: dict) -> dict: # suitable, reason, pairs with their reasoning
+    "Questions with answers, and the steps between them"
+    out = TASKS['questions'](x)
+    return out | dict(pairs=[dict(question=p['question'], reasoning=methods.steps_for(p['question'], p['answer'], x.get('text', '')), answer=p['answer'])
+                             for p in out['pairs']])
+
+def invented(x: dict) -> dict: # instructions
+    "Tasks for a passage that are not among the examples; without a passage, tasks made from the examples"
+    if not x.get('text'): return methods.ungrounded(x['examples'], x['n'])
+    asked = [p['question'] for p in questions(x['text'], section=x.get('section', ''), n=x['n'], avoid=x['examples'])['pairs']]
+    return methods.instructions(asked, x['n'], x['text'], x.get('section', ''))
+
+TASKS |= {
+    'reasoned_questions': reasoned_questions,
+    'explain': lambda x: methods.explain(**_given(x, question='', answer='', text='', earlier=[])),
+    'solve': lambda x: methods.solve(**_given(x, question='', text='', earlier=[])),
+    'evolve_question': lambda x: methods.evolve_question(**_given(x, question='', method='', text='')),
+    'evolve_answer': lambda x: methods.evolve_answer(**_given(x, question='', answer='', method='', text='')),
+    'rank': lambda x: methods.rank(**_given(x, items=[], best=6, question='')),
+    'digit': lambda x: methods.digit(**_given(x, question='', answer='')), # type: ignore[dict-item, return-value]
+    'instructions': invented,
+    'classify': lambda x: methods.classify(x['instruction']),
+    'output_first': lambda x: methods.instances(x['instruction'], x['text'], True, x['n']),
+    'input_first': lambda x: methods.instances(x['instruction'], x['text'], False, x['n']),
+}
+
+# %% ../../nbs/core/05_offline.ipynb #reply
 def reply(
-    task: str,    # questions, rewrite or rate
+    task: str,    # questions, rewrite, rate …
     inputs: dict, # the structured inputs of the prompt
-) -> dict: # what a model would have answered, as JSON values
+) -> dict | str: # what a model would have answered, as JSON values
     "The offline model's reply"
     if task not in TASKS:
         raise SynthgenError(f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, '
             f'for example `model=ollama/…`.')
     return TASKS[task](inputs)
+
+# %% ../../nbs/core/05_offline.ipynb #instruct
+def instruct(
+    answer: str, # the text that is the answer
+) -> str: # the instruction, as text
+    "A question that the text answers: its surest one, else one about its heading"
+    if (best := questions(answer, n=1)['pairs']): return best[0]['question']
+    heading = re.search(r'^#+\s+(.+)$', answer, re.M)
+    return f'What should I know about {clip(plain(heading[1] if heading else answer), 60).rstrip(".")}?'
+
+# %% ../../nbs/core/05_offline.ipynb #rewrite_document
+def rewrite_document(
+    question: str, # the instruction
+    text: str,     # the document
+) -> str: # the answer between its tags
+    "The document's paragraphs, lists and code, without its headings and menus"
+    parts = [b for b in re.split(r'\n\s*\n', re.sub(r'^#+ .*$', '', text, flags=re.M)) if b.strip() and not linky(b)]
+    return '<response>\n' + '\n\n'.join(b.strip('\n') for b in parts) + '\n</response>'
+
+# %% ../../nbs/core/05_offline.ipynb #rate-lines
+def rate_line(question: str, answer: str, rubric: dict) -> tuple[float, str]:
+    "One score and why: the answer's form and its kinship with the question, since there is no source to compare with"
+    c = rubric['criteria'][0]
+    got, why = generic(question, answer, facts_of(question, answer, answer))
+    if nothing := unsuitable(Page(answer), 'text'): got, why = 0, nothing
+    step = 2 if c.get('halves') else 1
+    return c['low'] + int(got / 100 * (c['high'] - c['low']) * step + .5) / step, why[0].upper() + why[1:]
+
+def rate_first_line(question: str, answer: str, rubric: dict) -> str:
+    "As AlpaGasus asks for it"
+    n, why = rate_line(question, answer, rubric)
+    return f'{n:g}\n{why}'
+
+def rate_last_line(question: str, answer: str, rubric: dict) -> str:
+    "As Instruction Backtranslation asks for it"
+    n, why = rate_line(question, answer, rubric)
+    return f'{why}\nScore: {n:g}'
+
+def compare(question: str, first: str, second: str) -> str:
+    "Two answers, 1 to 10 each, on the first line"
+    ten = dict(criteria=[dict(low=1, high=10)])
+    (a, x), (b, y) = (rate_line(question, t, ten) for t in (first, second))
+    return f'{a:g} {b:g}\nAssistant 1: {x}. Assistant 2: {y}.'
+
+def rate_many(batch: list[dict], rubric: dict, topic: str = '') -> dict:
+    "Several pairs in one call, each by its id"
+    return dict(ratings=[dict(id=x['id']) | rate(x['question'], x['answer'], x['text'], rubric, topic) for x in batch])
+
+# %% ../../nbs/core/05_offline.ipynb #paper-tasks
+TASKS |= { # of the papers' prompts
+    'rate_many': lambda x: rate_many(**_given(x, batch=[], rubric=dict(criteria=[]), topic='')),
+    'rate_first_line': lambda x: rate_first_line(**_given(x, question='', answer='', rubric={})), # type: ignore[dict-item, return-value]
+    'rate_last_line': lambda x: rate_last_line(**_given(x, question='', answer='', rubric={})), # type: ignore[dict-item, return-value]
+    'instruct': lambda x: instruct(**_given(x, answer='')), # type: ignore[dict-item, return-value]
+    'rewrite_document': lambda x: rewrite_document(**_given(x, question='', text='')), # type: ignore[dict-item, return-value]
+    'compare': lambda x: compare(**_given(x, question='', first='', second='')), # type: ignore[dict-item, return-value]
+}

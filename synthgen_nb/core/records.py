@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 # %% ../../nbs/core/00_records.ipynb #SynthgenError
 class SynthgenError(Exception):
@@ -139,10 +139,15 @@ class Pair(Record):
     section: str = ''                   # headings above it
     corpus: str = ''                    # the chunk database, as the user named it
     original_answer: str | None = None  # before rewriting
+    reasoning: tuple[str, ...] = ()     # steps that lead to the answer; not to be confused with a judge's rationale
     scores: tuple[Score, ...] = ()      # criteria, then `overall`
     origin: tuple[Origin, ...] = ()     # steps, oldest first
     parents: tuple[str, ...] = ()       # ids it was made from, oldest first
     meta: dict[str, Any] = {}           # fields of other programs, kept as they came
+
+    @field_validator('reasoning', mode='before')
+    @classmethod
+    def _steps(cls, v): return ((v,) if v.strip() else ()) if isinstance(v, str) else v or () # another program's, in one piece
 
     @model_validator(mode='after')
     def _said(self) -> Self:
@@ -333,6 +338,7 @@ def _adopt(cls: type[R], row: dict) -> dict:
     "A row of another program as fields of ours: what we do not know goes to `meta`"
     known = cls.model_fields
     foreign = {k for k in row if k not in known or (k == 'id' and not isinstance(row[k], str))}
+    if 'rating' in row and isinstance(row.get('reasoning'), str): foreign.add('reasoning') # beside a rating it is the judge's
     if 'meta' not in known or not foreign: return row
     own, other = {k: v for k, v in row.items() if k not in foreign}, {k: row[k] for k in row if k in foreign}
     if not own.get('sources') and isinstance(other.get('source_file'), str): own['sources'] = (other['source_file'],)

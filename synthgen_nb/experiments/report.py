@@ -61,11 +61,12 @@ def plot_ratings(
     gone = [d.record for d in dropped if isinstance(d.record, Pair)]
     ups, downs = (Counter(p.rating for p in ps if p.rating is not None) for ps in (kept, gone))
     scale = next((p.scores[-1].scale for p in [*kept, *gone] if p.scores), (0, 10))
-    xs = range(int(scale[0]), int(scale[1]) + 1)
+    step = 0.5 if any(x % 1 for x in [*ups, *downs]) else 1 # some scales have half points
+    xs = [scale[0] + i * step for i in range(int((scale[1] - scale[0]) / step) + 1)]
     fig, ax = plt.subplots(figsize=(7, 2.6), dpi=90, layout='constrained')
-    ax.bar(xs, [ups[x] for x in xs], color=KEPT, label='kept')
-    ax.bar(xs, [downs[x] for x in xs], bottom=[ups[x] for x in xs], color=LOST, label='dropped')
-    ax.axvline(threshold - 0.5, color='black', lw=1, ls='--'); ax.set_xticks(list(xs))
+    ax.bar(xs, [ups[x] for x in xs], .8 * step, color=KEPT, label='kept')
+    ax.bar(xs, [downs[x] for x in xs], .8 * step, bottom=[ups[x] for x in xs], color=LOST, label='dropped')
+    ax.axvline(threshold - step / 2, color='black', lw=1, ls='--'); ax.set_xticks(xs, [f'{x:g}' for x in xs])
     n, all_ = sum(ups.values()), sum(ups.values()) + sum(downs.values())
     return _finish(fig, ax, 'rating (sum of the criteria)', 'pairs', f'{n} of {all_} rated pairs are kept at the threshold of {threshold:g}', 'upper left')
 

@@ -1,0 +1,102 @@
+"""What the mock model says: a reply that fits the prompt and its schema, sensible but without thought."""
+
+import hashlib
+import json
+import re
+
+
+def between(text: str, tag: str) -> str:
+    m = re.search(rf"<{tag}>\n(.*?)\n</{tag}>", text, re.S)
+    return m[1] if m else ""
+
+
+def fill(schema: dict):
+    "The plainest value that fits a schema; numbers as high as they go"
+    if options := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
+        return options[0]
+    if options := schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf"):
+        return fill(options[0])
+    kind = schema.get("type", "object")
+    kind = str(kind[0] if isinstance(kind, list) else kind).lower()  # Gemini writes types in capitals
+    if kind == "object":
+        return {k: fill(p) for k, p in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [fill(schema.get("items", {"type": "string"})) for _ in range(schema.get("minItems", 1))]
+    return dict(string="It is plain.", boolean=True, null=None).get(kind, schema.get("maximum", schema.get("minimum", 1)))
+
+
+def of_method(props: dict, user: str) -> dict | str | None:
+    "A reply to the prompt of a single method; None for any other"
+    words = between(user, "answer") or between(user, "source") or between(user, "question") or user
+    steps = ["Something is asked about one topic.", "What bears on it: " + " ".join(words.split())]
+    variants = re.findall(r"^<variant (\d+)>$", user, re.M)
+    if "reasoning" in props:
+        return dict(reasoning=steps, agrees="wrong" not in words, remark="", answer=words)
+    if "scores" in props:
+        return dict(scores=[dict(index=int(i), score=1 + n % 6) for n, i in enumerate(variants)])
+    if list(props) == ["question"]:
+        return dict(question=between(user, "question").rstrip("?") + ", and why?")
+    if "instructions" in props:
+        names = [hashlib.sha256(f"{user} {i}".encode()).hexdigest() for i in range(int(re.search(r"exactly (\d+)", user)[1]))]
+        return dict(instructions=[f"Tell {h[:4]} from {h[4:8]} and {h[8:12]}." for h in names])
+    if "classification" in props:
+        return dict(classification=False)
+    if "instances" in props:
+        return dict(instances=[dict(input="", output=(between(user, "passage") or "It depends.").strip().splitlines()[0])])
+    if not props and "one digit" in user:
+        return str(1 + len(words) % 6)
+    return None
+
+
+def pairs(props: dict, user: str) -> dict:
+    passage = between(user, "passage") or between(user, "code")
+    name = hashlib.sha256(passage.encode()).hexdigest()[:8]
+    n = int((re.search(r"at most (\d+)", user) or [0, 1])[1])
+    sentence = next((s.strip() for s in re.split(r"(?<=\.)\s|\n", passage) if len(s.strip()) > 20), passage.strip())
+    said = [dict(question=f"What does topic {name} say, part {i}?", answer=sentence) for i in range(n)]
+    if "reasoning" in props["pairs"]["items"]["properties"]:
+        said = [p | dict(reasoning=["The topic is given.", f"It says this: {sentence[:-1]}, and no more."]) for p in said]
+    return dict(suitable=True, reason="It explains something.", pairs=said)
+
+
+def ratings(props: dict, user: str) -> dict:
+    "Several pairs in one call: out of order, one missing, one twice, one that nobody asked for"
+    ids = re.findall(r'<pair id="(\w+)">\n(?:<source>.*?</source>\n)?<question>\n(.*?)\n</question>', user, re.S)
+    criteria = {k: p for k, p in props["ratings"]["items"]["properties"].items() if k != "id"}
+    best = lambda q: {k: dict(rationale=f"About: {q}", score=p["properties"]["score"]["maximum"]) for k, p in criteria.items()}
+    given = [dict(id=i) | best(q) for i, q in ids]
+    return dict(ratings=[*given[:0:-1], *given[-1:], dict(given[0], id="nobody")])
+
+
+def in_words(system: str, user: str) -> str:
+    "A reply to a prompt that asks for text"
+    if "The instruction:" in user:
+        return f"Explain what {hashlib.sha256(user.encode()).hexdigest()[:8]} is about."
+    if "word Score" in user:
+        return "It answers the instruction in full.\nScore: 5"
+    if "first line of your reply holds the score" in user:
+        return "4.5\nIt is accurate."
+    if "first line of your reply holds two numbers" in user:
+        return "8 6\nThe first is better."
+    if "<response>" in system:
+        return f"<response>\n{between(user, 'draft').strip()}\n</response>"
+    return "Hello."
+
+
+def content(messages: list[dict], schema: dict | None) -> str:
+    "A reply that fits the schema"
+    if not schema and (m := re.search(r"fit this JSON Schema:\n(\{.*\})", messages[-1]["content"])):
+        schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
+    system, user = ("\n".join(m["content"] for m in messages if m["role"] == role) for role in ("system", "user"))
+    props = (schema or {}).get("properties", {})
+    if (reply := of_method(props, user)) is not None:
+        return reply if isinstance(reply, str) else json.dumps(reply)
+    if not schema:
+        return in_words(system, user)
+    if "pairs" in props:
+        return json.dumps(pairs(props, user))
+    if "ratings" in props:
+        return json.dumps(ratings(props, user))
+    if list(props) == ["answer"]:
+        return json.dumps(dict(answer=between(user, "draft") or "It is plain."))
+    return json.dumps(fill(schema))
