@@ -144,7 +144,9 @@ def generate(
     output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None, max_chunks: MaxChunks = None,
     chunk_ids: Annotated[str | None, typer.Option('--chunk-ids', show_default=False,
                                                   help='Only these chunks: ids with commas between, or a file with one a line.')] = None,
-    method: Annotated[str, typer.Option('--method', help='qa: question and answer from the chunk; backtranslation: the chunk is the answer.')] = 'qa',
+    method: Annotated[str, typer.Option('--method',
+                                        help='qa: question and answer from the chunk. backtranslation: the chunk, of 600 to 3000 characters, is the '
+                                             'answer (ingest with --chunk-tokens 150-600).')] = 'qa',
     seeds: Annotated[Path | None, typer.Option('--seeds', help='Backtranslation: pairs to learn from, few.', show_default=False)] = None,
     tuned: Annotated[bool, typer.Option('--tuned', help='Backtranslation: the model was finetuned to write instructions for texts.')] = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
