@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import pairwise
 
-from mock_replies import content
 
 WIRE = ("reset", "rst", "hang", "slow", "half", "html", "html502", "malformed-body")  # faults of the wire
 REPLY = ("malformed", "empty", "null", "empty-choices", "truncated", "refusal", "content-filter")  # faults of the reply

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from aiohttp import web
+from mock_replies import content
 from mock_protocols import (
     NOBODY,
     OPENAI,
@@ -43,7 +44,6 @@ from mock_protocols import (
     anthropic,
     anthropic_key,
     anthropic_tool,
-    content,
     digest,
     gemini,
     ollama,
