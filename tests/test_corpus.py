@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from synthgen_nb.core.embed import embed
 from synthgen_nb.core.records import Chunk, Source, SynthgenError
-from synthgen_nb.corpus.chunk import chunk_document, chunk_documents, count_tokens
-from synthgen_nb.corpus.read import Document, find_files, html_to_markdown, read_document, read_documents
+from synthgen_nb.corpus.chunk import chunk_document, chunk_documents, count_tokens, quality
+from synthgen_nb.corpus.html import html_to_markdown
+from synthgen_nb.corpus.read import Document, find_files, read_document, read_documents
+from synthgen_nb.corpus.rst import rst_to_markdown
 from synthgen_nb.corpus.store import ingest, is_db, read_chunks, table_names, write_chunks
 
 DATA = Path(os.environ.get("SYNTHGEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -27,15 +29,18 @@ def doc(text, kind="markdown", path="x"):
 
 
 def check_spans(d, chunks):
-    "Every source reproduces its chunk, nothing overlaps, and only blanks are left out"
+    "Every source reproduces its chunk, nothing overlaps, and only blanks and what a rule names are left out"
+    for a, b in d.left_out:
+        assert not any(s.start < b and a < s.end for c in chunks for s in c.sources if s.path == d.path)
+    text = "".join(" " if any(a <= i < b for a, b in d.left_out) else ch for i, ch in enumerate(d.text)) if d.left_out else d.text
     places = sorted((s.start, s.end, s, c) for c in chunks for s in c.sources if s.path == d.path)
     end = 0
     for a, b, s, c in places:
         assert d.text[a:b] == c.text and c.text.strip()
-        assert a >= end and not d.text[end:a].strip()
+        assert a >= end and not text[end:a].strip()
         assert (s.start_line, s.end_line) == (d.text.count("\n", 0, a) + 1, d.text.count("\n", 0, b) + 1)
         end = b
-    assert not d.text[end:].strip()
+    assert not text[end:].strip()
 
 
 # reading
@@ -72,6 +77,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         "nul.md": b"a\0b",
         "empty.md": b" \n",
         "x.pdf": b"%PDF",
+        "x.adoc": b"= Title",
         "LICENSE": b"MIT",
         "bad.ipynb": b'{"cells": 3}',
         "notjson.ipynb": b"oops",
@@ -80,14 +86,13 @@ def test_what_cannot_be_read_is_named(tmp_path):
         (tmp_path / n).write_bytes(b)
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere")
     docs, dropped = read_documents(tmp_path)
-    assert [Path(d.path).name for d in docs] == ["good.md"]
+    assert {Path(d.path).name: d.text for d in docs} == {"good.md": "# Hi", "latin.txt": "été", "utf16.txt": "x"}
     assert {Path(d.record["path"]).name: d.reason for d in dropped} == {
-        "latin.txt": "not_text",
-        "utf16.txt": "not_text",
         "nul.md": "not_text",
         "empty.md": "empty",
-        "x.pdf": "unsupported_format",
-        "LICENSE": "boilerplate",
+        "x.pdf": "unreadable",
+        "x.adoc": "unsupported_format",
+        "LICENSE": "boilerplate:licence",
         "bad.ipynb": "unreadable",
         "notjson.ipynb": "unreadable",
         "gone.md": "unreadable",
@@ -211,15 +216,17 @@ def test_rst_literal_blocks_directives_and_tables_are_never_cut():
     literal = "Example::\n\n" + "    x = 1\n\n" * 400
     code = ".. code-block:: c\n\n" + "   int x;\n\n" * 400
     table = "=====  =====\na      b\n" + "=====  =====\n" + "one    two\n" * 400 + "=====  ====="
-    d = doc(f"T\n===\n\n{PROSE}\n\n{literal}\n{code}\n{table}\n\n{PROSE}\n", "rst")
+    source = f"T\n===\n\n{PROSE}\n\n{literal}\n{code}\n{table}\n\n{PROSE}\n"
+    d = doc(rst_to_markdown(source), "rst")
     chunks = chunk_document(d)
     check_spans(d, chunks)
-    for whole in (literal.split("\n\n", 1)[1], code, table):
+    for whole in ("```\n" + "x = 1\n\n" * 399 + "x = 1\n```", "```c\n" + "int x;\n\n" * 399 + "int x;\n```", "| one | two |\n" * 400):
         assert sum(whole.strip() in c.text for c in chunks) == 1
+    assert d.text.split("\n")[:-1].index("```c") == source.split("\n").index("   int x;") - 1, "lines are where they were"
 
 
 def test_rst_titles_make_the_section_path():
-    d = doc(".. _top:\n\n====\nBook\n====\n\nPart\n----\n\nwords\n\nOther\n-----\n\nwords\n", "rst")
+    d = doc(rst_to_markdown(".. _top:\n\n====\nBook\n====\n\nPart\n----\n\nwords\n\nOther\n-----\n\nwords\n"), "rst")
     assert [c.sources[0].section for c in chunk_document(d, (1, 7))][-1] == ("Book", "Other")
 
 
@@ -402,8 +409,9 @@ def test_real_manuals():
     chunks = chunk_documents(docs)
     for d in docs:
         check_spans(d, chunks)
-    assert len(docs) == 33 and {d.reason for d in dropped} == {"unsupported_format", "boilerplate"}
-    assert sum(512 <= c.tokens <= 1024 for c in chunks) / len(chunks) > 0.85
+    assert len(docs) == 36 and {d.kind for d in dropped} == {"boilerplate"}
+    found = quality(docs, chunks)
+    assert found["cut"] == 0 and found["between"] >= 0.85 and found["starts"] >= 0.8, found
     assert len({c.id for c in chunks}) == len(chunks)
 
 
