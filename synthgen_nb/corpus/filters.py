@@ -69,7 +69,7 @@ def _leads_away(line: str) -> bool:
     "Is a line little more than links?"
     left, n = _LINK.subn('', line)
     said = ''.join(re.findall(r'\[([^\[\]]*)\]', line))
-    return n > 0 and len(re.sub(r'[\W_]', '', left)) <= 12 and len(said) <= 40 * n and not re.match(r'\d+\.', line)
+    return n > 0 and len(re.sub(r'[\W_]', '', left)) <= 6 and len(said) <= 40 * n and not re.match(r'\d+\.', line)
 
 def _page_furniture(text: str, kind: str) -> Iterator[Passage]:
     if kind != 'markdown': return

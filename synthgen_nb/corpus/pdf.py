@@ -82,30 +82,32 @@ def page_lines(
     return [l for g in groups if (l := _line(number, g))]
 
 # %% ../../nbs/corpus/10b_pdf.ipynb #furniture
-def _key(text: str) -> str: return re.sub(r'\d+|\b[ivxlc]+\b', '#', text.casefold())
-
-def _edges(lines: Sequence[Line]) -> list[Line]:
-    "The two highest and the two lowest lines of a page"
-    by_height = sorted(lines, key=lambda l: l.y)
-    return list(dict.fromkeys([*by_height[:2], *by_height[-2:]]))
-
-def without_furniture(
-    pages: Sequence[Sequence[Line]], # the lines of each page
-) -> list[list[Line]]:
-    "Pages without running headers, running footers and page numbers"
-    seen = Counter(k for lines in pages for k in {_key(l.text) for l in _edges(lines)})
-    often = max(3, len(pages) // 5)
-    def stays(l: Line) -> bool:
-        return not re.fullmatch(r'[-–—\s]*(page\s+)?(\d{1,4}|[ivxlc]{1,6})([\s/]+(of\s+)?\d{1,4})?[-–—\s]*', l.text, re.I) and seen[_key(l.text)] < often
-    return [[l for l in lines if l not in edge or stays(l)] for lines in pages for edge in [set(_edges(lines))]]
-
-# %% ../../nbs/corpus/10b_pdf.ipynb #headings
-NUMBERED = re.compile(r'(?:(?:chapter|section|appendix)\s+)?([A-Z]|\d{1,2})((?:\.\d{1,2})*)\.?\s+\S', re.I)
-
 def _body_size(lines: Iterable[Line]) -> float:
     sizes: Counter = Counter()
     for l in lines: sizes[l.size] += len(l.text)
     return sizes.most_common(1)[0][0] if sizes else 0.0
+
+def _key(text: str) -> str: return re.sub(r'\d+|\b[ivxlc]+\b', '#', text.casefold())
+
+def _edges(lines: Sequence[Line], height: float) -> list[Line]:
+    "The two highest and the two lowest lines of a page, as far as they stand in its margins"
+    by_height = sorted(lines, key=lambda l: l.y)
+    return [l for l in dict.fromkeys([*by_height[:2], *by_height[-2:]]) if not .12 * height < l.y < .88 * height]
+
+def without_furniture(
+    pages: Sequence[Sequence[Line]], # the lines of each page
+    heights: Sequence[float],        # of each page, in points
+) -> list[list[Line]]:
+    "Pages without running headers, running footers and page numbers"
+    edges = [set(_edges(lines, h)) for lines, h in zip(pages, heights, strict=True)]
+    seen = Counter(k for edge in edges for k in {_key(l.text) for l in edge})
+    often, body = max(3, len(pages) // 5), _body_size(l for p in pages for l in p)
+    def stays(l: Line) -> bool:
+        return l.size >= 1.14 * body or not re.fullmatch(r'[-–—\s]*(page\s+)?(\d{1,4}|[ivxlc]{1,6})([\s/]+(of\s+)?\d{1,4})?[-–—\s]*', l.text, re.I) and seen[_key(l.text)] < often
+    return [[l for l in lines if l not in edge or stays(l)] for lines, edge in zip(pages, edges, strict=True)]
+
+# %% ../../nbs/corpus/10b_pdf.ipynb #headings
+NUMBERED = re.compile(r'(?:(?:chapter|section|appendix)\s+)?([A-Z]|\d{1,2})((?:\.\d{1,2})*)\.?\s+\S', re.I)
 
 def _titles(reader) -> dict[str, int]:
     "The file's own outline: title → level"
@@ -195,7 +197,7 @@ def pdf_to_markdown(
     "The text of a PDF as Markdown, with its pages"
     reader = _open(data)
     if len(reader.pages) > most_pages: raise ValueError(f'{len(reader.pages)} pages; the limit is {most_pages}. Split it.')
-    pages = without_furniture([page_lines(p, i) for i, p in enumerate(reader.pages, 1)])
+    pages = without_furniture([page_lines(p, i) for i, p in enumerate(reader.pages, 1)], [float(p.mediabox.top) for p in reader.pages])
     lines = [l for p in pages for l in p]
     if not lines: raise NoText('no text in its pages, so they are pictures: run a text recognition (OCR) on it first')
     levels = heading_levels(lines, _titles(reader))

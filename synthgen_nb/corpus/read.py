@@ -66,10 +66,9 @@ def kind_of(
 # %% ../../nbs/corpus/10_read.ipynb #git-ignore
 class _Ignore(NamedTuple):
     "The patterns of one folder"
-    folder: Path
-    spec: Any # of pathspec
+    folder: Path # absolute
+    spec: Any    # of pathspec
 
-@lru_cache(4096)
 def _patterns(file: Path) -> Any:
     from pathspec import GitIgnoreSpec
     try: return GitIgnoreSpec.from_lines(file.read_text(encoding='utf-8', errors='replace').splitlines())
@@ -83,7 +82,7 @@ def _git_ignored(p: Path, is_dir: bool, ignores: Iterable[_Ignore]) -> bool:
     "The last pattern that says something about a path decides"
     found = None
     for folder, spec in ignores:
-        said = spec.check_file(p.relative_to(folder).as_posix() + ('/' if is_dir else '')).include
+        said = spec.check_file(p.absolute().relative_to(folder).as_posix() + ('/' if is_dir else '')).include
         found = found if said is None else said
     return bool(found)
 
@@ -93,7 +92,7 @@ def _above(folder: Path) -> list[_Ignore]:
     top = next((d for d in (here, *here.parents) if (d/'.git').exists()), None)
     if top is None: return []
     between = [d for d in reversed(here.parents) if top in (d, *d.parents)]
-    return [_Ignore(folder/os.path.relpath(i.folder, here) if i.folder != here else folder, i.spec) for d in between for i in _ignores(d)]
+    return [i for d in between for i in _ignores(d)]
 
 # %% ../../nbs/corpus/10_read.ipynb #walk
 def _passed_over(folder: Path) -> bool:
@@ -123,7 +122,7 @@ class _Walk:
             self.seen.add((s.st_dev, s.st_ino))
             entries = sorted(folder.iterdir())
         except OSError: yield folder; return # named later as unreadable
-        if ignores or (folder/'.git').exists(): ignores = (*ignores, *_ignores(folder))
+        if ignores or (folder/'.git').exists(): ignores = (*ignores, *_ignores(folder.absolute()))
         for p in entries:
             is_dir = p.is_dir()
             if p.name.startswith('.') or (is_dir and _passed_over(p)): continue
@@ -350,6 +349,7 @@ def reader(
     "A function that reads one file after another: `with reader() as read: doc, dropped = read('guide.md')`"
     rules = rules or Corpus() # type: ignore[call-arg]
     helper = _Helper(rules.seconds)
+    for f in (checkout, _commit, _licence): f.cache_clear() # a checkout moves on
     try: yield lambda path: _read(path, rules, helper, count)
     finally: helper.close()
 
