@@ -61,8 +61,9 @@ def _line(page: int, pieces: Sequence[_Piece]) -> Line | None:
     for p in pieces: weight[p.size, p.font] += len(p.text.strip())
     (size, _), _n = weight.most_common(1)[0] if weight else ((0.0, ''), 0)
     share = lambda found: sum(n for (_, f), n in weight.items() if found.search(f)) / max(1, sum(weight.values()))
-    first = pieces[0]
-    return Line(page, first.x, first.y, size, share(BOLD) > .6, share(MONO) > .95, text.strip()) if text.strip() else None
+    first, mono = pieces[0], share(MONO) > .95
+    kept = text.rstrip() if mono and text.startswith('  ') else text.strip() # code may be indented with blanks
+    return Line(page, first.x, first.y, size, share(BOLD) > .6, mono, kept) if text.strip() else None
 
 def page_lines(
     page,        # of pypdf
