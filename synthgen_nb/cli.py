@@ -67,7 +67,8 @@ def _chunk_texts(pairs, db: Path | None) -> dict[str, str]:
     from synthgen_nb.corpus.store import _address, read_chunks
     dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
     for d in dbs:
-        if not _address(d) and not Path(d).exists(): raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
+        if not _address(d) and not Path(d).exists():
+            raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
     wanted = {p.chunk_id for p in pairs}
     return {c.id: c.text for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted}
 
@@ -109,7 +110,8 @@ def _save_drops(drops, output: Path):
 @app.command()
 def ingest(
     source: Annotated[list[Path], typer.Argument(help='Files and folders.', show_default=False)],
-    output: Annotated[str, typer.Option('-o', '--output', help='Folder of the chunk database (LanceDB), or an address such as s3://bucket/corpus.', show_default=False)],
+    output: Annotated[str, typer.Option('-o', '--output', show_default=False,
+                                           help='Folder of the chunk database (LanceDB), or an address such as s3://bucket/corpus.')],
     chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024', config: Config = None,
 ):
     "Read documents, cut them into chunks, and store the chunks in a LanceDB database. Run it again and only what has changed is read."

@@ -512,7 +512,8 @@ def test_a_first_ingestion_killed_before_its_commit_can_be_repeated(corpus):
 def test_importing_is_light():
     code = (
         "import sys, synthgen_nb.corpus.read, synthgen_nb.corpus.chunk, synthgen_nb.corpus.store, synthgen_nb.core.embed\n"
-        "print([m for m in ('lancedb', 'pandas', 'sklearn', 'pyarrow', 'bs4', 'pypdf', 'mammoth', 'openpyxl', 'pptx', 'tree_sitter', 'pathspec', 'markdown_it', 'litellm') if m in sys.modules])"
+        "print([m for m in ('lancedb', 'pandas', 'sklearn', 'pyarrow', 'bs4', 'pypdf', 'mammoth', 'openpyxl', 'pptx',"
+        " 'tree_sitter', 'pathspec', 'markdown_it', 'litellm') if m in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)

@@ -81,7 +81,9 @@ def test_a_file_that_takes_too_long_is_left_and_the_next_one_read(pdf, tmp_path)
     "A page whose drawing never seems to end"
     body = b"BT /F1 9 Tf (x) Tj ET " * 3_000_000
     head = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]>>endobj\n"
-    page = b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<<>>>>endobj\n4 0 obj<</Length %d>>stream\n" % len(body)
+    page = b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<<>>>>endobj\n4 0 obj<</Length %d>>stream\n" % len(
+        body
+    )
     (tmp_path / "a_slow.pdf").write_bytes(head + page + body + b"\nendstream endobj\ntrailer<</Root 1 0 R>>\n")
     docs, dropped = read_documents(tmp_path, Corpus(seconds=4, megabytes=100))
     assert [(Path(d.record["path"]).name, d.reason) for d in dropped] == [("a_slow.pdf", "timed_out")]
@@ -127,7 +129,9 @@ def test_office_files(tmp_path):
     word, slides, sheet = docs
     assert "Chunks" in word.text and r"$\frac{1}{2}$" in word.text
     assert slides.text.startswith("## Slide about 1\n\n- one\n- two") and [c.sources[0].end_page for c in chunk_document(slides)] == [2]
-    assert sheet.text.count("| size | reads |") > 1 and all(f"| {i} | x" in sheet.text for i in range(100)), "every part of a sheet has its header"
+    assert sheet.text.count("| size | reads |") > 1 and all(f"| {i} | x" in sheet.text for i in range(100)), (
+        "every part of a sheet has its header"
+    )
     assert {Path(d.record["path"]).name: d.reason for d in dropped} == {
         "bomb.xlsx": "zip_bomb",
         "entities.docx": "zip_bomb",
@@ -203,8 +207,20 @@ def test_rst_becomes_markdown_line_for_line():
     for n, line in enumerate(RST.split("\n")):
         if line.strip() in ("Book", "Sizes", "x = 1", "And this.", "Change it.", "a = 1"):
             assert line.strip() in lines[n], (n, line, lines[n])
-    for part in ("# Book", "## Sizes", "See Sizes, `close()` and `x *= 2`; [HDF5](https://hdfgroup.org) says so. The library too.", "```python\nx = 1\n```",
-                 "| size | reads |\n| --- | --- |\n| 8 | 64 |", "| a | b |\n| --- | --- |\n| 1 | 2 |", "### `resize(size)`", "- **size**: how much", "**family**"):  # fmt: skip
+    parts = [
+        "# Book",
+        "## Sizes",
+        "```python\nx = 1\n```",
+        "| size | reads |\n| --- | --- |\n| 8 | 64 |",
+        "| a | b |\n| --- | --- |\n| 1 | 2 |",
+    ]
+    parts += [
+        "See Sizes, `close()` and `x *= 2`; [HDF5](https://hdfgroup.org) says so. The library too.",
+        "### `resize(size)`",
+        "- **size**: how much",
+        "**family**",
+    ]
+    for part in parts:
         assert part in md, part
     assert not any(x in md for x in ("::", ":ref:", "..", "comment", "linenos"))
 
@@ -220,7 +236,17 @@ SOURCES = {
     "a.sh": "#!/bin/sh\n# opens\nopen_it() {\n  echo 1\n}\n",
     "a.py": "def f():\n    return 1\n\n\nclass Grün:\n    pass\n",
 }
-DEFINED = {"a.c": "open_it", "a.cpp": "Group", "A.java": "Group", "a.js": "open", "a.ts": "Box", "a.go": "Open", "a.rs": "Box", "a.sh": "open_it", "a.py": "f"}
+DEFINED = {
+    "a.c": "open_it",
+    "a.cpp": "Group",
+    "A.java": "Group",
+    "a.js": "open",
+    "a.ts": "Box",
+    "a.go": "Open",
+    "a.rs": "Box",
+    "a.sh": "open_it",
+    "a.py": "f",
+}
 
 
 def test_code_is_cut_at_definitions_in_nine_languages(tmp_path):
@@ -255,7 +281,11 @@ def test_a_git_checkout_is_read_as_git_sees_it(tmp_path):
     for name, text in files.items():
         (repo / name).parent.mkdir(parents=True, exist_ok=True)
         (repo / name).write_text(text)
-    git = lambda *a: subprocess.run(["git", "-C", str(repo), "-c", "user.name=x", "-c", "user.email=x@y", *a], check=True, capture_output=True, text=True).stdout
+    git = lambda *a: (
+        subprocess.run(
+            ["git", "-C", str(repo), "-c", "user.name=x", "-c", "user.email=x@y", *a], check=True, capture_output=True, text=True
+        ).stdout
+    )
     git("init", "-q")
     git("add", "-A")
     git("commit", "-qm", "one")
@@ -304,10 +334,18 @@ def test_rules_leave_out_by_name_and_say_so(tmp_path):
     (tmp_path / "CHANGELOG.md").write_text("# 1.0")
     docs, dropped = read_documents(tmp_path)
     chunks = chunk_documents(docs)
-    assert sorted(d.reason for d in dropped) == [f"boilerplate:{r}" for r in ("changelog", "cookie_banner", "front_matter", "licence_header", "page_furniture", "page_furniture")]
-    assert [c.text for c in chunks] == ["# Chunks\n\nA chunk is the unit of I/O.", "- [h5py](https://h5py.org) reads them.", "# adds\ndef f():\n    return 1"]
+    assert sorted(d.reason for d in dropped) == [
+        f"boilerplate:{r}" for r in ("changelog", "cookie_banner", "front_matter", "licence_header", "page_furniture", "page_furniture")
+    ]
+    assert [c.text for c in chunks] == [
+        "# Chunks\n\nA chunk is the unit of I/O.",
+        "- [h5py](https://h5py.org) reads them.",
+        "# adds\ndef f():\n    return 1",
+    ]
     docs, dropped = read_documents(tmp_path, Corpus(leave_out=[]))
-    assert not dropped and len(docs) == 3 and any("cookie" in c.text for c in chunk_documents(docs)), "a rule that is not in use does nothing"
+    assert not dropped and len(docs) == 3 and any("cookie" in c.text for c in chunk_documents(docs)), (
+        "a rule that is not in use does nothing"
+    )
 
 
 def test_patterns_length_and_language(tmp_path):
@@ -317,7 +355,12 @@ def test_patterns_length_and_language(tmp_path):
         (tmp_path / name).write_text(text)
     docs, dropped = read_documents(tmp_path, Corpus(include=["*.md"], exclude=["old/"], least_tokens=10, languages=["en"]))
     assert [Path(d.path).name for d in docs] == ["a.md"]
-    assert {Path(d.record["path"]).name: d.reason for d in dropped} == {"b.md": "language:de", "c.md": "too_short", "d.txt": "not_included", "old": "excluded"}
+    assert {Path(d.record["path"]).name: d.reason for d in dropped} == {
+        "b.md": "language:de",
+        "c.md": "too_short",
+        "d.txt": "not_included",
+        "old": "excluded",
+    }
 
 
 def test_settings_of_the_corpus_are_read_by_the_command(tmp_path, synthgen):
@@ -332,7 +375,11 @@ def test_settings_of_the_corpus_are_read_by_the_command(tmp_path, synthgen):
     assert "docs/b.md:1-3" in said and "Groups" in said
     for kind in ("text", "vector", "both"):
         assert [h.chunk.section for h in search(tmp_path / "db", "group of datasets", 1, kind)] == ["Groups"]
-    for db, query, kind, words in (("db", "x", "vectors", "did you mean 'vector'"), ("db", " ", "both", "query is empty"), ("nowhere", "x", "both", "no such database")):
+    for db, query, kind, words in (
+        ("db", "x", "vectors", "did you mean 'vector'"),
+        ("db", " ", "both", "query is empty"),
+        ("nowhere", "x", "both", "no such database"),
+    ):
         with pytest.raises(SynthgenError, match=words):
             search(tmp_path / db, query, kind=kind)
     r = synthgen("search", "nowhere", "x", ok=False)
@@ -360,7 +407,9 @@ def test_real_files(data):
     manual = docs["AMD_UserGuide.pdf"]
     assert len(manual.pages) == 18 and list(manual.pages) == sorted(manual.pages)
     assert manual.text[manual.pages[1] :].startswith("## ") or "## 1 Overview" in manual.text
-    assert [h for h in ("## 2 Availability", "### 4.1 Control parameters", "## 9 The AMD routines", "## References") if h not in manual.text] == []
+    assert [
+        h for h in ("## 2 Availability", "### 4.1 Control parameters", "## 9 The AMD routines", "## References") if h not in manual.text
+    ] == []
     assert "approximate minimum degree ordering algorithm to permute" in manual.text
     assert r"\frac{mλ}{a}" in docs["markitdown_equations.docx"].text
     assert "| ColA | ColB |" in docs["markitdown_test.pptx"].text and len(docs["markitdown_test.pptx"].pages) == 6

@@ -49,7 +49,8 @@ def _ask(texts: Sequence[str], provider: str, name: str, block: Provider) -> np.
         except Exception as e: # litellm has a type for each mishap
             passing = getattr(e, 'status_code', None) in (None, 408, 429, 500, 502, 503, 504)
             if not passing or attempt == ATTEMPTS - 1:
-                raise SynthgenError(f'{provider}/{name} gave no embeddings ({clip(e, 200)}). Is the model one for embeddings, and is llm.{provider}.base_url right?') from None
+                raise SynthgenError(f'{provider}/{name} gave no embeddings ({clip(e, 200)}). '
+                                   f'Is the model one for embeddings, and is llm.{provider}.base_url right?') from None
             time.sleep(min(2.0 ** attempt / 2, block.patience))
     rows = [d['embedding'] for d in sorted(r.data, key=lambda d: d['index'])]
     if len(rows) != len(texts): raise SynthgenError(f'{provider}/{name}: {len(rows)} embeddings for {len(texts)} texts')
@@ -104,7 +105,8 @@ def _cached(texts: Sequence[str], model: str, settings: Settings) -> np.ndarray:
                 rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
                 with db: db.executemany('INSERT OR REPLACE INTO vectors VALUES (?, ?)', [(k, r.tobytes()) for k, r in zip(part, rows, strict=True)])
                 have |= dict(zip(part, rows, strict=True))
-    except sqlite3.Error as e: raise SynthgenError(f'{settings.paths.vectors}: the store of embeddings cannot be used ({e}). Move it away to begin a new one.') from None
+    except sqlite3.Error as e:
+        raise SynthgenError(f'{settings.paths.vectors}: the store of embeddings cannot be used ({e}). Move it away to begin a new one.') from None
     return _stacked([have[k] for k in keys], model, settings)
 
 def _stacked(rows: Sequence[np.ndarray], model: str, settings: Settings) -> np.ndarray:

@@ -52,7 +52,8 @@ def _cl100k() -> Count:
     "The vocabulary that litellm carries along, without importing litellm"
     spec = importlib.util.find_spec('litellm')
     folder = Path(spec.origin or '').parent/'litellm_core_utils'/'tokenizers' if spec else Path()
-    if not (folder/'9b5ad71b2ce5302211f9c61530b329a4922fc6a4').exists(): raise SynthgenError('corpus.tokenizer: the cl100k vocabulary is not at hand; leave it empty for the estimate')
+    if not (folder/'9b5ad71b2ce5302211f9c61530b329a4922fc6a4').exists():
+        raise SynthgenError('corpus.tokenizer: the cl100k vocabulary is not at hand; leave it empty for the estimate')
     os.environ['TIKTOKEN_CACHE_DIR'] = str(folder)
     import tiktoken
     enc = tiktoken.get_encoding('cl100k_base')
@@ -131,7 +132,8 @@ def _is_title(token, content: str, raw: str) -> bool:
     if token.markup.startswith('#'): return True
     return '\n' not in content and len(content) <= 120 and not re.match(r'.*\S[ \t]{2,}[\r\n]', raw)
 
-_TERM = re.compile(r'\s*(?:[-*+]\s+)?(?:(\*\*|__)(?=\S).{1,100}?\1(?=[\s:.,–—(-]|$)|`[^`\n]*\w\s*\([^`\n]*`|[*_](?=\w)[^*_\n]{3,100}[*_][ \t]*(?:[\r\n]|$))')
+_TERM = re.compile(r'\s*(?:[-*+]\s+)?(?:(\*\*|__)(?=\S).{1,100}?\1(?=[\s:.,–—(-]|$)|`[^`\n]*\w\s*\([^`\n]*`|'
+                   r'[*_](?=\w)[^*_\n]{3,100}[*_][ \t]*(?:[\r\n]|$))')
 
 _ENTRY = re.compile(r'[ \t]*(?:[*_](?=\w)[^*_\n]{3,100}[*_][ \t]*(?:[\r\n]|$)|\[(\w+)\]\([^()\s]*\)[ \t]*\n(?=.*\b\1\b)|'
                     r'(?:\[\w+\]\([^()\s]*\)|\w+)[ \t*]*\|[ \t]*\[\w+\]\([^()\s]*\)[ \t]*\(|\S[^\n.]{0,60}\n {4,}(?![-*+|>]|\d+\.)\S)')
@@ -463,4 +465,5 @@ def quality(
             k = bisect_right(heads, a + len(d.text[a:b]) - len(d.text[a:b].lstrip())) - 1
             good += k >= 0 and not d.text[heads[k]:a].strip()
         cut += sum(not any(a <= x and y <= b for a, b, _ in mine) for x, y in _wholes(d) if any(a < y and x < b for a, b, _ in mine))
-    return dict(chunks=len(chunks), between=sum(least <= c.tokens <= most for c in chunks) / n, starts=good / max(1, total), exact=exact / max(1, total), cut=cut)
+    between = sum(least <= c.tokens <= most for c in chunks) / n
+    return dict(chunks=len(chunks), between=between, starts=good / max(1, total), exact=exact / max(1, total), cut=cut)

@@ -32,12 +32,15 @@ LANGUAGES = {
     'cpp': _language('.cc .cpp .cxx .hpp .hh .hxx .cu .cuh', 'cpp', _C + ' class_specifier template_declaration alias_declaration field_declaration',
                      _CBLOCK + ' namespace_definition class_specifier struct_specifier field_declaration_list template_declaration'),
     'java': _language('.java', 'java', 'class_declaration interface_declaration enum_declaration record_declaration annotation_type_declaration '
-                      'method_declaration constructor_declaration', 'class_declaration interface_declaration enum_declaration class_body interface_body enum_body enum_body_declarations'),
+                      'method_declaration constructor_declaration', 
+                      'class_declaration interface_declaration enum_declaration class_body interface_body enum_body enum_body_declarations'),
     'javascript': _language('.js .mjs .cjs .jsx', 'javascript', _JS, 'export_statement class_declaration class_body'),
-    'typescript': _language('.ts .mts .cts', 'typescript', _TS, 'export_statement class_declaration abstract_class_declaration class_body internal_module statement_block ambient_declaration', 'language_typescript'),
+    'typescript': _language('.ts .mts .cts', 'typescript', _TS, 'export_statement class_declaration abstract_class_declaration '
+                            'class_body internal_module statement_block ambient_declaration', 'language_typescript'),
     'tsx': _language('.tsx', 'typescript', _TS, 'export_statement class_declaration class_body', 'language_tsx'),
     'go': _language('.go', 'go', 'function_declaration method_declaration type_declaration'),
-    'rust': _language('.rs', 'rust', 'function_item struct_item enum_item trait_item impl_item mod_item macro_definition type_item union_item const_item static_item function_signature_item',
+    'rust': _language('.rs', 'rust', 'function_item struct_item enum_item trait_item impl_item mod_item macro_definition '
+                      'type_item union_item const_item static_item function_signature_item',
                       'impl_item trait_item mod_item declaration_list'),
     'shell': _language('.sh .bash .zsh', 'bash', 'function_definition'),
 }
@@ -71,6 +74,8 @@ class Definition(NamedTuple):
 
 _ABOVE = {'comment', 'line_comment', 'block_comment', 'attribute_item', 'decorator', 'preproc_comment'}
 
+_INSIDE = ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier', 'declaration')
+
 def _name(node: Any) -> str:
     "The name that a node defines"
     seen: list[Any] = [node]
@@ -82,7 +87,7 @@ def _name(node: Any) -> str:
             if c.type.endswith(('identifier', 'constant')) or c.type in ('word', 'destructor_name', 'operator_name', 'template_type', 'generic_type'):
                 return c.text.decode('utf-8', 'replace')
             seen.append(c)
-        seen += [c for c in n.named_children if c.type in ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier', 'declaration')][:1]
+        seen += [c for c in n.named_children if c.type in _INSIDE][:1]
     return ''
 
 def _named(node: Any, language: str) -> bool:
@@ -94,18 +99,21 @@ def _named(node: Any, language: str) -> bool:
     return True
 
 # %% ../../nbs/corpus/10e_code.ipynb #definitions
+_WRAPS = ('export_statement', 'template_declaration', 'ambient_declaration')
+
 def _walk(node: Any, l: Language, language: str, depth: int = 0) -> Iterator[tuple[Any, Any, int, bool]]:
     "(node, where it starts with what belongs to it, depth, does it define?) for what may start a chunk"
     above: Any = None
     for c in node.children:
         if not c.is_named: continue
         if c.type in _ABOVE: above = above or c; continue
-        inner = next((x for x in c.named_children if x.type in l.defines), None) if c.type in ('export_statement', 'template_declaration', 'ambient_declaration') else c
+        inner = next((x for x in c.named_children if x.type in l.defines), None) if c.type in _WRAPS else c
         defines = inner is not None and inner.type in l.defines and _named(inner, language)
         yield c, above or c, depth, defines
         above = None
         if c.type in l.holds or (inner is not None and inner.type in l.holds):
-            yield from _walk(inner if inner is not None else c, l, language, depth + (c.type not in _CBLOCK.split() and not c.type.endswith(('_body', '_list'))))
+            deeper = c.type not in _CBLOCK.split() and not c.type.endswith(('_body', '_list'))
+            yield from _walk(inner if inner is not None else c, l, language, depth + deeper)
 
 def definitions(
     text: str,     # source code
@@ -141,7 +149,8 @@ class _Offsets:
         return not self.data[start:byte].strip()
 
 # %% ../../nbs/corpus/10e_code.ipynb #is_generated
-_GENERATED = re.compile(r'@generated|code generated .{0,80}do not edit|automatically generated|auto-?generated (?:by|file)|this file (?:was|is) generated', re.I)
+_GENERATED = re.compile(r'@generated|code generated .{0,80}do not edit|automatically generated|'
+                        r'auto-?generated (?:by|file)|this file (?:was|is) generated', re.I)
 
 def is_generated(
     text: str, # source code

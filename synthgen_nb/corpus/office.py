@@ -33,7 +33,8 @@ def check_zip(
         parts = z.infolist()
         if any(p.flag_bits & 1 for p in parts): raise Protected('protected by a password: save it without one')
         size = sum(p.file_size for p in parts)
-        if size > MAX_UNPACKED or len(parts) > 20_000: raise Bomb(f'{len(data) / 1e6:.1f} MB that unpack to {size / 1e6:.0f} MB; the limit is {MAX_UNPACKED / 1e6:.0f} MB')
+        if size > MAX_UNPACKED or len(parts) > 20_000:
+            raise Bomb(f'{len(data) / 1e6:.1f} MB that unpack to {size / 1e6:.0f} MB; the limit is {MAX_UNPACKED / 1e6:.0f} MB')
         for p in parts:
             if p.filename.endswith(('.xml', '.rels')):
                 with z.open(p) as f: head = f.read(4096)
@@ -71,7 +72,7 @@ def _latex(e: ElementTree.Element) -> str:
     "An element of Office's mathematics as LaTeX"
     tag = e.tag.removeprefix(_M)
     part = lambda name: ''.join(_latex(c) for c in e.findall(f'{_M}{name}'))
-    value = lambda name, default: next((c.get(f'{_M}val', default) for c in e.iter(f'{_M}{name}')), default)
+    value = lambda name, default: next((c.get(f'{_M}val') or '' for c in e.iter(f'{_M}{name}')), default)
     if tag == 't': return (e.text or '').replace('\u2061', '')
     if tag == 'f': return rf'\frac{{{part("num")}}}{{{part("den")}}}'
     if tag == 'rad': return rf'\sqrt[{d}]{{{part("e")}}}' if (d := part('deg')) else rf'\sqrt{{{part("e")}}}'

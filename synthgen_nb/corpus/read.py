@@ -48,9 +48,10 @@ class Document(BaseModel):
     licence: str = ''           # of that checkout
 
 # %% ../../nbs/corpus/10_read.ipynb #kinds
+_CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith('.py')), 'code')
 KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst', '.html': 'html', '.htm': 'html',
                           '.xhtml': 'html', '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx', '.pptx': 'pptx', '.xlsx': 'xlsx',
-                          '.txt': 'text', '.text': 'text', '.py': 'python', '.pyi': 'python'} | {s: 'code' for s in SUFFIXES if not s.startswith('.py')}
+                          '.txt': 'text', '.text': 'text', '.py': 'python', '.pyi': 'python', **_CODE}
 READS = 'Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, plain text and source code'
 BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
               'contributing', 'todo', 'faq', 'notes', 'hacking', 'authors', 'usage'}
@@ -156,9 +157,11 @@ def find_files(
 
 # %% ../../nbs/corpus/10_read.ipynb #checkout
 SPDX = [('Apache-2.0', r'apache license,?\s+version 2\.0'), ('AGPL-3.0', r'gnu affero general public license'), ('LGPL', r'gnu lesser general public'),
-        ('GPL-3.0', r'gnu general public license\s+version 3'), ('GPL-2.0', r'gnu general public license\s+version 2'), ('MPL-2.0', r'mozilla public license,? version 2'),
+        ('GPL-3.0', r'gnu general public license\s+version 3'),
+        ('GPL-2.0', r'gnu general public license\s+version 2'), ('MPL-2.0', r'mozilla public license,? version 2'),
         ('BSD-3-Clause', r'redistribution and use in source.*neither the name'), ('BSD-2-Clause', r'redistribution and use in source'),
-        ('MIT', r'permission is hereby granted, free of charge'), ('CC-BY-4.0', r'creative commons attribution 4\.0'), ('Unlicense', r'free and unencumbered software')]
+        ('MIT', r'permission is hereby granted, free of charge'), ('CC-BY-4.0', r'creative commons attribution 4\.0'),
+        ('Unlicense', r'free and unencumbered software')]
 
 @lru_cache(256)
 def _commit(git: Path) -> str:
@@ -258,7 +261,8 @@ def _serve() -> None:
     except (ImportError, ValueError, OSError): pass # no such limit on this system
     for line in sys.stdin:
         try: said: dict = dict(zip(('text', 'title', 'pages'), _convert(*json.loads(line)), strict=True))
-        except ModuleNotFoundError as e: said = dict(reason='missing_package', detail=f'{e.name} is not installed: pip install {PACKAGES.get(e.name or "", e.name)}')
+        except ModuleNotFoundError as e:
+            said = dict(reason='missing_package', detail=f'{e.name} is not installed: pip install {PACKAGES.get(e.name or "", e.name)}')
         except Exception as e: # whatever a library raises is this file's own reason
             said = dict(reason=REASONS.get(type(e).__name__, 'unreadable'), detail=clip(e, 200) or type(e).__name__)
         out.write(json.dumps(said) + '\n'); out.flush()
@@ -268,7 +272,9 @@ PACKAGES = {'pptx': 'python-pptx'} # where the name to install is not the name t
 # %% ../../nbs/corpus/10_read.ipynb #helper
 class _Helper:
     "A process that opens files, started when there is one to open"
-    def __init__(self, seconds: float): self.seconds, self.process = seconds, None
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.process: Any = None # a subprocess.Popen
 
     def open(self, path: str, kind: str) -> dict:
         if self.process is None or self.process.poll() is not None:
@@ -309,11 +315,13 @@ def _bad_file(path: str, rules: Corpus) -> Drop | None:
     p = Path(path)
     if rule := path_rule(path, rules.leave_out): return _drop(path, f'boilerplate:{rule}', f'the rule {rule!r} of corpus.leave_out takes it by its name')
     if not (kind := kind_of(path)): return _drop(path, 'unsupported_format', f'{p.suffix or "no extension"} is not a format we read: {READS}')
-    if kind == 'code' and (package := missing(SUFFIXES[p.suffix.lower()])): return _drop(path, 'missing_package', f'its grammar is not installed: pip install {package}')
+    if kind == 'code' and (package := missing(SUFFIXES[p.suffix.lower()])):
+        return _drop(path, 'missing_package', f'its grammar is not installed: pip install {package}')
     try:
         if p.is_dir(): return _drop(path, 'unreadable', 'a folder that may not be opened')
         if not p.is_file(): return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
-        if (n := p.stat().st_size) > rules.megabytes * 1e6: return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; the limit is {rules.megabytes:g} MB (corpus.megabytes). Split it.')
+        if (n := p.stat().st_size) > rules.megabytes * 1e6:
+            return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; the limit is {rules.megabytes:g} MB (corpus.megabytes). Split it.')
         with open(p, 'rb'): return None
     except OSError as e: return _drop(path, 'unreadable', e.strerror or str(e))
 
@@ -322,7 +330,8 @@ def _text(path: str, kind: Kind) -> dict:
     try: raw = decode(Path(path).read_bytes())
     except (ValueError, OSError) as e: return dict(reason='not_text', detail=clip(e, 200))
     try: return dict(text=notebook_to_markdown(raw) if kind == 'notebook' else rst_to_markdown(raw) if kind == 'rst' else raw)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as e: return dict(reason='unreadable', detail=f'not a readable {kind} file ({clip(e)})')
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as e:
+        return dict(reason='unreadable', detail=f'not a readable {kind} file ({clip(e)})')
 
 # %% ../../nbs/corpus/10_read.ipynb #read-file
 def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]) -> tuple[Document | None, list[Drop]]:
@@ -337,9 +346,11 @@ def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]
     if why := document_rule(text, kind, rules.leave_out, rules.least_tokens, tokens, rules.languages): return None, [_drop(path, *why)]
     out = passages(text, kind, rules.leave_out)
     commit, licence = checkout(Path(path).absolute().parent)
-    doc = Document(path=path, text=text, kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()), title=clip(got.get('title') or _first_title(text, kind), 200),
+    title = clip(got.get('title') or _first_title(text, kind), 200)
+    doc = Document(path=path, text=text, kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()), title=title,
                    pages=tuple(got.get('pages') or ()), left_out=tuple((p.start, p.end) for p in out), commit=commit, licence=licence)
-    return doc, [_drop(path, f'boilerplate:{p.rule}', f'lines {text.count(chr(10), 0, p.start) + 1}–{text.count(chr(10), 0, p.end) + 1} are left out', start=p.start, end=p.end) for p in out]
+    line = lambda at: text.count('\n', 0, at) + 1
+    return doc, [_drop(path, f'boilerplate:{p.rule}', f'lines {line(p.start)}–{line(p.end)} are left out', start=p.start, end=p.end) for p in out]
 
 @contextmanager
 def reader(

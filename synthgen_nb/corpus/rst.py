@@ -33,11 +33,12 @@ class _Names(NamedTuple):
     links: dict[str, str]   # name → address
     words: dict[str, str]   # substitution → text
 
+_LABELLED = re.compile(r'^\.\. _(?P<label>[^:\n]+):[ \t]*\n(?:[ \t]*\n|\.\. _[^\n]*\n)*(?:([=\-~^"*+#`\'.:])\2{2,}[ \t]*\n)?'
+                       r'(?P<title>[^\n]+)\n([=\-~^"*+#`\'.:])\4{2,}', re.M)
+
 def _names(text: str) -> _Names:
     plain = lambda s: ' '.join(s.replace('`', '').split())
-    titles = {plain(m[1]).casefold(): plain(m[2]) for m in
-              re.finditer(r'^\.\. _([^:\n]+):[ \t]*\n(?:[ \t]*\n|\.\. _[^\n]*\n)*(?:([=\-~^"*+#`\'.:])\2{2,}[ \t]*\n)?(?P<t>[^\n]+)\n([=\-~^"*+#`\'.:])\4{2,}', text, re.M)
-              for m in [(m[0], m[1], m['t'])]}
+    titles = {plain(m['label']).casefold(): plain(m['title']) for m in _LABELLED.finditer(text)}
     links = {plain(m[1]).casefold(): m[2] for m in re.finditer(r'^\.\. _([^:\n]+):[ \t]+(\S+)[ \t]*$', text, re.M)}
     words = {m[1]: m[2].strip() for m in re.finditer(r'^\.\. \|([^|\n]+)\|[ \t]+replace::[ \t]*(.*)$', text, re.M)}
     return _Names(titles, links, words)
@@ -49,9 +50,9 @@ def _role(role: str, body: str, names: _Names) -> str:
     said, target = (m[1], m[2]) if m and m[1] else ('', body)
     kind = role.split(':')[-1]
     if kind == 'math': return f'${body}$'
-    if kind in ('sub', 'sup', 'subscript', 'superscript', 'emphasis', 'strong', 'title', 'guilabel', 'abbr', 'menuselection', 'download', 'dfn'): return said or body
     if kind in ('issue', 'pr', 'pull', 'gh', 'user', 'pep', 'rfc'): return f'{kind} {said or target}'
-    if kind in ('ref', 'numref', 'doc', 'eq', 'cite', 'external', 'std'): return said or names.titles.get(' '.join(target.casefold().split()), target.strip('/'))
+    if kind in ('ref', 'numref', 'doc', 'eq', 'cite', 'external', 'std'):
+        return said or names.titles.get(' '.join(target.casefold().split()), target.strip('/'))
     if CODE_ROLES.fullmatch(role):
         name = said or (target.split('.')[-1] if target.startswith('~') else target.lstrip('!~.'))
         return f'`{name}{"()" if kind in ("func", "meth") and not said and not name.endswith(")") else ""}`'
@@ -175,7 +176,9 @@ _FIELD = re.compile(r':((?:[^:\\`]|\\:)+):(?:\s+(.*)|$)')
 _EXPLICIT = re.compile(r'\.\.(\s+|$)')
 
 class _Turner:
-    def __init__(self, names: _Names): self.names, self.styles, self.section = names, [], 1
+    def __init__(self, names: _Names):
+        self.names, self.section = names, 1
+        self.styles: list[str] = []
 
     def block(self, lines: Sequence[str], depth: int = 0) -> list[str]:
         "The Markdown of some lines: as many lines"
@@ -183,8 +186,8 @@ class _Turner:
         while (i := len(out)) < len(lines):
             line = lines[i]
             if not line.strip(): out.append(''); continue
-            new = (self.title(lines, i) if not depth or self.styles else None) or self.table(lines, i) or self.marked(lines, i, depth) or self.text(lines, i, depth)
-            out += new
+            title = self.title(lines, i) if not depth or self.styles else None
+            out += title or self.table(lines, i) or self.marked(lines, i, depth) or self.text(lines, i, depth)
         return out
 
     def title(self, lines, i):

@@ -45,7 +45,8 @@ FUSION = 60
 
 def _by_words(table, query: str, k: int) -> list[dict]:
     from lancedb.query import MatchQuery
-    return table.search(MatchQuery(query, 'content'), query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
+    match = MatchQuery(query, 'content') # type: ignore[call-arg]
+    return table.search(match, query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
 
 def _by_vector(table, query: str, k: int, model: str, settings: Settings | None) -> list[dict]:
     v = embed([query], model, settings)[0]

@@ -8,7 +8,7 @@ __all__ = ['NAVIGATION', 'repeats', 'segments']
 # %% ../../nbs/corpus/11a_segments.ipynb #imports
 import re
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from ..core.records import Chunk, Outcome, drop
 from .chunk import sentence_starts
 
@@ -23,7 +23,7 @@ def repeats(
 ) -> bool:
     "Does a text say the same thing in two sentences?"
     cuts = [0, *sentence_starts(text), len(text)]
-    grams = [g for a, b in zip(cuts, cuts[1:], strict=False) if len(g := _grams(text[a:b])) >= 3][:200]
+    grams = [g for a, b in pairwise(cuts) if len(g := _grams(text[a:b])) >= 3][:200]
     return any(len(a & b) / len(a | b) > threshold for a, b in combinations(grams, 2))
 
 # %% ../../nbs/corpus/11a_segments.ipynb #segments

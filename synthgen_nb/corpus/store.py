@@ -61,7 +61,8 @@ def is_db(
 
 def _remote_tables(path: str | Path) -> list[str]:
     try: return sorted(_connect(path).list_tables().tables)
-    except Exception as e: raise SynthgenError(f'{path}: the object store cannot be reached ({clip(e, 200)}). Are its address and its keys in the environment?') from None
+    except Exception as e:
+        raise SynthgenError(f'{path}: the object store cannot be reached ({clip(e, 200)}). Are its address and its keys in the environment?') from None
 
 def table_names(
     path: str | Path, # a LanceDB
@@ -131,7 +132,8 @@ class Ingested:
     def note(self) -> str:
         same = self.documents - self.new - self.changed
         parts = [f'{n} {what}' for n, what in ((self.new, 'new'), (self.changed, 'changed'), (same, 'as before'), (self.gone, 'gone')) if n]
-        return f'{self.documents} documents' + (f' ({", ".join(parts)})' if self.changed or self.gone or same else '') + (f', repeats merged: {self.repeats}' if self.repeats else '')
+        what = f' ({", ".join(parts)})' if self.changed or self.gone or same else ''
+        return f'{self.documents} documents{what}' + (f', repeats merged: {self.repeats}' if self.repeats else '')
 
 def _file_hash(path: str) -> str:
     try:
@@ -139,8 +141,9 @@ def _file_hash(path: str) -> str:
     except OSError: return ''
 
 def _document_row(doc: Document, digest: str, recipe: str, chunks: int, tokens: int, left: Sequence[Drop]) -> dict[str, Any]:
-    return dict(path=doc.path, hash=digest, recipe=recipe, kind=doc.kind, language=doc.language, title=doc.title, characters=len(doc.text), pages=len(doc.pages),
-                chunks=chunks, tokens=tokens, commit=doc.commit, licence=doc.licence, left_out=json.dumps([d.model_dump() for d in left], ensure_ascii=False))
+    return dict(path=doc.path, hash=digest, recipe=recipe, kind=doc.kind, language=doc.language, title=doc.title,
+                characters=len(doc.text), pages=len(doc.pages), chunks=chunks, tokens=tokens,
+                commit=doc.commit, licence=doc.licence, left_out=json.dumps([d.model_dump() for d in left], ensure_ascii=False))
 
 def _documents_schema():
     import pyarrow as pa
@@ -178,13 +181,17 @@ def _known(db: str | Path, recipe: str, table: Any) -> tuple[dict[str, dict], se
 # %% ../../nbs/corpus/12_store.ipynb #spool
 class _Spool:
     "New chunks, in a file: their rows by id, once, and their places in memory"
-    def __init__(self): self.file, self.at, self.places = tempfile.TemporaryFile(), dict[str, int](), dict[str, list[Source]]()
+    def __init__(self): self.file, self.at, self.places = tempfile.TemporaryFile(), dict[str, int](), dict[str, list[str]]()
 
     def add(self, c: Chunk) -> None:
-        self.places.setdefault(c.id, []).extend(c.sources)
+        self.places.setdefault(c.id, []).extend(s.model_dump_json(exclude_none=True) for s in c.sources)
         if c.id in self.at: return
         self.at[c.id] = self.file.seek(0, os.SEEK_END)
         self.file.write(json.dumps(_row(c.but(sources=()))).encode() + b'\n')
+
+    def sources(self, id: str, order: dict[str, int]) -> list[Source]:
+        "Where a new chunk stands, in the order of the documents"
+        return sorted((Source.model_validate_json(s) for s in self.places[id]), key=lambda s: (order[s.path], s.start))
 
     def row(self, id: str) -> dict[str, Any]:
         self.file.seek(self.at[id])
@@ -196,14 +203,17 @@ def _sources(row: dict[str, Any]) -> list[Source]: return [Source(**s) for s in 
 def _first_place(row: dict[str, Any], places: Sequence[Source]) -> dict[str, Any]:
     "The row of a chunk that stands in these places now"
     s = places[0]
-    return row | dict(source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line, end_line=s.end_line, page=s.page, sources=_places_json(places))
+    return row | dict(source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line, end_line=s.end_line, page=s.page,
+                      sources=_places_json(places))
 
 def _differences(table, same: set[str], order: dict[str, int], spool: _Spool) -> tuple[dict[str, list[Source]], list[str], int, int]:
     "(id → places of what moved, ids of what is gone, chunks that stay, their places); what the table has already leaves the spool"
     moved: dict[str, list[Source]] = {}; gone: list[str] = []; stay = places_kept = 0
     for batch in table.search().select(['id', 'sources']).to_batches(BATCH) if table is not None else ():
         for r in batch.to_pylist():
-            places = [s for s in _sources(r) if s.path in same] + spool.places.pop(r['id'], [])
+            fresh = spool.sources(r['id'], order) if r['id'] in spool.places else []
+            places = [s for s in _sources(r) if s.path in same] + fresh
+            spool.places.pop(r['id'], None)
             places.sort(key=lambda s: (order[s.path], s.start))
             if not places: gone.append(r['id']); continue
             stay += 1; places_kept += len(places)
@@ -224,7 +234,7 @@ def _new_batches(spool: _Spool, order: dict[str, int], make: Embedder, schema: A
     "New chunks with their vectors"
     ids = list(spool.places)
     for i in range(0, len(ids), BATCH):
-        rows = [_first_place(spool.row(k), sorted(spool.places[k], key=lambda s: (order[s.path], s.start))) for k in ids[i:i + BATCH]]
+        rows = [_first_place(spool.row(k), spool.sources(k, order)) for k in ids[i:i + BATCH]]
         yield _batch(rows, make([r['content'] for r in rows]), schema)
 
 def _moved_batches(table, moved: dict[str, list[Source]], schema: Any) -> Iterator:
@@ -240,7 +250,8 @@ def _commit(db: str | Path, table, moved: dict[str, list[Source]], gone: Sequenc
     "Write what differs, in one commit; returns the table"
     import pyarrow as pa
     if table is None:
-        return _connect(db).create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, _new_batches(spool, order, make, schema)), schema=schema, mode='overwrite')
+        rows = pa.RecordBatchReader.from_batches(schema, _new_batches(spool, order, make, schema))
+        return _connect(db).create_table(CHUNKS, data=rows, schema=schema, mode='overwrite')
     if not (moved or spool.places):
         if gone: table.delete(f'id IN ({_quoted(gone)})')
         return table
@@ -264,7 +275,8 @@ def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     c = settings.corpus
     return content_id('recipe', VERSION, tokens, c.tokenizer, c.least_tokens, c.languages, sorted(c.leave_out), c.embedding)
 
-def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int], count: Callable[[str], int], recipe: str, spool: _Spool) -> tuple[dict | None, list[Drop]]:
+def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int], count: Callable[[str], int], recipe: str,
+             spool: _Spool) -> tuple[dict | None, list[Drop]]:
     "Read and cut one file into the spool; its row in the list of documents"
     doc, left = read(path)
     if doc is None: return None, left
@@ -316,7 +328,8 @@ def _write(db: str | Path, table: Any, out: Ingested, spool: _Spool, rows: dict[
             schema = table.schema if table is not None else _schema(make(['a text']).shape[1], model)
             _tidy(db, _commit(db, table, moved, gone, spool, order, make, schema))
         listed = [r | dict(position=i) for i, r in enumerate(rows.values())]
-        _connect(db).create_table(DOCUMENTS, data=pa.Table.from_pylist(listed, schema=_documents_schema()), mode='overwrite').optimize(cleanup_older_than=timedelta(hours=1))
+        listing = _connect(db).create_table(DOCUMENTS, data=pa.Table.from_pylist(listed, schema=_documents_schema()), mode='overwrite')
+        listing.optimize(cleanup_older_than=timedelta(hours=1))
     except (OSError, RuntimeError, ValueError) as e:
         raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 200)}). The chunks that were there are as they were.') from None
 
@@ -336,7 +349,8 @@ def _places(row: dict[str, Any]) -> tuple[Source, ...]:
 
 def _to_chunk(row: dict[str, Any], table: str) -> Chunk:
     language = row.get('language') or None
-    code = table == 'code_chunks' or row.get('kind') == 'code' or (table == 'chunks' and not row.get('kind') and language not in (None, 'text', 'markdown', 'rst', 'html'))
+    told = row.get('kind') or ('code' if table == 'chunks' and language not in (None, 'text', 'markdown', 'rst', 'html') else '')
+    code = table == 'code_chunks' or told == 'code'
     tokens = row.get('token_count') or count_tokens(row['content'])
     return Chunk(text=row['content'], kind='code' if code else 'text', language=language, tokens=tokens, sources=_places(row))
 
@@ -346,7 +360,8 @@ def _recut(c: Chunk) -> Iterator[Chunk]:
     if c.tokens <= MOST: yield c; return
     known = {None: 'markdown', 'markdown': 'markdown', 'text': 'text', 'python': 'python', 'py': 'python'}
     kind = known.get(c.language, 'code') if c.kind == 'text' or c.language else 'text'
-    doc = Document(path='', text=c.text, kind=kind, language='cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None) # type: ignore[arg-type]
+    language = 'cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None
+    doc = Document(path='', text=c.text, kind=kind, language=language) # type: ignore[arg-type]
     for piece in chunk_document(doc, (MOST // 2, MOST)):
         at = piece.sources[0]
         yield piece.but(kind=c.kind, language=c.language, sources=tuple(
