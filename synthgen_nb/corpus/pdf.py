@@ -147,11 +147,11 @@ def _join(lines: Sequence[str], words: set[str]) -> str:
     "The lines of a paragraph as one"
     out = lines[0]
     for l in lines[1:]:
-        m = re.search(r'([^\W\d_]+)-$', out)
+        m = re.search(r'([^\W\d_]+(?:-[^\W\d_]+)*)-$', out)
         n = re.match(r'[^\W\d_]+', l)
         if m and n and l[0].islower():
             whole, hyphenated = (m[1] + n[0]).casefold(), f'{m[1]}-{n[0]}'.casefold()
-            out = (out if hyphenated in words and whole not in words else out[:-1]) + l
+            out = (out if '-' in m[1] or (hyphenated in words and whole not in words) else out[:-1]) + l
         else: out = f'{out} {l}'
     return out
 
