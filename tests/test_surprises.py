@@ -11,7 +11,7 @@ from conftest import SYNTHGEN, rows, write_docs
 
 def test_a_corpus_does_not_feed_on_what_was_made_from_it(tmp_path, synthgen):
     write_docs(tmp_path, 2)
-    for name in ("runs/old/run.json", "runs/old/README.md", "db/text_chunks.lance/notes.md", ".synthgen/notes.md"):
+    for name in ("runs/old/run.json", "runs/old/README.md", "db/chunks.lance/notes.md", ".synthgen/notes.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("# Old\n\nThis was made by an earlier run and is not a document.\n")
     (tmp_path / "loop").symlink_to(tmp_path)

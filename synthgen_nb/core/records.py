@@ -77,6 +77,8 @@ class Source(BaseModel):
     start_line: int = 1  # first line, counted from 1
     end_line: int = 1    # last line
     section: tuple[str, ...] = () # headings above it, outermost first
+    page: int | None = None       # page or slide on which it starts, where the document has pages
+    end_page: int | None = None   # page on which it ends
 
 # %% ../../nbs/core/00_records.ipynb #Chunk
 class Chunk(Record):
