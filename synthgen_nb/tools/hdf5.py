@@ -20,7 +20,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypedDict
-from ..core.records import SynthgenError, content_id
+from ..core.records import SynthgenError
 from .python import parse_python
 from .specs import Tool
 from .worlds import Call, Local, Ref, ToolError, execute_all, replay
@@ -105,7 +105,8 @@ MOST = 2000 # values in one result
 class Files:
     "A folder of HDF5 files, and which of them are open"
     def __init__(self, seed: int = 0):
-        self.folder, self.open = Path(tempfile.mkdtemp(prefix='hdf5-world-')), {}
+        self.folder = Path(tempfile.mkdtemp(prefix='hdf5-world-'))
+        self.open: dict[str, str] = {}
         make_files(self.folder, seed)
     def close(self): shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -6,14 +6,14 @@
 __all__ = ['SIMPLE', 'ALIAS', 'LIMITS', 'Types', 'enum', 'union', 'split_docstring', 'comments', 'doctests', 'parse_python']
 
 # %% ../../nbs/tools/30b_python.ipynb #imports
-import ast, io, re, textwrap, tokenize
+import ast, io, re, tokenize
 from collections.abc import Collection
 from typing import Any
-from ..core.records import Outcome, Drop, clip, content_id
+from ..core.records import Drop, Outcome, content_id
 from .specs import Tool, with_unique_names
 
 # %% ../../nbs/tools/30b_python.ipynb #simple
-SIMPLE = {'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'}, 'bool': {'type': 'boolean'}, 'None': {'type': 'null'},
+SIMPLE: dict[str, dict[str, Any]] = {'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'}, 'bool': {'type': 'boolean'}, 'None': {'type': 'null'},
           'list': {'type': 'array'}, 'tuple': {'type': 'array'}, 'set': {'type': 'array', 'uniqueItems': True}, 'dict': {'type': 'object'},
           'Any': {}, 'object': {}, 'bytes': {'type': 'string', 'contentEncoding': 'base64'}, 'Path': {'type': 'string', 'format': 'path'},
           'datetime': {'type': 'string', 'format': 'date-time'}, 'date': {'type': 'string', 'format': 'date'}}
