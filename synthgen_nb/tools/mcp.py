@@ -6,7 +6,7 @@
 __all__ = ['FIXED', 'Session', 'result_of', 'folder_state', 'McpWorld', 'server_of', 'serve']
 
 # %% ../../nbs/tools/31d_mcp.ipynb #imports
-import asyncio, hashlib, json, os, re, shlex, shutil, sys, tempfile
+import asyncio, hashlib, json, logging, os, re, shlex, shutil, sys, tempfile
 from pathlib import Path
 from typing import Any, Self
 from ..core.records import SynthgenError, clip
@@ -18,6 +18,7 @@ from .worlds import Call, ToolError, World, execute, execute_all, replay
 def _sdk():
     try: import mcp
     except ImportError: raise SynthgenError('MCP needs its official SDK, which is not installed. Run: pip install "synthgen_nb[mcp]"') from None
+    logging.getLogger('mcp').setLevel(logging.CRITICAL) # what it would print, the observation says
     return mcp
 
 # %% ../../nbs/tools/31d_mcp.ipynb #Session
@@ -163,7 +164,8 @@ class McpWorld:
         try: got = await self.session.ask(lambda c: c.call_tool(name, arguments), timeout) # type: ignore[union-attr]
         except TimeoutError: await self.reset(); raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
         except Exception as e: raise await self._failed(e) from None
-        return self._here(result_of(got))
+        try: return self._here(result_of(got))
+        except ToolError as e: raise ToolError(str(self._here(str(e))), e.status) from None
 
     async def _failed(self, e: Exception) -> ToolError:
         "A protocol error is the tool's; a connection that broke is the server's death"

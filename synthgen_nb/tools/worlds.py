@@ -7,7 +7,7 @@ __all__ = ['Status', 'LIMIT', 'Ref', 'Call', 'put', 'Observation', 'Unresolved',
            'execute_all', 'replay', 'Turn', 'Trajectory', 'Local']
 
 # %% ../../nbs/tools/31_worlds.ipynb #imports
-import asyncio, json, time
+import asyncio, copy, json, time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
@@ -80,11 +80,11 @@ def resolve(
     seen: Mapping[str, Observation],   # observations so far, by call id
 ) -> dict[str, Any]: # arguments, complete
     "Fill references with the values they stand for"
-    args: dict[str, Any] = dict(call.arguments)
+    args: dict[str, Any] = copy.deepcopy(call.arguments) # a tool may change what it is given; the record must not
     for r in call.refs:
         o = seen.get(r.call)
         if o is None or not o.ok: raise Unresolved(f'{r.param} refers to {r.call}, which ' + ('has not run' if o is None else f'ended as {o.status}'))
-        try: args = put(args, r.param, look_up(o.content, r.path))
+        try: args = put(args, r.param, copy.deepcopy(look_up(o.content, r.path)))
         except (LookupError, TypeError, ValueError): raise Unresolved(f'{r.param} refers to {r.call}{r.path}, and there is nothing there') from None
     return args
 
