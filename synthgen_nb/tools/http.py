@@ -83,7 +83,7 @@ def request_of(
         elif p['in'] == 'cookie': cookies.append(f'{name}={quote(_simple(v))}')
         else: data, headers['Content-Type'] = _body(v, p['media'])
     if cookies: headers['Cookie'] = '; '.join(cookies)
-    return b['method'], base.rstrip('/') + path + ('?' + urlencode(query, quote_via=quote) if query else ''), headers, data
+    return b['method'], base.rstrip('/') + path + (('&' if '?' in path else '?') + urlencode(query, quote_via=quote) if query else ''), headers, data
 
 # %% ../../nbs/tools/31g_http.ipynb #send
 class _To(http.client.HTTPConnection):

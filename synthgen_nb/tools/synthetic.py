@@ -143,7 +143,7 @@ def singular(word: str) -> str:
 
 # %% ../../nbs/tools/31h_synthetic.ipynb #by-path
 def _by_path(t: Tool, collections: set[str]) -> Role:
-    path, method = t.binding['path'].rstrip('/'), t.binding['method']
+    path, method = _path(t), t.binding['method']
     parts = path.split('/')
     at = [i for i in range(1, len(parts) + 1) if _bare('/'.join(parts[:i])) in collections]
     arg = {p['name']: a for a, p in t.binding['places'].items() if p['in'] == 'path'}
@@ -157,10 +157,11 @@ def _by_path(t: Tool, collections: set[str]) -> Role:
     if key(last): return Role({'GET': 'get', 'DELETE': 'delete', 'HEAD': 'get'}.get(method, 'update'), resource, key(last), parents)
     return Role({'GET': 'list', 'POST': 'create', 'PUT': 'update', 'PATCH': 'update'}.get(method, 'other'), resource, '', parents)
 
+def _path(t: Tool) -> str: return t.binding['path'].split('?')[0].rstrip('/')
 def _bare(path: str) -> str: return re.sub(r'\{[^}]*\}', '{}', path)
 
 def _collections(tools: Sequence[Tool]) -> set[str]:
-    paths = {_bare(t.binding['path'].rstrip('/')) for t in tools if t.binding.get('path')}
+    paths = {_bare(_path(t)) for t in tools if t.binding.get('path')}
     return {p[:-3] for p in paths if p.endswith('/{}')} | {p.rsplit('/{}/', 1)[0] for p in paths if '/{}/' in p}
 
 # %% ../../nbs/tools/31h_synthetic.ipynb #by-name
