@@ -174,7 +174,7 @@ async def _offline_send(request: dict, ask: Ask, block: Provider) -> Reply:
 def _rules_hash() -> str:
     "What stands for the endpoint of the offline model: its rules, which determine its replies"
     from importlib.util import find_spec
-    files = [find_spec(f'synthgen_nb.core.{m}').origin for m in ('prose', 'offline')] # type: ignore[union-attr]
+    files = [find_spec(f'synthgen_nb.core.{m}').origin for m in ('prose', 'offline', 'offline_tools')] # type: ignore[union-attr]
     return content_id(*[Path(f).read_text(encoding='utf-8') for f in files]) # type: ignore[arg-type]
 
 # %% ../../nbs/core/04_models.ipynb #litellm_send
