@@ -106,7 +106,8 @@ class World(Protocol):
     "An environment in which tools run; use it with `async with`"
     name: str               # as `open_world` takes it
     executed: bool          # False where a model plays the tools
-    tools: Sequence[Tool]   # complete once the world is entered
+    @property
+    def tools(self) -> Sequence[Tool]: ... # complete once the world is entered
 
     async def reset(self, initial: Any = None) -> None: ...                               # back to the beginning, or to a given state
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: ... # the result as JSON, or ToolError
