@@ -145,8 +145,16 @@ def test_every_problem_is_named_with_its_place():
     doc = read_document(SHOP)
     doc["paths"] |= {
         "nothing": {"get": {}},
-        "/a/{x}": {"get": {"responses": {}}, "post": {"parameters": [{"in": "query"}, {"name": "q", "in": "nowhere"}, {"name": "r", "in": "query"}]}},
-        "/b": {"get": {"parameters": [{"$ref": "#/components/parameters/Gone"}], "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "other.yaml#/X"}}}}}}},
+        "/a/{x}": {
+            "get": {"responses": {}},
+            "post": {"parameters": [{"in": "query"}, {"name": "q", "in": "nowhere"}, {"name": "r", "in": "query"}]},
+        },
+        "/b": {
+            "get": {
+                "parameters": [{"$ref": "#/components/parameters/Gone"}],
+                "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "other.yaml#/X"}}}}},
+            }
+        },
         "/c": {"post": {"requestBody": {"content": {"application/json": {"schema": {"type": "strin", "properties": []}}}}}},
     }
     got = parse_openapi(doc, "shop.yaml")
@@ -172,9 +180,16 @@ def test_every_problem_is_named_with_its_place():
 
 
 def test_documents_made_to_explode_do_not():
-    wide = {f"S{i}": {"type": "object", "properties": {f"p{j}": {"$ref": f"#/components/schemas/S{i + 1}"} for j in range(10)}} for i in range(30)}
+    wide = {
+        f"S{i}": {"type": "object", "properties": {f"p{j}": {"$ref": f"#/components/schemas/S{i + 1}"} for j in range(10)}}
+        for i in range(30)
+    }
     wide["S30"] = {"type": "string"}
-    loop = {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}, "C": {"allOf": [{"$ref": "#/components/schemas/C"}]}}
+    loop = {
+        "A": {"$ref": "#/components/schemas/B"},
+        "B": {"$ref": "#/components/schemas/A"},
+        "C": {"allOf": [{"$ref": "#/components/schemas/C"}]},
+    }
     body = lambda n: {"post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{n}"}}}}}}
     doc = {"openapi": "3.1.0", "info": {}, "paths": {f"/{n}": body(n) for n in ("S0", "A", "C")}, "components": {"schemas": wide | loop}}
     start = time.process_time()
@@ -183,7 +198,17 @@ def test_documents_made_to_explode_do_not():
     assert all(unsound(t.parameters) == [] for t in got.kept)
     turns = {"openapi": "3.1.0", "info": {}, "paths": {"/x": {"$ref": "#/paths/~1y"}, "/y": {"$ref": "#/paths/~1x"}}}
     assert "without end" in parse_openapi(turns).dropped[0].detail
-    assert "nested too deeply" in str(parse_openapi(json.loads('{"openapi":"3.1.0","info":{},"paths":{"/x":{"post":{"requestBody":{"content":{"application/json":{"schema":' + '{"items":' * 300 + "{}" + "}" * 300 + "}}}}}}}")).dropped)
+    assert "nested too deeply" in str(
+        parse_openapi(
+            json.loads(
+                '{"openapi":"3.1.0","info":{},"paths":{"/x":{"post":{"requestBody":{"content":{"application/json":{"schema":'
+                + '{"items":' * 300
+                + "{}"
+                + "}" * 300
+                + "}}}}}}}"
+            )
+        ).dropped
+    )
     assert time.process_time() - start < 20
     with pytest.raises(SynthgenError, match="nodes"):
         read_document("a0: &a0 [x]\n" + "\n".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]" for i in range(9)), "bomb")
@@ -192,15 +217,32 @@ def test_documents_made_to_explode_do_not():
 
 
 def test_mcp_listings_and_openai_functions():
-    mcp = '{"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "now", "title": "Now", "inputSchema": {"type": "object", "properties": {"tz": {"type": ["string", "null"], "enum": ["UTC", null]}}}, "outputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}}]}}'
+    now = {
+        "name": "now",
+        "title": "Now",
+        "inputSchema": {"type": "object", "properties": {"tz": {"type": ["string", "null"], "enum": ["UTC", None]}}},
+        "outputSchema": {"type": "object"},
+        "annotations": {"readOnlyHint": True},
+    }
+    mcp = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": [now]}})
     t = tool(mcp)
     assert t.kind == "mcp" and t.effect == "read" and t.properties["tz"]["type"] == ["string", "null"] and t.returns == {"type": "object"}
-    nested = {"type": "object", "properties": {"at": {"$ref": "#/$defs/P"}}, "$defs": {"P": {"type": "object", "properties": {"x": {"type": "number"}}}}}
-    for d in ({"type": "function", "function": {"name": "f.g", "parameters": nested, "strict": True}}, {"type": "function", "name": "f.g", "parameters": nested}):
+    nested = {
+        "type": "object",
+        "properties": {"at": {"$ref": "#/$defs/P"}},
+        "$defs": {"P": {"type": "object", "properties": {"x": {"type": "number"}}}},
+    }
+    for d in (
+        {"type": "function", "function": {"name": "f.g", "parameters": nested, "strict": True}},
+        {"type": "function", "name": "f.g", "parameters": nested},
+    ):
         t = tool(json.dumps([d]))
         assert t.name == "f_g" and t.binding["name"] == "f.g" and t.parameters == nested and t.kind == "openai"
         assert t.function()["function"]["parameters"] == nested
-    assert "is not a number" in parse_text('[{"name": "x", "inputSchema": {"type": "object", "properties": {"a": {"minimum": "low"}}}}]').dropped[0].detail
+    assert (
+        "is not a number"
+        in parse_text('[{"name": "x", "inputSchema": {"type": "object", "properties": {"a": {"minimum": "low"}}}}]').dropped[0].detail
+    )
 
 
 def test_the_workbench_format():
@@ -222,7 +264,10 @@ def test_the_workbench_format():
     )
     t = tool(json.dumps([d]))
     assert t.name == "read_rows" and t.required == ["path", "shape"] and t.properties["rows"] == {"type": "integer", "default": 5}
-    assert t.properties["shape"] == {"type": "array", "items": {"type": "integer"}} and t.returns == {"type": "array", "description": "the rows"}
+    assert t.properties["shape"] == {"type": "array", "items": {"type": "integer"}} and t.returns == {
+        "type": "array",
+        "description": "the rows",
+    }
     assert t.category == "io" and t.complexity == "medium" and t.examples == ({"rows": 3},) and t.meta == {"author": "me"}
     assert t.binding == {"name": "read rows", "tool_id": "h5.read"}
 
@@ -258,8 +303,15 @@ def many(*xs: int): ...
     assert not mark.exists()
     (t,) = got.kept
     assert {d.detail.split(": ")[1] for d in got.dropped} == {"old", "many"}
-    assert t.required == ["node"] and t.properties["times"] == {"type": "integer", "minimum": 1, "description": "how often, at least once", "default": 1}
-    assert t.parameters["$defs"]["Color"]["enum"] == ["red", "blue"] and t.parameters["$defs"]["Node"]["properties"]["next"] == {"$ref": "#/$defs/Node"}
+    assert t.required == ["node"] and t.properties["times"] == {
+        "type": "integer",
+        "minimum": 1,
+        "description": "how often, at least once",
+        "default": 1,
+    }
+    assert t.parameters["$defs"]["Color"]["enum"] == ["red", "blue"] and t.parameters["$defs"]["Node"]["properties"]["next"] == {
+        "$ref": "#/$defs/Node"
+    }
     assert t.properties["hint"] == {"x-python": "np.ndarray", "x-default": "object()"} and t.description == "Paint a node."
     assert problems({"node": {"value": 1}, "color": "green"}, t.parameters) and not problems({"node": {"value": 1}}, t.parameters)
     assert parse_python("def f(:", "bad.py").dropped[0].reason == "syntax_error"
@@ -289,8 +341,18 @@ def test_the_command_names_problems_and_fails_when_nothing_is_left(tmp_path, syn
 
 
 def test_real_documents(data):
-    for name, n in (("2.0-petstore", 20), ("3.0-petstore", 20), ("3.1-petstore", 20), ("3.0-circular", 1), ("3.0-circular-paths", 3), ("3.0-schema-circular", 3),
-                    ("3.0-http-status-codes", 89), ("3.0-parameters-style", 25), ("3.0-schema-types", 21), ("2.0-schema-circular", 1)):  # fmt: skip
+    for name, n in (
+        ("2.0-petstore", 20),
+        ("3.0-petstore", 20),
+        ("3.1-petstore", 20),
+        ("3.0-circular", 1),
+        ("3.0-circular-paths", 3),
+        ("3.0-schema-circular", 3),
+        ("3.0-http-status-codes", 89),
+        ("3.0-parameters-style", 25),
+        ("3.0-schema-types", 21),
+        ("2.0-schema-circular", 1),
+    ):
         got = parse_tools(data / "specs/readme" / f"{name}.json")
         assert (len(got.kept), len(got.dropped)) == (n, 0), name
     for name, n in (("time", 2), ("git", 12), ("memory", 9)):

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from conftest import rows
@@ -43,10 +44,19 @@ async def inside(world, *calls, initial=None, timeout=10):
 
 
 def test_references_are_resolved_by_path_or_said_to_lead_nowhere():
-    tools = [Tool(name="make"), Tool(name="use", parameters={"type": "object", "properties": {"id": {"type": "integer"}, "tags": {"type": "array"}}})]
+    tools = [
+        Tool(name="make"),
+        Tool(name="use", parameters={"type": "object", "properties": {"id": {"type": "integer"}, "tags": {"type": "array"}}}),
+    ]
     world = Local("w", tools, {"make": lambda env: {"a/b": [{"id": 7}], "none": None}, "use": lambda env, **k: k}, lambda initial: None)
     ref = lambda path, of="m": (Ref(param="/id", call=of, path=path),)
-    seen = run(inside(world, call("make", "m"), *[call("use", str(i), refs=r) for i, r in enumerate([ref("/a~1b/0/id"), ref("/a~1b/1/id"), ref("/none/x"), ref("", "gone")])]))
+    seen = run(
+        inside(
+            world,
+            call("make", "m"),
+            *[call("use", str(i), refs=r) for i, r in enumerate([ref("/a~1b/0/id"), ref("/a~1b/1/id"), ref("/none/x"), ref("", "gone")])],
+        )
+    )
     assert [o.status for o in seen] == ["ok", "ok"] + ["unresolved_reference"] * 3 and seen[1].content == {"id": 7}
     (o,) = run(inside(world, call("use", tags=["$step_1_result.id"])))
     assert o.status == "unresolved_reference" and literal_refs({"a": "${HOME}", "b": "costs $5"}) == []
@@ -55,10 +65,18 @@ def test_references_are_resolved_by_path_or_said_to_lead_nowhere():
 
 def test_a_result_that_is_falsy_large_or_no_json_is_told_apart():
     values = {"zero": 0, "empty": [], "none": None, "nan": float("nan"), "set": {1}, "long": "x" * 300_000, "no": False}
-    tools = [Tool(name="give", parameters={"type": "object", "properties": {"what": {"type": "string"}}}, returns={"type": ["integer", "array", "boolean"]})]
+    tools = [
+        Tool(
+            name="give",
+            parameters={"type": "object", "properties": {"what": {"type": "string"}}},
+            returns={"type": ["integer", "array", "boolean"]},
+        )
+    ]
     world = Local("w", tools, {"give": lambda env, what: values[what]}, lambda initial: None)
     got = {k: o for k, o in zip([*values, "gone"], run(inside(world, *[call("give", k, what=k) for k in [*values, "gone"]])), strict=True)}
-    assert {k: o.status for k, o in got.items()} == dict(zero="ok", empty="ok", none="ok", nan="error", set="error", long="too_large", no="ok", gone="error")
+    assert {k: o.status for k, o in got.items()} == dict(
+        zero="ok", empty="ok", none="ok", nan="error", set="error", long="too_large", no="ok", gone="error"
+    )
     assert got["zero"].content == 0 and got["no"].content is False and got["empty"].content == [] and not got["zero"].mismatch
     assert got["none"].mismatch and got["gone"].error == "KeyError: 'gone'"
 
@@ -89,16 +107,29 @@ def test_every_hdf5_tool_runs_and_keeps_what_it_promises():
 
 
 def test_hdf5_files_come_from_their_seed():
-    c = [call("dataset_statistics", file="weather.h5", path="/stations/oslo/temperature"), call("read_head", "2", file="variants.h5", path="/chr7/variants")]
+    c = [
+        call("dataset_statistics", file="weather.h5", path="/stations/oslo/temperature"),
+        call("read_head", "2", file="variants.h5", path="/chr7/variants"),
+    ]
     a, b = run(inside(hdf5_world(), *c)), run(inside(hdf5_world(4), *c))
     again = run(inside(hdf5_world(), *c, initial={"seed": 4}))
-    assert a[0].content["mean"] != b[0].content["mean"] and [o.content for o in b] == [o.content for o in again] and a[0].before != b[0].before
+    assert (
+        a[0].content["mean"] != b[0].content["mean"] and [o.content for o in b] == [o.content for o in again] and a[0].before != b[0].before
+    )
 
 
 def test_hdf5_tools_refuse_what_is_not_theirs():
-    seen = run(inside(hdf5_world(), call("file_info", file="../../etc/passwd"), call("read_dataset", "2", file="simulation.h5", path="/fields/velocity"),
-                      call("delete_object", "3", file="images.h5", path="/data"), call("read_slice", "4", file="simulation.h5", path="/fields/density", start=[0], count=[1]),
-                      call("dataset_statistics", "5", file="images.h5", path="/meta/class_names"), call("read_attribute", "6", file="weather.h5", path="/", name="nothing")))  # fmt: skip
+    seen = run(
+        inside(
+            hdf5_world(),
+            call("file_info", file="../../etc/passwd"),
+            call("read_dataset", "2", file="simulation.h5", path="/fields/velocity"),
+            call("delete_object", "3", file="images.h5", path="/data"),
+            call("read_slice", "4", file="simulation.h5", path="/fields/density", start=[0], count=[1]),
+            call("dataset_statistics", "5", file="images.h5", path="/meta/class_names"),
+            call("read_attribute", "6", file="weather.h5", path="/", name="nothing"),
+        )
+    )
     assert [o.status for o in seen] == ["error"] * 6 and all(o.before == o.after for o in seen)
     assert "there are" in seen[0].error and "read_slice" in seen[1].error and "open_file" in seen[2].error and "title" in seen[5].error
 
@@ -108,7 +139,9 @@ def test_worlds_do_not_meet():
         async with hdf5_world() as a, hdf5_world() as b:
             await execute(a, call("open_file", file="images.h5", mode="a"))
             await execute(a, call("delete_object", file="images.h5", path="/data"))
-            return (await execute(a, call("get_shape", file="images.h5", path="/data/images"))).status, (await execute(b, call("get_shape", file="images.h5", path="/data/images"))).status
+            return (await execute(a, call("get_shape", file="images.h5", path="/data/images"))).status, (
+                await execute(b, call("get_shape", file="images.h5", path="/data/images"))
+            ).status
 
     assert run(two()) == ("error", "ok")
 
@@ -182,9 +215,19 @@ def test_hostile_tools_are_contained_reported_and_survived(hostile, tmp_path, wa
     key = str(tmp_path / "elsewhere" / "key")
     server = socket.create_server(("127.0.0.1", 0))
     expected = {
-        "forever": "timeout", "sleep_for_ever": "timeout", "huge": "error", "bomb": "error", "long": "too_large", "fork": "refused", "fork_below": "refused",
-        "shell": "refused", "connect": "refused", "leave": "died", "stop": "error", "fill_disk": "error",
-    }  # fmt: skip
+        "forever": "timeout",
+        "sleep_for_ever": "timeout",
+        "huge": "error",
+        "bomb": "error",
+        "long": "too_large",
+        "fork": "refused",
+        "fork_below": "refused",
+        "shell": "refused",
+        "connect": "refused",
+        "leave": "died",
+        "stop": "error",
+        "fill_disk": "error",
+    }
     arguments = {"connect": {"port": server.getsockname()[1]}}
 
     async def attack():
@@ -211,7 +254,16 @@ def test_hostile_tools_are_contained_reported_and_survived(hostile, tmp_path, wa
 
 
 def test_the_state_of_a_file_begins_where_it_is_told_and_replays(hostile):
-    seen = run(inside(PythonWorld(hostile), call("count"), call("count", "2"), call("later", "3", x=5), call("write", "4", path="a"), initial={"n": 40}))
+    seen = run(
+        inside(
+            PythonWorld(hostile),
+            call("count"),
+            call("count", "2"),
+            call("later", "3", x=5),
+            call("write", "4", path="a"),
+            initial={"n": 40},
+        )
+    )
     assert [o.content for o in seen] == [41, 42, 5, 1] and len({o.after for o in seen}) == 3 and seen[1].after == seen[2].after
     assert walls()[-2:] == ("audit", "rlimits")
 
@@ -264,7 +316,15 @@ def test_an_mcp_server_that_dies_hangs_or_fails_is_survived(tmp_path):
     async def go():
         async with open_world(f"mcp:python {tmp_path}/dying.py") as w:
             assert {t.name for t in w.tools} == {"die", "hang", "huge", "fail", "note"}
-            calls = [call("note", "1", text="a"), call("die", "2"), call("note", "3"), call("hang", "4"), call("huge", "5"), call("fail", "6"), call("note", "7", text=3)]
+            calls = [
+                call("note", "1", text="a"),
+                call("die", "2"),
+                call("note", "3"),
+                call("hang", "4"),
+                call("huge", "5"),
+                call("fail", "6"),
+                call("note", "7", text=3),
+            ]
             seen = await execute_all(w, calls, timeout=2)
             assert [o.status for o in seen] == ["ok", "died", "ok", "timeout", "too_large", "error", "bad_arguments"]
             assert seen[0].content == {"lines": 1, "where": "."} and seen[0].before != seen[0].after and "fail" in seen[5].error
@@ -281,7 +341,11 @@ def test_the_hdf5_world_is_the_same_over_stdio_and_http():
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-m", "synthgen_nb.tools.serve", "--port", str(port)], stderr=subprocess.DEVNULL)
-    calls = [call("list_files"), call("read_attribute", "2", file="weather.h5", path="/", name="year"), call("get_shape", "3", file="gone.h5", path="/")]
+    calls = [
+        call("list_files"),
+        call("read_attribute", "2", file="weather.h5", path="/", name="year"),
+        call("get_shape", "3", file="gone.h5", path="/"),
+    ]
 
     async def compare():
         async with hdf5_world() as near:
@@ -289,7 +353,9 @@ def test_the_hdf5_world_is_the_same_over_stdio_and_http():
         for name in ("mcp:python -m synthgen_nb.tools.serve", f"mcp:http://127.0.0.1:{port}/mcp"):
             async with open_world(name) as far:
                 there = await execute_all(far, calls)
-                assert [t.parameters for t in far.tools] == [t.parameters for t in hdf5_tools()] and [t.effect for t in far.tools] == [t.effect for t in hdf5_tools()]
+                assert [t.parameters for t in far.tools] == [t.parameters for t in hdf5_tools()] and [t.effect for t in far.tools] == [
+                    t.effect for t in hdf5_tools()
+                ]
             assert [(o.status, o.content) for o in there] == [(o.status, o.content) for o in here]
         assert there[0].before == "", "a server behind a URL shows no state"
 
@@ -308,18 +374,32 @@ def test_the_hdf5_world_is_the_same_over_stdio_and_http():
 def test_live_reference_servers(tmp_path):
     pytest.importorskip("mcp_server_time", reason="mcp-server-time is not installed")
     pytest.importorskip("mcp_server_git", reason="mcp-server-git is not installed")
-    (seen,) = run(inside(open_world("mcp:python -m mcp_server_time"), call("convert_time", source_timezone="UTC", time="12:00", target_timezone="Asia/Tokyo")))
+    (seen,) = run(
+        inside(
+            open_world("mcp:python -m mcp_server_time"),
+            call("convert_time", source_timezone="UTC", time="12:00", target_timezone="Asia/Tokyo"),
+        )
+    )
     assert seen.content["time_difference"] == "+9.0h" and not seen.mismatch
     repo = tmp_path / "repo"
-    git = lambda *a: subprocess.run(["git", "-C", str(repo), "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True)
+    git = lambda *a: subprocess.run(
+        ["git", "-C", str(repo), "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True
+    )
     repo.mkdir()
     git("init", "-q")
     (repo / "a.txt").write_text("one\n")
     git("add", ".")
     git("commit", "-qm", "first")
     (repo / "a.txt").write_text("one\ntwo\n")
-    seen = run(inside(open_world(f"mcp:python -m mcp_server_git --repository {{copy:{repo}}}"), call("git_diff_unstaged", repo_path="repo"), call("git_add", "2", repo_path="repo", files=["a.txt"]),
-                      call("git_commit", "3", repo_path="repo", message="second"), call("git_log", "4", repo_path="repo", max_count=1)))  # fmt: skip
+    seen = run(
+        inside(
+            open_world(f"mcp:python -m mcp_server_git --repository {{copy:{repo}}}"),
+            call("git_diff_unstaged", repo_path="repo"),
+            call("git_add", "2", repo_path="repo", files=["a.txt"]),
+            call("git_commit", "3", repo_path="repo", message="second"),
+            call("git_log", "4", repo_path="repo", max_count=1),
+        )
+    )
     assert all(o.ok for o in seen) and "+two" in seen[0].content and seen[2].before != seen[2].after
     assert b"second" not in subprocess.run(["git", "-C", str(repo), "log"], capture_output=True).stdout, "the template is not touched"
 
@@ -327,20 +407,41 @@ def test_live_reference_servers(tmp_path):
 # HTTP
 
 API = {
-    "openapi": "3.1.0", "info": {"title": "t", "version": "1"},
+    "openapi": "3.1.0",
+    "info": {"title": "t", "version": "1"},
     "paths": {
-        "/echo/{name}": {"post": {"operationId": "echo", "parameters": [
-            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}, {"name": "X-Key", "in": "header", "schema": {"type": "string"}},
-            {"name": "f", "in": "query", "style": "deepObject", "schema": {"type": "object"}}, {"name": "l", "in": "query", "explode": False, "schema": {"type": "array"}}],
-            "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}}},
-            "responses": {"200": {"description": "", "content": {"application/json": {"schema": {"type": "object", "required": ["path"], "properties": {"n": {"type": "integer"}}}}}}}}},
-        **{f"/{p}": {"get": {"operationId": p, "responses": {"200": {"description": "", "content": {"application/json": {"schema": {}}}}}}} for p in ("redirect", "big", "slow", "fail", "liar", "cut")},
+        "/echo/{name}": {
+            "post": {
+                "operationId": "echo",
+                "parameters": [
+                    {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},
+                    {"name": "X-Key", "in": "header", "schema": {"type": "string"}},
+                    {"name": "f", "in": "query", "style": "deepObject", "schema": {"type": "object"}},
+                    {"name": "l", "in": "query", "explode": False, "schema": {"type": "array"}},
+                ],
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}}},
+                "responses": {
+                    "200": {
+                        "description": "",
+                        "content": {
+                            "application/json": {
+                                "schema": {"type": "object", "required": ["path"], "properties": {"n": {"type": "integer"}}}
+                            }
+                        },
+                    }
+                },
+            }
+        },
+        **{
+            f"/{p}": {"get": {"operationId": p, "responses": {"200": {"description": "", "content": {"application/json": {"schema": {}}}}}}}
+            for p in ("redirect", "big", "slow", "fail", "liar", "cut")
+        },
     },
-}  # fmt: skip
+}
 
 
 class Api(http.server.BaseHTTPRequestHandler):
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def log_message(self, *a):
         pass
@@ -355,7 +456,12 @@ class Api(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.asked.append(self.path)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.reply(200, json.dumps({"path": self.path, "key": self.headers["X-Key"], "n": body.get("n")} if body.get("n") != 13 else {"n": "wrong"}).encode())
+        self.reply(
+            200,
+            json.dumps(
+                {"path": self.path, "key": self.headers["X-Key"], "n": body.get("n")} if body.get("n") != 13 else {"n": "wrong"}
+            ).encode(),
+        )
 
     def do_GET(self):
         self.asked.append(self.path)
@@ -387,9 +493,20 @@ def api():
 
 def test_requests_carry_arguments_to_their_places_and_responses_are_checked(api):
     world = HttpWorld(parse_openapi(API).kept, allow=["127.0.0.1"], base=api)
-    seen = run(inside(world, call("echo", name="../a b/?x", **{"X-Key": "k", "f": {"a": "1&2"}, "l": ["p", "q"], "body": {"n": 0}}), call("echo", "2", name="x", body={"n": "no"}), call("echo", "3", name="x", body={"n": 13}),
-                      call("echo", "4", name="x", **{"X-Key": "a\r\nEvil: 1", "body": {}})))  # fmt: skip
-    assert seen[0].content == {"path": "/echo/..%2Fa%20b%2F%3Fx?f%5Ba%5D=1%262&l=p%2Cq", "key": "k", "n": 0} and not seen[0].mismatch and seen[0].before == ""
+    seen = run(
+        inside(
+            world,
+            call("echo", name="../a b/?x", **{"X-Key": "k", "f": {"a": "1&2"}, "l": ["p", "q"], "body": {"n": 0}}),
+            call("echo", "2", name="x", body={"n": "no"}),
+            call("echo", "3", name="x", body={"n": 13}),
+            call("echo", "4", name="x", **{"X-Key": "a\r\nEvil: 1", "body": {}}),
+        )
+    )
+    assert (
+        seen[0].content == {"path": "/echo/..%2Fa%20b%2F%3Fx?f%5Ba%5D=1%262&l=p%2Cq", "key": "k", "n": 0}
+        and not seen[0].mismatch
+        and seen[0].before == ""
+    )
     assert seen[1].status == "bad_arguments" and len(Api.asked) == 4, "a wrong request never leaves"
     assert seen[2].ok and len(seen[2].mismatch) == 2, "a response that breaks its promise is told"
     assert seen[3].status == "error"
@@ -400,11 +517,33 @@ def test_nothing_is_sent_to_where_it_was_not_named(api):
     at = lambda base, *allow: run(inside(HttpWorld(tools, allow=allow, base=base), call("fail")))[0]
     port = api.rsplit(":", 1)[1]
     assert at(api).status == "refused" and at(api, "api.example.org").status == "refused"
-    assert "not public" in at(f"http://localhost.localdomain:{port}", "localhost.localdomain").error or at(f"http://localhost.localdomain:{port}", "localhost.localdomain").status == "error"
-    assert at(f"http://localhost:{port}", "localhost").error.startswith("HTTP 500") or at(f"http://localhost:{port}", "localhost").status == "died"
-    assert at("file:///etc/passwd", "127.0.0.1").status == "refused" and at("http://169.254.169.254/latest", "127.0.0.1").status == "refused"
+    assert (
+        "not public" in at(f"http://localhost.localdomain:{port}", "localhost.localdomain").error
+        or at(f"http://localhost.localdomain:{port}", "localhost.localdomain").status == "error"
+    )
+    assert (
+        at(f"http://localhost:{port}", "localhost").error.startswith("HTTP 500")
+        or at(f"http://localhost:{port}", "localhost").status == "died"
+    )
+    assert (
+        at("file:///etc/passwd", "127.0.0.1").status == "refused" and at("http://169.254.169.254/latest", "127.0.0.1").status == "refused"
+    )
     assert not Api.asked or set(Api.asked) == {"/fail"}
-    for a in ("127.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "::1", "fe80::1", "fd00:ec2::254", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"):
+    for a in (
+        "127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "::1",
+        "fe80::1",
+        "fd00:ec2::254",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+    ):
         assert not is_public(a), a
     assert is_public("93.184.215.14") and is_public("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
     with pytest.raises(ToolError):
@@ -414,7 +553,9 @@ def test_nothing_is_sent_to_where_it_was_not_named(api):
 def test_servers_that_misbehave(api):
     world = HttpWorld(parse_openapi(API).kept, allow=["127.0.0.1"], base=api)
     seen = run(inside(world, *[call(t, t) for t in ("redirect", "big", "slow", "fail", "liar", "cut")], timeout=1))
-    assert {o.call: o.status for o in seen} == dict(redirect="refused", big="too_large", slow="timeout", fail="error", liar="error", cut="died")
+    assert {o.call: o.status for o in seen} == dict(
+        redirect="refused", big="too_large", slow="timeout", fail="error", liar="error", cut="died"
+    )
 
 
 def test_styles_of_parameters(data):
@@ -448,15 +589,24 @@ def test_a_synthetic_service_remembers(data):
     w = SyntheticWorld(parse_tools(data / "specs/readme/3.1-petstore.json").kept)
     pet = {"name": "Rex", "photoUrls": [], "status": "sold"}
     new = lambda param: (Ref(param=param, call="add", path="/id"),)
-    calls = [call("addPet", "add", body=pet), call("getPetById", "get", refs=new("/petId")), call("placeOrder", "order", body={"quantity": 2}, refs=new("/body/petId")),
-             call("findPetsByStatus", "find", status=["sold"]), call("deletePet", "delete", refs=new("/petId")), call("getPetById", "again", refs=new("/petId"))]  # fmt: skip
+    calls = [
+        call("addPet", "add", body=pet),
+        call("getPetById", "get", refs=new("/petId")),
+        call("placeOrder", "order", body={"quantity": 2}, refs=new("/body/petId")),
+        call("findPetsByStatus", "find", status=["sold"]),
+        call("deletePet", "delete", refs=new("/petId")),
+        call("getPetById", "again", refs=new("/petId")),
+    ]
     got = {o.call: o for o in run(inside(w, *calls))}
     assert got["get"].content == got["add"].content and got["get"].content["name"] == "Rex" and got["add"].before != got["add"].after
     assert got["order"].content["petId"] == got["add"].content["id"] and got["order"].content["quantity"] == 2
     assert got["add"].content["id"] in [p["id"] for p in got["find"].content] and all(p["status"] == "sold" for p in got["find"].content)
     assert got["delete"].ok and got["again"].status == "error" and "404" in got["again"].error
     assert not any(o.mismatch for o in got.values())
-    assert run(inside(SyntheticWorld(w.tools, seed=1), call("getPetById", petId=1)))[0].content != run(inside(w, call("getPetById", petId=1)))[0].content
+    assert (
+        run(inside(SyntheticWorld(w.tools, seed=1), call("getPetById", petId=1)))[0].content
+        != run(inside(w, call("getPetById", petId=1)))[0].content
+    )
 
 
 def test_any_specification_runs_and_its_results_fit(data):
@@ -482,8 +632,24 @@ def test_any_specification_runs_and_its_results_fit(data):
 
 def test_trajectories_are_executed_from_files(tmp_path, synthgen, data):
     said = "axes of the density field"
-    chat = {"messages": [{"role": "user", "content": said}, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "get_shape", "arguments": json.dumps({"file": "simulation.h5", "path": "/fields/density"})}}]},
-                         {"role": "tool", "tool_call_id": "a", "content": "made up"}, {"role": "assistant", "content": "16 × 12 × 8"}]}  # fmt: skip
+    chat = {
+        "messages": [
+            {"role": "user", "content": said},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "a",
+                        "type": "function",
+                        "function": {"name": "get_shape", "arguments": json.dumps({"file": "simulation.h5", "path": "/fields/density"})},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "a", "content": "made up"},
+            {"role": "assistant", "content": "16 × 12 × 8"},
+        ]
+    }
     slow = {"turns": [{"role": "user", "text": "?"}, {"role": "assistant", "calls": [{"id": "a", "tool": "nothing"}]}]}
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, [chat, slow, {"turns": []}, {"x": 1}])))
     r = synthgen("tool-execute", "in.jsonl", "-o", "out.jsonl", "--world", "hdf5")

@@ -32,7 +32,7 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
     "A text that a regular expression matches, where it is made of the usual pieces"
     from re import _parser as sre # type: ignore[attr-defined]
     def pick(items: list) -> str:
-        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL, ord('a'))
+        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL, ord('a')) # type: Any, Any
         if op is sre.RANGE: return chr(rng.randint(arg[0], arg[1]))
         if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: '7', sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
         return chr(arg)
