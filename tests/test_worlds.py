@@ -325,7 +325,7 @@ def test_an_mcp_server_that_dies_hangs_or_fails_is_survived(tmp_path):
                 call("fail", "6"),
                 call("note", "7", text=3),
             ]
-            seen = await execute_all(w, calls, timeout=2)
+            seen = await execute_all(w, calls, timeout=6)
             assert [o.status for o in seen] == ["ok", "died", "ok", "timeout", "too_large", "error", "bad_arguments"]
             assert seen[0].content == {"lines": 1, "where": "."} and seen[0].before != seen[0].after and "fail" in seen[5].error
             assert seen[2].content["lines"] == 1, "the new server has a folder of its own"

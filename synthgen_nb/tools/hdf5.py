@@ -14,7 +14,7 @@ __all__ = ['MAKERS', 'MOST', 'TOPICS', 'FUNCTIONS', 'WRITES', 'make_files', 'Fil
            'write_attribute', 'copy_object', 'delete_object', 'hdf5_tools', 'show', 'hdf5_world']
 
 # %% ../../nbs/tools/31a_hdf5.ipynb #imports
-import fnmatch, hashlib, shutil, tempfile
+import fnmatch, hashlib, tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
@@ -105,10 +105,11 @@ MOST = 2000 # values in one result
 class Files:
     "A folder of HDF5 files, and which of them are open"
     def __init__(self, seed: int = 0):
-        self.folder = Path(tempfile.mkdtemp(prefix='hdf5-world-'))
+        self.own = tempfile.TemporaryDirectory(prefix='hdf5-world-')
+        self.folder = Path(self.own.name)
         self.open: dict[str, str] = {}
         make_files(self.folder, seed)
-    def close(self): shutil.rmtree(self.folder, ignore_errors=True)
+    def close(self): self.own.cleanup()
 
     def names(self) -> list[str]: return sorted(p.name for p in self.folder.glob('*.h5'))
     def at(self, file: str, write: bool = False):

@@ -130,7 +130,7 @@ class McpWorld:
 
     async def _end(self):
         if self.session: await self.session.close()
-        if self.folder: shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder: shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.session = self.folder = None
 
     async def reset(self, initial: Any = None) -> None:
@@ -139,7 +139,9 @@ class McpWorld:
         await self.session.open()
 
     def _command(self):
-        folder = self.folder = Path(tempfile.mkdtemp(prefix='mcp-')).resolve()
+        root = Path(tempfile.mkdtemp(prefix='mcp-')).resolve()
+        folder = self.folder = root/'here'
+        for d in (folder, root/'tmp'): d.mkdir()
         def copy(m):
             source = Path(m[1]); there = folder/source.name
             if not source.exists(): raise SynthgenError(f'{m[1]}: no such file or folder, in {self.name}')
@@ -148,7 +150,7 @@ class McpWorld:
         program, *args = shlex.split(re.sub(r'\{copy:([^}]+)\}', lambda m: shlex.quote(copy(m)), self.target))
         if program in ('python', 'python3'): program = sys.executable
         env = {k: os.environ[k] for k in ('PATH', 'PYTHONPATH') if k in os.environ}
-        return _sdk().StdioServerParameters(command=program, args=args, cwd=self.folder, env=env | {'HOME': str(self.folder)} | FIXED)
+        return _sdk().StdioServerParameters(command=program, args=args, cwd=self.folder, env=env | {'HOME': str(folder), 'TMPDIR': str(root/'tmp')} | FIXED)
 
     async def _list(self) -> list[Tool]:
         out, cursor = [], None
