@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
            'RubricName', 'Threshold', 'Topic', 'Format', 'System', 'ingest', 'generate', 'enrich', 'curate', 'export',
-           'dedup', 'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'dedup', 'tool_parse', 'tool_execute', 'pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts',
+           'calls', 'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -240,6 +241,68 @@ def dedup(source: In, output: Out):
     _save_drops([*bad, *out.dropped], output)
     save(out.kept, output)
     print(f'{output}: {out!r}{_not_pairs(bad)}')
+
+# %% ../nbs/cli.ipynb #tool-parse
+@app.command('tool-parse')
+def tool_parse(
+    source: Annotated[str, typer.Argument(metavar='IN', help='OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python file; '
+                                          'or a world: hdf5, mcp:COMMAND, mcp:http://…', show_default=False)],
+    output: Out,
+):
+    "Read the tools of a specification or a live server. Every problem is named with its place."
+    import asyncio
+    from collections import Counter
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.tools.open import tools_of
+    _apart(Path(source), output)
+    out = asyncio.run(tools_of(source))
+    for d in out.dropped: print(d.detail, file=sys.stderr)
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'{source}: no usable tool in it' + (f'; {len(out.dropped)} problems, named above' if out.dropped else ''))
+    save(out.kept, output)
+    effects = Counter(t.effect for t in out.kept)
+    print(f'{output}: {len(out.kept)} tools (' + ', '.join(f'{n} {e}' for e, n in effects.most_common()) + f'); {len(out.dropped)} problems')
+
+# %% ../nbs/cli.ipynb #tool-execute
+@app.command('tool-execute')
+def tool_execute(
+    source: Annotated[Path, typer.Argument(metavar='IN', help='Rows with tool calls: .json, .jsonl or .parquet.', show_default=False)],
+    output: Out,
+    world: Annotated[str | None, typer.Option('--world', show_default=False, help='Where calls run: hdf5, python:FILE, mcp:COMMAND, http:SPEC#HOST, bfcl, '
+                                              'synthetic:FILE, simulated. Default: the world that a row names.')] = None,
+    timeout: Annotated[float, typer.Option('--timeout', min=0.01, help='Seconds for one call.')] = 30,
+    tools: Annotated[Path | None, typer.Option('--tools', help='Tools for the simulated world.', show_default=False)] = None,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
+    import asyncio
+    from synthgen_nb.core.records import Outcome, SynthgenError, save
+    from synthgen_nb.tools.open import execute_trajectories, open_world, read_trajectories
+    from synthgen_nb.tools.parse import parse_tools
+    _apart(source, output)
+    got = read_trajectories(source)
+    for d in got.dropped[:5]: print(f'skipped {d.detail}', file=sys.stderr)
+    if not got.kept: raise SynthgenError(f'{source} holds no row with tool calls')
+    if blank := sum(not (world or t.world) for t in got.kept):
+        raise SynthgenError(f'{blank} of {len(got.kept)} rows do not say in which world they run. Give one with --world.')
+    known = parse_tools(tools).kept if tools else None
+    m = _door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
+    by_world: dict[str, list] = {}
+    for t in got.kept: by_world.setdefault(world or t.world, []).append(t)
+    async def run_all():
+        return [await execute_trajectories(ts, lambda w=w: open_world(w, known, m), timeout, workers or 4) for w, ts in by_world.items()] # type: ignore[misc]
+    outs = asyncio.run(run_all())
+    if m: m.calls.close()
+    out: Outcome = Outcome([t for o in outs for t in o.kept], [*got.dropped, *[d for o in outs for d in o.dropped]])
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no row of {len(got.kept)} could be executed whole ({_why(out)}); reasons are in {_beside(output, "dropped")}')
+    save(out.kept, output)
+    ran = [o for t in out.kept for o in t.observations]
+    print(f'{output}: {out!r}; {sum(o.executed for o in ran)} calls executed, {sum(not o.executed for o in ran)} simulated, in {", ".join(by_world)}')
 
 # %% ../nbs/cli.ipynb #pipeline
 @app.command()

@@ -8,7 +8,7 @@ __all__ = ['BACKENDS', 'bfcl_data', 'rows_of', 'bfcl_tools', 'plain', 'bfcl_worl
 # %% ../../nbs/tools/31f_bfcl.ipynb #imports
 import ast, copy, importlib, inspect, json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from .specs import Tool
 from .worlds import Call, Local, ToolError, execute_all, replay
 
 # %% ../../nbs/tools/31f_bfcl.ipynb #backends
-BACKENDS = {'GorillaFileSystem': 'gorilla_file_system', 'MathAPI': 'math_api', 'MessageAPI': 'message_api', 'TwitterAPI': 'posting_api', 'TicketAPI': 'ticket_api',
-            'TradingBot': 'trading_bot', 'TravelAPI': 'travel_booking', 'VehicleControlAPI': 'vehicle_control'}
+BACKENDS = {'GorillaFileSystem': 'gorilla_file_system', 'MathAPI': 'math_api', 'MessageAPI': 'message_api', 'TwitterAPI': 'posting_api',
+            'TicketAPI': 'ticket_api', 'TradingBot': 'trading_bot', 'TravelAPI': 'travel_booking', 'VehicleControlAPI': 'vehicle_control'}
 _CODE = 'bfcl_eval.eval_checker.multi_turn_eval.func_source_code'
 
 def bfcl_data() -> Path:
@@ -35,7 +35,7 @@ def rows_of(name: str) -> list[dict]:
     return [json.loads(l) for l in path.read_text(encoding='utf-8').splitlines() if l.strip()]
 
 # %% ../../nbs/tools/31f_bfcl.ipynb #bfcl-tools
-@lru_cache(maxsize=None)
+@cache
 def _tools(backend: str) -> tuple[Tool, ...]:
     if backend not in BACKENDS: raise SynthgenError(f'unknown BFCL backend {backend!r}. Known: {", ".join(BACKENDS)}.')
     docs = rows_of(f'multi_turn_func_doc/{BACKENDS[backend]}.json')

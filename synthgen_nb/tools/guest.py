@@ -16,7 +16,8 @@ def limit(
     file: int = 64_000_000, # bytes in one file
 ):
     "Set the limits of this process, which it cannot raise again"
-    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, file), (resource.RLIMIT_NOFILE, 128), (resource.RLIMIT_CORE, 0)):
+    for what, most in {resource.RLIMIT_AS: memory, resource.RLIMIT_CPU: seconds, resource.RLIMIT_FSIZE: file, resource.RLIMIT_NOFILE: 128,
+                       resource.RLIMIT_CORE: 0}.items():
         hard = resource.getrlimit(what)[1]
         if hard != resource.RLIM_INFINITY: most = min(most, hard)
         resource.setrlimit(what, (most, most))
@@ -43,12 +44,13 @@ def fence(
             name, mode, flags = args
             writes = any(c in 'wax+' for c in mode or '') or bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
             if not inside(path(name), [own] if writes else may_read): raise PermissionError(f'no access to {os.fsdecode(name)} in the sandbox')
-        elif event.startswith('ctypes.') and (event in HARMLESS or (event == 'ctypes.dlopen' and args[0] is None) or (event == 'ctypes.dlsym' and str(args[1]).startswith('Py'))):
+        elif event in HARMLESS or (event == 'ctypes.dlopen' and args[0] is None) or (event == 'ctypes.dlsym' and str(args[1]).startswith('Py')):
             return # what NumPy does when it is imported
         elif event == 'socket.__new__' and args[1] == 1: return # AF_UNIX: an event loop wakes itself with a pair of them
         elif event.startswith(NEVER): raise PermissionError(f'{event} is not allowed in the sandbox')
         elif event.startswith(FILES):
-            if not all(inside(path(a), [own]) for a in args if isinstance(a, (str, bytes, os.PathLike))): raise PermissionError(f'{event} outside its folder is not allowed in the sandbox')
+            if not all(inside(path(a), [own]) for a in args if isinstance(a, (str, bytes, os.PathLike))):
+                raise PermissionError(f'{event} outside its folder is not allowed in the sandbox')
         elif event in LOOKS and args and not isinstance(args[0], int) and not inside(path(args[0]), may_read):
             raise PermissionError(f'no access to {args[0]} in the sandbox')
     import _posixsubprocess # the one way to a process that no audit event announces
@@ -61,6 +63,7 @@ def _refuse(*args): raise PermissionError('a new process is not allowed in the s
 def load(file: str):
     "The user's file as a module"
     spec = importlib.util.spec_from_file_location('tools_file', file)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules['tools_file'] = module
     spec.loader.exec_module(module)
@@ -97,11 +100,12 @@ def serve():
     "Answer requests until there are no more"
     replies = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     nowhere = os.open(os.devnull, os.O_WRONLY); os.dup2(nowhere, 1)
-    say = lambda x: (replies.write(json.dumps(x) + '\n'), replies.flush())
+    def say(x): replies.write(json.dumps(x) + '\n'); replies.flush()
     told = json.loads(sys.stdin.readline())
     os.chdir(told['own']); sys.path.insert(0, os.path.dirname(told['file']))
     limit(told['memory'], told['seconds'])
-    fence(told['own'], [told['file'], *told['readable'], sys.prefix, sys.base_prefix, *sys.path[1:], '/dev/null', '/dev/urandom', '/etc/localtime', '/usr/share/zoneinfo'])
+    system = ['/dev/null', '/dev/urandom', '/etc/localtime', '/usr/share/zoneinfo']
+    fence(told['own'], [told['file'], *told['readable'], sys.prefix, sys.base_prefix, *sys.path[1:], *system])
     try: module = load(told['file'])
     except BaseException as e: say({'error': f'{type(e).__name__}: {e}'[:2000]}); return
     say({'ok': None})

@@ -14,7 +14,7 @@ __all__ = ['MAKERS', 'MOST', 'TOPICS', 'FUNCTIONS', 'WRITES', 'make_files', 'Fil
            'write_attribute', 'copy_object', 'delete_object', 'hdf5_tools', 'show', 'hdf5_world']
 
 # %% ../../nbs/tools/31a_hdf5.ipynb #imports
-import fnmatch, hashlib, shutil, tempfile
+import fnmatch, hashlib, tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ from .worlds import Call, Local, Ref, ToolError, execute_all, replay
 # %% ../../nbs/tools/31a_hdf5.ipynb #h5py
 def _h5py():
     try: import h5py
-    except ImportError: raise SynthgenError('the HDF5 world needs h5py, which is not installed. Run: pip install "synthgen_nb[hdf5]"') from None
+    except ImportError: raise SynthgenError('the HDF5 world needs h5py, which is not installed. Run: pip install h5py') from None
     return h5py
 
 # %% ../../nbs/tools/31a_hdf5.ipynb #weather
@@ -105,10 +105,11 @@ MOST = 2000 # values in one result
 class Files:
     "A folder of HDF5 files, and which of them are open"
     def __init__(self, seed: int = 0):
-        self.folder = Path(tempfile.mkdtemp(prefix='hdf5-world-'))
+        self.own = tempfile.TemporaryDirectory(prefix='hdf5-world-')
+        self.folder = Path(self.own.name)
         self.open: dict[str, str] = {}
         make_files(self.folder, seed)
-    def close(self): shutil.rmtree(self.folder, ignore_errors=True)
+    def close(self): self.own.cleanup()
 
     def names(self) -> list[str]: return sorted(p.name for p in self.folder.glob('*.h5'))
     def at(self, file: str, write: bool = False):
@@ -346,7 +347,8 @@ def list_keys(
     with h5.at(file) as f:
         g = _get(f, group, 'group')
         at = {k: g.name.rstrip('/') + '/' + k for k in sorted(g)}
-        return {'path': g.name, 'groups': [p for k, p in at.items() if not hasattr(g[k], 'shape')], 'datasets': [p for k, p in at.items() if hasattr(g[k], 'shape')]}
+        data = [p for k, p in at.items() if hasattr(g[k], 'shape')]
+        return {'path': g.name, 'groups': [p for p in at.values() if p not in data], 'datasets': data}
 
 # %% ../../nbs/tools/31a_hdf5.ipynb #find-objects
 def find_objects(
@@ -745,7 +747,8 @@ def append_values(
     """
     with h5.at(file, write=True) as f:
         d = _get(f, path, 'dataset')
-        if d.ndim != 1 or d.maxshape[0] is not None or d.dtype.kind not in 'iuf': raise ToolError(f'{path} cannot grow; get_chunks tells how far a dataset may')
+        if d.ndim != 1 or d.maxshape[0] is not None or d.dtype.kind not in 'iuf':
+            raise ToolError(f'{path} cannot grow; get_chunks tells how far a dataset may')
         n = d.shape[0]; d.resize((n + len(values),)); d[n:] = values
         return {'file': file, 'path': path, 'shape': list(d.shape)}
 

@@ -30,11 +30,13 @@ def checked_address(
     allow: Sequence[str], # hosts and addresses that were named
 ) -> str: # the address to connect to
     "An address of a host that may be talked to, or `ToolError`"
-    if host.lower() not in {a.lower() for a in allow}: raise ToolError(f'{host} is not among the allowed hosts ({", ".join(allow) or "none"})', 'refused')
+    if host.lower() not in {a.lower() for a in allow}:
+        raise ToolError(f'{host} is not among the allowed hosts ({", ".join(allow) or "none"})', 'refused')
     try: found = [str(x[4][0]) for x in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except OSError as e: raise ToolError(f'{host} has no address: {e}') from None
     named = {'127.0.0.1', '::1'} if host.lower() == 'localhost' else set(allow)
-    if bad := [a for a in found if not is_public(a) and a not in named]: raise ToolError(f'{host} leads to {bad[0]}, which is not public and was not named', 'refused')
+    for a in found:
+        if not is_public(a) and a not in named: raise ToolError(f'{host} leads to {a}, which is not public and was not named', 'refused')
     return found[0]
 
 # %% ../../nbs/tools/31g_http.ipynb #written
@@ -55,6 +57,8 @@ def _simple(v: Any) -> str:
     if isinstance(v, dict): return ','.join(y for k, x in v.items() for y in (k, _text(x)))
     return ','.join(map(_text, v)) if isinstance(v, list) else _text(v)
 
+def _segment(s: str) -> str: return s.replace('.', '%2E') if s in ('.', '..') else quote(s, safe=',')
+
 # %% ../../nbs/tools/31g_http.ipynb #body
 def _body(v: Any, media: str) -> tuple[bytes, str]:
     "A body as bytes, with its content type"
@@ -64,7 +68,8 @@ def _body(v: Any, media: str) -> tuple[bytes, str]:
         safe = lambda s: re.sub(r'[\r\n"]', '_', s)
         parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{safe(k)}"\r\n\r\n{_text(x)}\r\n' for k, x in v.items()]
         return (''.join(parts) + f'--{mark}--\r\n').encode(), f'multipart/form-data; boundary={mark}'
-    if re.search(r'[/+]json\b', media) or media in ('', '*/*'): return json.dumps(v, ensure_ascii=False).encode(), media if 'json' in media else 'application/json'
+    if re.search(r'[/+]json\b', media): return json.dumps(v, ensure_ascii=False).encode(), media
+    if media in ('', '*/*'): return json.dumps(v, ensure_ascii=False).encode(), 'application/json'
     return _text(v).encode(), media
 
 def request_of(
@@ -73,11 +78,11 @@ def request_of(
     base: str,                 # address of the server
 ) -> tuple[str, str, dict[str, str], bytes | None]: # method, URL, headers, body
     "The request that a call stands for"
-    b, path, query, headers, cookies = tool.binding, tool.binding['path'], [], {'Accept': 'application/json'}, [] # type: ignore[var-annotated]
-    data = None
+    b, path, headers, data = tool.binding, tool.binding['path'], {'Accept': 'application/json'}, None
+    query: list[tuple[str, str]] = []; cookies: list[str] = []
     for arg, v in arguments.items():
         p = b['places'][arg]; name = p['name'] if 'name' in p else arg
-        if p['in'] == 'path': path = path.replace('{' + name + '}', quote(_simple(v), safe=',').replace('.', '%2E') if _simple(v) in ('.', '..') else quote(_simple(v), safe=','))
+        if p['in'] == 'path': path = path.replace('{' + name + '}', _segment(_simple(v)))
         elif p['in'] == 'query': query += _query(name, v, p)
         elif p['in'] == 'header': headers[name] = _simple(v)
         elif p['in'] == 'cookie': cookies.append(f'{name}={quote(_simple(v))}')
@@ -113,10 +118,12 @@ def send(
             got += chunk
             if len(got) > limit: raise ToolError(f'more than {limit} bytes', 'too_large')
             if time.monotonic() > end: raise TimeoutError
+        if r.length: raise ToolError(f'the connection ended {r.length} bytes too early', 'died')
         return r.status, r.headers.get_content_type(), got
     except ToolError: raise
     except TimeoutError: raise ToolError(f'no whole response after {timeout:g} s', 'timeout') from None
-    except (OSError, http.client.HTTPException, ValueError) as e: raise ToolError(f'{type(e).__name__}: {clip(e)}', 'died' if isinstance(e, (ConnectionError, http.client.IncompleteRead)) else 'error') from None
+    except (ConnectionError, http.client.IncompleteRead) as e: raise ToolError(f'{type(e).__name__}: {clip(e)}', 'died') from None
+    except (OSError, http.client.HTTPException, ValueError) as e: raise ToolError(f'{type(e).__name__}: {clip(e)}') from None
     finally: c.close()
 
 # %% ../../nbs/tools/31g_http.ipynb #HttpWorld

@@ -106,7 +106,8 @@ FIXED = {'TZ': 'UTC', 'LANG': 'C.UTF-8', 'PYTHONHASHSEED': '0', 'NO_COLOR': '1',
 def folder_state(folder: Path) -> dict[str, Any]:
     "What lies in a folder"
     files = [p for p in sorted(folder.rglob('*')) if p.is_file() and '.git' not in p.relative_to(folder).parts]
-    heads = {p.relative_to(folder).as_posix(): p.read_text().strip() for g in folder.rglob('.git') if g.is_dir() for p in [g/'HEAD', *sorted((g/'refs').rglob('*'))] if p.is_file()}
+    named = [p for g in sorted(folder.rglob('.git')) if g.is_dir() for p in (g/'HEAD', *sorted((g/'refs').rglob('*'))) if p.is_file()]
+    heads = {p.relative_to(folder).as_posix(): p.read_text().strip() for p in named}
     return {'files': {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in files}} | ({'git': heads} if heads else {})
 
 # %% ../../nbs/tools/31d_mcp.ipynb #McpWorld
@@ -115,7 +116,8 @@ class McpWorld:
     executed = True
     def __init__(self, target: str): # `python -m mcp_server_git --repository {copy:repo}`, or http://…
         _sdk()
-        self.name, self.target, self.tools = f'mcp:{target}', target, () # type: tuple[str, str, tuple[Tool, ...]]
+        self.name, self.target = f'mcp:{target}', target
+        self.tools: tuple[Tool, ...] = ()
         self.remote = bool(re.match(r'https?://', target))
         self.session: Session | None = None
         self.folder: Path | None = None
@@ -128,7 +130,7 @@ class McpWorld:
 
     async def _end(self):
         if self.session: await self.session.close()
-        if self.folder: shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder: shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.session = self.folder = None
 
     async def reset(self, initial: Any = None) -> None:
@@ -137,16 +139,18 @@ class McpWorld:
         await self.session.open()
 
     def _command(self):
-        self.folder = Path(tempfile.mkdtemp(prefix='mcp-')).resolve()
+        root = Path(tempfile.mkdtemp(prefix='mcp-')).resolve()
+        folder = self.folder = root/'here'
+        for d in (folder, root/'tmp'): d.mkdir()
         def copy(m):
-            source = Path(m[1]); there = self.folder/source.name
+            source = Path(m[1]); there = folder/source.name
             if not source.exists(): raise SynthgenError(f'{m[1]}: no such file or folder, in {self.name}')
             (shutil.copytree if source.is_dir() else shutil.copy)(source, there)
             return str(there)
         program, *args = shlex.split(re.sub(r'\{copy:([^}]+)\}', lambda m: shlex.quote(copy(m)), self.target))
         if program in ('python', 'python3'): program = sys.executable
         env = {k: os.environ[k] for k in ('PATH', 'PYTHONPATH') if k in os.environ}
-        return _sdk().StdioServerParameters(command=program, args=args, cwd=self.folder, env=env | {'HOME': str(self.folder)} | FIXED)
+        return _sdk().StdioServerParameters(command=program, args=args, cwd=self.folder, env=env | {'HOME': str(folder), 'TMPDIR': str(root/'tmp')} | FIXED)
 
     async def _list(self) -> list[Tool]:
         out, cursor = [], None
@@ -186,15 +190,15 @@ def server_of(world: World):
     import mcp_types as types
     from mcp.server import Server
     def shown(t: Tool):
-        returns = {'outputSchema': t.returns} if t.returns.get('type') == 'object' or '$ref' in t.returns else {}
+        returns = {'outputSchema': {'type': 'object'} | t.returns} if t.returns.get('type') == 'object' or '$ref' in t.returns else {}
         hints = {} if t.effect == 'unknown' else {'annotations': {'readOnlyHint': t.effect == 'read'}}
-        if '$ref' in t.returns: returns = {'outputSchema': {'type': 'object'} | t.returns}
         return types.Tool.model_validate({'name': t.name, 'description': t.description, 'inputSchema': t.parameters} | returns | hints)
     async def list_tools(ctx, params): return types.ListToolsResult(tools=[shown(t) for t in world.tools])
     async def call_tool(ctx, params):
         o = await execute(world, Call(id='call', tool=params.name, arguments=params.arguments or {}))
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else f'{o.status}: {o.error}'
-        return types.CallToolResult(content=[types.TextContent(type='text', text=text)], is_error=not o.ok, structured_content=o.content if o.ok and isinstance(o.content, dict) else None)
+        return types.CallToolResult(content=[types.TextContent(type='text', text=text)], is_error=not o.ok,
+                                    structured_content=o.content if o.ok and isinstance(o.content, dict) else None)
     return Server(world.name, on_list_tools=list_tools, on_call_tool=call_tool)
 
 # %% ../../nbs/tools/31d_mcp.ipynb #serve

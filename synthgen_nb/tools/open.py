@@ -44,8 +44,9 @@ class SimulatedWorld:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
         text = lambda x: json.dumps(x, ensure_ascii=False) if x else ''
-        a = await self.model.ask(self.prompt.render(name=tool.name, description=tool.docs or tool.description, parameters=text(tool.parameters), returns=text(tool.returns),
-                                                    history=text(self.history), arguments=json.dumps(arguments, ensure_ascii=False)))
+        ask = self.prompt.render(name=tool.name, description=tool.docs or tool.description, parameters=text(tool.parameters),
+                                 returns=text(tool.returns), history=text(self.history), arguments=json.dumps(arguments, ensure_ascii=False))
+        a = await self.model.ask(ask)
         if not a.ok: raise ToolError(f'the model gave no result: {a.error}')
         try: result = json.loads(a.value['result'])
         except ValueError: result = a.value['result']
@@ -110,7 +111,8 @@ def _of_messages(row: dict) -> Trajectory:
     turns: list[Turn] = []
     for m in row['messages']:
         if m.get('role') not in ('user', 'assistant'): continue
-        calls = [Call(id=c.get('id') or f'call_{len(turns)}_{i}', tool=c['function']['name'], arguments=_loads(c['function'].get('arguments'))) for i, c in enumerate(m.get('tool_calls') or [], 1)]
+        asked = [(c.get('id') or f'call_{len(turns)}_{i}', c['function']) for i, c in enumerate(m.get('tool_calls') or [], 1)]
+        calls = [Call(id=id, tool=f['name'], arguments=_loads(f.get('arguments'))) for id, f in asked]
         turns.append(Turn(role=m['role'], text=m.get('content') or '', calls=tuple(calls)))
     return Trajectory(turns=tuple(turns), meta={k: v for k, v in row.items() if k != 'messages'})
 
@@ -135,7 +137,8 @@ def read_trajectories(
         try: out.kept.append(as_trajectory(row))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             why = explain(e) if isinstance(e, ValidationError) else clip(e)
-            out.dropped.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=f'{path}: {where}: {why}', record=row if isinstance(row, dict) else {'value': row}))
+            record = row if isinstance(row, dict) else {'value': row}
+            out.dropped.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=f'{path}: {where}: {why}', record=record))
     return out
 
 # %% ../../nbs/tools/31i_open.ipynb #execute-one
@@ -170,7 +173,7 @@ async def execute_trajectories(
     out: Outcome[Trajectory] = Outcome()
     for i, t in enumerate(rows):
         bad = next(((c, o) for c, o in zip(done[i].calls, done[i].observations, strict=True) if not o.ok), None)
-        if not t.calls: out.dropped.append(Drop(id=t.id, stage='execute', reason='no_calls', record=t.model_dump(mode='json')))
-        elif bad is None: out.kept.append(done[i])
-        else: out.dropped.append(Drop(id=t.id, stage='execute', reason=f'{bad[1].status}:{bad[0].tool}', detail=f'{bad[0].id}: {bad[1].error}', record=done[i].model_dump(mode='json')))
+        if t.calls and bad is None: out.kept.append(done[i]); continue
+        why, detail = (f'{bad[1].status}:{bad[0].tool}', f'{bad[0].id}: {bad[1].error}') if bad else ('no_calls', '')
+        out.dropped.append(Drop(id=t.id, stage='execute', reason=why, detail=detail, record=done[i].model_dump(mode='json')))
     return out.check(len(rows))

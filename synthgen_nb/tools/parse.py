@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from ..core.records import FORMATS, Drop, Outcome, SynthgenError, clip, content_id, explain, read_rows
 from .openapi import parse_openapi, read_document
 from .python import Types, parse_python
-from .specs import Tool, compiles, mapped, unsound, with_unique_names
+from .specs import TYPES, Tool, compiles, mapped, unsound, with_unique_names
 
 # %% ../../nbs/tools/30c_parse.ipynb #typed
-WORDS = {'str': 'string', 'text': 'string', 'int': 'integer', 'long': 'integer', 'float': 'number', 'double': 'number', 'bool': 'boolean', 'dict': 'object', 'map': 'object',
-         'hashmap': 'object', 'list': 'array', 'tuple': 'array', 'set': 'array', 'none': 'null', **{t: t for t in ('string', 'integer', 'number', 'boolean', 'object', 'array', 'null')}}
+WORDS = {'str': 'string', 'text': 'string', 'int': 'integer', 'long': 'integer', 'float': 'number', 'double': 'number', 'bool': 'boolean',
+         'dict': 'object', 'map': 'object', 'hashmap': 'object', 'list': 'array', 'tuple': 'array', 'set': 'array', 'none': 'null', **{t: t for t in TYPES}}
 
 def typed(word: str) -> dict[str, Any]:
     "The schema that a type word stands for"
@@ -37,7 +37,8 @@ def normal(
     "A loosely written schema as a strict one: type words, `required: true` on a property, tuples of old drafts"
     if not isinstance(schema, dict): return typed(schema) if isinstance(schema, str) else schema
     s = mapped(schema, lambda x: normal(x, any_word))
-    if isinstance(t := s.get('type'), str) and t not in WORDS.values() and (any_word or 'x-type' not in typed(t)): s = typed(t) | {k: v for k, v in s.items() if k != 'type'}
+    if isinstance(t := s.get('type'), str) and t not in TYPES and (any_word or 'x-type' not in typed(t)):
+        s = typed(t) | {k: v for k, v in s.items() if k != 'type'}
     if isinstance(s.get('items'), list): s['prefixItems'] = s.pop('items')
     if isinstance(s.get('pattern'), str) and not compiles(s['pattern']): s['x-pattern'] = s.pop('pattern')
     props = s['properties'] if isinstance(s.get('properties'), dict) else {}
@@ -53,18 +54,19 @@ def plain_tool(d: dict, source: str) -> Tool:
     "The workbench's own format: tool_id, name, category, description, parameters, returns, examples, complexity"
     ps = d.get('parameters') or []
     named = [{'name': n} | (p if isinstance(p, dict) else {'type': p}) for n, p in ps.items()] if isinstance(ps, dict) else ps
-    if bad := [i for i, p in enumerate(named) if not isinstance(p, dict) or not isinstance(p.get('name'), str)]: raise ValueError(f'/parameters/{bad[0]}: a parameter needs a name')
+    for i, p in enumerate(named):
+        if not isinstance(p, dict) or not isinstance(p.get('name'), str): raise ValueError(f'/parameters/{i}: a parameter needs a name')
     props = {p['name']: normal(_rest(p, 'name', 'required', 'optional'), True) for p in named}
     need = [p['name'] for p in named if p.get('required', not p.get('optional', 'default' in p))]
     examples = d.get('examples') or []
-    return Tool(name=d.get('name') or d['tool_id'], description=d.get('description') or '', category=d.get('category') or '', complexity=d.get('complexity') or '',
-                parameters={'type': 'object', 'properties': props} | ({'required': need} if need else {}), returns=_returns(d), kind='plain', source=source,
-                examples=tuple(examples if isinstance(examples, list) else [examples]), effect=d.get('effect', 'unknown'),
+    said = {k: d[k] for k in ('description', 'category', 'complexity', 'effect') if d.get(k)}
+    return Tool(name=d.get('name') or d['tool_id'], **said, parameters={'type': 'object', 'properties': props} | ({'required': need} if need else {}),
+                returns=_returns(d), kind='plain', source=source, examples=tuple(examples if isinstance(examples, list) else [examples]),
                 binding={'tool_id': d['tool_id']} if 'tool_id' in d else {},
-                meta=_rest(d, 'tool_id', 'name', 'description', 'category', 'complexity', 'parameters', 'returns', 'response', 'output_parameters', 'examples', 'effect'))
+                meta=_rest(d, 'tool_id', 'name', *said, 'parameters', 'returns', 'response', 'output_parameters', 'examples'))
 
 def _returns(d: dict) -> dict:
-    r = next((d[k] for k in ('returns', 'response', 'output_parameters', 'outputSchema', 'output_schema') if d.get(k)), {})
+    r: Any = next((d[k] for k in ('returns', 'response', 'output_parameters', 'outputSchema', 'output_schema') if d.get(k)), {})
     if isinstance(r, str): return s if (s := typed(r)) and 'x-type' not in s else {'description': r}
     if not isinstance(r, dict): raise ValueError(f'/returns: must be an object or a text, not {type(r).__name__}')
     fields = r and all(isinstance(v, dict) for v in r.values()) and not {'properties', '$ref', 'items'} & set(r) # name → schema, and no schema itself
@@ -81,16 +83,18 @@ def function_tool(d: dict, source: str) -> Tool:
     "An OpenAI function: nested below `function`, or flat"
     f = d['function'] if isinstance(d.get('function'), dict) else d
     outer = _rest(d, 'function', 'type') if f is not d else {}
-    return Tool(name=f['name'], description=f.get('description') or '', parameters=_arguments(f.get('parameters')), returns=_returns(f), kind='openai', source=source,
+    return Tool(name=f['name'], description=f.get('description') or '', parameters=_arguments(f.get('parameters')), returns=_returns(f),
+                kind='openai', source=source,
                 meta=outer | _rest(f, 'name', 'description', 'parameters', 'returns', 'response', 'output_parameters', *(() if f is not d else ('type',))))
 
 def mcp_tool(d: dict, source: str, server: str = '') -> Tool:
     "One entry of an MCP server's `tools/list`; its hints say whether it changes anything"
     hints = d.get('annotations') or {}
-    effect = 'unknown' if 'readOnlyHint' not in hints else 'read' if hints['readOnlyHint'] else 'write'
+    effect: Any = 'unknown' if 'readOnlyHint' not in hints else 'read' if hints['readOnlyHint'] else 'write'
     schema = d.get('inputSchema', d.get('input_schema'))
-    return Tool(name=d['name'], description=d.get('description') or d.get('title') or '', parameters=_arguments(schema), returns=_returns(_rest(d, 'returns')), effect=effect,
-                category=server, kind='mcp', source=source, binding={'name': d['name']} | ({'server': server} if server else {}),
+    return Tool(name=d['name'], description=d.get('description') or d.get('title') or '', parameters=_arguments(schema),
+                returns=_returns(_rest(d, 'returns')), effect=effect, category=server, kind='mcp', source=source,
+                binding={'name': d['name']} | ({'server': server} if server else {}),
                 meta=_rest(d, 'name', 'description', 'inputSchema', 'input_schema', 'outputSchema', 'output_schema'))
 
 # %% ../../nbs/tools/30c_parse.ipynb #one
@@ -105,10 +109,12 @@ def one_tool(
     name = d['function'].get('name') if isinstance(d.get('function'), dict) else d.get('name', d.get('tool_id'))
     if not isinstance(name, str) or not name.strip(): raise ValueError('/name: a tool needs a name')
     if 'inputSchema' in d or 'input_schema' in d: tool = mcp_tool(d, source, server)
-    elif 'function' in d or (isinstance(p := d.get('parameters'), dict) and (not p or isinstance(p.get('type'), str)) and 'tool_id' not in d): tool = function_tool(d, source)
+    elif 'function' in d or ('tool_id' not in d and _is_schema(d.get('parameters'))): tool = function_tool(d, source)
     else: tool = plain_tool(d, source)
     if wrong := [*unsound(tool.parameters, '/parameters'), *unsound(tool.returns, '/returns')]: raise ValueError('; '.join(wrong))
     return tool
+
+def _is_schema(p: Any) -> bool: return isinstance(p, dict) and (not p or isinstance(p.get('type'), str))
 
 # %% ../../nbs/tools/30c_parse.ipynb #described
 def _described(x: Any, at: str = '', server: str = '') -> Iterable[tuple[str, str, Any]]:
@@ -116,8 +122,8 @@ def _described(x: Any, at: str = '', server: str = '') -> Iterable[tuple[str, st
     if isinstance(x, list):
         for i, y in enumerate(x): yield from _described(y, f'{at}/{i}', server)
     elif isinstance(x, dict) and isinstance(x.get('result'), dict) and 'jsonrpc' in x: yield from _described(x['result'], f'{at}/result', server)
-    elif isinstance(x, dict) and isinstance(t := x.get('tools', x.get('functions')), list) and 'inputSchema' not in x:
-        for i, y in enumerate(t): yield from _described(y, f'{at}/{"tools" if "tools" in x else "functions"}/{i}', x['server'] if isinstance(x.get('server'), str) else server)
+    elif isinstance(x, dict) and (k := next((k for k in ('tools', 'functions') if isinstance(x.get(k), list)), '')):
+        yield from _described(x[k], f'{at}/{k}', x['server'] if isinstance(x.get('server'), str) else server)
     else: yield at, server, x
 
 def parse_list(
@@ -131,7 +137,8 @@ def parse_list(
         try: out.kept.append(one_tool(d, source, server))
         except ValueError as e:
             why = explain(e) if isinstance(e, ValidationError) else str(e)
-            out.dropped.append(Drop(id=content_id(source, d), stage='parse', reason='invalid_spec', detail=f'{source}: {why}', record=d if isinstance(d, dict) else {'value': d}))
+            record = d if isinstance(d, dict) else {'value': d}
+            out.dropped.append(Drop(id=content_id(source, d), stage='parse', reason='invalid_spec', detail=f'{source}: {why}', record=record))
     own = all(isinstance(d, dict) and 'binding' in d for *_, d in _described(value))
     out.kept = out.kept if own else with_unique_names(out.kept)
     return out
@@ -165,7 +172,8 @@ def parse_text(
         doc = None
     if doc is None or (not isinstance(doc, (dict, list)) and _is_python(text)): return parse_python(text, where)
     if isinstance(doc, dict) and ({'openapi', 'swagger'} & set(doc) or isinstance(doc.get('paths'), dict)): return parse_openapi(doc, where)
-    if not isinstance(doc, (dict, list)) or not doc: raise SynthgenError(f'{where}: no tools in it. Known are OpenAPI, MCP tools/list, OpenAI functions, a list of tools, and Python files.')
+    if not isinstance(doc, (dict, list)) or not doc:
+        raise SynthgenError(f'{where}: no tools in it. Known are OpenAPI, MCP tools/list, OpenAI functions, a list of tools, and Python files.')
     return parse_list(doc, where)
 
 def _is_python(text: str) -> bool:

@@ -13,12 +13,13 @@ from ..core.records import Drop, Outcome, content_id
 from .specs import Tool, with_unique_names
 
 # %% ../../nbs/tools/30b_python.ipynb #simple
-SIMPLE: dict[str, dict[str, Any]] = {'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'}, 'bool': {'type': 'boolean'}, 'None': {'type': 'null'},
+SIMPLE: dict[str, dict[str, Any]] = {'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'},
+          'bool': {'type': 'boolean'}, 'None': {'type': 'null'},
           'list': {'type': 'array'}, 'tuple': {'type': 'array'}, 'set': {'type': 'array', 'uniqueItems': True}, 'dict': {'type': 'object'},
           'Any': {}, 'object': {}, 'bytes': {'type': 'string', 'contentEncoding': 'base64'}, 'Path': {'type': 'string', 'format': 'path'},
           'datetime': {'type': 'string', 'format': 'date-time'}, 'date': {'type': 'string', 'format': 'date'}}
-ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple', 'Set': 'set', 'frozenset': 'set', 'FrozenSet': 'set',
-         'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict', 'Text': 'str'}
+ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple', 'Set': 'set', 'frozenset': 'set',
+         'FrozenSet': 'set', 'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict', 'Text': 'str'}
 LIMITS = {'ge': 'minimum', 'le': 'maximum', 'gt': 'exclusiveMinimum', 'lt': 'exclusiveMaximum', 'multiple_of': 'multipleOf', 'pattern': 'pattern',
           'min_length': 'minLength', 'max_length': 'maxLength', 'description': 'description', 'title': 'title'}
 

@@ -46,7 +46,7 @@ def walls() -> tuple[str, ...]:
 class Guest:
     "The sandboxed program that holds a Python file"
     def __init__(self, file: Path, memory: int, seconds: int, readable: Sequence[Path]):
-        self.told = {'file': str(file), 'memory': memory, 'seconds': seconds, 'readable': [str(r) for r in readable]}
+        self.told: dict[str, Any] = {'file': str(file), 'memory': memory, 'seconds': seconds, 'readable': [str(r) for r in readable]}
         self.own = Path(tempfile.mkdtemp(prefix='sandbox-')).resolve()
         self.process: Any = None
 
@@ -117,8 +117,8 @@ class PythonWorld:
     async def state(self) -> Any: return (await (await self._alive()).ask({'do': 'state'}, 20)).get('ok')
 
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
-        b = tool.binding
-        got = await (await self._alive()).ask({'do': 'call', 'function': b['function'], 'positional': b.get('positional', []), 'arguments': arguments, 'limit': LIMIT}, timeout)
+        request = {'do': 'call', 'arguments': arguments, 'limit': LIMIT} | tool.binding
+        got = await (await self._alive()).ask(request, timeout)
         if 'large' in got: raise ToolError(f'{got["large"]} characters, the limit is {LIMIT}', 'too_large')
         if 'error' in got: raise ToolError(got['error'], 'refused' if got['error'].startswith('PermissionError') and 'sandbox' in got['error'] else 'error')
         return got['ok']

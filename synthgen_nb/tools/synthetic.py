@@ -16,20 +16,24 @@ from .specs import Tool, look_up, problems
 from .worlds import ToolError
 
 # %% ../../nbs/tools/31h_synthetic.ipynb #words
-NOUNS = 'amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine quartz river sage tundra umber vale willow zephyr'.split()
-FORMATS_OF = {'date': lambda r: f'2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}', 'date-time': lambda r: f'2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}T{r.randint(0, 23):02}:00:00Z',
-              'time': lambda r: f'{r.randint(0, 23):02}:{r.randint(0, 59):02}:00Z', 'email': lambda r: f'{r.choice(NOUNS)}@example.org', 'uri': lambda r: f'https://example.org/{r.choice(NOUNS)}',
-              'url': lambda r: f'https://example.org/{r.choice(NOUNS)}', 'uuid': lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*(r.getrandbits(b) for b in (32, 16, 12, 12, 48))),
-              'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}', 'hostname': lambda r: f'{r.choice(NOUNS)}.example.org', 'binary': lambda r: 'ZGF0YQ==', 'byte': lambda r: 'ZGF0YQ=='}
+NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine quartz river sage tundra umber vale '
+         'willow zephyr').split()
+_day = lambda r: f'2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}'
+_time = lambda r: f'{r.randint(0, 23):02}:{r.randint(0, 59):02}:00Z'
+_link = lambda r: f'https://example.org/{r.choice(NOUNS)}'
+_uuid = lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*(r.getrandbits(b) for b in (32, 16, 12, 12, 48)))
+FORMATS_OF = {'date': _day, 'time': _time, 'date-time': lambda r: f'{_day(r)}T{_time(r)}', 'email': lambda r: f'{r.choice(NOUNS)}@example.org',
+              'uri': _link, 'url': _link, 'uuid': _uuid, 'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}',
+              'hostname': lambda r: f'{r.choice(NOUNS)}.example.org', 'binary': lambda r: 'ZGF0YQ==', 'byte': lambda r: 'ZGF0YQ=='}
 NAMES_OF = {'email': 'email', 'url': 'url', 'uri': 'uri', 'date': 'date', 'timestamp': 'date-time', 'created': 'date-time', 'updated': 'date-time'}
 
 # %% ../../nbs/tools/31h_synthetic.ipynb #pattern
 def from_pattern(pattern: str, rng: random.Random) -> str:
     "A text that a regular expression matches, where it is made of the usual pieces"
     from re import _parser as sre # type: ignore[attr-defined]
-    def pick(items) -> str:
-        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL, ord('a'))
-        if op is sre.RANGE: return chr(rng.randint(*arg))
+    def pick(items: list) -> str:
+        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL, ord('a')) # type: Any, Any
+        if op is sre.RANGE: return chr(rng.randint(arg[0], arg[1]))
         if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: '7', sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
         return chr(arg)
     def walk(parsed) -> str:
@@ -62,21 +66,24 @@ def sample(
     if schema.get('enum'): return rng.choice([v for v in schema['enum'] if v is not None] or [None])
     if 'allOf' in schema: return down(joined(schema, root))
     for k in ('oneOf', 'anyOf'):
-        if k in schema: return down(joined({'allOf': [next((s for s in schema[k] if s != {'type': 'null'}), schema[k][0]), {x: v for x, v in schema.items() if x != k}]}, root))
-    given = [v for v in schema.get('examples') or [] if v is not None and not problems(v, schema | ({'$defs': root['$defs']} if isinstance(root, dict) and '$defs' in root else {}))]
+        if k not in schema: continue
+        one = next((s for s in schema[k] if s != {'type': 'null'}), schema[k][0])
+        return down(joined({'allOf': [one, {x: v for x, v in schema.items() if x != k}]}, root))
+    given = [v for v in schema.get('examples') or [] if v is not None and _fits(v, schema, root)]
     if given: return rng.choice(given)
     return _of_type(schema, rng, name, root, depth)
 
 def joined(schema: dict, root: Any) -> dict:
     "A schema and its `allOf` as one: properties and requirements together, else the later word holds"
     out: dict[str, Any] = {}
-    for s in [*schema.get('allOf', []), {k: v for k, v in schema.items() if k != 'allOf'}]:
+    for s in (*schema.get('allOf', []), {k: v for k, v in schema.items() if k != 'allOf'}):
         for _ in range(20):
             if not isinstance(s, dict) or '$ref' not in s: break
             s = look_up(root, s['$ref'][1:]) | {k: v for k, v in s.items() if k != '$ref'}
         if not isinstance(s, dict): continue
         if 'allOf' in s: s = joined(s, root)
-        merged = {'properties': {**out.get('properties', {}), **s.get('properties', {})}, 'required': [*dict.fromkeys([*out.get('required', []), *s.get('required', [])])]}
+        merged = {'properties': out.get('properties', {}) | s.get('properties', {}),
+                  'required': [*dict.fromkeys([*out.get('required', []), *s.get('required', [])])]}
         out = out | s | {k: v for k, v in merged.items() if v}
     return out
 
@@ -120,7 +127,8 @@ def _number(s: dict, rng: random.Random, whole: bool) -> float:
 def _string(s: dict, rng: random.Random, name: str) -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
     elif (f := s.get('format', NAMES_OF.get(name.lower().split('_')[0]))) in FORMATS_OF: text = FORMATS_OF[f](rng)
-    else: text = f'{rng.choice(NOUNS)} {name.replace("_", " ")}'.strip() if not re.search(r'id$|name$|^$|code$|key$', name.lower()) else rng.choice(NOUNS)
+    elif re.search(r'id$|name$|^$|code$|key$', name.lower()): text = rng.choice(NOUNS)
+    else: text = f'{rng.choice(NOUNS)} {name.replace("_", " ")}'
     while len(text) < s.get('minLength', 0): text += rng.choice(NOUNS)
     return text[:s['maxLength']] if 'maxLength' in s else text
 
@@ -133,8 +141,9 @@ class Role:
     key: str = ''                        # the argument that names one object
     parents: tuple[tuple[str, str], ...] = () # (collection, argument) of what it is a part of
 
-VERBS = {'create': 'create add new post insert register upload', 'list': 'list find search query all', 'get': 'get read show fetch retrieve describe view lookup',
-         'update': 'update set edit modify change patch rename replace', 'delete': 'delete remove drop cancel destroy'}
+VERBS = {'create': 'create add new post insert register upload', 'list': 'list find search query all',
+         'get': 'get read show fetch retrieve describe view lookup', 'update': 'update set edit modify change patch rename replace',
+         'delete': 'delete remove drop cancel destroy'}
 _VERB = {w: action for action, words in VERBS.items() for w in words.split()}
 
 def singular(word: str) -> str:
@@ -197,8 +206,8 @@ def _array_in(schema: Any, root: Any, depth: int = 0) -> tuple[str, Any] | None:
     return (n, lists[n].get('items', {})) if n else None
 
 def _fits(value: Any, schema: Any, root: Any) -> bool:
-    s = schema | ({'$defs': root['$defs']} if isinstance(root, dict) and '$defs' in root and isinstance(schema, dict) else {}) if isinstance(schema, dict) else {}
-    return not problems(value, s)
+    if not isinstance(schema, dict): return schema is not False
+    return not problems(value, schema | ({'$defs': root['$defs']} if isinstance(root, dict) and '$defs' in root else {}))
 
 def fill(schema: Any, known: dict[str, Any], rng: random.Random) -> Any:
     "A result of a schema's shape, with the fields that are known"
@@ -286,7 +295,8 @@ def _add(w: SyntheticWorld, resource: str, given: dict, parents: dict) -> dict:
     made = fill(schema, given, w.store.rng('new', resource, w.store.made))
     if not isinstance(made, dict): made = {'value': made}
     for k in list(made):
-        if k not in given and (other := _resource_of(w, k)) and w.store.objects.get(other): made[k] = next(iter(w.store.objects[other].values()))[w.keys[other][0]]
+        other = _resource_of(w, k) if k not in given else ''
+        if there := w.store.objects.get(other): made[k] = next(iter(there.values()))[w.keys[other][0]]
     key = w.keys[resource][0]
     if key not in given or str(given[key]) in w.store.objects.get(resource, {}): made[key] = _new_id(w, resource)
     made |= {k: v for k, v in parents.items() if k in made}
@@ -328,7 +338,7 @@ def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
 def _create(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     if role.key and str(args.get(role.key)) in w.store.objects.get(role.resource, {}): raise ToolError(f'409: {args[role.key]!r} is there already')
     o = _add(w, role.resource, given | ({role.key: args[role.key]} if role.key in args else {}), parents)
-    return fill(t.returns, o, rng) if t.returns else None
+    return fill(t.returns, o, rng) if t.returns else _shown(o) # the document does not say; most services answer so
 
 def _get(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     o = _shown(_find(w, role.resource, args.get(role.key), parents))
@@ -339,7 +349,7 @@ def _update(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, par
     o = _find(w, role.resource, key, parents)
     schema = w.schemas[role.resource]; props = joined(schema, schema).get('properties', {})
     o |= {k: v for k, v in given.items() if (k in o or k in props) and k != w.keys[role.resource][0] and _fits(v, props.get(k, {}), schema)}
-    return fill(t.returns, _shown(o) | args, rng) if t.returns else None
+    return fill(t.returns, _shown(o) | args, rng) if t.returns else _shown(o)
 
 def _delete(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     _find(w, role.resource, args.get(role.key), parents)
@@ -351,12 +361,13 @@ def _list(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, paren
     for k, v in given.items(): # a filter is an argument that objects have as a field
         if any(k in o for o in found): found = [o for o in found if o.get(k) in (v if isinstance(v, list) else [v])]
     limit = next((args[k] for k in ('limit', 'page_size', 'per_page', 'max_results') if isinstance(args.get(k), int)), None)
-    where, made = _array_in(t.returns, t.returns), fill(t.returns, {}, rng) if t.returns else None
+    where, made = _array_in(t.returns, t.returns), fill(t.returns, {}, rng) if t.returns else {}
     if where is None: return made if t.returns else found[:limit]
     items = [fill(where[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {}), o, rng) for o in found[:limit]]
     if not where[0]: return items
     ids = [o.get(w.keys[role.resource][0]) for o in found[:limit]]
-    about = {'has_more': len(items) < len(found), 'total': len(found), 'count': len(items), 'total_count': len(found), **({'first_id': ids[0], 'last_id': ids[-1]} if ids else {})}
+    about: dict[str, Any] = {'has_more': len(items) < len(found), 'total': len(found), 'count': len(items), 'total_count': len(found)}
+    if ids: about |= {'first_id': ids[0], 'last_id': ids[-1]}
     return made | {k: v for k, v in about.items() if k in made} | {where[0]: items}
 
 ANSWERS = {'create': _create, 'get': _get, 'update': _update, 'delete': _delete, 'list': _list}

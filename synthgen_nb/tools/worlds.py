@@ -106,7 +106,8 @@ class World(Protocol):
     "An environment in which tools run; use it with `async with`"
     name: str               # as `open_world` takes it
     executed: bool          # False where a model plays the tools
-    tools: Sequence[Tool]   # complete once the world is entered
+    @property
+    def tools(self) -> Sequence[Tool]: ... # complete once the world is entered
 
     async def reset(self, initial: Any = None) -> None: ...                               # back to the beginning, or to a given state
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: ... # the result as JSON, or ToolError
@@ -147,7 +148,8 @@ async def execute(
 
 # %% ../../nbs/tools/31_worlds.ipynb #attempt
 async def _attempt(world: World, tool: Tool, args: dict[str, Any], timeout: float) -> tuple[Status, Any, str]:
-    try: return 'ok', json.loads(json.dumps(await asyncio.wait_for(world.call(tool, args, timeout), timeout + 1), allow_nan=False)), ''
+    # a world keeps the time itself, since only it knows what starting anew may cost; the wait here is for one that does not
+    try: return 'ok', json.loads(json.dumps(await asyncio.wait_for(world.call(tool, args, timeout), timeout + 60), allow_nan=False)), ''
     except ToolError as e: return e.status, None, str(e)
     except TimeoutError: return 'timeout', None, f'no result after {timeout:g} s'
     except (TypeError, ValueError) as e: return 'error', None, f'the result is not JSON: {e}'
@@ -226,7 +228,7 @@ class Local:
     async def reset(self, initial: Any = None) -> None: self._close(); self.env = self.make(initial)
     async def state(self) -> Any: return self.show(self.env)
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
-        try: return await asyncio.to_thread(self.functions[tool.name], self.env, **arguments)
+        try: return await asyncio.wait_for(asyncio.to_thread(self.functions[tool.name], self.env, **arguments), timeout)
         except (ToolError, TimeoutError): raise
         except Exception as e: raise ToolError(f'{type(e).__name__}: {e}') from None
     async def __aenter__(self) -> Self: await self.reset(); return self
