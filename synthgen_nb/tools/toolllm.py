@@ -292,7 +292,7 @@ async def generate(
         barren = 0 if fresh else barren + 1
     never = sorted(usable - {c.tool for t in out.rows for c in t.calls})
     out.ended = 'target reached' if len(out.rows) == target else f'{len(out.rows)} of {target}: four rounds gave nothing new'
-    if never and len(out.rows) == target: out.ended += f'; usable and not used: {", ".join(never)}'
+    if never and len(out.rows) >= len(usable): out.ended += f'; usable and not used: {", ".join(never)}'
     return out
 
 # %% ../../nbs/tools/34_toolllm.ipynb #toolbench
