@@ -315,11 +315,6 @@ Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
 Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
 
-def _known(values: list[str] | None) -> dict[str, str]:
-    from synthgen_nb.core.records import SynthgenError
-    if bad := [v for v in values or [] if '=' not in v]: raise SynthgenError(f'--value {bad[0]}: expected name=value')
-    return dict(v.split('=', 1) for v in values or [])
-
 @app.command('tool-generate')
 def tool_generate(
     source: Tools, output: Out, target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many verified rows.')] = 20,
@@ -330,12 +325,12 @@ def tool_generate(
     import asyncio
     from synthgen_nb.core.records import SynthgenError, check_writable, save
     from synthgen_nb.tools.apigen import accounts
-    from synthgen_nb.tools.instructions import place_of
+    from synthgen_nb.tools.instructions import known_values, place_of
     from synthgen_nb.tools.open import open_world, tools_of
     from synthgen_nb.tools.toolllm import generate as do
     check_writable(output); _apart(Path(source), output)
     s, m = _door(config, provider, model, workers, 'generate', 'generate')
-    known, place, both = _known(value), place_of(source, world), single_step == multi_step
+    known, place, both = known_values(value or []), place_of(source, world), single_step == multi_step
     async def work():
         tools = await tools_of(source)
         for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
@@ -443,8 +438,9 @@ def tool_pipeline(
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run as do
     from synthgen_nb.tools.formats import check_tool_format
+    from synthgen_nb.tools.instructions import known_values
     check_writable(output); check_tool_format(format)
-    _known(value)
+    known_values(value or [])
     command, train, both = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}', single_step == multi_step
     given = dict(source=source, world=world, values=value or [], provider=provider or '', model=model or '', judge=judge, workers=workers or 0, config=str(config or ''), target_pairs=target_pairs,
                  single_step=single_step or both, multi_step=multi_step or both, least=min(2, max_steps), most=min(4, max_steps), max_steps=max_steps, rubric=rubric, threshold=threshold,

@@ -71,7 +71,7 @@ def plan(
         fed = lambda f: sum(any(x[2] == v for x in linked(k, results, old)[:1]) for k, v in f['arguments'].items())
         f = max(own, key=lambda f: 3 * fed(f) + sum(v in known for v in f['arguments'].values() if not isinstance(v, bool)))
         new = [dict(b, content=None) for b in f['before'] if not made(b)] + [f]
-        clash = any(s['tool'] == n['tool'] and s['arguments'].items() & n['arguments'].items() and s['content'] is None for s in steps for n in new)
+        clash = any(s['tool'] == n['tool'] and any(s['arguments'].get(k) == v for k, v in n['arguments'].items()) and s['content'] is None for s in steps for n in new)
         if made(f) or clash or len(steps) + len(new) > most: continue
         steps += new
     return steps if len(steps) >= least else []
@@ -175,7 +175,7 @@ def answer(steps: Sequence[Mapping], tools: Sequence[Mapping]) -> str:
     out = []
     for s in steps:
         what = phrase(by_name.get(s['tool'], {'name': s['tool']}))
-        out.append(f'To {what}: {summary(s) or "done, with nothing to report"}.')
+        out.append(f'To {what}: {summary(s) or ("done" if by_name.get(s["tool"], {}).get("effect") == "write" else "nothing was found")}.')
     return ' '.join(out)
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #counted
@@ -187,10 +187,11 @@ def counted(instruction: str, steps: Sequence[Mapping], answer: str) -> dict[str
         for _, v in leaves(s['arguments']):
             if isinstance(v, bool) or v is None: continue
             total += 1; given += shown(v) in text or v in known or (isinstance(v, (int, float)) and abs(v) <= 2)
-        fresh = [v for _, v in leaves(s['content']) if v not in (None, '') and not isinstance(v, bool)]
+        own = [v for _, v in leaves(s['arguments'])]
+        fresh = [v for _, v in leaves(s['content']) if v not in (None, '') and not isinstance(v, bool) and v not in own]
         telling += bool(fresh); quoted += bool(fresh) and any(shown(v)[:100] in answer for v in fresh)
         known += fresh
-    return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=given / max(1, total), quoted=quoted / max(1, telling), thought=sum(bool(s['thought']) for s in steps) / n,
+    return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=given / total if total else 1.0, quoted=quoted / telling if telling else 1.0, thought=sum(bool(s['thought']) for s in steps) / n,
                 distinct=len({canonical([s['tool'], s['arguments']]) for s in steps}) / n, said=float(bool(answer.strip())))
 
 def judge(tools: list, instruction: str, steps: list, answer: str) -> dict:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['GIVE_ANSWER', 'GIVE_UP', 'Policy', 'STOP', 'Action', 'Node', 'Tree', 'dfsdt', 'read_value', 'read_action',
-           'action_schema', 'model_policy', 'trajectory', 'solve', 'share_single', 'Made', 'generate', 'toolbench_tree']
+           'action_schema', 'model_policy', 'trajectory', 'solve', 'share_single', 'Made', 'generate', 'covering',
+           'toolbench_tree']
 
 # %% ../../nbs/tools/34_toolllm.ipynb #imports
 import asyncio, json, random
@@ -245,7 +246,7 @@ async def generate(
     most: int = 4,                     # most calls of a multi-step row
     max_steps: int = 5,                # most calls on a path
     accept: Callable[[list[Trajectory]], Awaitable[Outcome[Trajectory]]] | None = None, # default: `verify` in a fresh world
-    values: Mapping[str, Any] | None = None, # parameter → a value that is known to exist
+    values: Mapping[str, Sequence[Any]] | None = None, # parameter → values that are known to exist
     mix: Mix = MIX,                    # documentation shown, see `tools.gorilla`
     shown: int = 8,                    # tools shown where documentation is noisy
     width: int = 2,                    # most steps tried from one point
@@ -258,42 +259,50 @@ async def generate(
     if not single and not multi: raise SynthgenError('neither single-step nor multi-step rows are asked for')
     if most > max_steps: most = max_steps
     if least > most: raise SynthgenError(f'{least} to {most} calls cannot be; max_steps is {max_steps}')
-    out, rng, used, barren = Made(), random.Random(seed), Counter[str](), 0
+    out, rng, barren = Made(), random.Random(seed), 0
     async with world() as w: out.facts = await survey(w, tools, values, seed=seed)
     if not out.facts: raise SynthgenError('no tool of this world could be made to work. Give values that exist (--value name=value), or tools with examples.')
     retriever, seen_asks, seen_calls = Retriever(tools), list[str](), set[str]()
     one = (1.0 if not multi else share_single(tools)) if single else 0.0
     check = accept or (lambda rows: verify(rows, tools, world, workers=workers))
-    usable = {f['tool'] for f in out.facts}
-    while len(out.rows) < target and barren < 4:
-        short = target - len(out.rows)
-        n = max(4, min(64, short + short // 3))
-        n_one = round(one * n)
-        groups = []
+    usable, pool = {f['tool'] for f in out.facts}, list[Trajectory]()
+    unused = lambda: usable - {c.tool for t in pool for c in t.calls} if target >= len(usable) else set()
+    while barren < 4 and (len(pool) < target or (unused() and len(pool) < 2 * target)):
+        n = max(4, min(64, (short := max(0, target - len(pool))) + short // 3), 2 * len(unused()) if not short else 0)
+        n_one, groups, used = round(one * n), list[list[Tool]](), Counter(c.tool for t in pool for c in t.calls)
         for i in range(n):
             groups.append(sample_group(tools, out.facts, used, rng.randint(3, 5) if i >= n_one else rng.randint(1, 3), rng))
             used[groups[-1][0].name] += 1
-        asks = [await propose(g, out.facts, model, a, b, seen_asks, prompts) if g else Outcome() for g, a, b in ((groups[:n_one], 1, 1), (groups[n_one:], least, most))]
+        asks = [await propose(g, out.facts, model, a, b, seen_asks, prompts) for g, a, b in ((groups[:n_one], 1, 1), (groups[n_one:], least, most)) if g]
         tasks = [t for o in asks for t in o.kept]
         out.asked += n; out.proposed.kept += tasks; out.proposed.dropped += [d for o in asks for d in o.dropped]
         seen_asks += [t.instruction for t in tasks]
         found = await solve(tasks, tools, world, model, max_steps, width, budget, prompts, workers)
-        rows = [documented(t.but(id=''), retriever, mix, shown, seed) for t in found.kept]
-        good = await check(rows)
+        good = await check([documented(t, retriever, mix, shown, seed) for t in found.kept])
         for o, new in ((out.solved, found), (out.accepted, good)): o.kept += new.kept; o.dropped += new.dropped
-        fresh = []
-        for t in good.kept:
-            key = json.dumps([[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls], sort_keys=True, default=str)
-            if key in seen_calls: out.repeated.append(Drop(id=t.id, stage='dedup', reason='repeated_calls', record=t.model_dump(mode='json')))
-            else: seen_calls.add(key); fresh.append(t)
-        rng.shuffle(fresh)
-        out.rows += fresh[:short]; out.surplus += len(fresh[short:])
-        used.update(c.tool for t in fresh[:short] for c in t.calls)
+        fresh = [t for t in good.kept if _new(t, seen_calls)]
+        out.repeated += [Drop(id=t.id, stage='dedup', reason='repeated_calls', record=t.model_dump(mode='json')) for t in good.kept if t not in fresh]
+        pool += fresh
         barren = 0 if fresh else barren + 1
-    never = sorted(usable - {c.tool for t in out.rows for c in t.calls})
-    out.ended = 'target reached' if len(out.rows) == target else f'{len(out.rows)} of {target}: four rounds gave nothing new'
-    if never and len(out.rows) >= len(usable): out.ended += f'; usable and not used: {", ".join(never)}'
+    left = unused()
+    out.rows = covering(pool, target)
+    out.surplus = len(pool) - len(out.rows)
+    out.ended = f'{len(out.rows)} of {target}: four rounds gave nothing new' if len(out.rows) < target else 'target reached' + (f'; usable and not used: {", ".join(sorted(left))}' if left else '')
     return out
+
+def _new(t: Trajectory, seen: set[str]) -> bool:
+    key = json.dumps([[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls], sort_keys=True, default=str)
+    return key not in seen and not seen.add(key) # type: ignore[func-returns-value]
+
+def covering(rows: Sequence[Trajectory], n: int) -> list[Trajectory]: # in their order
+    "So many rows, those first that call a tool or follow a sequence that no other does"
+    tools, sequences, first, rest = set[str](), set[tuple[str, ...]](), list[int](), list[int]()
+    new_tool = []
+    for i, t in enumerate(rows):
+        names = tuple(c.tool for c in t.calls)
+        (new_tool if set(names) - tools else rest if names in sequences else first).append(i)
+        tools |= set(names); sequences.add(names)
+    return [rows[i] for i in sorted([*new_tool, *first, *rest][:n])]
 
 # %% ../../nbs/tools/34_toolllm.ipynb #toolbench
 def toolbench_tree(
