@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Provider', 'ModelName', 'Workers', 'Config', 'Db', 'Tables', 'NPairs', 'Target', 'MaxChunks',
-           'RubricName', 'Threshold', 'Topic', 'BatchSize', 'Format', 'System', 'Reasoning', 'ingest', 'search',
-           'generate', 'enrich', 'generate_cot', 'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'pipeline',
-           'run', 'runs', 'show', 'list_providers', 'prompts', 'calls', 'main']
+           'RubricName', 'Threshold', 'Topic', 'BatchSize', 'Format', 'System', 'Reasoning', 'World', 'Tools', 'Known',
+           'Single', 'Multi', 'MaxSteps', 'Seed', 'ingest', 'search', 'generate', 'enrich', 'generate_cot',
+           'enhance_cot', 'curate', 'export', 'dedup', 'multi_score', 'tool_parse', 'tool_execute', 'tool_generate',
+           'tool_curate', 'pipeline', 'tool_pipeline', 'run', 'runs', 'show', 'list_providers', 'prompts', 'calls',
+           'main']
 
 # %% ../nbs/cli.ipynb #imports
 import sys
@@ -417,6 +419,155 @@ def multi_score(
     print(', '.join(f'{k} {v:.2f}' if isinstance(v, float) else f'{k} {v}' for k, v in about.items())
           + f'; τ {limit:.3f}{" (calibrated)" if tau is None else ""}\n{_paid(m)}')
 
+# %% ../nbs/cli.ipynb #tool-parse
+@app.command('tool-parse')
+def tool_parse(
+    source: Annotated[str, typer.Argument(metavar='IN', help='OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python file; '
+                                          'or a world: hdf5, mcp:COMMAND, mcp:http://…', show_default=False)],
+    output: Out,
+):
+    "Read the tools of a specification or a live server. Every problem is named with its place."
+    import asyncio
+    from collections import Counter
+    from synthgen_nb.core.records import SynthgenError, save
+    from synthgen_nb.tools.open import tools_of
+    _apart(Path(source), output)
+    out = asyncio.run(tools_of(source))
+    for d in out.dropped: print(d.detail, file=sys.stderr)
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'{source}: no usable tool in it' + (f'; {len(out.dropped)} problems, named above' if out.dropped else ''))
+    save(out.kept, output)
+    effects = Counter(t.effect for t in out.kept)
+    print(f'{output}: {len(out.kept)} tools (' + ', '.join(f'{n} {e}' for e, n in effects.most_common()) + f'); {len(out.dropped)} problems')
+
+# %% ../nbs/cli.ipynb #tool-execute
+@app.command('tool-execute')
+def tool_execute(
+    source: Annotated[Path, typer.Argument(metavar='IN', help='Rows with tool calls: .json, .jsonl or .parquet.', show_default=False)],
+    output: Out,
+    world: Annotated[str | None, typer.Option('--world', show_default=False, help='Where calls run: hdf5, python:FILE, mcp:COMMAND, http:SPEC#HOST, bfcl, '
+                                              'synthetic:FILE, simulated. Default: the world that a row names.')] = None,
+    timeout: Annotated[float, typer.Option('--timeout', min=0.01, help='Seconds for one call.')] = 30,
+    tools: Annotated[Path | None, typer.Option('--tools', help='Tools for the simulated world.', show_default=False)] = None,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
+    import asyncio
+    from synthgen_nb.core.records import Outcome, SynthgenError, save
+    from synthgen_nb.tools.open import execute_trajectories, open_world, read_trajectories
+    from synthgen_nb.tools.parse import parse_tools
+    _apart(source, output)
+    got = read_trajectories(source)
+    for d in got.dropped[:5]: print(f'skipped {d.detail}', file=sys.stderr)
+    if not got.kept: raise SynthgenError(f'{source} holds no row with tool calls')
+    if blank := sum(not (world or t.world) for t in got.kept):
+        raise SynthgenError(f'{blank} of {len(got.kept)} rows do not say in which world they run. Give one with --world.')
+    known = parse_tools(tools).kept if tools else None
+    m = _door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
+    by_world: dict[str, list] = {}
+    for t in got.kept: by_world.setdefault(world or t.world, []).append(t)
+    async def run_all():
+        return [await execute_trajectories(ts, lambda w=w: open_world(w, known, m), timeout, workers or 4) for w, ts in by_world.items()] # type: ignore[misc]
+    outs = asyncio.run(run_all())
+    if m: m.calls.close()
+    out: Outcome = Outcome([t for o in outs for t in o.kept], [*got.dropped, *[d for o in outs for d in o.dropped]])
+    _save_drops(out.dropped, output)
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no row of {len(got.kept)} could be executed whole ({_why(out)}); reasons are in {_beside(output, "dropped")}')
+    save(out.kept, output)
+    ran = [o for t in out.kept for o in t.observations]
+    print(f'{output}: {out!r}; {sum(o.executed for o in ran)} calls executed, {sum(not o.executed for o in ran)} simulated, in {", ".join(by_world)}')
+
+# %% ../nbs/cli.ipynb #tool-generate
+World = Annotated[str, typer.Option('--world', show_default=False, help='Where calls run: hdf5, mcp:COMMAND, http:SPEC#HOST, bfcl, python:FILE, synthetic:FILE, simulated. '
+                                    'Default: the tools if they are a world, else a synthetic service made from them.')]
+Tools = Annotated[str, typer.Argument(metavar='TOOLS', help='Tools: a specification of any format, or a world that has its own (hdf5, mcp:COMMAND, bfcl).', show_default=False)]
+Known = Annotated[list[str] | None, typer.Option('--value', show_default=False, help='name=value: a parameter whose value is known to exist, such as a path or an id; repeat for several.')]
+Single = Annotated[bool, typer.Option('--single-step', help='Rows of one call. Default: both kinds, mixed by complexity.')]
+Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls.')]
+MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
+Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
+
+@app.command('tool-generate')
+def tool_generate(
+    source: Tools, output: Out, target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many verified rows.')] = 20,
+    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '', value: Known = None, seed: Seed = 0,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Write requests for tools and solve them with calls that really run. Every row is verified; what was dropped goes beside the output."
+    import asyncio
+    from synthgen_nb.core.records import SynthgenError, check_writable, save
+    from synthgen_nb.tools.apigen import accounts
+    from synthgen_nb.tools.instructions import known_values, place_of
+    from synthgen_nb.tools.open import open_world, tools_of
+    from synthgen_nb.tools.toolllm import generate as do
+    check_writable(output); _apart(Path(source), output)
+    s, m = _door(config, provider, model, workers, 'generate', 'generate')
+    known, place, both = known_values(value or []), place_of(source, world), single_step == multi_step
+    async def work():
+        tools = await tools_of(source)
+        for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
+        if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
+        return await do(tools.kept, lambda: open_world(place, tools.kept, m), m, target_pairs, single_step or both, multi_step or both, most=min(4, max_steps), least=min(2, max_steps),
+                        max_steps=max_steps, values=known, prompts=s.paths.prompts, seed=seed)
+    made = asyncio.run(work())
+    m.calls.close()
+    _save_drops([*made.proposed.dropped, *made.solved.dropped, *made.accepted.dropped, *made.repeated], output)
+    if not made.rows:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'no row came of {made.asked} requests; reasons are in {_beside(output, "dropped")}')
+    save(made.rows, output)
+    print(f'{output}: {len(made.rows)} rows, every call executed in {place}; {made.ended}\n' + ', '.join(f'{k} {n}' for k, n in accounts(made.accepted).items()) + f'\n{_paid(m)}')
+    if len(made.rows) < target_pairs: print(made.ended, file=sys.stderr)
+
+# %% ../nbs/cli.ipynb #tool-curate
+@app.command('tool-curate')
+def tool_curate(
+    source: Annotated[Path, typer.Argument(metavar='IN', help='Rows with tool calls: .json, .jsonl or .parquet.', show_default=False)],
+    output: Out, tools: Annotated[str, typer.Option('--tools', help='The tools: a specification, or a world that has its own. Default: the world that the rows name.', show_default=False)] = '',
+    threshold: Threshold = None, rubric: RubricName = 'tools',
+    min_success: Annotated[float, typer.Option('--min-success', min=0, max=1, help='Least share of calls that succeeded.')] = 1.0,
+    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1, help='Largest share of one difficulty (simple, medium, complex); 1 leaves them as they are.')] = 1.0,
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Hold rows against their tools, rate them, and keep the good ones. All drops with their reasons go beside the output."
+    import asyncio, json
+    from collections import Counter
+    from synthgen_nb.core.judge import check_threshold, load_rubric
+    from synthgen_nb.core.records import SynthgenError, save, write_bytes
+    from synthgen_nb.core.settings import first_of
+    from synthgen_nb.tools import apigen
+    from synthgen_nb.tools.open import read_trajectories, tools_of
+    _apart(source, output)
+    s, m = _door(config, provider, model, workers, 'judge', 'judge')
+    r = load_rubric(rubric, s.paths.prompts)
+    least = check_threshold(first_of(threshold, r.threshold), r)
+    got = read_trajectories(source)
+    if not got.kept: raise SynthgenError(f'{source} holds no row with tool calls')
+    place = tools or next((t.world for t in got.kept if t.world), '')
+    if not place: raise SynthgenError(f'{source} does not say which tools its rows call. Give them with --tools.')
+    async def work():
+        known = (await tools_of(place)).kept
+        sound = await apigen.verify(got.kept, known)
+        return sound, await apigen.curate(sound.kept, known, m, r, least, min_success, balance, s.paths.prompts)
+    sound, out = asyncio.run(work())
+    m.calls.close()
+    drops = [*got.dropped, *sound.dropped, *out.dropped]
+    _save_drops(drops, output)
+    levels = lambda ts: dict(Counter(map(apigen.difficulty, ts)))
+    metrics = dict(rows=len(got.kept), kept=len(out.kept), threshold=least, rubric=r.name, reasons=dict(Counter(d.reason for d in drops)), difficulty_in=levels(got.kept), difficulty_kept=levels(out.kept))
+    write_bytes(_beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
+    if not out.kept:
+        output.unlink(missing_ok=True)
+        raise SynthgenError(f'none of {len(got.kept)} rows was kept ({dict(Counter(d.kind for d in drops).most_common(4))}); see {_beside(output, "dropped")}')
+    save(out.kept, output)
+    left = Counter(d.reason.split(':')[1] for d in out.dropped if d.reason.startswith('surplus'))
+    print(f'{output}: kept {len(out.kept)} of {len(got.kept)}, dropped {len(drops)} ({", ".join(f"{k} {n}" for k, n in Counter(d.kind for d in drops).most_common())})\n'
+          f'difficulty: {levels(out.kept)}' + (f'; levelling left out {dict(left)}' if left else '') + f'\n{_paid(m)}')
+
 # %% ../nbs/cli.ipynb #pipeline
 @app.command()
 def pipeline(
@@ -451,6 +602,38 @@ def pipeline(
     for s in r['skipped'][:10]: print(f'not read: {s}', file=sys.stderr)
     if len(r['skipped']) > 10: print(f'and {len(r["skipped"]) - 10} more; all are in {folder/"run.json"}', file=sys.stderr)
     if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
+
+# %% ../nbs/cli.ipynb #tool-pipeline
+@app.command('tool-pipeline')
+def tool_pipeline(
+    source: Tools, output: Out, target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many rows in the training file.')] = 20,
+    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '', value: Known = None, seed: Seed = 0,
+    judge: Annotated[str, typer.Option('--judge', help='provider/model of the judge, better not the one that writes. Default: the same.', show_default=False)] = '',
+    threshold: Threshold = None, rubric: RubricName = 'tools',
+    format: Annotated[str, typer.Option('-f', '--format', help='openai, trl, chatml, sharegpt, alpaca, functiongemma or jsonl.')] = 'openai', system_prompt: System = '',
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
+    import shlex
+    from synthgen_nb.core.records import check_writable, write_bytes
+    from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.experiments.runs import read_run, run as do
+    from synthgen_nb.tools.formats import check_tool_format
+    from synthgen_nb.tools.instructions import known_values
+    check_writable(output); check_tool_format(format)
+    known_values(value or [])
+    command, train, both = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}', single_step == multi_step
+    given = dict(source=source, world=world, values=value or [], provider=provider or '', model=model or '', judge=judge, workers=workers or 0, config=str(config or ''), target_pairs=target_pairs,
+                 single_step=single_step or both, multi_step=multi_step or both, least=min(2, max_steps), most=min(4, max_steps), max_steps=max_steps, rubric=rubric, threshold=threshold,
+                 seed=seed, format=format, system_prompt=system_prompt, output=train, name=output.stem, command=command)
+    folder = do('tools', given, load_settings(config).paths.runs, command)
+    write_bytes(output, (folder/train).read_bytes())
+    r = read_run(folder)
+    print(f'training file: {output} ({r["export"]["rows"]} rows, every call executed in {r["world"]}; {r["measures"]["distinct_sequences"]} distinct sequences, '
+          f'{r["measures"]["tools_used"]} of {r["measures"]["tools_usable"]} usable tools, {r["model"]})')
+    print(f'run record:    {folder/"tools.ipynb"}\nlook:          synthgen show {folder.name}')
+    for x in r['skipped'][:10]: print(f'not read: {x}', file=sys.stderr)
+    if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #run
 @app.command()
@@ -505,7 +688,7 @@ def show(name: Annotated[str, typer.Argument(metavar='RUN', help='Name of a run,
     print(f'{r["name"]}: {r["status"]}' + (f' after {r["seconds"]:g} s' if 'seconds' in r else '') + (f'\n  {r["error"]}' if 'error' in r else ''))
     if r.get('command'): print(f'  {r["command"]}')
     if e := r.get('export'):
-        print(f'  {e["rows"]} rows from {e["documents"]} documents in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}' if r.get('ended') else ''))
+        print(f'  {e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}' if r.get('ended') else ''))
     print(f'  model {r.get("model", "?")}, ' + ', '.join(f'{k} {v}' for k, v in r['versions'].items()))
     if r.get('funnel'): print('\n' + _table(r['funnel'], 'stage unit in out lost why'))
     if r.get('stages'): print('\n' + _table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))

@@ -1234,6 +1234,9 @@ def reply(
     inputs: dict, # the structured inputs of the prompt
 ) -> dict | str: # what a model would have answered, as JSON values
     "The offline model's reply"
+    if task.startswith('tool_'):
+        from synthgen_nb.core.offline_tools import TOOL_TASKS, tool_reply
+        if task in TOOL_TASKS: return tool_reply(task, inputs)
     if task not in TASKS:
         raise SynthgenError(f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, '
             f'for example `model=ollama/…`.')

@@ -292,7 +292,7 @@ async def offline_send(request: dict, ask: Ask, block: Provider) -> tuple[Reply,
 def rules_hash() -> str:
     "What stands for the endpoint of the offline model: its rules, which determine its replies"
     from importlib.util import find_spec
-    files = [find_spec(f'synthgen_nb.core.{m}').origin for m in ('prose', 'method_replies', 'offline')] # type: ignore[union-attr]
+    files = [find_spec(f'synthgen_nb.core.{m}').origin for m in ('prose', 'method_replies', 'offline', 'offline_tools')] # type: ignore[union-attr]
     return content_id(*[Path(f).read_text(encoding='utf-8') for f in files]) # type: ignore[arg-type]
 
 # %% ../../nbs/core/03c_transport.ipynb #claude-send
