@@ -312,7 +312,8 @@ def test_bfcl_gold_answers():
 # Formats
 
 TEMPLATE = """{% for t in tools %}{{ t.function.name }}({{ t.function.parameters.properties | list | join(',') }}) {% endfor %}
-{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}{% for c in m.tool_calls or [] %}[{{ c.id }} {{ c.function.name }} {{ c.function.arguments | tojson }}]{% endfor %}
+{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}\
+{% for c in m.tool_calls or [] %}[{{ c.id }} {{ c.function.name }} {{ c.function.arguments | tojson }}]{% endfor %}
 {% endfor %}"""
 
 
