@@ -89,7 +89,8 @@ def unquoted(
     return out
 
 # %% ../../nbs/tools/32a_grounding.ipynb #placeholder
-_HOLDER = re.compile(r'\$\{?[A-Za-z_][\w.]*(?:step|result|output|call|response|obs)\w*|\$\{?(?:step|result|output|call|response|prev|obs)[\w.\[\]]*|\{\{[^}]*\}\}|'
+_HOLDER = re.compile(r'\$\{?[A-Za-z_][\w.]*(?:step|result|output|call|response|obs)\w*|\$\{?(?:step|result|output|call|response|prev|obs)[\w.\[\]]*'
+                     r'|\{\{[^}]*\}\}|'
                      r'<[^<>]*\b(?:step|result|output|from|previous|previously|returned|call)\b[^<>]*>'
                      r'|^<[A-Za-z_][\w -]*>$|\b(?:step|call)_?\d+[._](?:result|output|response)\w*|\b(?:result|output)_(?:of|from)_step_?\d+', re.I)
 
