@@ -482,10 +482,13 @@ def tool_execute(
     print(f'{output}: {out!r}; {sum(o.executed for o in ran)} calls executed, {sum(not o.executed for o in ran)} simulated, in {", ".join(by_world)}')
 
 # %% ../nbs/cli.ipynb #tool-generate
-World = Annotated[str, typer.Option('--world', show_default=False, help='Where calls run: hdf5, mcp:COMMAND, http:SPEC#HOST, bfcl, python:FILE, synthetic:FILE, simulated. '
+World = Annotated[str, typer.Option('--world', show_default=False,
+                                    help='Where calls run: hdf5, mcp:COMMAND, http:SPEC#HOST, bfcl, python:FILE, synthetic:FILE, simulated. '
                                     'Default: the tools if they are a world, else a synthetic service made from them.')]
-Tools = Annotated[str, typer.Argument(metavar='TOOLS', help='Tools: a specification of any format, or a world that has its own (hdf5, mcp:COMMAND, bfcl).', show_default=False)]
-Known = Annotated[list[str] | None, typer.Option('--value', show_default=False, help='name=value: a parameter whose value is known to exist, such as a path or an id; repeat for several.')]
+Tools = Annotated[str, typer.Argument(metavar='TOOLS', help='Tools: a specification of any format, or a world that has its own (hdf5, mcp:COMMAND, bfcl).',
+                                      show_default=False)]
+Known = Annotated[list[str] | None, typer.Option('--value', show_default=False,
+                                                 help='name=value: a parameter whose value is known to exist, such as a path or an id; repeat for several.')]
 Single = Annotated[bool, typer.Option('--single-step', help='Rows of one call. Default: both kinds, mixed by complexity.')]
 Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls.')]
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
@@ -511,7 +514,8 @@ def tool_generate(
         tools = await tools_of(source)
         for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
         if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
-        return await do(tools.kept, lambda: open_world(place, tools.kept, m), m, target_pairs, single_step or both, multi_step or both, most=min(4, max_steps), least=min(2, max_steps),
+        return await do(tools.kept, lambda: open_world(place, tools.kept, m), m, target_pairs, single_step or both, multi_step or both, most=min(4, max_steps),
+                        least=min(2, max_steps),
                         max_steps=max_steps, values=known, prompts=s.paths.prompts, seed=seed)
     made = asyncio.run(work())
     m.calls.close()
@@ -520,17 +524,21 @@ def tool_generate(
         output.unlink(missing_ok=True)
         raise SynthgenError(f'no row came of {made.asked} requests; reasons are in {_beside(output, "dropped")}')
     save(made.rows, output)
-    print(f'{output}: {len(made.rows)} rows, every call executed in {place}; {made.ended}\n' + ', '.join(f'{k} {n}' for k, n in accounts(made.accepted).items()) + f'\n{_paid(m)}')
+    print(f'{output}: {len(made.rows)} rows, every call executed in {place}; {made.ended}\n' + ', '.join(f'{k} {n}' for k,
+                                                                                          n in accounts(made.accepted).items()) + f'\n{_paid(m)}')
     if len(made.rows) < target_pairs: print(made.ended, file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #tool-curate
 @app.command('tool-curate')
 def tool_curate(
     source: Annotated[Path, typer.Argument(metavar='IN', help='Rows with tool calls: .json, .jsonl or .parquet.', show_default=False)],
-    output: Out, tools: Annotated[str, typer.Option('--tools', help='The tools: a specification, or a world that has its own. Default: the world that the rows name.', show_default=False)] = '',
+    output: Out, tools: Annotated[str, typer.Option('--tools',
+                                                    help='The tools: a specification, or a world that has its own. Default: the world that the rows name.',
+                                                    show_default=False)] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools',
     min_success: Annotated[float, typer.Option('--min-success', min=0, max=1, help='Least share of calls that succeeded.')] = 1.0,
-    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1, help='Largest share of one difficulty (simple, medium, complex); 1 leaves them as they are.')] = 1.0,
+    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1,
+                                           help='Largest share of one difficulty (simple, medium, complex); 1 leaves them as they are.')] = 1.0,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Hold rows against their tools, rate them, and keep the good ones. All drops with their reasons go beside the output."
@@ -558,14 +566,16 @@ def tool_curate(
     drops = [*got.dropped, *sound.dropped, *out.dropped]
     _save_drops(drops, output)
     levels = lambda ts: dict(Counter(map(apigen.difficulty, ts)))
-    metrics = dict(rows=len(got.kept), kept=len(out.kept), threshold=least, rubric=r.name, reasons=dict(Counter(d.reason for d in drops)), difficulty_in=levels(got.kept), difficulty_kept=levels(out.kept))
+    metrics = dict(rows=len(got.kept), kept=len(out.kept), threshold=least, rubric=r.name, reasons=dict(Counter(d.reason for d in drops)),
+                   difficulty_in=levels(got.kept), difficulty_kept=levels(out.kept))
     write_bytes(_beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     if not out.kept:
         output.unlink(missing_ok=True)
         raise SynthgenError(f'none of {len(got.kept)} rows was kept ({dict(Counter(d.kind for d in drops).most_common(4))}); see {_beside(output, "dropped")}')
     save(out.kept, output)
     left = Counter(d.reason.split(':')[1] for d in out.dropped if d.reason.startswith('surplus'))
-    print(f'{output}: kept {len(out.kept)} of {len(got.kept)}, dropped {len(drops)} ({", ".join(f"{k} {n}" for k, n in Counter(d.kind for d in drops).most_common())})\n'
+    why = ', '.join(f'{k} {n}' for k, n in Counter(d.kind for d in drops).most_common())
+    print(f'{output}: kept {len(out.kept)} of {len(got.kept)}, dropped {len(drops)}' + (f' ({why})' if why else '') + '\n'
           f'difficulty: {levels(out.kept)}' + (f'; levelling left out {dict(left)}' if left else '') + f'\n{_paid(m)}')
 
 # %% ../nbs/cli.ipynb #pipeline
@@ -608,9 +618,11 @@ def pipeline(
 def tool_pipeline(
     source: Tools, output: Out, target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many rows in the training file.')] = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '', value: Known = None, seed: Seed = 0,
-    judge: Annotated[str, typer.Option('--judge', help='provider/model of the judge, better not the one that writes. Default: the same.', show_default=False)] = '',
+    judge: Annotated[str, typer.Option('--judge', help='provider/model of the judge, better not the one that writes. Default: the same.',
+                                       show_default=False)] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools',
-    format: Annotated[str, typer.Option('-f', '--format', help='openai, trl, chatml, sharegpt, alpaca, functiongemma or jsonl.')] = 'openai', system_prompt: System = '',
+    format: Annotated[str, typer.Option('-f', '--format', help='openai, trl, chatml, sharegpt, alpaca, functiongemma or jsonl.')] = 'openai',
+    system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
@@ -623,14 +635,17 @@ def tool_pipeline(
     check_writable(output); check_tool_format(format)
     known_values(value or [])
     command, train, both = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}', single_step == multi_step
-    given = dict(source=source, world=world, values=value or [], provider=provider or '', model=model or '', judge=judge, workers=workers or 0, config=str(config or ''), target_pairs=target_pairs,
-                 single_step=single_step or both, multi_step=multi_step or both, least=min(2, max_steps), most=min(4, max_steps), max_steps=max_steps, rubric=rubric, threshold=threshold,
+    given = dict(source=source, world=world, values=value or [], provider=provider or '', model=model or '', judge=judge, workers=workers or 0,
+                 config=str(config or ''), target_pairs=target_pairs,
+                 single_step=single_step or both, multi_step=multi_step or both, least=min(2, max_steps), most=min(4, max_steps), max_steps=max_steps,
+                 rubric=rubric, threshold=threshold,
                  seed=seed, format=format, system_prompt=system_prompt, output=train, name=output.stem, command=command)
     folder = do('tools', given, load_settings(config).paths.runs, command)
     write_bytes(output, (folder/train).read_bytes())
     r = read_run(folder)
-    print(f'training file: {output} ({r["export"]["rows"]} rows, every call executed in {r["world"]}; {r["measures"]["distinct_sequences"]} distinct sequences, '
-          f'{r["measures"]["tools_used"]} of {r["measures"]["tools_usable"]} usable tools, {r["model"]})')
+    n = r['measures']
+    print(f'training file: {output} ({n["rows"]} rows, every call executed in {r["world"]}; {n["distinct_sequences"]} distinct sequences, '
+          f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
     print(f'run record:    {folder/"tools.ipynb"}\nlook:          synthgen show {folder.name}')
     for x in r['skipped'][:10]: print(f'not read: {x}', file=sys.stderr)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
@@ -688,7 +703,8 @@ def show(name: Annotated[str, typer.Argument(metavar='RUN', help='Name of a run,
     print(f'{r["name"]}: {r["status"]}' + (f' after {r["seconds"]:g} s' if 'seconds' in r else '') + (f'\n  {r["error"]}' if 'error' in r else ''))
     if r.get('command'): print(f'  {r["command"]}')
     if e := r.get('export'):
-        print(f'  {e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}' if r.get('ended') else ''))
+        print(f'  {e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} ({e["format"]})' + (f'; {r["ended"]}'
+                                                                                          if r.get('ended') else ''))
     print(f'  model {r.get("model", "?")}, ' + ', '.join(f'{k} {v}' for k, v in r['versions'].items()))
     if r.get('funnel'): print('\n' + _table(r['funnel'], 'stage unit in out lost why'))
     if r.get('stages'): print('\n' + _table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))

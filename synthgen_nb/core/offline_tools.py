@@ -8,7 +8,7 @@ __all__ = ['FOUND', 'TOOL_TASKS', 'phrase', 'label', 'shown', 'leaves', 'linked'
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #imports
 import json, random, re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from .records import canonical, clip
 
@@ -18,7 +18,8 @@ def phrase(tool: Mapping) -> str:
     text = re.sub(r'\[([^\]]*)\]\([^)]*\)|[`*_“”]', lambda m: m[1] or '', ' '.join(str(tool.get('description') or '').split()))
     first = re.split(r'(?<=\w)[.;:!?](?:\s|$)|\s[-–(]', text, maxsplit=1)[0].strip(' .,:;')
     words = (first or re.sub(r'[_\W]+', ' ', re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', tool['name']))).split()
-    if len(words) > 16: words = re.sub(r'(,|\b(and|or|than|a|an|the|of|to|in|for|with|whether|it|is|by))$', '', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
+    if len(words) > 16: words = re.sub(r'(,|\b(and|or|than|a|an|the|of|to|in|for|with|whether|it|is|by))$', '',
+                                       re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
     return ' '.join([words[0].lower() if words[0][1:].islower() or len(words[0]) == 1 else words[0], *words[1:]]) if words else tool['name']
 
 def label(name: str) -> str: return re.sub(r'[_\W]+', ' ', name).strip() or name
@@ -45,7 +46,8 @@ def linked(
         for at, v in leaves(content):
             key = _flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
             n = _flat(name)
-            if (key in (n, n + 's') or (key == 'id' and n.endswith('id'))) and v not in (None, '') and not isinstance(v, bool) and v not in given: out.append((call, at, v))
+            if (key in (n, n + 's') or (key == 'id' and n.endswith('id'))) and v not in (None, '') and not isinstance(v,
+                                                                                          bool) and v not in given: out.append((call, at, v))
     return out
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #plan
@@ -57,7 +59,7 @@ def plan(
     least: int,                # fewest calls
     most: int,                 # most calls
     rng: random.Random,
-) -> list[Mapping]: # facts, each a call: tool, arguments, content
+) -> list[dict]: # facts, each a call: tool, arguments, content
     "Calls that work one after another"
     steps: list[dict] = []
     made = lambda c: any(s['tool'] == c['tool'] and s['arguments'] == c['arguments'] for s in steps)
@@ -68,12 +70,13 @@ def plan(
         known = [v for s in steps for _, v in leaves(s.get('content'))] + [v for s in steps for v in s['arguments'].values()]
         results = [(str(i), s['content']) for i, s in enumerate(steps) if s['content'] is not None]
         old = [v for s in steps for v in s['arguments'].values()]
-        fed = lambda f: sum(any(x[2] == v for x in linked(k, results, old)[:1]) for k, v in f['arguments'].items())
+        fed = lambda f, results=results, old=old: sum(any(x[2] == v for x in linked(k, results, old)[:1]) for k, v in f['arguments'].items())
         f = max(own, key=lambda f: 3 * fed(f) + sum(v in known for v in f['arguments'].values() if not isinstance(v, bool)))
         new = [dict(b, content=None) for b in f['before'] if not made(b)] + [f]
-        clash = any(s['tool'] == n['tool'] and any(s['arguments'].get(k) == v for k, v in n['arguments'].items()) and s['content'] is None for s in steps for n in new)
+        clash = any(s['tool'] == n['tool'] and any(s['arguments'].get(k) == v for k, v in n['arguments'].items()) and s['content'] is None for s in steps
+                    for n in new)
         if made(f) or clash or len(steps) + len(new) > most: continue
-        steps += new
+        steps += [dict(x) for x in new]
     return steps if len(steps) >= least else []
 
 def links(steps: Sequence[Mapping]) -> int:
@@ -110,7 +113,9 @@ def instructions(tools: list, facts: list, n: int, least: int, most: int, avoid:
             clauses.append(clause(by_name.get(s['tool'], {'name': s['tool']}), s, results, given))
             results.append((f'call_{k}', s['content']))
         text = 'Please ' + '. Then '.join(clauses) + '. Tell me what you find.'
-        if text not in avoid and text not in [x['instruction'] for x in out] and all(s['tool'] in by_name for s in steps): out.append(dict(instruction=text, tools=[s['tool'] for s in steps]))
+        if text not in avoid and text not in [x['instruction'] for x in out] and all(s['tool'] in by_name
+                                                                                     for s in steps): out.append(dict(instruction=text,
+                                                                                          tools=[s['tool'] for s in steps]))
     return dict(instructions=out)
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #read-clause
@@ -191,7 +196,8 @@ def counted(instruction: str, steps: Sequence[Mapping], answer: str) -> dict[str
         fresh = [v for _, v in leaves(s['content']) if v not in (None, '') and not isinstance(v, bool) and v not in own]
         telling += bool(fresh); quoted += bool(fresh) and any(shown(v)[:100] in answer for v in fresh)
         known += fresh
-    return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=given / total if total else 1.0, quoted=quoted / telling if telling else 1.0, thought=sum(bool(s['thought']) for s in steps) / n,
+    return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=given / total if total else 1.0, quoted=quoted / telling if telling else 1.0,
+                thought=sum(bool(s['thought']) for s in steps) / n,
                 distinct=len({canonical([s['tool'], s['arguments']]) for s in steps}) / n, said=float(bool(answer.strip())))
 
 def judge(tools: list, instruction: str, steps: list, answer: str) -> dict:
@@ -203,12 +209,14 @@ def judge(tools: list, instruction: str, steps: list, answer: str) -> dict:
 def rate(tools: list, instruction: str, steps: list, answer: str, rubric: dict) -> dict:
     "Scores from counts"
     c = counted(instruction, steps, answer)
-    share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'], reasoning=(c['thought'] + c['quoted']) / 2, usefulness=c['quoted'] * c['said'] * (1 if len(steps) > 1 else .6))
+    share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'], reasoning=(c['thought'] + c['quoted']) / 2,
+                 usefulness=c['quoted'] * c['said'] * (1 if len(steps) > 1 else .6))
     return {x['name']: dict(rationale=f'Counted: {", ".join(f"{k} {v:.0%}" for k, v in c.items())}.',
-                            score=int(x['low']) + int(share.get(x['name'], min(c.values())) * (int(x['high']) - int(x['low'])) + .5)) for x in rubric['criteria']}
+                            score=int(x['low']) + int(share.get(x['name'], min(c.values())) * (int(x['high']) - int(x['low'])) + .5))
+                            for x in rubric['criteria']}
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #tasks
-TOOL_TASKS = {'tool_instructions': instructions, 'tool_act': act, 'tool_judge': judge, 'tool_rate': rate}
+TOOL_TASKS: dict[str, Callable[..., dict]] = {'tool_instructions': instructions, 'tool_act': act, 'tool_judge': judge, 'tool_rate': rate}
 
 def tool_reply(
     task: str,    # one of TOOL_TASKS

@@ -8,6 +8,7 @@ __all__ = ['plot_sequences', 'coverage', 'plot_coverage', 'tool_card']
 # %% ../../nbs/experiments/80b_sequences.ipynb #imports
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 from ..core.records import clip, markdown_table
 from .report import KEPT, LOST
@@ -25,15 +26,17 @@ def plot_sequences(
     chains = [[c.tool for c in t.calls] for t in rows]
     uses = Counter(x for c in chains for x in c)
     names = [n for n in dict.fromkeys(x for c in chains for x in c) if n in dict(uses.most_common(most))]
-    steps = Counter((a, b) for c in chains for a, b in zip(c, c[1:], strict=False) if a in names and b in names)
+    steps = Counter((a, b) for c in chains for a, b in pairwise(c) if a in names and b in names)
     at = {n: (math.cos(2 * math.pi * i / len(names)), math.sin(2 * math.pi * i / len(names))) for i, n in enumerate(names)}
     fig, ax = plt.subplots(figsize=(7, 6.4), dpi=90, layout='constrained')
-    for (a, b), n in steps.items():
-        ax.annotate('', at[b], at[a], arrowprops=dict(arrowstyle='->', color=KEPT, alpha=.55, lw=.6 + .7 * n, connectionstyle='arc3,rad=0.15', shrinkA=7, shrinkB=7))
+    for (a, b), k in steps.items():
+        ax.annotate('', at[b], at[a], arrowprops=dict(arrowstyle='->', color=KEPT, alpha=.55, lw=.6 + .7 * k, connectionstyle='arc3,rad=0.15', shrinkA=7,
+                                                      shrinkB=7))
     for n, (x, y) in at.items():
         ax.scatter([x], [y], s=20 + 14 * uses[n], color=LOST, zorder=3)
         angle = math.degrees(math.atan2(y, x))
-        ax.text(1.09 * x, 1.09 * y, clip(n, 28), fontsize=7, va='center', ha='left' if x >= 0 else 'right', rotation=angle if x >= 0 else angle + 180, rotation_mode='anchor')
+        ax.text(1.09 * x, 1.09 * y, clip(n, 28), fontsize=7, va='center', ha='left' if x >= 0 else 'right', rotation=angle if x >= 0 else angle + 180,
+                rotation_mode='anchor')
     ax.set_xlim(-1.75, 1.75); ax.set_ylim(-1.75, 1.75); ax.set_aspect('equal'); ax.axis('off')
     distinct = len({tuple(c) for c in chains})
     ax.set_title(f'{len(chains)} chains, {distinct} distinct sequences, {len(uses)} tools', fontsize=10, loc='left')
@@ -47,7 +50,8 @@ def coverage(
 ) -> dict[str, Any]: # uses by tool, and how many were used
     "How often each tool is called"
     uses, able = Counter(c.tool for t in rows for c in t.calls), set(usable)
-    return dict(uses={n: uses[n] for n in tools}, used=sum(uses[n] > 0 for n in tools), usable=len(able), unused=[n for n in tools if n in able and not uses[n]])
+    return dict(uses={n: uses[n] for n in tools}, used=sum(uses[n] > 0 for n in tools), usable=len(able),
+                unused=[n for n in tools if n in able and not uses[n]])
 
 def plot_coverage(
     cover: dict[str, Any], # of `coverage`
@@ -80,11 +84,15 @@ def tool_card(
     steps = {(o.method, o.model, o.prompt, o.prompt_hash, o.faithful): None for t in rows for o in t.origin}
     ran = 'executed' if all(o.executed for t in rows for o in t.observations) else 'answered by a model that played the tools'
     return '\n'.join([
-        '---', 'task_categories:', '- text-generation', f'size_categories:\n- {size}', 'tags:', '- synthetic', '- tool-use', '- function-calling', '- synthgen_nb', '---', '', f'# {name}', '',
-        f'{len(rows)} conversations with tools, made by synthgen_nb. Every call was {ran} in `{world}`, from the beginning. The rows are in `{file}`, format `{format}`.', '',
-        *([OFFLINE.replace('answers are spans of the documents, questions come from rules', 'requests and answers are put together by rules'), ''] if any(o.model.startswith('offline/') for t in rows for o in t.origin) else []),
+        '---', 'task_categories:', '- text-generation', f'size_categories:\n- {size}', 'tags:', '- synthetic', '- tool-use', '- function-calling',
+        '- synthgen_nb', '---', '', f'# {name}', '',
+        f'{len(rows)} conversations with tools, made by synthgen_nb. Every call was {ran} in `{world}`, from the beginning. '
+        f'The rows are in `{file}`, format `{format}`.', '',
+        *([OFFLINE.replace('answers are spans of the documents, questions come from rules', 'requests and answers are put together by rules'), '']
+          if any(o.model.startswith('offline/') for t in rows for o in t.origin) else []),
         '## How it was made', '', markdown_table([dict(step=m, faithful=f, model=mo, prompt=pr, prompt_hash=h) for m, mo, pr, h, f in steps]),
         *([f'```sh\n{command}\n```', ''] if command else []),
         '## What was lost on the way', '', markdown_table(funnel, 200),
         '## What is in it', '', markdown_table([dict(measure=k.replace('_', ' '), value=v) for k, v in measures.items()]),
-        '## Licence', '', 'The text derives from the tools\' documentation, from what they returned, and from the output of the models named. State their licence here before you share the data.', ''])
+        '## Licence', '', 'The text derives from the tools\' documentation, from what they returned, and from the output of the models named. '
+        'State their licence here before you share the data.', ''])

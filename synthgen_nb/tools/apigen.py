@@ -52,7 +52,8 @@ def format_check(
     for i, c in enumerate(t.calls):
         before = [x.id for x in t.calls[:i]]
         late = [r.call for r in c.refs if r.call not in before]
-        why, detail = ('unresolved_reference', f'{c.id} refers to {late[0]}, which is not before it') if late else call_problem(c, tools, seen) if t.observations or not c.refs else ('', '')
+        why, detail = ('unresolved_reference', f'{c.id} refers to {late[0]}, which is not before it') if late else call_problem(c, tools,
+                                                                                          seen) if t.observations or not c.refs else ('', '')
         if why: out.append((c.id, why, detail))
     return out + ([] if t.answer.strip() else [('', 'no_answer', 'the chain ends without an answer')])
 
@@ -67,7 +68,8 @@ def verdict(
     call: str = '',        # id of the judge's call
 ) -> Score:
     "The answer to one check"
-    return Score(criterion=stage, value=None if passed is None else float(passed), scale=(0, 1), status='unchecked' if passed is None else 'rated', rationale=why, judge=judge, call=call, rubric='apigen')
+    return Score(criterion=stage, value=None if passed is None else float(passed), scale=(0, 1), status='unchecked' if passed is None else 'rated',
+                 rationale=why, judge=judge, call=call, rubric='apigen')
 
 # %% ../../nbs/tools/35_apigen.ipynb #executed
 async def execution_check(
@@ -92,23 +94,27 @@ def grounding_check(
     seen: dict[str, Observation] = {}
     for c, o in zip(t.calls, t.observations, strict=True):
         lost = sourced(c, tools[c.tool], t.instruction, seen)[1]
-        if lost: return verdict('grounding', False, f'ungrounded_argument: {c.id} {c.tool}: {", ".join(lost)} stands neither in the instruction nor in an earlier result')
+        if lost: return verdict('grounding', False, f'ungrounded_argument: {c.id} {c.tool}: {", ".join(lost)} '
+                                                     'stands neither in the instruction nor in an earlier result')
         seen[c.id] = o
     reading = [c.id for c in t.calls if tools[c.tool].effect != 'write']
     mute = unquoted(t, tools)
-    if reading and (len(mute) == len(reading) or reading[-1] in mute): return verdict('grounding', False, f'ungrounded_answer: it quotes nothing of the result of {mute[-1]}')
+    if reading and (len(mute) == len(reading) or reading[-1] in mute): return verdict('grounding', False,
+                                                                                      f'ungrounded_answer: it quotes nothing of the result of {mute[-1]}')
     return verdict('grounding', True)
 
 # %% ../../nbs/tools/35_apigen.ipynb #brief-tools
 def tool_docs(names: Sequence[str], tools: Mapping[str, Tool]) -> list[dict[str, Any]]:
     "Tools as the prompts show them"
-    return [dict(name=n, description=tools[n].description, parameters=tools[n].parameters, returns=tools[n].returns, effect=tools[n].effect) for n in names if n in tools]
+    return [dict(name=n, description=tools[n].description, parameters=tools[n].parameters, returns=tools[n].returns, effect=tools[n].effect) for n in names
+            if n in tools]
 
 def thoughts_of(t: Trajectory) -> list[str]: return [turn.thought if i == 0 else '' for turn in t.turns for i, _ in enumerate(turn.calls)]
 
 def evidence(t: Trajectory, tools: Mapping[str, Tool]) -> dict[str, Any]:
     "What a judge is shown of a trajectory"
-    return dict(tools=tool_docs(t.tools or list(dict.fromkeys(c.tool for c in t.calls)), tools), instruction=t.instruction, steps=steps_of(t.calls, t.observations, thoughts_of(t)), answer=t.answer)
+    return dict(tools=tool_docs(t.tools or list(dict.fromkeys(c.tool for c in t.calls)), tools), instruction=t.instruction,
+                steps=steps_of(t.calls, t.observations, thoughts_of(t)), answer=t.answer)
 
 # %% ../../nbs/tools/35_apigen.ipynb #verify
 async def verify(
@@ -150,7 +156,8 @@ def _first(found: list[tuple[str, str, str]]) -> Score:
 def _said(a) -> Score:
     call = a.calls[-1] if a.calls else ''
     if not a.ok: return verdict('semantic', None, a.error, a.model, call)
-    return verdict('semantic', a.value['pass'] == 'yes', a.value['thought'] if a.value['pass'] == 'yes' else f'judged_wrong: {a.value["thought"]}', a.model, call)
+    return verdict('semantic', a.value['pass'] == 'yes', a.value['thought'] if a.value['pass'] == 'yes' else f'judged_wrong: {a.value["thought"]}', a.model,
+                   call)
 
 # %% ../../nbs/tools/35_apigen.ipynb #accounts
 def accounts(
@@ -196,7 +203,8 @@ async def curate(
     prompts: str | Path | None = None, # folder whose prompts take the place of ours
 ) -> Outcome[Trajectory]: # kept best first where it levels, else in order; dropped ones with their scores
     "Rate trajectories and keep the good ones"
-    least, by_name, p = check_threshold(rubric.threshold if threshold is None else threshold, rubric), {t.name: t for t in tools}, load_prompt('tool_rate', prompts)
+    least, by_name, p = check_threshold(rubric.threshold if threshold is None else threshold, rubric), {t.name: t for t in tools}, load_prompt('tool_rate',
+                                                                                          prompts)
     out: Outcome[Trajectory] = Outcome()
     def lose(t, reason, detail=''): out.dropped.append(Drop(id=t.id, stage='curate', reason=reason, detail=detail, record=t.model_dump(mode='json')))
     todo = []
@@ -213,7 +221,8 @@ async def curate(
         if overall.value is None: lose(new, f'unrated:{a.error.split(":")[0]}', a.error)
         elif overall.value < least:
             worst = min(scores[:-1], key=lambda s: (s.value or 0) / s.scale[1])
-            lose(new, f'below_threshold:{worst.criterion}', f'{overall.value:g} < {least:g}; {worst.criterion} {worst.value:g} of {worst.scale[1]:g}: {clip(worst.rationale, 200)}')
+            lose(new, f'below_threshold:{worst.criterion}', f'{overall.value:g} < {least:g}; '
+                 f'{worst.criterion} {worst.value:g} of {worst.scale[1]:g}: {clip(worst.rationale, 200)}')
         else: out.kept.append(new)
     if most < 1 and out.kept:
         level = balance(sorted(out.kept, key=lambda t: -(rating(t) or 0)), most)

@@ -29,7 +29,8 @@ def result_text(o: Observation) -> str:
 def shown_tools(t: Trajectory, tools: Mapping[str, Tool]) -> list[dict]:
     "The tools a row is shown with, in OpenAI's form"
     names = list(t.tools or dict.fromkeys(c.tool for c in t.calls))
-    if gone := [n for n in names if n not in tools]: raise SynthgenError(f'the row {t.id} is shown with {gone[0]!r}, which is not among the tools given{nearest(gone[0], tools)}')
+    if gone := [n for n in names if n not in tools]:
+        raise SynthgenError(f'the row {t.id} is shown with {gone[0]!r}, which is not among the tools given{nearest(gone[0], tools)}')
     return [tools[n].function() for n in names]
 
 # %% ../../nbs/tools/41_formats.ipynb #openai
@@ -40,9 +41,12 @@ def messages(t: Trajectory, tools: Mapping[str, Tool], system: str = '', text: b
     for turn in t.turns:
         m: dict[str, Any] = dict(role=turn.role, content=turn.text)
         if turn.thought: m['reasoning_content'] = turn.thought
-        if turn.calls: m['tool_calls'] = [dict(id=c.id, type='function', function=dict(name=c.tool, arguments=json.dumps(args[c.id], ensure_ascii=False) if text else args[c.id])) for c in turn.calls]
+        if turn.calls: m['tool_calls'] = [dict(id=c.id, type='function', function=dict(name=c.tool,
+                                                                                       arguments=json.dumps(args[c.id], ensure_ascii=False) if text
+                                                                                       else args[c.id])) for c in turn.calls]
         rows.append((m, turn.role == 'assistant' and turn.train))
-        rows += [(dict(role='tool', tool_call_id=o.call, name=c.tool, content=result_text(o)), False) for c, o in zip(turn.calls, turn.observations, strict=True)]
+        rows += [(dict(role='tool', tool_call_id=o.call, name=c.tool, content=result_text(o)), False) for c,
+                 o in zip(turn.calls, turn.observations, strict=True)]
     return dict(messages=[m for m, _ in rows], tools=shown_tools(t, tools), train_on=[x for _, x in rows])
 
 def openai(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: return messages(t, tools, system)
@@ -56,7 +60,8 @@ def chatml(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: 
     args, tag = arguments_of(t), lambda name, x: f'<{name}>\n{x if isinstance(x, str) else json.dumps(x, ensure_ascii=False)}\n</{name}>'
     lines = '\n'.join(json.dumps(f, ensure_ascii=False) for f in shown_tools(t, tools))
     head = f'{system}\n\n' if system else ''
-    rows = [(dict(role='system', content=f'{head}You may call these tools. A call is a JSON object with "name" and "arguments" between <tool_call> tags.\n{tag("tools", lines)}'), False)]
+    how = 'You may call these tools. A call is a JSON object with "name" and "arguments" between <tool_call> tags.'
+    rows = [(dict(role='system', content=f'{head}{how}\n{tag("tools", lines)}'), False)]
     for turn in t.turns:
         said = [turn.text] if turn.text else []
         said += [tag('tool_call', dict(name=c.tool, arguments=args[c.id])) for c in turn.calls]
@@ -74,7 +79,8 @@ def sharegpt(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict
         if not turn.calls: out.append({'from': 'gpt', 'value': _think(turn.thought) + turn.text}); continue
         calls = [dict(name=c.tool, arguments=args[c.id]) for c in turn.calls]
         out += [{'from': 'function_call', 'value': _think(turn.thought) + json.dumps(one(calls), ensure_ascii=False)},
-                {'from': 'observation', 'value': one([result_text(o) for o in turn.observations]) if len(turn.observations) == 1 else json.dumps([json.loads(result_text(o)) for o in turn.observations], ensure_ascii=False)}]
+                {'from': 'observation', 'value': one([result_text(o) for o in turn.observations]) if len(turn.observations) == 1
+                 else json.dumps([json.loads(result_text(o)) for o in turn.observations], ensure_ascii=False)}]
     return dict(conversations=out, tools=json.dumps([f['function'] for f in shown_tools(t, tools)], ensure_ascii=False), system=system)
 
 # %% ../../nbs/tools/41_formats.ipynb #react
@@ -106,7 +112,8 @@ def _upper(s: Any) -> Any:
 def functiongemma(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: # {"text"}
     "The conversation as FunctionGemma's text"
     args, turn_ = arguments_of(t), lambda role, body: f'<start_of_turn>{role}\n{body}<end_of_turn>\n'
-    decls = ''.join(f'<start_function_declaration>declaration:{f["function"]["name"]}' + _escaped(dict(description=f['function']['description'], parameters=_upper(f['function']['parameters']))) + '<end_function_declaration>' for f in shown_tools(t, tools))
+    decls = ''.join(f'<start_function_declaration>declaration:{f["name"]}' + _escaped(dict(description=f['description'], parameters=_upper(f['parameters'])))
+                    + '<end_function_declaration>' for f in (x['function'] for x in shown_tools(t, tools)))
     out, body = turn_('developer', (system or 'You are a model that can do function calling with the following functions') + decls), ''
     for turn in t.turns:
         if turn.role == 'user': out += (turn_('model', body) if body else '') + turn_('user', turn.text); body = ''; continue
@@ -121,7 +128,8 @@ def jsonl(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: #
     "Our own record; `load` reads it back"
     return t.model_dump(mode='json')
 
-TOOL_FORMATS: dict[str, Callable[..., dict]] = dict(openai=openai, trl=trl, chatml=chatml, sharegpt=sharegpt, alpaca=alpaca, functiongemma=functiongemma, jsonl=jsonl)
+TOOL_FORMATS: dict[str, Callable[..., dict]] = dict(openai=openai, trl=trl, chatml=chatml, sharegpt=sharegpt, alpaca=alpaca, functiongemma=functiongemma,
+                                                    jsonl=jsonl)
 
 # %% ../../nbs/tools/41_formats.ipynb #features
 def check_tool_format(

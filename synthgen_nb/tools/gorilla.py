@@ -90,7 +90,8 @@ def documented(
     seed: int = 0,        # of the choice, which also hangs on the trajectory
 ) -> Trajectory: # with `tools`, and the kind in `meta['documentation']`
     "Give an example its documentation"
-    if set(mix) - {'oracle', 'noisy', 'absent'} or not sum(mix.values()) > 0: raise SynthgenError(f'a mix has shares of oracle, noisy and absent, not {dict(mix)}')
+    if set(mix) - {'oracle', 'noisy', 'absent'} or not sum(mix.values()) > 0:
+        raise SynthgenError(f'a mix has shares of oracle, noisy and absent, not {dict(mix)}')
     rng = random.Random(f'{seed}:{t.instruction}')
     kind = rng.choices(list(mix), list(mix.values()))[0]
     names = shown(t.instruction, [c.tool for c in t.calls], retriever, kind, k, rng)
@@ -179,7 +180,8 @@ def grade(
     return dict(overall=share(sum(i >= 0 and domains[i] == d for i, d in hits)), hallucination=share(sum(i < 0 for i, _ in hits)))
 
 # %% ../../nbs/tools/32_gorilla.ipynb #bfcl-values
-BFCL_TYPES: dict[str, type] = {'string': str, 'integer': int, 'float': float, 'number': float, 'boolean': bool, 'array': list, 'tuple': list, 'dict': dict, 'object': dict, 'any': str}
+BFCL_TYPES: dict[str, type] = {'string': str, 'integer': int, 'float': float, 'number': float, 'boolean': bool, 'array': list, 'tuple': list, 'dict': dict,
+                               'object': dict, 'any': str}
 
 def _norm(v: Any) -> Any:
     "A text without punctuation and case; anything else as it is"
@@ -225,7 +227,7 @@ def _typed(value: Any, spec: Mapping[str, Any], options: Sequence[Any]) -> tuple
         return 'type_error:nested', False
     return ('', True) if given and type(value) is type(given[0]) else ('type_error:simple', False)
 
-def _items(value: list, want: type, option: Any) -> bool:
+def _items(value: Any, want: type, option: Any) -> bool:
     "Do the items have the type asked for, or that of a list that will do?"
     if not isinstance(option, list): return True
     kind = next((type(x) for x in option if x != ''), want)
@@ -254,8 +256,9 @@ def json_schema(s: Any) -> Any:
     "BFCL's type words as JSON Schema's"
     if isinstance(s, list): return [json_schema(x) for x in s]
     if not isinstance(s, dict): return s
-    kinds = {'dict': 'object', 'float': 'number', 'tuple': 'array'}
-    out = {k: {n: json_schema(x) for n, x in v.items()} if k == 'properties' else json_schema(v) if k in ('items', 'additionalProperties') else v for k, v in s.items() if k in
+    kinds: dict[Any, str] = {'dict': 'object', 'float': 'number', 'tuple': 'array'}
+    out = {k: {n: json_schema(x) for n, x in v.items()} if k == 'properties' else json_schema(v) if k in ('items', 'additionalProperties') else v for k,
+           v in s.items() if k in
            ('type', 'properties', 'items', 'enum', 'required', 'additionalProperties')}
     return {k: v for k, v in out.items() if (k, v) != ('type', 'any')} | ({'type': kinds[out['type']]} if out.get('type') in kinds else {})
 

@@ -89,7 +89,9 @@ def unquoted(
     return out
 
 # %% ../../nbs/tools/32a_grounding.ipynb #placeholder
-_HOLDER = re.compile(r'\$\{?[A-Za-z_][\w.]*(?:step|result|output|call|response|obs)\w*|\$\{?(?:step|result|output|call|response|prev|obs)[\w.\[\]]*|\{\{[^}]*\}\}|<[^<>]*\b(?:step|result|output|from|previous|previously|returned|call)\b[^<>]*>'
+_HOLDER = re.compile(r'\$\{?[A-Za-z_][\w.]*(?:step|result|output|call|response|obs)\w*|\$\{?(?:step|result|output|call|response|prev|obs)[\w.\[\]]*'
+                     r'|\{\{[^}]*\}\}|'
+                     r'<[^<>]*\b(?:step|result|output|from|previous|previously|returned|call)\b[^<>]*>'
                      r'|^<[A-Za-z_][\w -]*>$|\b(?:step|call)_?\d+[._](?:result|output|response)\w*|\b(?:result|output)_(?:of|from)_step_?\d+', re.I)
 
 def placeholders(
@@ -114,5 +116,6 @@ def steps_of(
             try: args = put(args, r.param, look_up(src.content, r.path) if src else f'{r.call}{r.path}')
             except (LookupError, ValueError, TypeError): args = put(args, r.param, f'{r.call}{r.path}')
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else o.error
-        out.append(dict(call=c.id, tool=c.tool, arguments=args, thought=thoughts[i] if thoughts else '', status=o.status, result=clip(text, width), content=o.content))
+        out.append(dict(call=c.id, tool=c.tool, arguments=args, thought=thoughts[i] if thoughts else '', status=o.status, result=clip(text, width),
+                        content=o.content))
     return out

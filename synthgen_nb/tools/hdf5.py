@@ -108,6 +108,7 @@ class Files:
         self.own = tempfile.TemporaryDirectory(prefix='hdf5-world-')
         self.folder = Path(self.own.name)
         self.open: dict[str, str] = {}
+        self.digests: dict[str, Any] = {} # of files as they are; forgotten when one is written to
         make_files(self.folder, seed)
     def close(self): self.own.cleanup()
 
@@ -116,6 +117,7 @@ class Files:
         "The file, opened for one operation"
         if file not in self.names(): raise ToolError(f'no file {file!r}; there are {", ".join(self.names())}')
         if write and self.open.get(file) != 'a': raise ToolError(f"{file} is not open for writing; call open_file with mode 'a' first")
+        if write: self.digests.pop(file, None)
         return _h5py().File(self.folder/file, 'r+' if write else 'r')
 
 # %% ../../nbs/tools/31a_hdf5.ipynb #find
@@ -822,7 +824,8 @@ def hdf5_tools() -> tuple[Tool, ...]: # in the order of the catalogue
 # %% ../../nbs/tools/31a_hdf5.ipynb #show
 def show(h5: Files) -> dict[str, Any]:
     "The state of the environment as JSON"
-    return {'open': dict(sorted(h5.open.items())), 'files': {name: _digest(h5, name) for name in h5.names()}}
+    for name in h5.names(): h5.digests[name] = h5.digests.get(name) or _digest(h5, name)
+    return {'open': dict(sorted(h5.open.items())), 'files': {name: h5.digests[name] for name in h5.names()}}
 
 def _digest(h5: Files, name: str) -> dict[str, Any]:
     out: dict[str, Any] = {}

@@ -47,9 +47,12 @@ def guess(
     kind = next((k for k in kind if k != 'null'), 'string') if isinstance(kind, list) else kind
     if kind == 'object': return {k: guess(k, s.get('properties', {}).get(k, {}), pool, rng) for k in s.get('required', [])}
     if kind == 'array': return [guess(name.removesuffix('s'), s.get('items', {}), pool, rng)] if s.get('minItems', 1) else []
-    texts = {'date': '2024-05-17', 'date-time': '2024-05-17T12:00:00Z', 'email': 'kim@example.org', 'uri': 'https://example.org', 'uuid': '8c5a1f9e-3b1d-4a52-9d7e-2f4c6b8a0d13'}
+    texts = {'date': '2024-05-17', 'date-time': '2024-05-17T12:00:00Z', 'email': 'kim@example.org', 'uri': 'https://example.org',
+             'uuid': '8c5a1f9e-3b1d-4a52-9d7e-2f4c6b8a0d13'}
     number = max(1, s.get('minimum', 1))
-    return {'integer': int(number), 'number': float(number), 'boolean': True, 'null': None}.get(kind, texts.get(s.get('format', ''), f'{name.replace("_", " ")} {rng.randint(1, 9)}'))
+    return {'integer': int(number), 'number': float(number), 'boolean': True, 'null': None}.get(kind,
+                                                                                          texts.get(s.get('format', ''),
+                                                                                          f'{name.replace("_", " ")} {rng.randint(1, 9)}'))
 
 # %% ../../nbs/tools/32b_instructions.ipynb #candidates
 def gives(content: Any) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def candidates(
     rng: random.Random,
 ) -> Iterable[dict[str, Any]]: # arguments, likeliest first
     "Arguments worth trying for a tool"
-    own = [e['arguments'] for e in t.examples if isinstance(e, dict) and isinstance(e.get('arguments'), dict)] + [f['arguments'] for f in facts if f['tool'] == t.name]
+    own = [e['arguments'] for e in t.examples if isinstance(e, dict) and isinstance(e.get('arguments'), dict)] + [f['arguments'] for f in facts
+                                                                                          if f['tool'] == t.name]
     yield from own
     for base in own[:2]:
         for k, s in t.properties.items():
@@ -164,7 +168,8 @@ def sample_group(
     least = min(used[t.name] for t in able)
     first = rng.choice([t for t in able if used[t.name] == least])
     marks: dict[str, set[str]] = defaultdict(set)
-    for f in facts: marks[f['tool']] |= {canonical([k, v]) for k, v in f['arguments'].items()} | {canonical([k.split('/')[-1], v]) for k, v in list(leaves(f['content']))[:200]}
+    for f in facts: marks[f['tool']] |= {canonical([k, v]) for k, v in f['arguments'].items()} | {canonical([k.split('/')[-1], v]) for k,
+                                                                                          v in list(leaves(f['content']))[:200]}
     near = [t for t in able if t is not first and marks[t.name] & marks[first.name]]
     rest = [t for t in able if t is not first]
     feeders = {f['tool'] for f in facts if f['tool'] != first.name and fed_by(first, f)}
@@ -199,21 +204,28 @@ async def propose(
 ) -> Outcome[Task]: # kept: requests that name no foreign tool and are new
     "Have requests written for groups of tools"
     p, out, known = load_prompt('tool_instructions', prompts), Outcome[Task](), {_flat(a) for a in avoid}
-    def ask(g):
-        names = [t.name for t in g]
+    alike: dict[tuple[str, ...], int] = Counter(tuple(sorted(t.name for t in g)) for g in groups) # the same tools again: several requests from one call
+    distinct = {tuple(sorted(t.name for t in g)): g for g in reversed(groups)}
+    def ask(g, n):
         return p.render(tools=[dict(name=t.name, description=t.description, parameters=t.parameters, returns=t.returns, effect=t.effect) for t in g],
-                        facts=[f for n in names for f in [f for f in facts if f['tool'] == n][:6]], n=1, least=least, most=most, avoid=list(avoid)[-20:])
-    replies = model.map((ask(g) for g in groups), len(groups))
-    for g in groups:
+                        facts=[f for t in g for f in [f for f in facts if f['tool'] == t.name][:6]], n=n, least=least, most=most, avoid=list(avoid)[-20:])
+    replies = model.map((ask(g, alike[k]) for k, g in distinct.items()), len(distinct))
+    for k, g in distinct.items():
         a, names = await anext(replies), tuple(t.name for t in g)
-        lose = lambda why, detail, record: out.dropped.append(Drop(id=content_id(names, why, len(out.dropped)), stage='instruct', reason=why, detail=detail, record=record))
         by = Origin(method='toolllm_instruction', faithful=p.faithful, model=model.name, prompt=p.name, prompt_hash=p.hash, calls=a.calls)
-        if not a.ok: lose(a.error.split(':')[0], a.error, {'tools': names, 'text': a.text}); continue
-        if not a.value['instructions']: lose('nothing_to_ask', 'the writer found nothing to ask', {'tools': names}); continue
-        said = a.value['instructions'][0]
-        if odd := [n for n in said['tools'] if n not in names]: lose(f'foreign_tool:{odd[0]}', f'{odd[0]!r} was not given{nearest(odd[0], names)}', said); continue
-        if not least <= len(said['tools']) <= most: lose('wrong_length', f'{len(said["tools"])} calls, {least} to {most} were asked for', said); continue
-        if _flat(said['instruction']) in known: lose('repeated', 'it was asked before', said); continue
-        known.add(_flat(said['instruction']))
-        out.kept.append(Task(instruction=said['instruction'], tools=names, relevant=tuple(said['tools']), origin=(by,)))
+        said = a.value['instructions'][:alike[k]] if a.ok else []
+        for i in range(alike[k]):
+            why, detail = ('nothing_to_ask', 'the writer found nothing more to ask') if a.ok else (a.error.split(':')[0], a.error)
+            x = said[i] if i < len(said) else {}
+            if x: why, detail = _unfit(x, names, least, most, known)
+            if why: out.dropped.append(Drop(id=content_id(names, i, x), stage='instruct', reason=why, detail=detail,
+                                            record=x or {'tools': names, 'text': a.text})); continue
+            known.add(_flat(x['instruction']))
+            out.kept.append(Task(instruction=x['instruction'], tools=names, relevant=tuple(x['tools']), origin=(by,)))
     return out.check(len(groups))
+
+def _unfit(x: Mapping, names: Sequence[str], least: int, most: int, known: set[str]) -> tuple[str, str]:
+    "Why a request cannot be used; ('', '') when it can"
+    if odd := [n for n in x['tools'] if n not in names]: return f'foreign_tool:{odd[0]}', f'{odd[0]!r} was not given{nearest(odd[0], names)}'
+    if not least <= len(x['tools']) <= most: return 'wrong_length', f'{len(x["tools"])} calls, {least} to {most} were asked for'
+    return ('repeated', 'it was asked before') if _flat(x['instruction']) in known else ('', '')

@@ -132,15 +132,18 @@ def read_action(value: dict, tools: Mapping[str, Tool], calls: tuple[str, ...] =
     "An action from a reply that fits the schema"
     props = tools[value['action']].properties if value['action'] in tools else {}
     args = {a['name']: read_value(a['value'], props.get(a['name'], {})) for a in value['arguments'] if not a['call']}
-    refs = tuple(Ref(param='/' + a['name'].replace('~', '~0').replace('/', '~1'), call=a['call'], path=a['path'] if a['path'].startswith('/') or not a['path'] else '/' + a['path']) for a in value['arguments'] if a['call'])
-    return Action(value['action'], args if value['action'] in tools else {}, refs if value['action'] in tools else (), value['thought'], value['answer'] if value['action'] == GIVE_ANSWER else '', calls)
+    refs = tuple(Ref(param='/' + a['name'].replace('~', '~0').replace('/', '~1'), call=a['call'],
+                     path=a['path'] if a['path'].startswith('/') or not a['path'] else '/' + a['path']) for a in value['arguments'] if a['call'])
+    return Action(value['action'], args if value['action'] in tools else {}, refs if value['action'] in tools else (), value['thought'],
+                  value['answer'] if value['action'] == GIVE_ANSWER else '', calls)
 
 def action_schema(names: Sequence[str]) -> dict[str, Any]:
     "JSON Schema of a step with these tools"
     text = dict(type='string')
     return dict(type='object', required=['thought', 'action', 'arguments', 'answer'], properties=dict(
         thought=text, action=dict(type='string', enum=[*names, GIVE_ANSWER, GIVE_UP]), answer=text,
-        arguments=dict(type='array', items=dict(type='object', required=['name', 'value', 'call', 'path'], properties=dict(name=text, value=text, call=text, path=text)))))
+        arguments=dict(type='array', items=dict(type='object', required=['name', 'value', 'call', 'path'],
+                                                properties=dict(name=text, value=text, call=text, path=text)))))
 
 # %% ../../nbs/tools/34_toolllm.ipynb #model-policy
 def model_policy(
@@ -157,7 +160,8 @@ def model_policy(
         return steps_of([n.call for n in ran], [n.observation for n in ran], [n.action.thought for n in ran]) # type: ignore[misc,union-attr]
     def tries(path, children):
         done = steps(path)
-        return [steps([*path, n])[len(done)] if n.call else dict(tool=n.action.kind or 'unreadable reply', arguments={}, status=n.state, result=n.action.error or n.action.thought) for n in children]
+        return [steps([*path, n])[len(done)] if n.call else dict(tool=n.action.kind or 'unreadable reply', arguments={}, status=n.state,
+                                                                 result=n.action.error or n.action.thought) for n in children]
     async def act(path: list[Node], tried: list[Node], left: int) -> Action:
         a = await model.ask(p.render(schema, instruction=instruction, tools=docs, steps=steps(path), tried=tries(path, tried), left=left))
         return read_action(a.value, by_name, a.calls) if a.ok else Action('', error=a.error, calls=a.calls)
@@ -178,7 +182,8 @@ def trajectory(
         if n.call and n.observation and n.action: turns.append(Turn(role='assistant', thought=n.action.thought, calls=(n.call,), observations=(n.observation,)))
     turns.append(Turn(role='assistant', thought=node.action.thought, text=node.action.answer)) # type: ignore[union-attr]
     p = load_prompt('tool_act')
-    by = Origin(method='toolllm_dfsdt', faithful='paper', model=model, prompt=p.name, prompt_hash=p.hash, calls=tuple(c for n in node.path if n.action for c in n.action.calls))
+    by = Origin(method='toolllm_dfsdt', faithful='paper', model=model, prompt=p.name, prompt_hash=p.hash,
+                calls=tuple(c for n in node.path if n.action for c in n.action.calls))
     return Trajectory(turns=tuple(turns), tools=task.tools, world=world.name, initial=initial, origin=(*task.origin, by), parents=(task.id,),
                       meta=dict(relevant=list(task.relevant), queries=tree.queries, searched=sum(1 for _ in _nodes(tree.root)) - 1))
 
@@ -287,7 +292,8 @@ async def generate(
     left = unused()
     out.rows = covering(pool, target)
     out.surplus = len(pool) - len(out.rows)
-    out.ended = f'{len(out.rows)} of {target}: four rounds gave nothing new' if len(out.rows) < target else 'target reached' + (f'; usable and not used: {", ".join(sorted(left))}' if left else '')
+    out.ended = 'target reached' if len(out.rows) == target else f'{len(out.rows)} of {target}: four rounds gave nothing new'
+    if left: out.ended += f'; usable and not used: {", ".join(sorted(left))}'
     return out
 
 def _new(t: Trajectory, seen: set[str]) -> bool:
@@ -296,8 +302,7 @@ def _new(t: Trajectory, seen: set[str]) -> bool:
 
 def covering(rows: Sequence[Trajectory], n: int) -> list[Trajectory]: # in their order
     "So many rows, those first that call a tool or follow a sequence that no other does"
-    tools, sequences, first, rest = set[str](), set[tuple[str, ...]](), list[int](), list[int]()
-    new_tool = []
+    tools, sequences, new_tool, first, rest = set[str](), set[tuple[str, ...]](), list[int](), list[int](), list[int]()
     for i, t in enumerate(rows):
         names = tuple(c.tool for c in t.calls)
         (new_tool if set(names) - tools else rest if names in sequences else first).append(i)
@@ -313,7 +318,8 @@ def toolbench_tree(
     all_ = list(_published(d['tree']['tree']))
     codes = Counter(n['observation_code'] for n in all_ if n['node_type'] == 'Action Input' and 'observation_code' in n)
     ends = [n for n in all_ if n.get('observation_code') == 3 and not n['pruned']]
-    return dict(win=bool(ends), finish='give_answer' if ends else 'give_up' if codes[4] else 'nothing', nodes=len(all_), replies=max([n['expand_num'] for n in all_], default=0),
+    return dict(win=bool(ends), finish='give_answer' if ends else 'give_up' if codes[4] else 'nothing', nodes=len(all_),
+                replies=max([n['expand_num'] for n in all_], default=0),
                 give_ups=codes[4], hallucinated=sum(n['node_type'] == 'Action' and n['description'] not in known for n in all_), args=d['forward_args'])
 
 def _published(node: Mapping):
