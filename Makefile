@@ -1,4 +1,4 @@
-# make demo   a training file from this repository's own documents, offline
+# make demo   two training files, offline: from this repository's own documents, and of calls to tools
 # make test   everything that CI checks
 # Each sets up what it needs in .venv, with uv where there is one, else with venv and pip.
 
@@ -32,8 +32,9 @@ $(VENV)/.lab: $(VENV)/.core
 	@$(INSTALL) -e '.[lab]'
 	@touch $@
 
-demo: $(VENV)/.core            ## a QA set from our own notebooks and README
+demo: $(VENV)/.core            ## a QA set from our own notebooks and README, and calls of tools that read real files
 	@$(BIN)/synthgen pipeline nbs README.md -o runs/demo.jsonl
+	@$(BIN)/synthgen tool-pipeline hdf5 -o runs/demo-tools.jsonl
 
 test: $(VENV)/.dev             ## ruff, mypy, every notebook, then pytest
 	$(BIN)/ruff check synthgen_nb tests nbs/_docs

@@ -238,6 +238,19 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         seeds=[dict(question="Why?", answer="So.")],
         first="So.",
         second="Not so.",
+        name="open_file",
+        description="Opens a file.",
+        parameters=dict(type="object", properties=dict(path=dict(type="string"))),
+        returns=dict(type="string"),
+        history="",
+        arguments='{"path": "a.h5"}',
+        tools=[dict(name="open_file", description="Opens a file.", parameters=dict(type="object", properties={}), returns={}, effect="read")],
+        steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
+        facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
+        tried=[],
+        left=3,
+        least=1,
+        most=2,
     )
     for name in find_prompts():
         p = load_prompt(name)

@@ -124,7 +124,7 @@ def test_an_objection_is_put_to_the_model_and_mended_in_the_same_run(tmp_path, s
         [Pair(question="What does the pump do?", answer="It pumps water."), Pair(question="Which pipe?", answer="The wrong pipe.")],
         tmp_path / "in.jsonl",
     )
-    server.control(fault="malformed", times=2)
+    server.control(fault="malformed", times=2, only="What does the pump do?")
     said = synthgen("enhance-cot", "in.jsonl", "-o", "out.jsonl", "--workers", "1", env=server.env).stdout
     mended, odd = load(tmp_path / "out.jsonl", Pair)
     assert "2 of 2 pairs have reasoning; in 1 it contradicts the answer" in said and ss.contradicted([mended, odd]) == [odd]
