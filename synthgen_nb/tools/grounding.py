@@ -56,10 +56,16 @@ def sourced(
         if any(at == r.param or at.startswith(r.param + '/') for r in refs) or _free(v, tool.properties.get(name, {})) or stated(v, instruction): continue
         if found := next(((o, p) for o in reversed(list(seen.values())) if o.ok for p, x in leaves(o.content) if type(x) is type(v) and x == v), None):
             refs.append(Ref(param=at, call=found[0].call, path=found[1]))
-        else: lost.append(at)
+        elif not _hinted(v, [instruction, *(json.dumps(o.content) for o in seen.values() if o.ok)]): lost.append(at)
     for r in refs:
         if r.param.count('/') == 1: args = {k: v for k, v in args.items() if k != r.param[1:]} # inside a list the value keeps its place until it is filled in
     return Call(id=call.id, tool=call.tool, arguments=args, refs=tuple(refs)), lost
+
+def _hinted(v: Any, texts: Sequence[str]) -> bool:
+    "A text whose words are mostly there: `wind*` for the wind, `Asia/Tokyo` for Tokyo, a path put together from two"
+    words = lambda s: re.findall(r'[a-z0-9]+', s.casefold())
+    own, there = [w for w in words(str(v)) if len(w) > 2], {w for t in texts for w in words(t)}
+    return isinstance(v, str) and bool(own) and 2 * sum(any(x.startswith(w[:5]) for x in there) for w in own) >= len(own)
 
 def _free(v: Any, schema: Any) -> bool:
     "A value that needs no source"
