@@ -129,7 +129,7 @@ def test_an_objection_is_put_to_the_model_and_mended_in_the_same_run(tmp_path, s
     mended, odd = load(tmp_path / "out.jsonl", Pair)
     assert "2 of 2 pairs have reasoning; in 1 it contradicts the answer" in said and ss.contradicted([mended, odd]) == [odd]
     assert [o.note.split(":")[0] for o in mended.origin] == ["no reasoning", ""] and "not_json" in mended.origin[0].note
-    server.control(fault="malformed", times=-1)
+    server.control(fault="malformed", times=-1, only="")
     save([Pair(question="What does the tank do?", answer="It holds water.")], tmp_path / "in.jsonl")
     r = synthgen("enhance-cot", "in.jsonl", "-o", "none.jsonl", env=server.env, ok=False)
     assert "no reasoning could be had for any of the 1 pairs" in r.stderr

@@ -214,7 +214,7 @@ def test_nobody_could_tell_is_not_a_pass():
     mute = open_model(provider="offline").at("judge")
 
     async def garbage(request, ask, block):
-        return Reply("I think so!")
+        return Reply("I think so!"), {}
 
     mute._send = garbage
     judged = asyncio.run(verify([GOOD], hdf5_tools(), hdf5_world, mute))

@@ -9,7 +9,7 @@ __all__ = ['Criterion', 'Rubric', 'load_rubric', 'check_threshold', 'Verdict', '
 # %% ../../nbs/core/06_judge.ipynb #imports
 import asyncio, re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -236,5 +236,5 @@ async def _judge_batches(pairs, model, rubric, evidence, topic, prompts, size) -
         a = await anext(answers)
         rated = by_id(a.value if a.ok else None, set(b))
         alone = judge([x for k, x in b.items() if k not in rated], model, rubric, evidence, topic, prompts)
-        for k in b: yield _verdict([a.model_copy(update=dict(value=rated[k]))], rubric, model, p) if k in rated else await anext(alone)
+        for k in b: yield _verdict([replace(a, value=rated[k])], rubric, model, p) if k in rated else await anext(alone)
     await answers.aclose()
