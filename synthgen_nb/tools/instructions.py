@@ -122,13 +122,13 @@ async def survey(
         for t in tools:
             have = sum(f['tool'] == t.name for f in facts)
             openers = [f for f in facts if not f['before'] and by_name[f['tool']].effect == 'write' and f['tool'] != t.name]
-            for args in candidates(t, pool, facts, rng):
+            for args in islice(candidates(t, pool, facts, rng), 16):
                 if have >= most: break
                 if await attempt(t, args): have += 1; continue
                 if have: continue
-                for f in openers:
-                    shared = {k: args[k] for k in set(args) & set(f['arguments'])}
-                    if shared and await attempt(t, args, [dict(tool=f['tool'], arguments=f['arguments'] | shared)]): have += 1; break
+                near = [(f, both) for f in openers if (both := {k: args[k] for k in set(args) & set(f['arguments'])})]
+                for f, both in near[:4]:
+                    if await attempt(t, args, [dict(tool=f['tool'], arguments=f['arguments'] | both)]): have += 1; break
     return facts
 
 def _as_json(v: Any) -> list[Any]:

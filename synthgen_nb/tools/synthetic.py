@@ -7,7 +7,7 @@ __all__ = ['NOUNS', 'FORMATS_OF', 'NAMES_OF', 'VERBS', 'ANSWERS', 'from_pattern'
            'fill', 'Store', 'SyntheticWorld']
 
 # %% ../../nbs/tools/31h_synthetic.ipynb #imports
-import random, re
+import json, random, re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -242,13 +242,18 @@ class SyntheticWorld:
         self.roles = roles(self.tools)
         self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := self._schema_of(r)) is not None}
         self.keys = {r: self._key_of(r) for r in self.schemas}
-        self.store = Store(seed)
+        self.store, self.fresh = Store(seed), dict[int, tuple[str, int]]()
 
     async def __aenter__(self) -> Self: await self.reset(); return self
     async def __aexit__(self, *exc) -> None: pass
     async def reset(self, initial: Any = None) -> None:
-        self.store = Store((initial or {}).get('seed', self.seed))
-        _seeded(self)
+        seed = (initial or {}).get('seed', self.seed)
+        if seed not in self.fresh:
+            self.store = Store(seed)
+            _seeded(self)
+            self.fresh[seed] = json.dumps(self.store.objects), self.store.made # made once; a reset reads it again
+        objects, made = self.fresh[seed]
+        self.store = Store(seed, json.loads(objects), made)
     async def state(self) -> Any: return self.store.objects
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: return _answer(self, tool, arguments)
 
