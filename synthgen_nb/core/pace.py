@@ -71,7 +71,7 @@ def limits_in(
     return out
 
 # %% ../../nbs/core/03b_pace.ipynb #Climb
-START, GAIN = 32, 1.2 # calls under way at first; how much more a doubling must bring
+START, GAIN = 64, 1.2 # calls under way at first; how much more a doubling must bring
 
 class Climb:
     "How many calls may be under way, by what more of them has brought"
