@@ -223,6 +223,18 @@ def test_log_probabilities_where_there_are_some(server):
     assert asyncio.run(model(server, "anthropic").ask(question(), logprobs=5)).logprobs is None, "not available there"
 
 
+def test_scores_are_read_from_log_probabilities(base, server, tmp_path):
+    pairs = [dict(question=f"What does part {i} do?", answer=f"It keeps block {i}.") for i in range(3)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
+    args = ["multi-score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--scorer", "logprob"]
+    base(*args, env=env_of(server, tmp_path))
+    scored = rows(tmp_path / "out_scored.jsonl")
+    assert len(scored) == 3 and all(s["value"] is not None for p in scored for s in p["scores"])
+    assert server.control()["last"]["body"]["top_logprobs"] == 20 and server.control()["asked"] == 6, "one call a score, not eight"
+    r = base(*args, env=env_of(server, tmp_path, "anthropic"), ok=False)
+    assert "no_logprobs" in r.stderr and "--scorer sampled" in r.stderr
+
+
 @pytest.mark.parametrize("provider, prefix", [("ollama", "ollama_chat"), ("anthropic", "anthropic"), ("gemini", "gemini")])
 def test_what_is_sent_is_what_litellm_would_send(server, provider, prefix):
     m, ask = model(server, provider), question()

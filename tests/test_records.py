@@ -244,7 +244,9 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         returns=dict(type="string"),
         history="",
         arguments='{"path": "a.h5"}',
-        tools=[dict(name="open_file", description="Opens a file.", parameters=dict(type="object", properties={}), returns={}, effect="read")],
+        tools=[
+            dict(name="open_file", description="Opens a file.", parameters=dict(type="object", properties={}), returns={}, effect="read")
+        ],
         steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
         tried=[],

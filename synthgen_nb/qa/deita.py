@@ -8,7 +8,7 @@ __all__ = ['DIGITS', 'METHODS', 'STRATEGIES', 'SCORERS', 'expectation', 'Reading
            'scored', 'multi_score', 'deita', 'choose']
 
 # %% ../../nbs/qa/25_deita.ipynb #imports
-import asyncio, inspect, math, random, re
+import asyncio, math, random, re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,10 +80,9 @@ async def by_logprobs(
     model: Model,
 ) -> list[Reading]: # in the order of the questions
     "One call each, read as a distribution"
-    if 'logprobs' not in inspect.signature(model.map).parameters: return [Reading(None, 'no_logprobs: the door does not pass them on')] * len(asks)
-    out, most = list[Reading](), dict(logprobs=20)
-    async for a in model.map(asks, len(asks), **most):
-        out.append(replace(read_logprobs(getattr(a, 'logprobs', None)) if a.ok else Reading(None, a.error), calls=a.calls))
+    out = list[Reading]()
+    async for a in model.map(asks, len(asks), logprobs=20):
+        out.append(replace(read_logprobs(a.logprobs) if a.ok else Reading(None, a.error), calls=a.calls))
     return out
 
 async def by_samples(
