@@ -26,6 +26,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	@$(INSTALL) -e '.[dev]'
+	@$(INSTALL) --no-deps bfcl-eval mpmath   # the Berkeley leaderboard's worlds, without what its models need
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core

@@ -261,7 +261,7 @@ def test_levelling_names_what_it_leaves_out():
 
 
 def test_gorilla_numbers_of_the_files_at_hand(data):
-    pytest.importorskip("tree_sitter_python")
+
     from synthgen_nb.tools.gorilla import grade, reference
 
     want = {

@@ -122,8 +122,7 @@ def call_verdict(
 # %% ../../nbs/tools/32_gorilla.ipynb #parse-call
 @cache
 def _parser():
-    try: import tree_sitter, tree_sitter_python
-    except ImportError: raise SynthgenError('matching sub-trees needs tree-sitter. Run: pip install "synthgen_nb[ast]"') from None
+    import tree_sitter, tree_sitter_python
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))
 
 def subtrees(code: str) -> list[tuple[str, str]]: # what is called, and the whole; outermost first
