@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 import orjson
@@ -19,14 +18,13 @@ from .records import SynthgenError, canonical, write_bytes
 
 # %% ../../nbs/core/03_calls.ipynb #Request
 class Request(dict):
-    "What determines a reply; its JSON and key are made once. `prompt` may be among it, but only names it: the words count, not what they are called"
-    @cached_property
-    def json(self) -> bytes:
-        fields = {k: v for k, v in self.items() if k != 'prompt'}
-        try: return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS) # the same as `canonical`, and four times as quick
-        except TypeError: return canonical(fields).encode('utf-8', 'surrogatepass') # half a surrogate pair
-    @cached_property
-    def key(self) -> str: return sha256(self.json).hexdigest()[:32]
+    "What determines a reply, with its JSON and key. `prompt` may be among it, but only names it: the words count, not what they are called"
+    def __init__(self, *args, **fields):
+        super().__init__(*args, **fields)
+        counts = {k: v for k, v in self.items() if k != 'prompt'}
+        try: self.json = orjson.dumps(counts, option=orjson.OPT_SORT_KEYS) # the same as `canonical`, and four times as quick
+        except TypeError: self.json = canonical(counts).encode('utf-8', 'surrogatepass') # half a surrogate pair
+        self.key = sha256(self.json).hexdigest()[:32]
 
 # %% ../../nbs/core/03_calls.ipynb #Reply
 @dataclass(frozen=True)
@@ -51,12 +49,11 @@ _TABLE = '''create table if not exists calls (
     finish text, ok integer not null, hits integer not null default 0, logprobs text, prompt_logprobs text,
     request text not null)''' # the largest comes last: SQLite need not walk through it to read the others
 _BATCHES = 'create table if not exists batches (id text primary key, model text not null, created real not null, keys text not null)'
-_REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, logprobs, prompt_logprobs'
+_REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, logprobs, prompt_logprobs' # as the fields of a Reply
 
 def _reply(row) -> Reply:
-    read = lambda x: None if x is None else tuple(json.loads(x))
-    named = dict(zip(_REPLY.split(', '), row, strict=True))
-    return Reply(**named | dict(ok=bool(row[7]), logprobs=read(row[8]), prompt_logprobs=read(row[9])))
+    *plain, ok, logprobs, prompt_logprobs = row
+    return Reply(*plain, bool(ok), *[None if x is None else tuple(json.loads(x)) for x in (logprobs, prompt_logprobs)])
 
 # %% ../../nbs/core/03_calls.ipynb #claims
 try: import fcntl

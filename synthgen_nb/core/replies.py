@@ -243,11 +243,13 @@ def _roots(v: Any, s: dict):
 _ESCAPES = '\\b', '\\f', '\\r', '\\u0'
 _LOST = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?=[a-z])')
 
-def _leaves(v: Any, at: tuple = ()):
-    "Path and value of everything that is not an object or a list"
+def _leaves(v: Any, at: str = '') -> list[tuple[str, Any]]:
+    "Place and value of everything that is not an object or a list"
+    out = []
     for k, x in v.items() if isinstance(v, dict) else enumerate(v):
-        if isinstance(x, (dict, list)): yield from _leaves(x, (*at, k))
-        else: yield at, k, x
+        if isinstance(x, (dict, list)): out += _leaves(x, f'{at}{k}.')
+        else: out.append((f'{at}{k}', x))
+    return out
 
 def _flaw(
     value: dict, # fits its schema
@@ -255,14 +257,12 @@ def _flaw(
 ) -> str: # empty when nothing is wrong
     "What is wrong with a value that fits its schema"
     said = all(isinstance(x, bool) for x in value.values())
-    for at, k, x in _leaves(value):
+    for where, x in _leaves(value):
         if not isinstance(x, str): said = said or (x is not None and not isinstance(x, bool)); continue
         said = said or (x != '' and not x.isspace())
         lost = _LOST.search(x) if look else None
-        if lost or x in ('…', '...'):
-            where = '.'.join(map(str, (*at, k)))
-            if lost: return f'ambiguous: {where}: found the character {lost[0]!r}, write \\\\ for a backslash'
-            return f'schema_error: {where}: found only "{x}", where the text itself should stand'
+        if lost: return f'ambiguous: {where}: found the character {lost[0]!r}, write \\\\ for a backslash'
+        if x in ('…', '...'): return f'schema_error: {where}: found only "{x}", where the text itself should stand'
     return '' if said else 'empty_reply: nothing is said in any field'
 
 def _whole(v: Any, s: dict) -> bool:
