@@ -6,7 +6,7 @@
 __all__ = ['Request', 'Reply', 'Calls', 'open_batches', 'note_batch', 'forget_batch', 'stats', 'rows', 'prune']
 
 # %% ../../nbs/core/03_calls.ipynb #imports
-import json, os, sqlite3, threading, time
+import asyncio, json, os, sqlite3, threading, time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,10 +50,18 @@ _TABLE = '''create table if not exists calls (
     request text not null)''' # the largest comes last: SQLite need not walk through it to read the others
 _BATCHES = 'create table if not exists batches (id text primary key, model text not null, created real not null, keys text not null)'
 _REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, logprobs, prompt_logprobs' # as the fields of a Reply
+_COLUMNS = f'key, created, model, prompt, request, {_REPLY}'
+_PUT = f'''insert into calls ({_COLUMNS}) values ({",".join("?" * len(_COLUMNS.split(",")))})
+          on conflict(key) do update set {", ".join(f"{c}=excluded.{c}" for c in ["created", *_REPLY.split(", ")])} where not calls.ok'''
+
+def _row(request: Request, reply: Reply) -> tuple:
+    return (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), request.json.decode('utf-8', 'replace'),
+            reply.text, reply.input_tokens, reply.output_tokens, reply.cost, reply.seconds, reply.attempts, reply.finish, int(reply.ok),
+            *[None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)])
 
 def _reply(row) -> Reply:
-    *plain, ok, logprobs, prompt_logprobs = row
-    return Reply(*plain, bool(ok), *[None if x is None else tuple(json.loads(x)) for x in (logprobs, prompt_logprobs)])
+    text, tokens_in, tokens_out, cost, seconds, attempts, finish, ok, *logprobs = row
+    return Reply(text, tokens_in, tokens_out, cost, seconds, attempts, finish, bool(ok), *[x and tuple(json.loads(x)) for x in logprobs])
 
 # %% ../../nbs/core/03_calls.ipynb #claims
 try: import fcntl
@@ -75,6 +83,7 @@ class Calls:
         path: str | Path = ':memory:', # the database; made when it is not there
     ):
         self.path, self._hits, self._lock = str(path), Counter[str](), threading.Lock()
+        self._due: list[tuple[tuple, asyncio.Future]] = [] # rows to be written when this turn of the event loop is over
         self._claims: int | None = None
         if self.path != ':memory:':
             try: Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -115,14 +124,26 @@ class Calls:
         reply: Reply,     # what came back
     ) -> Reply: # the same
         "Store a reply; it is on disk when this returns. A usable reply is never replaced by another"
-        asked = request.json.decode('utf-8', 'replace')
-        values = (request.key, time.time(), request.get('model', ''), request.get('prompt', ''), asked, reply.text, reply.input_tokens,
-                  reply.output_tokens, reply.cost, reply.seconds, reply.attempts, reply.finish, int(reply.ok),
-                  *[None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)])
-        sql = f'''insert into calls (key, created, model, prompt, request, {_REPLY}) values ({",".join("?" * len(values))})
-                  on conflict(key) do update set {", ".join(f"{c}=excluded.{c}" for c in ["created", *_REPLY.split(", ")])} where not calls.ok'''
-        with self._explained(): self._db.execute(sql, values)
+        with self._explained(): self._db.execute(_PUT, _row(request, reply))
         return reply
+
+    async def keep(self, request: Request, reply: Reply) -> Reply:
+        "As `put`, in one commit with all that came back in the same turn of the event loop"
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        if not self._due: loop.call_soon(self._write)
+        self._due.append((_row(request, reply), written))
+        await written
+        return reply
+
+    def _write(self):
+        due, self._due, error = self._due, [], None
+        try:
+            with self._explained(), self._db: # all of them or none
+                self._db.execute('begin'); self._db.executemany(_PUT, [row for row, _ in due])
+        except SynthgenError as e: error = e
+        for _, written in due:
+            if not written.done(): written.set_exception(error) if error else written.set_result(None)
 
     def get_many(
         self,
@@ -150,6 +171,7 @@ class Calls:
 
     def close(self):
         "Note the hits and let the file go"
+        if self._due: self._write() # the event loop ended before its turn did
         with self._explained():
             self._db.execute('begin')
             self._db.executemany('update calls set hits=hits+? where key=?', [(n, k) for k, n in self._hits.items()])
@@ -192,7 +214,7 @@ def rows(
     calls: Calls, # the store
 ) -> Iterator[dict]: # one dictionary a call, oldest first
     "Every call with its request and reply, one at a time"
-    cur = calls._db.execute(f'select key, created, model, prompt, request, {_REPLY}, hits from calls order by created, key')
+    cur = calls._db.execute(f'select {_COLUMNS}, hits from calls order by created, key')
     names = [c[0] for c in cur.description]
     for row in cur:
         d = dict(zip(names, row, strict=True))

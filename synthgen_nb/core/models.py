@@ -236,7 +236,7 @@ class Model:
             if (stored := self.calls.get(key)) and (stored.ok or not fresh): return self._answer(ask, key, stored, cached=True)
             reply = await self._sent(ask, request, again)
             value, error = self._read(ask, reply)
-            self.calls.put(request, replace(reply, ok=not error)) # on disk before it is counted
+            await self.calls.keep(request, replace(reply, ok=not error)) # on disk before it is counted
             return self._answer(ask, key, reply, False, (value, error))
         except _Refused as e: return Answer(error=str(e), calls=(key,), model=self.name)
         finally: self.calls.release(key)

@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 import orjson
 from .calls import Reply
-from .pace import plain_headers, retry_after
+from .pace import retry_after
 from .prompts import Ask, schema_text
 from .records import clip, content_id
 from .settings import Price, Provider
