@@ -61,7 +61,9 @@ def _ask(texts: Sequence[str], provider: str, name: str, block: Provider) -> np.
 def _local(name: str) -> Any:
     try: from sentence_transformers import SentenceTransformer
     except ImportError: raise SynthgenError('sentence-transformers is not installed: pip install "synthgen_nb[embed]"') from None
-    return SentenceTransformer(name)
+    try: return SentenceTransformer(name)
+    except (OSError, ValueError) as e:
+        raise SynthgenError(f'sentence-transformers/{name} cannot be loaded ({clip(e, 160)}). Name a folder that holds the model, or a model of the hub.') from None
 
 def _model(model: str, settings: Settings) -> Any:
     "A function from some texts to their vectors"
