@@ -100,7 +100,7 @@ async def generate(
         todo = [c for c in order if c.id in st.open]
         done = 0
         while done < len(todo) and (need := target_pairs - len(st.out.kept)) > 0:
-            wave = max(1, math.ceil(need / max(_yield(st, n_pairs), 0.2)))
+            wave = max(1, math.ceil(need / max(_yield(st, n_pairs), 0.2))) # however little came so far, no more than five calls for a pair
             await _ask(todo[done:done + wave], model, n_pairs, st, prompts, corpus, family)
             done += wave
     st.out.note = 'target reached' if len(st.out.kept) >= target_pairs else 'corpus exhausted'

@@ -41,12 +41,11 @@ def messages(t: Trajectory, tools: Mapping[str, Tool], system: str = '', text: b
     for turn in t.turns:
         m: dict[str, Any] = dict(role=turn.role, content=turn.text)
         if turn.thought: m['reasoning_content'] = turn.thought
-        if turn.calls: m['tool_calls'] = [dict(id=c.id, type='function', function=dict(name=c.tool,
-                                                                                       arguments=json.dumps(args[c.id], ensure_ascii=False) if text
-                                                                                       else args[c.id])) for c in turn.calls]
+        passed = {c.id: json.dumps(args[c.id], ensure_ascii=False) if text else args[c.id] for c in turn.calls}
+        if turn.calls: m['tool_calls'] = [dict(id=c.id, type='function', function=dict(name=c.tool, arguments=passed[c.id])) for c in turn.calls]
         rows.append((m, turn.role == 'assistant' and turn.train))
-        rows += [(dict(role='tool', tool_call_id=o.call, name=c.tool, content=result_text(o)), False) for c,
-                 o in zip(turn.calls, turn.observations, strict=True)]
+        for c, o in zip(turn.calls, turn.observations, strict=True):
+            rows.append((dict(role='tool', tool_call_id=o.call, name=c.tool, content=result_text(o)), False))
     return dict(messages=[m for m, _ in rows], tools=shown_tools(t, tools), train_on=[x for _, x in rows])
 
 def openai(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: return messages(t, tools, system)

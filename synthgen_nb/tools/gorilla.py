@@ -256,10 +256,11 @@ def json_schema(s: Any) -> Any:
     if isinstance(s, list): return [json_schema(x) for x in s]
     if not isinstance(s, dict): return s
     kinds: dict[Any, str] = {'dict': 'object', 'float': 'number', 'tuple': 'array'}
-    out = {k: {n: json_schema(x) for n, x in v.items()} if k == 'properties' else json_schema(v) if k in ('items', 'additionalProperties') else v for k,
-           v in s.items() if k in
-           ('type', 'properties', 'items', 'enum', 'required', 'additionalProperties')}
-    return {k: v for k, v in out.items() if (k, v) != ('type', 'any')} | ({'type': kinds[out['type']]} if out.get('type') in kinds else {})
+    out = {k: s[k] for k in ('type', 'properties', 'items', 'enum', 'required', 'additionalProperties') if k in s}
+    out |= {k: json_schema(out[k]) for k in ('items', 'additionalProperties') if k in out}
+    if 'properties' in out: out['properties'] = {n: json_schema(x) for n, x in out['properties'].items()}
+    if out.get('type') in kinds: out['type'] = kinds[out['type']]
+    return {k: v for k, v in out.items() if (k, v) != ('type', 'any')}
 
 # %% ../../nbs/tools/32_gorilla.ipynb #bfcl-many
 def bfcl_check(
