@@ -245,7 +245,13 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         history="",
         arguments='{"path": "a.h5"}',
         tools=[
-            dict(name="open_file", description="Opens a file.", parameters=dict(type="object", properties={}), returns={}, effect="read")
+            dict(
+                name="open_file",
+                description="Opens a file.",
+                parameters=dict(type="object", properties=dict(mode=dict(description="'a' or <r>, é"))),
+                returns={},
+                effect="read",
+            )
         ],
         steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
@@ -265,6 +271,7 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         assert all(str(sample[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), (
             "inputs go in byte for byte"
         )
+        assert "tools" not in p.inputs or """{"mode": {"description": "'a' or <r>, é"}}""" in ask.messages[1]["content"], "JSON as it is"
         with pytest.raises(SynthgenError, match=f"prompt {name}: inputs .* missing or unknown"):
             p.render()
     for name in find_prompts(sub="rubrics"):
@@ -282,6 +289,7 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         ("{% endif %}", "", "line"),
         ("{{ section }}", "", "ok"),
         ("type: string", "type: strnig", "type 'strnig' is not supported"),
+        ('"the improved answer, complete"', "the improved answer, complete", "'complete' is no keyword of an output schema"),
         ("purpose: ", "purpose: [", "not valid YAML"),
     ],
 )

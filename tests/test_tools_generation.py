@@ -135,6 +135,12 @@ def test_a_reply_becomes_an_action_with_typed_values_and_references():
     assert a.arguments == {"file": "weather.h5", "n": 3} and a.refs == (Ref(param="/path", call="call_1", path="/paths/0"),)
     year = read_action(said | dict(arguments=[one("file", "2024")]), tools)
     assert year.arguments == {"file": "2024"}  # a text stays a text
+    idle = read_action(said | dict(arguments=[one("n", "3", "none", "n/a")]), tools)
+    assert (idle.arguments, idle.refs) == ({"n": 3}, ())  # fields that had to be filled
+    order = Tool(name="order", parameters=dict(type="object", properties=dict(body=dict(type="object"))))
+    body = one("body", '{"petId": 10, "quantity": 2}', "call_1", "/id")
+    whole = read_action(said | dict(action="order", arguments=[body]), {"order": order})
+    assert (whole.arguments, whole.refs) == ({"body": {"petId": 10, "quantity": 2}}, ())  # the result has a part of it
 
 
 def test_published_trees_say_what_their_files_say(data):

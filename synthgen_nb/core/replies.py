@@ -216,7 +216,10 @@ _ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answe
 _LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties', 'status', 'index'}
 
 def _inflate(v: Any, s: dict) -> Any:
-    "A value, with objects and lists that came as strings of JSON read where the schema wants objects and lists"
+    "A value, with objects and lists that came as strings of JSON read where the schema wants them, and written where it wants a string of JSON"
+    if s.get('contentMediaType') == 'application/json' and isinstance(v, (dict, list, bool)):
+        try: return json.dumps(v, ensure_ascii=False)
+        except TypeError: return v # NaN
     if isinstance(v, str) and s.get('type') in ('object', 'array') and v.lstrip()[:1] in ('{', '['):
         try: v = _JSON.decode(v)
         except (ValueError, RecursionError): return v

@@ -138,7 +138,7 @@ def read_json(raw: bytes, what: str = 'a reply') -> dict:
     raise Trouble('down', f'{what} that is not JSON: {said!r}', 200)
 
 # %% ../../nbs/core/03c_transport.ipynb #openai-body
-_LIMITS = ('minLength', 'maxLength') # which some refuse; litellm leaves out more where a model needs it
+_LIMITS = ('minLength', 'maxLength', 'contentMediaType') # which some refuse; litellm leaves out more where a model needs it
 
 def strict_schema(s: Any) -> Any:
     "The schema as servers want it: objects closed, and no limits on length"

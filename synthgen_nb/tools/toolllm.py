@@ -131,19 +131,21 @@ def read_value(text: str, schema: Any) -> Any:
 def read_action(value: dict, tools: Mapping[str, Tool], calls: tuple[str, ...] = ()) -> Action:
     "An action from a reply that fits the schema"
     props = tools[value['action']].properties if value['action'] in tools else {}
-    args = {a['name']: read_value(a['value'], props.get(a['name'], {})) for a in value['arguments'] if not a['call']}
+    given = [(a, read_value(a['value'], props.get(a['name'], {}))) for a in value['arguments']]
+    written = lambda a, v: not a['call'].startswith('call_') or (isinstance(v, (dict, list)) and bool(v)) # an object that was written out is meant as it is
+    args = {a['name']: v for a, v in given if written(a, v)}
     refs = tuple(Ref(param='/' + a['name'].replace('~', '~0').replace('/', '~1'), call=a['call'],
-                     path=a['path'] if a['path'].startswith('/') or not a['path'] else '/' + a['path']) for a in value['arguments'] if a['call'])
+                     path=a['path'] if a['path'].startswith('/') or not a['path'] else '/' + a['path']) for a, v in given if not written(a, v))
     return Action(value['action'], args if value['action'] in tools else {}, refs if value['action'] in tools else (), value['thought'],
                   value['answer'] if value['action'] == GIVE_ANSWER else '', calls)
 
 def action_schema(names: Sequence[str]) -> dict[str, Any]:
     "JSON Schema of a step with these tools"
-    text = dict(type='string')
+    text, written = dict(type='string'), dict(type='string', contentMediaType='application/json')
     return dict(type='object', required=['thought', 'action', 'arguments', 'answer'], properties=dict(
-        thought=text, action=dict(type='string', enum=[*names, GIVE_ANSWER, GIVE_UP]), answer=text,
+        thought=text, action=dict(type='string', enum=[*names, GIVE_ANSWER, GIVE_UP]),
         arguments=dict(type='array', items=dict(type='object', required=['name', 'value', 'call', 'path'],
-                                                properties=dict(name=text, value=text, call=text, path=text)))))
+                                                properties=dict(name=text, value=written, call=text, path=text))), answer=text))
 
 # %% ../../nbs/tools/34_toolllm.ipynb #model-policy
 def model_policy(
