@@ -63,7 +63,7 @@ def _local(name: str) -> Any:
     except ImportError: raise SynthgenError('sentence-transformers is not installed: pip install "synthgen_nb[embed]"') from None
     try: return SentenceTransformer(name)
     except (OSError, ValueError) as e:
-        raise SynthgenError(f'sentence-transformers/{name} cannot be loaded ({clip(e, 160)}). Name a folder that holds the model, or a model of the hub.') from None
+        raise SynthgenError(f'sentence-transformers/{name} cannot be loaded ({clip(e, 160)}). Name a model of the hub, or a folder that holds one.') from None
 
 def _model(model: str, settings: Settings) -> Any:
     "A function from some texts to their vectors"
