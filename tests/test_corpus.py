@@ -450,6 +450,23 @@ def test_another_programs_tables_are_read_and_never_written(corpus):
         read_chunks("none")
 
 
+def test_a_database_of_two_tables_becomes_one(corpus):
+    import lancedb
+    import pyarrow.compute as pc
+
+    ingest("docs", "db")
+    want, db = read_chunks("db"), lancedb.connect("db")
+    ours = db.open_table("chunks").to_arrow()
+    code = pc.equal(ours["kind"], "code")
+    for name, rows in (("code_chunks", ours.filter(code)), ("text_chunks", ours.filter(pc.invert(code)))):
+        db.create_table(name, rows)
+    db.drop_table("chunks")
+    assert {c.id for c in read_chunks("db")} == {c.id for c in want}
+    again = ingest("docs", "db")
+    assert again.embedded == len(want) and read_chunks("db") == want
+    assert sorted(db.list_tables().tables) == ["chunks", "documents"]
+
+
 class Vectors(http.server.BaseHTTPRequestHandler):
     "An embedding server: OpenAI's protocol, three numbers a text, in reverse order; it counts what it is asked"
 
