@@ -185,7 +185,9 @@ def run(
             warnings.simplefilter('ignore')
             papermill.execute_notebook(str(book), str(folder/book.name), params, cwd=os.getcwd(), progress_bar=False, kernel_name='python3',
                                         extra_arguments=['--log-level=50']) # the kernel's own log is noise here
-    except KeyboardInterrupt: error, stopped = 'interrupted', True
+    except KeyboardInterrupt:
+        error, stopped = 'interrupted', True
+        logging.getLogger('asyncio').setLevel(logging.CRITICAL) # the same Ctrl-C may have ended the kernel, which nobody waits for any more
     except Exception as e: error = _failure(e)
     finally:
         os.environ.pop('SYNTHGEN_PROGRESS', None); progress.unlink(missing_ok=True)
