@@ -40,7 +40,7 @@ def suggested(
 
 # %% ../../nbs/tools/32b_instructions.ipynb #guess
 _flat = lambda s: re.sub(r'[^a-z0-9]', '', str(s).lower())
-Pool = dict[str, list[tuple[Any, str]]] # field → values seen, each with the tool that gave it; '' where somebody knew it
+Pool = dict[str, list[tuple[Any, str]]] # field, in small letters → values seen, each with the tool that gave it; '' where somebody knew it
 
 def seen_for(
     name: str,   # of a parameter
@@ -49,9 +49,10 @@ def seen_for(
 ) -> list[Any]: # the likeliest kind only
     "Values seen that a parameter may want: what feeds it, else what is called alike, else what its name ends in"
     n = _flat(name)
-    tests = (lambda k, giver: feeds(k, giver, name, taker) or (not giver and _flat(k) == n), lambda k, giver: _flat(k) in (n, n + 's'),
-             lambda k, giver: _flat(k) == 'id' and n.endswith('id'), lambda k, giver: len(k) > 3 and n.endswith(_flat(k)))
-    return next((found for test in tests if (found := [v for k, vs in pool.items() if k for v, giver in vs if test(k, giver)])), [])
+    alike = [x for k in (n, n + 's') for x in pool.get(k, ())]
+    ids = pool.get('id', ()) if n.endswith('id') else ()
+    right = [v for k in dict.fromkeys([n, n + 's', 'id']) for v, giver in pool.get(k, ()) if not giver and k != 'id' or feeds(k, giver, name, taker)]
+    return right or [v for v, _ in alike] or [v for v, _ in ids] or [v for k in pool if len(k) > 3 and n.endswith(k) for v, _ in pool[k]]
 
 def guess(
     name: str,            # of the parameter
@@ -67,18 +68,20 @@ def guess(
     "A value worth trying"
     s = joined(schema, root) if isinstance(schema, dict) and {'$ref', 'allOf'} & set(schema) else schema if isinstance(schema, dict) else {}
     inner = lambda k, x: guess(k, x, taker, pool, rng, root, heard, wide, depth + 1)
-    fits = lambda vs: [v for v in vs if not problems(v, s | ({'$defs': root['$defs']} if '$defs' in (root or {}) else {}))]
     if depth > 8: return sample(s, rng, name, root)
-    if (told := fits((heard or {}).get(name, []))) and rng.random() < .8: return rng.choice(told)
-    hints = fits(suggested(str(s.get('description', '')), rng)) if s.get('type', 'string') == 'string' or 'anyOf' in s else []
-    seen = fits(seen_for(name, taker, pool))
-    if (seen or hints) and s.get('type') != 'object': return rng.choice(hints if hints and (not seen or rng.random() < .3) else seen)
+    kind = s.get('type', 'object' if 'properties' in s else 'string')
+    kind = next((k for k in kind if k != 'null'), 'string') if isinstance(kind, list) else kind
+    held = s | ({'$defs': root['$defs']} if '$defs' in (root or {}) and kind in ('array', 'object') else {})
+    one_of = lambda vs: next((v for v in rng.sample(vs, min(6, len(vs))) if not problems(v, held)), None) if vs else None
+    if rng.random() < .8 and (v := one_of((heard or {}).get(name, []))) is not None: return v
+    hints = suggested(str(s.get('description', '')), rng) if kind == 'string' else []
+    seen = seen_for(name, taker, pool) if kind != 'object' else []
+    for vs in (hints, seen) if hints and (not seen or rng.random() < .3) else (seen, hints):
+        if (v := one_of(vs)) is not None: return v
     for key in ('const', 'default', 'example'):
         if key in s: return s[key]
     if s.get('enum') or s.get('examples'): return rng.choice(s.get('enum') or s['examples'])
     if parts := [x for x in (*s.get('anyOf', ()), *s.get('oneOf', ())) if x != {'type': 'null'}]: return inner(name, rng.choice(parts))
-    kind = s.get('type', 'object' if 'properties' in s else 'string')
-    kind = next((k for k in kind if k != 'null'), 'string') if isinstance(kind, list) else kind
     props = s.get('properties', {})
     if kind == 'object': return {k: inner(k, props.get(k, {})) for k in dict.fromkeys([*s.get('required', []), *(k for k in props if wide and seen_for(k, taker, pool))])}
     if kind == 'array' and 'items' in s: return [inner(name.removesuffix('s'), s['items']) for _ in range(max(1, s.get('minItems', 1)))]
@@ -127,11 +130,11 @@ async def survey(
 ) -> list[dict[str, Any]]: # facts: tool, arguments, before, content, result, places, after
     "Try the tools of a world, each from reset, and keep what worked"
     rng, facts = random.Random(seed), list[dict[str, Any]]()
-    pool: Pool = defaultdict(list, {k: [(x, '') for v in vs for x in [v, *_as_json(v)]] for k, vs in (values or {}).items()})
+    pool: Pool = defaultdict(list, {_flat(k): [(x, '') for v in vs for x in [v, *_as_json(v)]] for k, vs in (values or {}).items()})
     heard: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     tried, setups = set[str](), Counter[str]() # a setup costs a reset
     tools = list(world.tools if tools is None else tools)
-    most, by_name, run = most or max(6, 24 // max(1, len(tools))), {t.name: t for t in tools}, _Runner(world, initial)
+    most, by_name, run = most or max(6, 40 // max(1, len(tools))), {t.name: t for t in tools}, _Runner(world, initial)
     async def attempt(t: Tool, args: dict, before: Sequence[Mapping] = ()) -> bool:
         key = canonical([t.name, args, list(before)])
         if key in tried or problems(args, t.parameters): return False
@@ -144,7 +147,7 @@ async def survey(
         facts.append(dict(tool=t.name, arguments=args, before=[dict(b, content=c) for b, c in zip(before, ran, strict=True)], content=content,
                           result=clip(canonical(content), 300), places=places(dict(arguments=args, content=content)), after=after))
         for at, v in [*islice(leaves(content), 500), *leaves(args)]:
-            field = next((p for p in reversed(at.split('/')) if not p.isdigit()), '')
+            field = _flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
             if field and v not in (None, '') and sum(g == t.name for _, g in pool[field]) < 12 and (v, t.name) not in pool[field]: pool[field].append((v, t.name))
             if isinstance(v, str) and '\n' in v: pool[''] += [(w, t.name) for w in map(''.join, _WORDS.findall(v)[:20]) if len(pool['']) < 60 and (w, t.name) not in pool['']]
         return True
@@ -168,16 +171,15 @@ async def survey(
 
 # %% ../../nbs/tools/32b_instructions.ipynb #runner
 class _Runner:
-    "Calls from reset, with as few resets as that takes: what was only read, or refused, stands where it stood"
-    def __init__(self, world: World, initial: Any): self.world, self.initial, self.fresh = world, initial, ''
+    "Calls from reset, with as few resets as that takes: a world whose state is what it was at the beginning needs none"
+    def __init__(self, world: World, initial: Any): self.world, self.initial, self.clean, self.begin = world, initial, False, ''
     async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> tuple[str, Any, str, str, list]: # status, content, error, state, results before
-        if not self.fresh or before:
-            await self.world.reset(self.initial)
-            self.fresh = await _hash(self.world) or '?'
+        if not self.clean or before: await self.world.reset(self.initial)
+        self.begin = self.begin or await _hash(self.world)
         ran = [(await _attempt(self.world, b, a, 10))[1] for b, a in before]
         status, content, error = await _attempt(self.world, t, args, 10)
-        after = '' if t.effect == 'read' else await _hash(self.world)
-        if before or (t.effect != 'read' and (status == 'ok' or after != self.fresh)): self.fresh = ''
+        after = await _hash(self.world)
+        self.clean = not before and after == self.begin and (t.effect == 'read' or status != 'ok')
         return status, content, error, after, ran
 
 def _as_json(v: Any) -> list[Any]:

@@ -261,17 +261,17 @@ async def generate(
     workers: int = 4,                  # worlds at work at once
     seed: int = 0,
 ) -> Made:
-    "Trajectories from tools and a world, each one executed"
+    "Trajectories from tools and a world, each one executed, or marked as simulated where a model plays the tools"
     if not single and not multi: raise SynthgenError('neither single-step nor multi-step rows are asked for')
     if most > max_steps: most = max_steps
     if least > most: raise SynthgenError(f'{least} to {most} calls cannot be; max_steps is {max_steps}')
     out, rng, barren = Made(), random.Random(seed), 0
-    async with world() as w: out.facts, out.odd = await repeatable(w, await survey(w, tools, values, seed=seed), tools)
+    async with world() as w: (out.facts, out.odd), played = await repeatable(w, await survey(w, tools, values, seed=seed), tools), not w.executed
     if not out.facts: raise SynthgenError('no tool of this world could be made to work' + (f' and to give the same again (not reproducible: {", ".join(out.odd)})'
                                           if out.odd else '') + '. Give values that exist (--value name=value), or tools with examples.')
     retriever, seen_asks, seen_calls = Retriever(tools), list[str](), set[str]()
     one = (1.0 if not multi else share_single(tools)) if single else 0.0
-    check = accept or (lambda rows: verify(rows, tools, world, workers=workers))
+    check = accept or (lambda rows: verify(rows, tools, world, workers=workers, played=played))
     usable, tied, pool = {f['tool'] for f in out.facts}, ties(out.facts), list[Trajectory]()
     unused = lambda: usable - {c.tool for t in pool for c in t.calls} if target >= len(usable) else set()
     while barren < 4 and (len(pool) < target or (unused() and len(pool) < 2 * target)):
