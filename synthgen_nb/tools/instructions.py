@@ -105,8 +105,9 @@ def candidates(
     own = [e['arguments'] for e in t.examples if isinstance(e, dict) and isinstance(e.get('arguments'), dict)] + [f['arguments'] for f in facts
                                                                                           if f['tool'] == t.name]
     more = [k for k in t.properties if k not in t.required]
-    def whole(wide=False, extra=0): return {k: guess(k, t.properties.get(k, {}), t.name, pool, rng, t.parameters, heard, wide)
-                                            for k in (*t.required, *rng.sample(more, min(extra, len(more))))}
+    def whole(wide=False, extra=0):
+        made = {k: guess(k, t.properties.get(k, {}), t.name, pool, rng, t.parameters, heard, wide) for k in (*t.required, *rng.sample(more, min(extra, len(more))))}
+        return {k: v for k, v in made.items() if v is not None or k in t.required}
     yield from own[:3]
     near = [f for f in facts if f['tool'] != t.name and any(feeds(field, f['tool'], k, t.name) for field in f['places'] for k in t.required)]
     for f in rng.sample(near, min(6, len(near))): # what another tool found
@@ -132,14 +133,15 @@ async def survey(
     rng, facts = random.Random(seed), list[dict[str, Any]]()
     pool: Pool = defaultdict(list, {_flat(k): [(x, '') for v in vs for x in [v, *_as_json(v)]] for k, vs in (values or {}).items()})
     heard: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    tried, setups = set[str](), Counter[str]() # a setup costs a reset
+    tried, setups, fatal = set[str](), Counter[str](), Counter[str]() # a setup costs a reset; a call that kills its server, or hangs, costs more
     tools = list(world.tools if tools is None else tools)
     most, by_name, run = most or max(6, 40 // max(1, len(tools))), {t.name: t for t in tools}, _Runner(world, initial)
     async def attempt(t: Tool, args: dict, before: Sequence[Mapping] = ()) -> bool:
         key = canonical([t.name, args, list(before)])
-        if key in tried or problems(args, t.parameters): return False
+        if key in tried or fatal[t.name] > 1 or problems(args, t.parameters): return False
         tried.add(key)
         status, content, error, after, ran = await run(t, args, [(by_name[b['tool']], b['arguments']) for b in before])
+        fatal[t.name] += status in ('died', 'timeout')
         if status != 'ok':
             blamed = [k for k, v in args.items() if shown(v) in error] or [k for k, v in args.items() if isinstance(v, str)]
             for k in blamed: heard[t.name][k] += [x for v in suggested(error, rng) for x in [v, *_as_json(v)] if v != shown(args[k])]
@@ -159,7 +161,7 @@ async def survey(
                 if have >= wanted: break
                 if await attempt(t, args): have += 1; continue
                 near = [f for f in makers if set(args) & set(f['arguments'])] if not have else []
-                for f in near[:4] if setups[t.name] < 8 else []:
+                for f in near[:2] if setups[t.name] < 6 else []:
                     setups[t.name] += 1
                     if await attempt(t, args, [dict(tool=f['tool'], arguments=f['arguments'] | {k: args[k] for k in set(args) & set(f['arguments'])})]):
                         have += 1; break
