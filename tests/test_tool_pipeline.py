@@ -78,7 +78,9 @@ def test_time_as_one_would_type_it(synthgen):
 def test_git_as_one_would_type_it(synthgen):
     pytest.importorskip("mcp_server_git", reason="mcp-server-git is not installed")
     repo = synthgen.folder / "repo"
-    git = lambda *a: subprocess.run(["git", "-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True, text=True)
+    git = lambda *a: subprocess.run(
+        ["git", "-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True, text=True
+    )
     repo.mkdir()
     git("init", "-q", "-b", "master")
     (repo / "a.txt").write_text("one\n")
@@ -95,7 +97,11 @@ def test_git_as_one_would_type_it(synthgen):
 
 def test_texts_name_the_values_that_are_wanted():
     rng = random.Random(0)
-    assert suggested("IANA name (e.g., 'America/New_York', 'Europe/London'). Use 'UTC' else", rng) == ["America/New_York", "Europe/London", "UTC"]
+    assert suggested("IANA name (e.g., 'America/New_York', 'Europe/London'). Use 'UTC' else", rng) == [
+        "America/New_York",
+        "Europe/London",
+        "UTC",
+    ]
     assert suggested("404: no pet 9; there are 1, 2", rng) == ["1", "2"]
     assert suggested("don't use the user's own", rng) == []
     (clock,) = suggested("Expected HH:MM [24-hour format]", rng)
@@ -178,7 +184,10 @@ def test_a_simulated_world_is_said_to_be_one(synthgen):
     shape = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     found = {"type": "object", "properties": {"city": {"type": "string"}, "degrees": {"type": "number"}}}
     names = {"get_weather": "Tells the weather", "get_forecast": "Forecasts the weather", "get_pollen": "Counts the pollen"}
-    save([Tool(name=n, description=d, parameters=shape, returns=found, effect="read") for n, d in names.items()], synthgen.folder / "tools.jsonl")
+    save(
+        [Tool(name=n, description=d, parameters=shape, returns=found, effect="read") for n, d in names.items()],
+        synthgen.folder / "tools.jsonl",
+    )
     r = synthgen("tool-pipeline", "tools.jsonl", "--world", "simulated", "-o", "train.jsonl", "--target-pairs", 5)
     assert "every call simulated by a model, none executed" in r.stdout and "every call executed" not in r.stdout
     folder = next((synthgen.folder / "runs").iterdir())
@@ -232,7 +241,10 @@ def test_a_folder_is_opened_or_explained(synthgen):
 def test_more_rows_than_the_world_can_give(synthgen):
     "As many as there are, and it says so; none at all is an error"
     nothing = {"type": "object", "properties": {}}
-    save([Tool(name="ping", description="Pings the host", parameters=nothing, returns={"type": "integer"}, effect="read")], synthgen.folder / "one.jsonl")
+    save(
+        [Tool(name="ping", description="Pings the host", parameters=nothing, returns={"type": "integer"}, effect="read")],
+        synthgen.folder / "one.jsonl",
+    )
     r = synthgen("tool-generate", "one.jsonl", "-o", "rows.jsonl", "--target-pairs", 50)
     assert 1 <= len(rows(synthgen.folder / "rows.jsonl")) < 50 and "of 50" in r.stderr
     many = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(60)}, "required": [f"p{i}" for i in range(60)]}

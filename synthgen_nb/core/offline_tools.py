@@ -36,7 +36,8 @@ def base(word: str) -> str: # '' where it is no verb that is known here
     return next((v for v in (w, w.removesuffix('s'), w.removesuffix('es'), re.sub('ies$', 'y', w)) if v in VERBS), '')
 
 # %% ../../nbs/core/05a_offline_tools.ipynb #phrase
-_LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to|(?:this|the) (?:tool|function|method|endpoint|operation|api)(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
+_LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to|(?:this|the) (?:tool|function|method|endpoint|operation|api)'
+                   r'(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
 _NEXT = frozenset('a an the all any one two each every some this that your its their'.split())
 
 def phrase(tool: Mapping) -> str:
@@ -129,7 +130,7 @@ def plan(
     steps: list[dict] = []
     same = lambda a, b: a['tool'] == b['tool'] and a['arguments'] == b['arguments']
     while len(steps) < most:
-        able = []
+        able: list[tuple[float, int, list[dict]]] = []
         for f in facts:
             new = [dict(b, setup=True) for b in f['before'] if not any(same(s, b) for s in steps)] + [f]
             again = f['tool'] in {s['tool'] for s in steps}

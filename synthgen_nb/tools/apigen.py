@@ -81,7 +81,7 @@ async def execution_check(
     bad = next((f'{o.status}: {c.tool}: {o.error}' for c, o in zip(new.calls, new.observations, strict=True) if not o.ok), '')
     odd = next((f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in zip(new.calls, new.observations, strict=True) if o.mismatch), '')
     same = not t.observations or all(a.same(b) for a, b in zip(t.observations, new.observations, strict=True))
-    if not world.executed and not (bad or odd): return new if not t.observations else t, verdict('execution', None, 'simulated: a model played the tools', world.name)
+    if not world.executed and not (bad or odd): return t if t.observations else new, verdict('execution', None, 'simulated: a model played it', world.name)
     why = bad or odd or ('' if same else 'not_reproducible: it gave something else before')
     return new if not t.observations else t, verdict('execution', not why, why, world.name)
 
@@ -168,7 +168,8 @@ def accounts(
     "What became of all attempts; an `AssertionError` if it does not add up"
     why = Counter(d.reason.split(':')[0] for d in out.dropped)
     played = sum(any(s.criterion == 'execution' and s.value is None for s in t.scores) for t in out.kept) # kept, but nothing ran
-    row = dict(attempts=len(out.kept) + len(out.dropped), verified=len(out.kept) - played, **{f'failed_{s}': why[s] for s in STAGES}, unchecked=why['unchecked'])
+    row = dict(attempts=len(out.kept) + len(out.dropped), verified=len(out.kept) - played, **{f'failed_{s}': why[s] for s in STAGES},
+               unchecked=why['unchecked'])
     if played: row['simulated'] = played
     if sum(row.values()) != 2 * row['attempts']: raise AssertionError(f'{row} does not add up')
     return row

@@ -83,7 +83,8 @@ def guess(
     if s.get('enum') or s.get('examples'): return rng.choice(s.get('enum') or s['examples'])
     if parts := [x for x in (*s.get('anyOf', ()), *s.get('oneOf', ())) if x != {'type': 'null'}]: return inner(name, rng.choice(parts))
     props = s.get('properties', {})
-    if kind == 'object': return {k: inner(k, props.get(k, {})) for k in dict.fromkeys([*s.get('required', []), *(k for k in props if wide and seen_for(k, taker, pool))])}
+    also = [k for k in props if wide and seen_for(k, taker, pool)]
+    if kind == 'object': return {k: inner(k, props.get(k, {})) for k in dict.fromkeys([*s.get('required', []), *also])}
     if kind == 'array' and 'items' in s: return [inner(name.removesuffix('s'), s['items']) for _ in range(max(1, s.get('minItems', 1)))]
     words = [v for v, _ in pool.get('', []) if kind == 'string' and not {'format', 'pattern'} & set(s)] # of results that are texts
     return rng.choice(words) if words and rng.random() < .5 else sample(s | {'type': kind}, rng, name, root)
@@ -106,7 +107,8 @@ def candidates(
                                                                                           if f['tool'] == t.name]
     more = [k for k in t.properties if k not in t.required]
     def whole(wide=False, extra=0):
-        made = {k: guess(k, t.properties.get(k, {}), t.name, pool, rng, t.parameters, heard, wide) for k in (*t.required, *rng.sample(more, min(extra, len(more))))}
+        wanted = (*t.required, *rng.sample(more, min(extra, len(more))))
+        made = {k: guess(k, t.properties.get(k, {}), t.name, pool, rng, t.parameters, heard, wide) for k in wanted}
         return {k: v for k, v in made.items() if v is not None or k in t.required}
     yield from own[:3]
     near = [f for f in facts if f['tool'] != t.name and any(feeds(field, f['tool'], k, t.name) for field in f['places'] for k in t.required)]
@@ -150,8 +152,9 @@ async def survey(
                           result=clip(canonical(content), 300), places=places(dict(arguments=args, content=content)), after=after))
         for at, v in [*islice(leaves(content), 500), *leaves(args)]:
             field = _flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
-            if field and v not in (None, '') and sum(g == t.name for _, g in pool[field]) < 12 and (v, t.name) not in pool[field]: pool[field].append((v, t.name))
-            if isinstance(v, str) and '\n' in v: pool[''] += [(w, t.name) for w in map(''.join, _WORDS.findall(v)[:20]) if len(pool['']) < 60 and (w, t.name) not in pool['']]
+            new = v not in (None, '') and (v, t.name) not in pool[field]
+            if field and new and sum(g == t.name for _, g in pool[field]) < 12: pool[field].append((v, t.name))
+            if isinstance(v, str) and '\n' in v and len(pool['']) < 60: pool[''] += [(''.join(w), t.name) for w in _WORDS.findall(v)[:20]]
         return True
     for _ in range(3): # what one round finds out, the next can use
         for t in tools:
@@ -161,7 +164,7 @@ async def survey(
                 if have >= wanted: break
                 if await attempt(t, args): have += 1; continue
                 near = [f for f in makers if set(args) & set(f['arguments'])] if not have else []
-                for f in near[:2] if setups[t.name] < 6 else []:
+                for f in near[:4] if setups[t.name] < 8 else []:
                     setups[t.name] += 1
                     if await attempt(t, args, [dict(tool=f['tool'], arguments=f['arguments'] | {k: args[k] for k in set(args) & set(f['arguments'])})]):
                         have += 1; break
@@ -175,7 +178,8 @@ async def survey(
 class _Runner:
     "Calls from reset, with as few resets as that takes: a world whose state is what it was at the beginning needs none"
     def __init__(self, world: World, initial: Any): self.world, self.initial, self.clean, self.begin = world, initial, False, ''
-    async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> tuple[str, Any, str, str, list]: # status, content, error, state, results before
+    async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> tuple[str, Any, str, str, list]:
+        "Status, content, error, state after it, and the results of what ran before"
         if not self.clean or before: await self.world.reset(self.initial)
         self.begin = self.begin or await _hash(self.world)
         ran = [(await _attempt(self.world, b, a, 10))[1] for b, a in before]

@@ -267,8 +267,8 @@ async def generate(
     if least > most: raise SynthgenError(f'{least} to {most} calls cannot be; max_steps is {max_steps}')
     out, rng, barren = Made(), random.Random(seed), 0
     async with world() as w: (out.facts, out.odd), played = await repeatable(w, await survey(w, tools, values, seed=seed), tools), not w.executed
-    if not out.facts: raise SynthgenError('no tool of this world could be made to work' + (f' and to give the same again (not reproducible: {", ".join(out.odd)})'
-                                          if out.odd else '') + '. Give values that exist (--value name=value), or tools with examples.')
+    if not out.facts: raise SynthgenError('no tool of this world could be made to work' + (f'; not reproducible: {", ".join(out.odd)}' if out.odd else '')
+                                          + '. Give values that exist (--value name=value), or tools with examples.')
     retriever, seen_asks, seen_calls = Retriever(tools), list[str](), set[str]()
     one = (1.0 if not multi else share_single(tools)) if single else 0.0
     check = accept or (lambda rows: verify(rows, tools, world, workers=workers, played=played))
