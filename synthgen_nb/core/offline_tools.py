@@ -130,7 +130,7 @@ def plan(
     steps: list[dict] = []
     same = lambda a, b: a['tool'] == b['tool'] and a['arguments'] == b['arguments']
     while len(steps) < most:
-        able: list[tuple[float, int, list[dict]]] = []
+        able: list[tuple[float, int, list[Mapping]]] = []
         for f in facts:
             new = [dict(b, setup=True) for b in f['before'] if not any(same(s, b) for s in steps)] + [f]
             again = f['tool'] in {s['tool'] for s in steps}
