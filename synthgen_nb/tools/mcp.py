@@ -169,7 +169,7 @@ class McpWorld:
         if self.session is None or self.session.task is None or self.session.task.done(): await self.reset()
         name, self.used = tool.binding.get('name', tool.name), self.used or tool.effect != 'read'
         try: got = await self.session.ask(lambda c: c.call_tool(name, arguments), timeout) # type: ignore[union-attr]
-        except TimeoutError: await self.reset(); raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
+        except TimeoutError: self.used = True; await self.reset(); raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
         except Exception as e: raise await self._failed(e) from None
         try: return self._here(result_of(got))
         except ToolError as e: raise ToolError(str(self._here(str(e))), e.status) from None
@@ -178,6 +178,7 @@ class McpWorld:
         "A protocol error is the tool's; a connection that broke is the server's death"
         broken = isinstance(e, (ConnectionError, OSError, EOFError)) or 'closed' in f'{type(e).__name__} {e}'.lower()
         if not broken: return ToolError(str(self._here(str(e))))
+        self.used = True
         await self.reset()
         return ToolError('the server ended in the middle of the call; it was started anew', 'died')
 
