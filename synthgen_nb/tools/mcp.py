@@ -169,7 +169,10 @@ class McpWorld:
         if self.session is None or self.session.task is None or self.session.task.done(): await self.reset()
         name, self.used = tool.binding.get('name', tool.name), self.used or tool.effect != 'read'
         try: got = await self.session.ask(lambda c: c.call_tool(name, arguments), timeout) # type: ignore[union-attr]
-        except TimeoutError: self.used = True; await self.reset(); raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
+        except TimeoutError:
+            self.used = True
+            await self.reset()
+            raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
         except Exception as e: raise await self._failed(e) from None
         try: return self._here(result_of(got))
         except ToolError as e: raise ToolError(str(self._here(str(e))), e.status) from None
