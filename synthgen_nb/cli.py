@@ -527,8 +527,10 @@ def tool_generate(
         output.unlink(missing_ok=True)
         raise SynthgenError(f'no row came of {made.asked} requests; reasons are in {_beside(output, "dropped")}')
     save(made.rows, output)
-    print(f'{output}: {len(made.rows)} rows, every call executed in {place}; {made.ended}\n' + ', '.join(f'{k} {n}' for k,
+    ran = f'every call executed in {place}' if all(o.executed for t in made.rows for o in t.observations) else 'every call simulated by a model, none executed'
+    print(f'{output}: {len(made.rows)} rows, {ran}; {made.ended}\n' + ', '.join(f'{k} {n}' for k,
                                                                                           n in accounts(made.accepted).items()) + f'\n{_paid(m)}')
+    if made.odd: print(f'not reproducible, so left out: {", ".join(made.odd)}', file=sys.stderr)
     if len(made.rows) < target_pairs: print(made.ended, file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #tool-curate
@@ -647,10 +649,12 @@ def tool_pipeline(
     write_bytes(output, (folder/train).read_bytes())
     r = read_run(folder)
     n = r['measures']
-    print(f'training file: {output} ({n["rows"]} rows, every call executed in {r["world"]}; {n["distinct_sequences"]} distinct sequences, '
+    ran = 'every call simulated by a model, none executed' if n['simulated_calls'] else f'every call executed in {r["world"]}'
+    print(f'training file: {output} ({n["rows"]} rows, {ran}; {n["distinct_sequences"]} distinct sequences, '
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
     print(f'run record:    {folder/"tools.ipynb"}\nlook:          synthgen show {folder.name}')
     for x in r['skipped'][:10]: print(f'not read: {x}', file=sys.stderr)
+    if r['not_reproducible']: print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../nbs/cli.ipynb #run

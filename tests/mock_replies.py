@@ -48,6 +48,39 @@ def of_method(props: dict, user: str) -> dict | str | None:
     return None
 
 
+def calls_in(text: str) -> list[tuple[str, dict]]:
+    "Calls written as name({json})"
+    read = json.JSONDecoder().raw_decode
+    return [(m[1], read(text, m.end())[0]) for m in re.finditer(r"([\w-]+)\((?=\{)", text)]
+
+
+def requests(system: str, user: str) -> dict:
+    "Requests for tools, each two or three of the calls that were tried, in a form that `step` can read again"
+    tried = [line.partition(") gave ")[0] + ")" for line in user.splitlines() if line.startswith("- ") and ") gave " in line]
+    single = re.search(r"\b1 call\b", system)
+    out = []
+    for i in range(60):
+        shuffled = sorted(tried, key=lambda t: hashlib.sha256(f"{t} {i} {user}".encode()).digest())
+        calls = [c for t in shuffled[: 1 if single else 2 + i % 2] for c in calls_in(t)]
+        text = "Please do this: " + "; ".join(f"{name}({json.dumps(args)})" for name, args in calls)
+        if calls and text not in user and text not in [x["instruction"] for x in out]:
+            out.append(dict(instruction=text, tools=[name for name, _ in calls]))
+    return dict(instructions=out[: int(re.search(r"Write (\d+) request", user)[1])])
+
+
+def step(user: str) -> dict:
+    "The next call of a request, or an answer that repeats the results"
+    calls, done = calls_in(between(user, "request")), re.findall(r"^call_\d+: .*\n(\w+): (.*)$", user, re.M)
+    last = dict(thought="That is what was asked.", action="give_up_and_restart", arguments=[], answer="")
+    if (done and done[-1][0] != "ok") or "has been tried" in user:
+        return last
+    if len(done) == len(calls):
+        return last | dict(action="give_answer", answer=" ".join(f"The result is {result[:400]}." for _, result in done))
+    name, args = calls[len(done)]
+    given = [dict(name=k, value=json.dumps(v), call="", path="") for k, v in args.items()]
+    return last | dict(action=name, arguments=given)
+
+
 def pairs(props: dict, user: str) -> dict:
     passage = between(user, "passage") or between(user, "code")
     name = hashlib.sha256(passage.encode()).hexdigest()[:8]
@@ -89,6 +122,12 @@ def content(messages: list[dict], schema: dict | None) -> str:
         schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
     system, user = ("\n".join(m["content"] for m in messages if m["role"] == role) for role in ("system", "user"))
     props = (schema or {}).get("properties", {})
+    if "action" in props:
+        return json.dumps(step(user))
+    if "tool_selection" in props:
+        return json.dumps(fill(schema))
+    if props.get("instructions", {}).get("items", {}).get("type") == "object":
+        return json.dumps(requests(system, user))
     if (reply := of_method(props, user)) is not None:
         return reply if isinstance(reply, str) else json.dumps(reply)
     if not schema:

@@ -1234,7 +1234,7 @@ def reply(
     inputs: dict, # the structured inputs of the prompt
 ) -> dict | str: # what a model would have answered, as JSON values
     "The offline model's reply"
-    if task.startswith('tool_'):
+    if 'tool' in task:
         from synthgen_nb.core.offline_tools import TOOL_TASKS, tool_reply
         if task in TOOL_TASKS: return tool_reply(task, inputs)
     if task not in TASKS:

@@ -81,7 +81,7 @@ async def execution_check(
     bad = next((f'{o.status}: {c.tool}: {o.error}' for c, o in zip(new.calls, new.observations, strict=True) if not o.ok), '')
     odd = next((f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in zip(new.calls, new.observations, strict=True) if o.mismatch), '')
     same = not t.observations or all(a.same(b) for a, b in zip(t.observations, new.observations, strict=True))
-    if not world.executed: return new, verdict('execution', None, 'simulated: a model played the tools', world.name)
+    if not world.executed and not (bad or odd): return t if t.observations else new, verdict('execution', None, 'simulated: a model played it', world.name)
     why = bad or odd or ('' if same else 'not_reproducible: it gave something else before')
     return new if not t.observations else t, verdict('execution', not why, why, world.name)
 
@@ -124,11 +124,13 @@ async def verify(
     judge: Model | None = None,          # for the semantic stage; None: it is not asked
     prompts: str | Path | None = None,   # folder whose prompts take the place of ours
     workers: int = 4,                    # worlds at work at once
+    played: bool = False,                # keep rows whose tools a model played; their execution stays unchecked
 ) -> Outcome[Trajectory]: # kept: every stage that was asked passed; scores are on kept and dropped rows
     "Check trajectories, cheapest check first"
     by_name, p = {t.name: t for t in tools}, load_prompt('tool_judge', prompts)
     at, scores = list(rows), [[_first(format_check(t, by_name))] for t in rows]
-    alive = lambda: [i for i, s in enumerate(scores) if s[-1].value == 1]
+    passed = lambda s: s.value == 1 or (played and s.criterion == 'execution' and s.value is None)
+    alive = lambda: [i for i, s in enumerate(scores) if passed(s[-1])]
     if world:
         todo = iter(alive())
         async def work():
@@ -145,7 +147,7 @@ async def verify(
         by = Origin(method='apigen', faithful='paper', model=judge.name if judge else '', prompt=p.name if judge else '', prompt_hash=p.hash if judge else '',
                     note='the judge is the model that wrote the row' if judge and any(o.model == judge.name for o in t.origin) else '')
         new = t.but(scores=(*[s for s in t.scores if s.rubric != 'apigen'], *ss), origin=(*t.origin, by))
-        if ss[-1].value == 1: out.kept.append(new); continue
+        if passed(ss[-1]): out.kept.append(new); continue
         reason = f'unchecked:{ss[-1].criterion}' if ss[-1].value is None else f'{ss[-1].criterion}:{ss[-1].rationale.split(":")[0]}'
         out.dropped.append(Drop(id=given.id, stage='verify', reason=reason, detail=ss[-1].rationale, record=new.model_dump(mode='json')))
     return out.check(len(rows))
@@ -162,10 +164,13 @@ def _said(a) -> Score:
 # %% ../../nbs/tools/35_apigen.ipynb #accounts
 def accounts(
     out: Outcome[Trajectory], # of `verify`
-) -> dict[str, int]: # attempts, verified, failed by stage, unchecked
+) -> dict[str, int]: # attempts, verified, failed by stage, unchecked; simulated, where rows were kept whose tools a model played
     "What became of all attempts; an `AssertionError` if it does not add up"
     why = Counter(d.reason.split(':')[0] for d in out.dropped)
-    row = dict(attempts=len(out.kept) + len(out.dropped), verified=len(out.kept), **{f'failed_{s}': why[s] for s in STAGES}, unchecked=why['unchecked'])
+    played = sum(any(s.criterion == 'execution' and s.value is None for s in t.scores) for t in out.kept) # kept, but nothing ran
+    row = dict(attempts=len(out.kept) + len(out.dropped), verified=len(out.kept) - played, **{f'failed_{s}': why[s] for s in STAGES},
+               unchecked=why['unchecked'])
+    if played: row['simulated'] = played
     if sum(row.values()) != 2 * row['attempts']: raise AssertionError(f'{row} does not add up')
     return row
 

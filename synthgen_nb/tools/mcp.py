@@ -121,6 +121,7 @@ class McpWorld:
         self.remote = bool(re.match(r'https?://', target))
         self.session: Session | None = None
         self.folder: Path | None = None
+        self.used = False # has anything been called that may have left a trace?
 
     async def __aenter__(self) -> Self:
         await self.reset()
@@ -134,7 +135,9 @@ class McpWorld:
         self.session = self.folder = None
 
     async def reset(self, initial: Any = None) -> None:
+        if self.session and self.session.task and not self.session.task.done() and not self.used: return # it stands where it began
         await self._end()
+        self.used = False
         self.session = Session(self.target if self.remote else self._command())
         await self.session.open()
 
@@ -164,9 +167,12 @@ class McpWorld:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
         if self.session is None or self.session.task is None or self.session.task.done(): await self.reset()
-        name = tool.binding.get('name', tool.name)
+        name, self.used = tool.binding.get('name', tool.name), self.used or tool.effect != 'read'
         try: got = await self.session.ask(lambda c: c.call_tool(name, arguments), timeout) # type: ignore[union-attr]
-        except TimeoutError: await self.reset(); raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
+        except TimeoutError:
+            self.used = True
+            await self.reset()
+            raise ToolError(f'no result after {timeout:g} s; the server was started anew', 'timeout') from None
         except Exception as e: raise await self._failed(e) from None
         try: return self._here(result_of(got))
         except ToolError as e: raise ToolError(str(self._here(str(e))), e.status) from None
@@ -175,6 +181,7 @@ class McpWorld:
         "A protocol error is the tool's; a connection that broke is the server's death"
         broken = isinstance(e, (ConnectionError, OSError, EOFError)) or 'closed' in f'{type(e).__name__} {e}'.lower()
         if not broken: return ToolError(str(self._here(str(e))))
+        self.used = True
         await self.reset()
         return ToolError('the server ended in the middle of the call; it was started anew', 'died')
 

@@ -147,16 +147,30 @@ def parse_list(
 MOST_BYTES = 64_000_000 # of a document
 
 def parse_tools(
-    path: str | Path, # a document of any of the formats
+    path: str | Path, # a document of any of the formats, or a folder that holds one
 ) -> Outcome[Tool]: # tools, and every problem with its place
     "The tools that a document describes, whatever its format"
     path = Path(path)
+    if path.is_dir(): path = _only_one(path)
     if not path.is_file(): raise SynthgenError(f'{path}: no such file')
     if path.stat().st_size > MOST_BYTES: raise SynthgenError(f'{path}: larger than {MOST_BYTES/1e6:g} MB')
     if path.suffix.lower() == '.parquet': return parse_list([r for _, r in read_rows(path)], path.name)
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
     return parse_text(text, path.name)
+
+def _only_one(folder: Path) -> Path:
+    "The specification in a folder, if there is one and no more"
+    files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.suffix.lower() in ('.json', '.jsonl', '.yaml', '.yml', '.py', '.parquet')][:200]
+    found = [p for p in files if p.stat().st_size <= MOST_BYTES and _tools_in(p)]
+    if len(found) == 1: return found[0]
+    if not found: raise SynthgenError(f'{folder} is a folder, and none of the {len(files)} files in it that could describe tools does')
+    names = ', '.join(str(p) for p in found[:10]) + (f' and {len(found) - 10} more' if len(found) > 10 else '')
+    raise SynthgenError(f'{folder} is a folder with {len(found)} files that describe tools; name one of them: {names}')
+
+def _tools_in(path: Path) -> bool:
+    try: return bool(parse_tools(path).kept)
+    except SynthgenError: return False
 
 def parse_text(
     text: str,       # of a document

@@ -20,7 +20,7 @@ from ..core.records import Drop, Origin, Outcome, SynthgenError, clip
 from .apigen import tool_docs, verify
 from .gorilla import MIX, Mix, Retriever, documented
 from .grounding import sourced, steps_of
-from .instructions import Task, propose, sample_group, survey
+from .instructions import Task, propose, repeatable, sample_group, survey, ties
 from .specs import Tool, problems
 from .worlds import Call, Observation, Ref, Trajectory, Turn, World, execute
 
@@ -233,6 +233,7 @@ class Made:
     "What `generate` made, and what was lost on the way"
     rows: list[Trajectory] = field(default_factory=list)
     facts: list[dict] = field(default_factory=list)        # of the survey
+    odd: list[str] = field(default_factory=list)           # tools that do not give the same again, left out
     proposed: Outcome[Task] = field(default_factory=Outcome)
     solved: Outcome[Trajectory] = field(default_factory=Outcome)
     accepted: Outcome[Trajectory] = field(default_factory=Outcome)
@@ -262,23 +263,24 @@ async def generate(
     workers: int = 4,                  # worlds at work at once
     seed: int = 0,
 ) -> Made:
-    "Trajectories from tools and a world, each one executed"
+    "Trajectories from tools and a world, each one executed, or marked as simulated where a model plays the tools"
     if not single and not multi: raise SynthgenError('neither single-step nor multi-step rows are asked for')
     if most > max_steps: most = max_steps
     if least > most: raise SynthgenError(f'{least} to {most} calls cannot be; max_steps is {max_steps}')
     out, rng, barren = Made(), random.Random(seed), 0
-    async with world() as w: out.facts = await survey(w, tools, values, seed=seed)
-    if not out.facts: raise SynthgenError('no tool of this world could be made to work. Give values that exist (--value name=value), or tools with examples.')
+    async with world() as w: (out.facts, out.odd), played = await repeatable(w, await survey(w, tools, values, seed=seed), tools), not w.executed
+    if not out.facts: raise SynthgenError('no tool of this world could be made to work' + (f'; not reproducible: {", ".join(out.odd)}' if out.odd else '')
+                                          + '. Give values that exist (--value name=value), or tools with examples.')
     retriever, seen_asks, seen_calls = Retriever(tools), list[str](), set[str]()
     one = (1.0 if not multi else share_single(tools)) if single else 0.0
-    check = accept or (lambda rows: verify(rows, tools, world, workers=workers))
-    usable, pool = {f['tool'] for f in out.facts}, list[Trajectory]()
+    check = accept or (lambda rows: verify(rows, tools, world, workers=workers, played=played))
+    usable, tied, pool = {f['tool'] for f in out.facts}, ties(out.facts), list[Trajectory]()
     unused = lambda: usable - {c.tool for t in pool for c in t.calls} if target >= len(usable) else set()
     while barren < 4 and (len(pool) < target or (unused() and len(pool) < 2 * target)):
         n = max(4, min(64, (short := max(0, target - len(pool))) + short // 3), 2 * len(unused()) if not short else 0)
         n_one, groups, used = round(one * n), list[list[Tool]](), Counter(c.tool for t in pool for c in t.calls)
         for i in range(n):
-            groups.append(sample_group(tools, out.facts, used, rng.randint(3, 5) if i >= n_one else rng.randint(1, 3), rng))
+            groups.append(sample_group(tools, out.facts, used, rng.randint(3, 5) if i >= n_one else rng.randint(1, 3), rng, tied))
             used[groups[-1][0].name] += 1
         asks = [await propose(g, out.facts, model, a, b, seen_asks, prompts) for g, a, b in ((groups[:n_one], 1, 1), (groups[n_one:], least, most)) if g]
         tasks = [t for o in asks for t in o.kept]

@@ -1,0 +1,256 @@
+"""The tool pipeline as a user runs it: real worlds, real MCP servers, a model behind HTTP, and what goes wrong."""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import SYNTHGEN, Server, rows
+
+from synthgen_nb.core.models import open_model
+from synthgen_nb.core.offline_tools import phrase
+from synthgen_nb.core.records import load, save
+from synthgen_nb.tools.apigen import format_check
+from synthgen_nb.tools.grounding import unquoted
+from synthgen_nb.tools.instructions import guess, place_of, repeatable, suggested, survey
+from synthgen_nb.tools.open import open_world, tools_of
+from synthgen_nb.tools.specs import Tool
+from synthgen_nb.tools.toolllm import generate
+from synthgen_nb.tools.worlds import Local, Trajectory, replay
+
+
+def made_in(source: str, n: int):
+    "Rows of a world, made offline, with what a second look at them says"
+
+    async def work():
+        tools = (await tools_of(source)).kept
+        fresh = lambda: open_world(place_of(source), tools)
+        made = await generate(tools, fresh, open_model(provider="offline"), n)
+        async with fresh() as w:
+            again = [await replay(w, t.calls, t.observations, t.initial) for t in made.rows]
+        return made, {t.name: t for t in tools}, again
+
+    return asyncio.run(work())
+
+
+def hold(made, tools, again, n, distinct, linked):
+    "What must be true of the rows of any world"
+    assert len(made.rows) == n and made.ended == "target reached"
+    assert not any(again), "every call gives again what it gave"
+    assert not any(format_check(t, tools) for t in made.rows)
+    usable = {f["tool"] for f in made.facts}
+    assert {c.tool for t in made.rows for c in t.calls} == usable and not usable & set(made.odd)
+    assert len({tuple(c.tool for c in t.calls) for t in made.rows}) >= distinct * n
+    reading = [t for t in made.rows if any(tools[c.tool].effect != "write" for c in t.calls)]
+    assert sum(not unquoted(t, tools) for t in reading) >= 0.9 * len(reading) > 0
+    several = [t for t in made.rows if len(t.calls) > 1]
+    assert sum(any(c.refs for c in t.calls) for t in several) >= linked * len(several) > 0
+
+
+def test_hdf5():
+    made, tools, again = made_in("hdf5", 36)
+    hold(made, tools, again, 36, 0.9, 0.9)
+    assert len({f["tool"] for f in made.facts}) == len(tools) and not made.odd
+
+
+def test_petstore(data):
+    made, tools, again = made_in(str(data / "specs/readme/3.1-petstore.json"), 100)
+    hold(made, tools, again, 100, 0.6, 0.7)
+    assert len({f["tool"] for f in made.facts}) == len(tools) == 20
+
+
+def test_time_as_one_would_type_it(synthgen):
+    pytest.importorskip("mcp_server_time", reason="mcp-server-time is not installed")
+    r = synthgen("tool-pipeline", "mcp:python -m mcp_server_time", "-o", "train.jsonl", "--target-pairs", 6)
+    assert len(rows(synthgen.folder / "train.jsonl")) == 6 and "not reproducible, so left out: get_current_time" in r.stderr
+    record = json.loads(next((synthgen.folder / "runs").glob("*/run.json")).read_text())
+    assert record["not_reproducible"] == ["get_current_time"] and record["measures"]["tools_used"] == 1
+    final = load(next((synthgen.folder / "runs").glob("*/records/final.jsonl")), Trajectory)
+    assert {c.tool for t in final for c in t.calls} == {"convert_time"} and all(o.executed and o.ok for t in final for o in t.observations)
+
+
+def test_git_as_one_would_type_it(synthgen):
+    pytest.importorskip("mcp_server_git", reason="mcp-server-git is not installed")
+    repo = synthgen.folder / "repo"
+    git = lambda *a: subprocess.run(
+        ["git", "-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True, text=True
+    )
+    repo.mkdir()
+    git("init", "-q", "-b", "master")
+    (repo / "a.txt").write_text("one\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    synthgen("tool-generate", "mcp:python -m mcp_server_git --repository {copy:repo}", "-o", "rows.jsonl", "--target-pairs", 4)
+    made = load(synthgen.folder / "rows.jsonl", Trajectory)
+    assert len(made) == 4 and all(o.executed and o.ok for t in made for o in t.observations)
+    assert git("branch").stdout.split() == ["*", "master"], "the template is not touched"
+
+
+# Looking around
+
+
+def test_texts_name_the_values_that_are_wanted():
+    rng = random.Random(0)
+    assert suggested("IANA name (e.g., 'America/New_York', 'Europe/London'). Use 'UTC' else", rng) == [
+        "America/New_York",
+        "Europe/London",
+        "UTC",
+    ]
+    assert suggested("404: no pet 9; there are 1, 2", rng) == ["1", "2"]
+    assert suggested("don't use the user's own", rng) == []
+    (clock,) = suggested("Expected HH:MM [24-hour format]", rng)
+    assert time.strptime(clock, "%H:%M")
+    values = {"timezone": [("Europe/Paris", "")]}
+    assert guess("source_timezone", {"type": "string"}, "convert_time", values, rng) == "Europe/Paris"
+
+
+def test_what_does_not_give_the_same_again_is_left_out_by_name():
+    nothing = {"type": "object", "properties": {}}
+    tools = [Tool(name=n, parameters=nothing, effect="read") for n in ("day", "now", "dice")]
+    acts = dict(day=lambda env: {"hours": 24}, now=lambda env: {"at": int(time.time())}, dice=lambda env: {"eyes": random.random()})
+
+    async def look():
+        async with Local("chance", tools, acts, lambda initial: None) as w:
+            return await repeatable(w, await survey(w))
+
+    facts, odd = asyncio.run(look())
+    assert {f["tool"] for f in facts} == {"day"} and sorted(odd) == ["dice", "now"]
+
+
+@pytest.mark.parametrize(
+    "name, description, said",
+    [
+        ("deletePet", "Deletes a pet", "delete a pet"),
+        ("findPets", "Finds and filters Pets by status", "find and filter Pets by status"),
+        ("modify", "Modifies the order.", "modify the order"),
+        ("batch", "Processes a batch", "process a batch"),
+        ("paginate", "Paginates the list", "paginate the list"),
+        ("createUser", "This can only be done by the logged in user.", "create user"),
+        ("status", "", "use status"),
+        ("get_bus", "Get bus lines", "get bus lines"),
+    ],
+)
+def test_requests_are_imperative(name, description, said):
+    assert phrase(dict(name=name, description=description)) == said
+
+
+# A model behind HTTP
+
+
+@pytest.fixture
+def slow_server(tmp_path):
+    s = Server(tmp_path / "requests.log", 0.1)
+    yield s
+    s.stop()
+
+
+def test_pipeline_with_a_served_model_that_dies_in_the_middle(tmp_path, synthgen, slow_server):
+    command = ["tool-pipeline", "hdf5", "-o", "train.jsonl", "--target-pairs", "6", "--provider", "vllm"]
+    env = slow_server.env | {"SYNTHGEN_LLM_VLLM_PATIENCE": "2"}
+    del env["SYNTHGEN_LLM_PROVIDER"]
+    with open(tmp_path / "said.txt", "w") as said:
+        p = subprocess.Popen([SYNTHGEN, *command], cwd=tmp_path, env=os.environ | env, stdout=said, stderr=said)
+        deadline = time.monotonic() + 90
+        while len(slow_server.log("answered")) < 12 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        slow_server.process.kill()
+        assert p.wait(timeout=90) == 1, "a run without its model does not end well"
+    assert "Traceback" not in (tmp_path / "said.txt").read_text() and not (tmp_path / "train.jsonl").exists()
+    paid = Counter(r["key"] for r in slow_server.log("answered"))
+    again = Server(slow_server.log_file, 0.0, slow_server.port)
+    try:
+        synthgen(*command, env=env)
+        train = rows(tmp_path / "train.jsonl")
+        assert len(train) == 6 and all(x["tools"] for x in train)
+        total = Counter(r["key"] for r in again.log("answered"))
+        assert sum(total.values()) - len(total) <= 8 and all(total[k] == 1 for k in list(paid)[:8]), "what was paid for is not paid again"
+        n = sum(total.values())
+        synthgen(*command, env=env)
+        assert sum(Counter(r["key"] for r in again.log("answered")).values()) == n, "a finished run asks nothing"
+    finally:
+        again.stop()
+
+
+# A model that plays the tools
+
+
+def test_a_simulated_world_is_said_to_be_one(synthgen):
+    shape = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    found = {"type": "object", "properties": {"city": {"type": "string"}, "degrees": {"type": "number"}}}
+    names = {"get_weather": "Tells the weather", "get_forecast": "Forecasts the weather", "get_pollen": "Counts the pollen"}
+    save(
+        [Tool(name=n, description=d, parameters=shape, returns=found, effect="read") for n, d in names.items()],
+        synthgen.folder / "tools.jsonl",
+    )
+    r = synthgen("tool-pipeline", "tools.jsonl", "--world", "simulated", "-o", "train.jsonl", "--target-pairs", 5)
+    assert "every call simulated by a model, none executed" in r.stdout and "every call executed" not in r.stdout
+    folder = next((synthgen.folder / "runs").iterdir())
+    record, final = json.loads((folder / "run.json").read_text()), load(folder / "records/final.jsonl", Trajectory)
+    assert record["measures"]["executed_calls"] == 0 and record["accounts"]["verified"] == 0 < record["accounts"]["simulated"]
+    assert all(o.source == "simulated" for t in final for o in t.observations) and "played the tools" in (folder / "README.md").read_text()
+    assert all(next(s for s in t.scores if s.criterion == "execution").status == "unchecked" for t in final)
+
+
+# What goes wrong
+
+DYING = """
+import os
+from mcp.server import MCPServer
+from mcp_types import ToolAnnotations
+server = MCPServer("dying")
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+def double(n: int) -> dict:
+    "Doubles a number"
+    return {"twice": 2 * n}
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+def crash(n: int) -> dict:
+    "Crashes"
+    os._exit(3)
+server.run()
+"""
+
+
+def test_a_server_that_dies_in_a_call_costs_only_that_tool(synthgen):
+    pytest.importorskip("mcp")
+    (synthgen.folder / "dying.py").write_text(DYING)
+    source = f"mcp:{sys.executable} {synthgen.folder / 'dying.py'}"
+    synthgen("tool-generate", source, "-o", "rows.jsonl", "--target-pairs", 3)
+    assert {c.tool for t in load(synthgen.folder / "rows.jsonl", Trajectory) for c in t.calls} == {"double"}
+
+
+def test_a_folder_is_opened_or_explained(synthgen):
+    one, two = synthgen.folder / "one", synthgen.folder / "two"
+    for folder in (one, two, synthgen.folder / "none"):
+        folder.mkdir()
+        (folder / "package.json").write_text('"no tools"')
+    spec = json.dumps([dict(name="f", parameters=[])])
+    (one / "spec.json").write_text(spec)
+    (two / "a.json").write_text(spec)
+    (two / "b.json").write_text(spec)
+    assert "1 tools" in synthgen("tool-parse", "one", "-o", "o.json").stdout
+    assert "two/a.json, two/b.json" in synthgen("tool-parse", "two", "-o", "o.json", ok=False).stderr
+    assert "none is a folder" in synthgen("tool-parse", "none", "-o", "o.json", ok=False).stderr
+
+
+def test_more_rows_than_the_world_can_give(synthgen):
+    "As many as there are, and it says so; none at all is an error"
+    nothing = {"type": "object", "properties": {}}
+    save(
+        [Tool(name="ping", description="Pings the host", parameters=nothing, returns={"type": "integer"}, effect="read")],
+        synthgen.folder / "one.jsonl",
+    )
+    r = synthgen("tool-generate", "one.jsonl", "-o", "rows.jsonl", "--target-pairs", 50)
+    assert 1 <= len(rows(synthgen.folder / "rows.jsonl")) < 50 and "of 50" in r.stderr
+    many = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(60)}, "required": [f"p{i}" for i in range(60)]}
+    save([Tool(name="big", description="Stores sixty values", parameters=many, returns={"type": "integer"})], synthgen.folder / "big.jsonl")
+    synthgen("tool-generate", "big.jsonl", "-o", "big_rows.jsonl", "--target-pairs", 2)
+    for text in ("", "{}", "<html>", "[1, 2]", "openapi: 3.1.0\npaths: 7"):
+        (synthgen.folder / "bad.yaml").write_text(text)
+        assert synthgen("tool-generate", "bad.yaml", "-o", "x.jsonl", ok=False).stderr
+        assert not Path(synthgen.folder / "x.jsonl").exists()
