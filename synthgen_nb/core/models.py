@@ -217,7 +217,6 @@ class Model:
         "One call: from the store, from a twin that is under way here or in another process, or from the server"
         key = request.key
         if twin := self._asked.get(key): return replace(await asyncio.shield(twin), cached=True)
-        if not fresh and (reply := self.calls.get(key)): return self._answer(ask, key, reply, cached=True)
         self._asked[key] = asyncio.get_running_loop().create_future()
         try:
             a = await self._claimed(ask, request, fresh, again)
@@ -236,7 +235,7 @@ class Model:
             if (stored := self.calls.get(key)) and (stored.ok or not fresh): return self._answer(ask, key, stored, cached=True)
             reply = await self._sent(ask, request, again)
             value, error = self._read(ask, reply)
-            await self.calls.keep(request, replace(reply, ok=not error)) # on disk before it is counted
+            await self.calls.keep(request, replace(reply, ok=False) if error else reply) # on disk before it is counted
             return self._answer(ask, key, reply, False, (value, error))
         except _Refused as e: return Answer(error=str(e), calls=(key,), model=self.name)
         finally: self.calls.release(key)
