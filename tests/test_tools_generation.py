@@ -15,8 +15,8 @@ from synthgen_nb.core.models import open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import SynthgenError, load
 from synthgen_nb.tools.apigen import accounts, balance, call_problem, curate, difficulty, verify
-from synthgen_nb.tools.formats import TOOL_FORMATS, export_tools, features, trl
-from synthgen_nb.tools.gorilla import Retriever, bfcl_check, documented, realised
+from synthgen_nb.tools.formats import TOOL_FORMATS, export_tools, features, messages, trl
+from synthgen_nb.tools.gorilla import bfcl_check, realised
 from synthgen_nb.tools.grounding import sourced, stated, unquoted
 from synthgen_nb.tools.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.tools.open import read_trajectories
@@ -53,9 +53,16 @@ def test_every_row_is_shown_with_the_tools_it_calls_and_mostly_with_others(made)
     assert all({c.tool for c in t.calls} <= set(t.tools) for t in made.rows)
     kinds = Counter(t.meta["documentation"] for t in made.rows)
     assert set(kinds) == {"oracle", "noisy"} and all(len(t.tools) == 8 for t in made.rows if t.meta["documentation"] == "noisy")
-    r = Retriever(hdf5_tools(), "both")
-    absent = documented(made.rows[0], r, {"absent": 1})
-    assert not absent.calls and not {c.tool for c in made.rows[0].calls} & set(absent.tools) and absent.answer
+
+
+def test_rows_without_the_tool_they_need_are_verified_first():
+    made = asyncio.run(generate(hdf5_tools(), hdf5_world, open_model(provider="offline"), target=6, mix={"absent": 1}))
+    solved = {t.instruction: t for t in made.accepted.kept}
+    assert len(made.rows) == 6 and all(s.value == 1 for t in made.rows for s in solved[t.instruction].scores)
+    for t in made.rows:
+        assert t.tools and not t.calls and t.answer and not set(t.tools) & {c.tool for c in solved[t.instruction].calls}
+        said = messages(t, TOOLS)
+        assert [m["role"] for m in said["messages"]] == ["user", "assistant"] and len(said["tools"]) == len(t.tools)
 
 
 # The search

@@ -18,7 +18,7 @@ from ..core.models import Model
 from ..core.prompts import load_prompt
 from ..core.records import Drop, Origin, Outcome, SynthgenError, clip
 from .apigen import tool_docs, verify
-from .gorilla import MIX, Mix, Retriever, documented
+from .gorilla import MIX, Mix, Retriever, documented, withheld
 from .grounding import sourced, steps_of
 from .instructions import Task, propose, repeatable, sample_group, survey, ties
 from .specs import Tool, problems
@@ -294,7 +294,7 @@ async def generate(
         pool += fresh
         barren = 0 if fresh else barren + 1
     left = unused()
-    out.rows = covering(pool, target)
+    out.rows = [withheld(t, retriever) for t in covering(pool, target)]
     out.surplus = len(pool) - len(out.rows)
     out.ended = 'target reached' if len(out.rows) == target else f'{len(out.rows)} of {target}: four rounds gave nothing new'
     if left: out.ended += f'; usable and not used: {", ".join(sorted(left))}'
