@@ -468,11 +468,11 @@ def tool_execute(
     if blank := sum(not (world or t.world) for t in got.kept):
         raise SynthgenError(f'{blank} of {len(got.kept)} rows do not say in which world they run. Give one with --world.')
     known = parse_tools(tools).kept if tools else None
-    m = _door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
+    s, m = _door(config, provider, model, workers, 'execute', 'generate') if world == 'simulated' else (None, None)
     by_world: dict[str, list] = {}
     for t in got.kept: by_world.setdefault(world or t.world, []).append(t)
     async def run_all():
-        return [await execute_trajectories(ts, lambda w=w: open_world(w, known, m), timeout, workers or 4) for w, ts in by_world.items()] # type: ignore[misc]
+        return [await execute_trajectories(ts, lambda w=w: open_world(w, known, m, s and s.paths.prompts), timeout, workers or 4) for w, ts in by_world.items()] # type: ignore[misc]
     outs = asyncio.run(run_all())
     if m: m.calls.close()
     out: Outcome = Outcome([t for o in outs for t in o.kept], [*got.dropped, *[d for o in outs for d in o.dropped]])
@@ -517,9 +517,9 @@ def tool_generate(
         tools = await tools_of(source)
         for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
         if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
-        return await do(tools.kept, lambda: open_world(place, tools.kept, m), m, target_pairs, single_step or both, multi_step or both, most=min(4, max_steps),
-                        least=min(2, max_steps),
-                        max_steps=max_steps, values=known, prompts=s.paths.prompts, seed=seed)
+        fresh = lambda: open_world(place, tools.kept, m, s.paths.prompts)
+        return await do(tools.kept, fresh, m, target_pairs, single_step or both, multi_step or both, min(2, max_steps), min(4, max_steps), max_steps,
+                        values=known, prompts=s.paths.prompts, seed=seed)
     made = asyncio.run(work())
     m.calls.close()
     _save_drops([*made.proposed.dropped, *made.solved.dropped, *made.accepted.dropped, *made.repeated], output)

@@ -32,7 +32,7 @@ class SimulatedWorld:
     def __init__(self,
         tools: Sequence[Tool],       # what it plays
         model: Model,                # who plays
-        prompts: Path | None = None, # a folder whose prompts take the place of ours
+        prompts: str | Path | None = None, # a folder whose prompts take the place of ours
     ):
         self.tools, self.model, self.name = tuple(tools), model, 'simulated'
         self.prompt, self.history = load_prompt('tool_simulate', prompts), [] # type: ignore[var-annotated]
@@ -67,6 +67,7 @@ def open_world(
     name: str,                           # see `WORLDS`
     tools: Sequence[Tool] | None = None, # tools at hand, for synthetic and simulated
     model: Model | None = None,          # for simulated
+    prompts: str | Path | None = None,   # for simulated: folder whose prompts take the place of ours
 ) -> World: # to be used with `async with`; each is an environment of its own
     "A world by its name"
     kind, _, rest = name.partition(':')
@@ -76,7 +77,7 @@ def open_world(
     if kind == 'mcp': return McpWorld(need(rest, 'a command or an address: mcp:python -m mcp_server_time'))
     if kind == 'bfcl': return bfcl_world(rest.split(',') if rest else tuple(BACKENDS))
     if kind == 'synthetic': return SyntheticWorld(_read(rest) if rest else need(tools, 'tools: synthetic:FILE'), name=name)
-    if kind == 'simulated': return SimulatedWorld(need(tools, 'tools'), need(model, 'a model'))
+    if kind == 'simulated': return SimulatedWorld(need(tools, 'tools'), need(model, 'a model'), prompts)
     if kind == 'http':
         spec, _, hosts = need(rest, 'an OpenAPI document and the hosts that may be reached: http:api.yaml#api.example.org').partition('#')
         return HttpWorld(_read(spec), [h for h in hosts.split(',') if h], name=name)

@@ -176,17 +176,17 @@ def trajectory(
     tree: Tree,    # the search
     world: World,  # where it ran
     model: str = '', # who decided
-    initial: Any = None, # state it began with
+    prompts: str | Path | None = None, # folder whose prompts took the place of ours
 ) -> Trajectory:
     "The path to an answer as a trajectory"
     turns = [Turn(role='user', text=task.instruction)]
     for n in node.path:
         if n.call and n.observation and n.action: turns.append(Turn(role='assistant', thought=n.action.thought, calls=(n.call,), observations=(n.observation,)))
     turns.append(Turn(role='assistant', thought=node.action.thought, text=node.action.answer)) # type: ignore[union-attr]
-    p = load_prompt('tool_act')
+    p = load_prompt('tool_act', prompts)
     by = Origin(method='toolllm_dfsdt', faithful='paper', model=model, prompt=p.name, prompt_hash=p.hash,
                 calls=tuple(c for n in node.path if n.action for c in n.action.calls))
-    return Trajectory(turns=tuple(turns), tools=task.tools, world=world.name, initial=initial, origin=(*task.origin, by), parents=(task.id,),
+    return Trajectory(turns=tuple(turns), tools=task.tools, world=world.name, origin=(*task.origin, by), parents=(task.id,),
                       meta=dict(relevant=list(task.relevant), queries=tree.queries, searched=sum(1 for _ in _nodes(tree.root)) - 1))
 
 def _nodes(node: Node):
@@ -211,7 +211,7 @@ async def solve(
         async with world() as w:
             for i, t in todo:
                 tree = await dfsdt(t.instruction, w, model_policy(t.instruction, [by_name[n] for n in t.tools], model, prompts), max_steps, width, budget)
-                done[i] = trajectory(t, tree.answers[0], tree, w, model.name) if tree.answers else tree
+                done[i] = trajectory(t, tree.answers[0], tree, w, model.name, prompts) if tree.answers else tree
     await asyncio.gather(*[work() for _ in range(max(1, min(workers, len(tasks))))])
     out: Outcome[Trajectory] = Outcome()
     for i, t in enumerate(tasks):
