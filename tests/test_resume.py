@@ -15,7 +15,8 @@ from conftest import SYNTHGEN, Server, rows, write_docs
 # One process imports what is slow to import, and forks a child for every life of the run
 LIVES = """
 import os, sys
-import aiohttp, pandas, pyarrow.dataset, lance_namespace_urllib3_client
+import aiohttp, pandas, pyarrow.dataset, lance_namespace_urllib3_client, tqdm, typer.main
+import synthgen_nb.cli, synthgen_nb.corpus.store, synthgen_nb.qa.backtranslation
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -38,7 +39,7 @@ def slow_server(tmp_path):
 
 
 def test_fifty_kills(tmp_path, synthgen, slow_server):
-    n, workers, kills = 990, 24, 50
+    n, workers, kills = 500, 8, 50
     write_docs(tmp_path / "docs", n)
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
     driver = subprocess.Popen(
@@ -57,7 +58,7 @@ def test_fifty_kills(tmp_path, synthgen, slow_server):
         driver.stdin.flush()
         pid = int(driver.stdout.readline())
         if killed < kills:
-            goal, deadline = before + rng.randint(1, 20), time.monotonic() + 60
+            goal, deadline = before + rng.randint(1, 8), time.monotonic() + 60
             while len(slow_server.log()) < goal and time.monotonic() < deadline:
                 time.sleep(0.005)
             time.sleep(rng.random() * 0.1)
