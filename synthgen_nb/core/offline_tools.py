@@ -235,7 +235,7 @@ def summary(step: Mapping) -> str:
     for at, v in leaves(step['content']):
         if v in (None, '') or (not isinstance(v, bool) and v in given and isinstance(v, str)): continue
         key = label(next((p for p in reversed(at.split('/')) if not p.isdigit()), '')) or 'result'
-        parts.setdefault(key, []).append(clip(shown(v), 110))
+        parts.setdefault(key, []).append(clip(shown(v), 600 if v == step['content'] else 110)) # one text is told at more length
     few = [f'{k} {", ".join(vs[:4])}' + (f' and {len(vs) - 4} more' if len(vs) > 4 else '') for k, vs in list(parts.items())[:5]]
     return '; '.join(few)
 
@@ -249,13 +249,14 @@ def counted(instruction: str, steps: Sequence[Mapping], answer: str) -> dict[str
     "What can be counted about a chain"
     n, text, known = max(1, len(steps)), instruction, list[Any]()
     given = total = quoted = telling = 0
+    flat = lambda s: ' '.join(s.split())
     for s in steps:
         for _, v in leaves(s['arguments']):
             if isinstance(v, bool) or v is None: continue
             total += 1; given += shown(v) in text or v in known or (isinstance(v, (int, float)) and abs(v) <= 2)
         own = [v for _, v in leaves(s['arguments'])]
         fresh = [v for _, v in leaves(s['content']) if v not in (None, '') and not isinstance(v, bool) and v not in own]
-        telling += bool(fresh); quoted += bool(fresh) and any(shown(v)[:100] in answer for v in fresh)
+        telling += bool(fresh); quoted += bool(fresh) and any(flat(shown(v))[:100] in flat(answer) for v in fresh)
         known += fresh
     return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=given / total if total else 1.0, quoted=quoted / telling if telling else 1.0,
                 thought=sum(bool(s['thought']) for s in steps) / n,
