@@ -109,7 +109,7 @@ def _apart(source: Path, output: Path):
 def _by_rules(records, s):
     "Records without those that the settings' rules leave out; what each rule cost is printed"
     from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.qa.curation import apply_rules, per_rule
+    from synthgen_nb.core.curate import apply_rules, per_rule
     out = apply_rules(records, s.rules)
     cost = ', '.join(f'{k} {n}' for k, n in per_rule(out.dropped, s.rules).items())
     if out.dropped: print(f'rules: {cost} of {len(records)} left out', file=sys.stderr)
@@ -319,7 +319,7 @@ def curate(
     from synthgen_nb.core.judge import check_threshold, load_rubric
     from synthgen_nb.core.records import Pair, SynthgenError, save, write_bytes
     from synthgen_nb.core.settings import first_of
-    from synthgen_nb.qa import curation
+    from synthgen_nb.core import curate as curation
     _apart(source, output)
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
@@ -433,7 +433,7 @@ def tool_parse(
     import asyncio
     from collections import Counter
     from synthgen_nb.core.records import SynthgenError, save
-    from synthgen_nb.tools.open import tools_of
+    from synthgen_nb.worlds.open import tools_of
     _apart(Path(source), output)
     out = asyncio.run(tools_of(source))
     for d in out.dropped: print(d.detail, file=sys.stderr)
@@ -459,8 +459,8 @@ def tool_execute(
     "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
     import asyncio
     from synthgen_nb.core.records import Outcome, SynthgenError, save
-    from synthgen_nb.tools.open import execute_trajectories, open_world, read_trajectories
-    from synthgen_nb.tools.parse import parse_tools
+    from synthgen_nb.worlds.open import execute_trajectories, open_world, read_trajectories
+    from synthgen_nb.specs.parse import parse_tools
     _apart(source, output)
     got = read_trajectories(source)
     for d in got.dropped[:5]: print(f'skipped {d.detail}', file=sys.stderr)
@@ -507,8 +507,8 @@ def tool_generate(
     import asyncio
     from synthgen_nb.core.records import SynthgenError, check_writable, save
     from synthgen_nb.tools.apigen import accounts
-    from synthgen_nb.tools.instructions import known_values, place_of
-    from synthgen_nb.tools.open import open_world, tools_of
+    from synthgen_nb.tools.survey import known_values, place_of
+    from synthgen_nb.worlds.open import open_world, tools_of
     from synthgen_nb.tools.toolllm import generate as do
     check_writable(output); _apart(Path(source), output)
     s, m = _door(config, provider, model, workers, 'generate', 'generate')
@@ -553,7 +553,7 @@ def tool_curate(
     from synthgen_nb.core.records import SynthgenError, save, write_bytes
     from synthgen_nb.core.settings import first_of
     from synthgen_nb.tools import apigen
-    from synthgen_nb.tools.open import read_trajectories, tools_of
+    from synthgen_nb.worlds.open import read_trajectories, tools_of
     _apart(source, output)
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
@@ -635,8 +635,8 @@ def tool_pipeline(
     from synthgen_nb.core.records import check_writable, write_bytes
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run as do
-    from synthgen_nb.tools.formats import check_tool_format
-    from synthgen_nb.tools.instructions import known_values
+    from synthgen_nb.export.conversations import check_tool_format
+    from synthgen_nb.tools.survey import known_values
     check_writable(output); check_tool_format(format)
     known_values(value or [])
     command, train, both = shlex.join(['synthgen', *sys.argv[1:]]), f'train{output.suffix}', single_step == multi_step

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from synthgen_nb.core.offline import CRITERIA, LICENCE, questions, rate, reply, rewrite
-from synthgen_nb.core.prose import fit, norm, plain, sentences
+from synthgen_nb.offline.questions import CRITERIA, LICENCE, questions, rate, reply, rewrite
+from synthgen_nb.offline.prose import fit, norm, plain, sentences
 from synthgen_nb.core.records import SynthgenError
 
 MD = """# Beacon
@@ -219,7 +219,7 @@ def test_licence_header_is_never_an_answer():
 
 def test_same_reply_in_every_process():
     code = (
-        "import json, sys; from synthgen_nb.core.offline import reply\n"
+        "import json, sys; from synthgen_nb.offline.questions import reply\n"
         'x = json.load(sys.stdin); q = reply("questions", x); p = q["pairs"]\n'
         'r = [reply("rate", {**a, "text": x["text"], "rubric": x["rubric"], "topic": "sensors"}) for a in p]\n'
         'w = [reply("rewrite", {**a, "text": x["text"]}) for a in p]\n'

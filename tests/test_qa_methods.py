@@ -15,7 +15,8 @@ from synthgen_nb.core.judge import by_id, judge, load_rubric, mean_scores, read_
 from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Chunk, Pair, Source, SynthgenError, load
 from synthgen_nb.core.settings import Rule, load_settings
-from synthgen_nb.qa import alpagasus, backtranslation, curation, lima, rewriting
+from synthgen_nb.core import curate as curation
+from synthgen_nb.qa import alpagasus, backtranslation, lima, rewriting
 
 few = settings(max_examples=25, deadline=None)
 

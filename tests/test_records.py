@@ -16,7 +16,7 @@ from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.prompts import find_prompts, load_prompt
 from synthgen_nb.core.records import Chunk, Drop, Origin, Outcome, Pair, Score, Source, SynthgenError, drop, load, save
 from synthgen_nb.core.settings import Settings, load_settings
-from synthgen_nb.qa.curation import curate
+from synthgen_nb.core.curate import curate
 from synthgen_nb.select.dedup import dedup
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from synthgen_nb.core.records import SynthgenError, save
-from synthgen_nb.tools.hdf5 import hdf5_tools
-from synthgen_nb.tools.openapi import parse_openapi, read_document
-from synthgen_nb.tools.parse import parse_text, parse_tools
-from synthgen_nb.tools.python import parse_python
-from synthgen_nb.tools.specs import LONGEST, Tool, legal, problems, unsound, with_unique_names
+from synthgen_nb.worlds.hdf5 import hdf5_tools
+from synthgen_nb.specs.openapi import parse_openapi, read_document
+from synthgen_nb.specs.parse import parse_text, parse_tools
+from synthgen_nb.specs.python import parse_python
+from synthgen_nb.specs.tool import LONGEST, Tool, legal, problems, unsound, with_unique_names
 
 SHOP = """
 openapi: 3.0.3

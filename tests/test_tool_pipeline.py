@@ -14,15 +14,15 @@ import pytest
 from conftest import SYNTHGEN, Server, rows
 
 from synthgen_nb.core.models import open_model
-from synthgen_nb.core.offline_tools import phrase
+from synthgen_nb.offline.tools import phrase
 from synthgen_nb.core.records import load, save
 from synthgen_nb.tools.apigen import format_check
 from synthgen_nb.tools.grounding import unquoted
-from synthgen_nb.tools.instructions import guess, place_of, repeatable, suggested, survey
-from synthgen_nb.tools.open import open_world, tools_of
-from synthgen_nb.tools.specs import Tool
+from synthgen_nb.tools.survey import guess, place_of, repeatable, suggested, survey
+from synthgen_nb.worlds.open import open_world, tools_of
+from synthgen_nb.specs.tool import Tool
 from synthgen_nb.tools.toolllm import generate
-from synthgen_nb.tools.worlds import Local, Trajectory, replay
+from synthgen_nb.worlds.world import Local, Trajectory, replay
 
 
 def made_in(source: str, n: int):

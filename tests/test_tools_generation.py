@@ -15,14 +15,14 @@ from synthgen_nb.core.models import open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import SynthgenError, load
 from synthgen_nb.tools.apigen import accounts, balance, call_problem, curate, difficulty, verify
-from synthgen_nb.tools.formats import TOOL_FORMATS, export_tools, features, messages, trl
+from synthgen_nb.export.conversations import TOOL_FORMATS, export_tools, features, messages, trl
 from synthgen_nb.tools.gorilla import bfcl_check, realised
 from synthgen_nb.tools.grounding import sourced, stated, unquoted
-from synthgen_nb.tools.hdf5 import hdf5_tools, hdf5_world
-from synthgen_nb.tools.open import read_trajectories
-from synthgen_nb.tools.specs import Tool
+from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
+from synthgen_nb.worlds.open import read_trajectories
+from synthgen_nb.specs.tool import Tool
 from synthgen_nb.tools.toolllm import GIVE_ANSWER, GIVE_UP, Action, dfsdt, generate, read_action, toolbench_tree
-from synthgen_nb.tools.worlds import Call, Local, Observation, Ref, Trajectory, Turn, replay
+from synthgen_nb.worlds.world import Call, Local, Observation, Ref, Trajectory, Turn, replay
 
 TOOLS = {t.name: t for t in hdf5_tools()}
 

@@ -17,16 +17,16 @@ import pytest
 from conftest import rows
 
 from synthgen_nb.core.records import SynthgenError, load, save
-from synthgen_nb.tools import sandbox
-from synthgen_nb.tools.hdf5 import hdf5_tools, hdf5_world
-from synthgen_nb.tools.http import HttpWorld, checked_address, is_public, request_of
-from synthgen_nb.tools.open import execute_trajectories, open_world, read_trajectories
-from synthgen_nb.tools.openapi import parse_openapi
-from synthgen_nb.tools.parse import parse_tools
-from synthgen_nb.tools.sandbox import PythonWorld, walls
-from synthgen_nb.tools.specs import Tool, problems
-from synthgen_nb.tools.synthetic import SyntheticWorld, sample
-from synthgen_nb.tools.worlds import Call, Local, Ref, ToolError, Trajectory, Turn, execute, execute_all, literal_refs, look_up, put, replay
+from synthgen_nb.worlds import sandbox
+from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
+from synthgen_nb.worlds.http import HttpWorld, checked_address, is_public, request_of
+from synthgen_nb.worlds.open import execute_trajectories, open_world, read_trajectories
+from synthgen_nb.specs.openapi import parse_openapi
+from synthgen_nb.specs.parse import parse_tools
+from synthgen_nb.worlds.sandbox import PythonWorld, walls
+from synthgen_nb.specs.tool import Tool, problems
+from synthgen_nb.worlds.synthetic import SyntheticWorld, sample
+from synthgen_nb.worlds.world import Call, Local, Ref, ToolError, Trajectory, Turn, execute, execute_all, literal_refs, look_up, put, replay
 
 run = asyncio.run
 call = lambda tool, id="1", refs=(), **arguments: Call(id=id, tool=tool, arguments=arguments, refs=refs)
@@ -340,7 +340,7 @@ def test_the_hdf5_world_is_the_same_over_stdio_and_http():
     pytest.importorskip("mcp")
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "synthgen_nb.tools.serve", "--port", str(port)], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, "-m", "synthgen_nb.worlds.serve", "--port", str(port)], stderr=subprocess.DEVNULL)
     calls = [
         call("list_files"),
         call("read_attribute", "2", file="weather.h5", path="/", name="year"),
@@ -350,7 +350,7 @@ def test_the_hdf5_world_is_the_same_over_stdio_and_http():
     async def compare():
         async with hdf5_world() as near:
             here = await execute_all(near, calls)
-        for name in ("mcp:python -m synthgen_nb.tools.serve", f"mcp:http://127.0.0.1:{port}/mcp"):
+        for name in ("mcp:python -m synthgen_nb.worlds.serve", f"mcp:http://127.0.0.1:{port}/mcp"):
             async with open_world(name) as far:
                 there = await execute_all(far, calls)
                 assert [t.parameters for t in far.tools] == [t.parameters for t in hdf5_tools()] and [t.effect for t in far.tools] == [
@@ -570,7 +570,7 @@ def test_styles_of_parameters(data):
 
 def test_all_gold_trajectories_of_bfcl_replay():
     pytest.importorskip("bfcl_eval", reason="BFCL is not installed: pip install --no-deps bfcl-eval mpmath")
-    from synthgen_nb.tools.bfcl import bfcl_world, gold_trajectories
+    from synthgen_nb.worlds.bfcl import bfcl_world, gold_trajectories
 
     async def go():
         statuses, tasks = [], gold_trajectories()
