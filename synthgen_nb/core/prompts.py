@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 import synthgen_nb
-from .records import Faithful, SynthgenError, clip, content_id
+from .records import Faithful, Origin, SynthgenError, clip, content_id
 from .settings import nearest
 
 # %% ../../nbs/core/02_prompts.ipynb #assets
@@ -130,6 +130,11 @@ class Prompt(BaseModel):
 
     @cached_property
     def hash(self) -> str: return content_id(self.name, self.version, self.system, self.user, self.output)
+
+    def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
+        "The step that an answer to this prompt is: what made a record, and with what"
+        made: dict[str, Any] = dict(faithful=self.faithful, model=a.model, prompt=self.name, prompt_hash=self.hash, calls=a.calls)
+        return Origin(method=method, **made | more)
 
     def render(self, output: dict | None = None, **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"

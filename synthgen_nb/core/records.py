@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'FORMATS', 'SynthgenError', 'canonical', 'content_id', 'leaves', 'explain', 'Record', 'Source',
-           'Chunk', 'Score', 'Origin', 'Pair', 'Drop', 'drop', 'Outcome', 'clip', 'brief', 'markdown_table', 'escape',
-           'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
+           'Chunk', 'Score', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome', 'clip', 'brief', 'markdown_table',
+           'escape', 'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
 import hashlib, json, os, tempfile
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator, model_validator
 
 # %% ../../nbs/core/00_records.ipynb #SynthgenError
 class SynthgenError(Exception):
@@ -63,7 +63,11 @@ class Record(BaseModel):
     "A frozen row with a content id; `identity` names the fields that make the id"
     model_config = ConfigDict(frozen=True, extra='forbid')
     identity: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[dict[frozenset[str], type['Record']]] = {} # by the names of their fields
     id: str = '' # filled from the identity fields
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_): Record.kinds[frozenset(cls.model_fields)] = cls
 
     @model_validator(mode='after')
     def _fill_id(self) -> Self:
@@ -141,8 +145,20 @@ class Origin(BaseModel):
     calls: tuple[str, ...] = ()  # ids in the call store
     note: str = ''               # why the step left the record as it was, if it did
 
+# %% ../../nbs/core/00_records.ipynb #Row
+class Row(Record):
+    "What every row of a data set carries, whatever it holds"
+    scores: tuple[Score, ...] = ()  # criteria, then `overall`
+    origin: tuple[Origin, ...] = () # steps, oldest first
+    parents: tuple[str, ...] = ()   # ids it was made from, oldest first
+    meta: dict[str, Any] = {}       # fields of other programs, kept as they came
+
+    @property
+    def rating(self) -> float | None: # None where nobody rated it
+        return next((s.value for s in reversed(self.scores) if s.criterion == 'overall'), None)
+
 # %% ../../nbs/core/00_records.ipynb #Pair
-class Pair(Record):
+class Pair(Row):
     "A question with its answer"
     identity: ClassVar = ('question', 'answer', 'chunk_id')
     question: str
@@ -153,10 +169,6 @@ class Pair(Record):
     corpus: str = ''                    # the chunk database, as the user named it
     original_answer: str | None = None  # before rewriting
     reasoning: tuple[str, ...] = ()     # steps that lead to the answer; not to be confused with a judge's rationale
-    scores: tuple[Score, ...] = ()      # criteria, then `overall`
-    origin: tuple[Origin, ...] = ()     # steps, oldest first
-    parents: tuple[str, ...] = ()       # ids it was made from, oldest first
-    meta: dict[str, Any] = {}           # fields of other programs, kept as they came
 
     @field_validator('reasoning', mode='before')
     @classmethod
@@ -168,9 +180,6 @@ class Pair(Record):
             if not getattr(self, f).strip(): raise ValueError(f'{f} is empty')
         return self
 
-    @property
-    def rating(self) -> float | None: return next((s.value for s in reversed(self.scores) if s.criterion == 'overall'), None)
-
 # %% ../../nbs/core/00_records.ipynb #Drop
 class Drop(BaseModel):
     "A record that a step did not pass on, with the reason"
@@ -179,7 +188,14 @@ class Drop(BaseModel):
     stage: str          # the step that dropped it
     reason: str         # machine-readable; what follows a colon is the particular
     detail: str = ''    # for a human reader
-    record: Chunk | Pair | dict[str, Any] # all of it, so that nothing paid for is lost
+    record: SerializeAsAny[Record] | dict[str, Any] # all of it, so that nothing paid for is lost
+
+    @field_validator('record', mode='before')
+    @classmethod
+    def _recognised(cls, v):
+        "A record that was written to a file is one again"
+        known = Record.kinds.get(frozenset(v)) if isinstance(v, dict) else None
+        return known.model_validate(v) if known else v
 
     @property
     def kind(self) -> str: return self.reason.split(':')[0]

@@ -11,7 +11,7 @@ import asyncio, copy, json, re, time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
-from ..core.records import Origin, Record, Score, clip, content_id
+from ..core.records import Row, clip, content_id
 from ..core.settings import nearest
 from ..specs.tool import Tool, look_up, problems, steps
 
@@ -190,17 +190,13 @@ class Turn(BaseModel):
     observations: tuple[Observation, ...] = ()  # one for each call, once they ran
     train: bool = True                          # may a model learn to say this?
 
-class Trajectory(Record):
+class Trajectory(Row):
     "A conversation with tools"
     identity: ClassVar = ('turns', 'tools', 'world')
     turns: tuple[Turn, ...]
     tools: tuple[str, ...] = ()         # names of the tools it is shown with, distractors too
     world: str = ''                     # where its calls ran, as `open_world` takes it
     initial: Any = None                 # the state it began with; None: the world's own
-    scores: tuple[Score, ...] = ()      # judgements
-    origin: tuple[Origin, ...] = ()     # steps, oldest first
-    parents: tuple[str, ...] = ()       # ids it was made from
-    meta: dict[str, Any] = Field(default_factory=dict) # fields of other programs, kept as they came
 
     @property
     def instruction(self) -> str: return next((t.text for t in self.turns if t.role == 'user'), '')
