@@ -203,7 +203,7 @@ def generate(
     "Write question-answer pairs for the chunks of a database."
     import asyncio
     from synthgen_nb.core.records import SynthgenError, check_writable
-    from synthgen_nb.qa import backtranslation as bt
+    from synthgen_nb.qa import backtranslation as bt, grounded
     if method not in ('qa', 'backtranslation'): raise SynthgenError(f'unknown method {method!r}. Known: qa, backtranslation.')
     if method == 'qa' and (seeds or tuned): raise SynthgenError('--seeds and --tuned belong to --method backtranslation')
     if method != 'qa' and target_pairs:
@@ -211,7 +211,7 @@ def generate(
     check_writable(output)
     s, m = _door(config, provider, model, workers, 'generate', 'generate')
     chunks, left_out = _chunks(db, table, chunk_ids, max_chunks, s)
-    if method == 'qa': out = asyncio.run(bt.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
+    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, s.paths.prompts, str(db)))
     else:
         fit = bt.segments(chunks)
         out = asyncio.run(bt.backtranslate(fit.kept, m, _read_pairs(seeds)[0] if seeds else (), tuned, s.paths.prompts, str(db)))
@@ -459,7 +459,9 @@ def tool_execute(
     "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
     import asyncio
     from synthgen_nb.core.records import Outcome, SynthgenError, save
-    from synthgen_nb.worlds.open import execute_trajectories, open_world, read_trajectories
+    from synthgen_nb.specs.trajectory import read_trajectories
+    from synthgen_nb.worlds.open import open_world
+    from synthgen_nb.worlds.world import execute_trajectories
     from synthgen_nb.specs.parse import parse_tools
     _apart(source, output)
     got = read_trajectories(source)
@@ -553,7 +555,8 @@ def tool_curate(
     from synthgen_nb.core.records import SynthgenError, save, write_bytes
     from synthgen_nb.core.settings import first_of
     from synthgen_nb.tools import apigen
-    from synthgen_nb.worlds.open import read_trajectories, tools_of
+    from synthgen_nb.specs.trajectory import read_trajectories
+    from synthgen_nb.worlds.open import tools_of
     _apart(source, output)
     s, m = _door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)

@@ -22,7 +22,8 @@ from synthgen_nb.tools.survey import guess, place_of, repeatable, suggested, sur
 from synthgen_nb.worlds.open import open_world, tools_of
 from synthgen_nb.specs.tool import Tool
 from synthgen_nb.tools.toolllm import generate
-from synthgen_nb.worlds.world import Local, Trajectory, replay
+from synthgen_nb.specs.trajectory import Trajectory
+from synthgen_nb.worlds.world import Local, replay
 
 
 def made_in(source: str, n: int):

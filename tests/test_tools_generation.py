@@ -19,10 +19,11 @@ from synthgen_nb.export.conversations import TOOL_FORMATS, export_tools, feature
 from synthgen_nb.tools.gorilla import bfcl_check, realised
 from synthgen_nb.tools.grounding import sourced, stated, unquoted
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
-from synthgen_nb.worlds.open import read_trajectories
+from synthgen_nb.specs.trajectory import read_trajectories
 from synthgen_nb.specs.tool import Tool
 from synthgen_nb.tools.toolllm import GIVE_ANSWER, GIVE_UP, Action, dfsdt, generate, read_action, toolbench_tree
-from synthgen_nb.worlds.world import Call, Local, Observation, Ref, Trajectory, Turn, replay
+from synthgen_nb.specs.trajectory import Call, Observation, Ref, Trajectory, Turn
+from synthgen_nb.worlds.world import Local, replay
 
 TOOLS = {t.name: t for t in hdf5_tools()}
 

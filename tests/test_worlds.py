@@ -20,13 +20,16 @@ from synthgen_nb.core.records import SynthgenError, load, save
 from synthgen_nb.worlds import sandbox
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.worlds.http import HttpWorld, checked_address, is_public, request_of
-from synthgen_nb.worlds.open import execute_trajectories, open_world, read_trajectories
+from synthgen_nb.specs.trajectory import read_trajectories
+from synthgen_nb.worlds.open import open_world
+from synthgen_nb.worlds.world import execute_trajectories
 from synthgen_nb.specs.openapi import parse_openapi
 from synthgen_nb.specs.parse import parse_tools
 from synthgen_nb.worlds.sandbox import PythonWorld, walls
 from synthgen_nb.specs.tool import Tool, problems
 from synthgen_nb.worlds.synthetic import SyntheticWorld, sample
-from synthgen_nb.worlds.world import Call, Local, Ref, ToolError, Trajectory, Turn, execute, execute_all, literal_refs, look_up, put, replay
+from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, literal_refs, put
+from synthgen_nb.worlds.world import Local, ToolError, execute, execute_all, look_up, replay
 
 run = asyncio.run
 call = lambda tool, id="1", refs=(), **arguments: Call(id=id, tool=tool, arguments=arguments, refs=refs)

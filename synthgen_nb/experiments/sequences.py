@@ -13,7 +13,7 @@ from typing import Any
 from ..core.records import clip, markdown_table
 from .report import KEPT, LOST
 from ..export.card import OFFLINE
-from ..worlds.world import Trajectory
+from ..specs.trajectory import Trajectory
 
 # %% ../../nbs/experiments/82_sequences.ipynb #plot-sequences
 def plot_sequences(

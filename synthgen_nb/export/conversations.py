@@ -14,7 +14,7 @@ from typing import Any
 from ..core.records import SynthgenError, save, write_rows
 from ..core.settings import nearest
 from ..specs.tool import Tool
-from ..worlds.world import Observation, Trajectory, resolve
+from ..specs.trajectory import Observation, Trajectory, resolve
 
 # %% ../../nbs/export/51_conversations.ipynb #parts
 def arguments_of(t: Trajectory) -> dict[str, dict[str, Any]]: # call id → full arguments

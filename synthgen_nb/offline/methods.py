@@ -9,7 +9,8 @@ __all__ = ['CLAUSES', 'terms', 'listing', 'told', 'nearest_fact', 'steps_for', '
 # %% ../../nbs/offline/92_methods.ipynb #imports
 import re
 from collections.abc import Sequence
-from .prose import plain, sentences, stem, stems
+from ..core.words import stem, stems
+from .prose import plain, sentences
 
 # %% ../../nbs/offline/92_methods.ipynb #terms
 _TERM = re.compile(r'`[^`\n]+`|[A-Za-z_][\w.-]*\w|\d[\d.,]*\d|\d')

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['VERBS', 'DOUBLE', 'PAST', 'GERUNDS', 'THIRDS', 'PARTICIPLES', 'VERB', 'PP', 'MARKUP', 'MARKED', 'BORDER', 'ITEM',
            'FENCE', 'DIRECTIVE', 'FIELD', 'MD_RULE', 'RST_RULE', 'NOTES', 'CODES', 'DESCS', 'CODEISH', 'SHAPES', 'STOP',
-           'ABBREV', 'GENERIC', 'PROPER', 'LICENCE', 'POINTING', 'NOT_SUBJECT', 'VAGUE', 'VERBAL', 'ME', 'STOPWORDS',
-           'third', 'gerund', 'participle', 'plain', 'Line', 'Block', 'lines_of', 'codeish', 'language', 'Reader',
+           'ABBREV', 'GENERIC', 'PROPER', 'LICENCE', 'POINTING', 'NOT_SUBJECT', 'VAGUE', 'VERBAL', 'ME', 'third',
+           'gerund', 'participle', 'plain', 'Line', 'Block', 'lines_of', 'codeish', 'language', 'Reader',
            'front_matter', 'fence', 'doctest', 'indented', 'unfenced', 'atx', 'underlined', 'directive', 'field',
            'term', 'table', 'list_', 'starts', 'skip', 'para', 'sentences', 'Names', 'names', 'lowered', 'tidy', 'Page',
-           'good_subject', 'balanced', 'plural', 'to_me', 'fit', 'polish', 'norm', 'stem', 'stems', 'noun', 'frame']
+           'good_subject', 'balanced', 'plural', 'to_me', 'fit', 'polish', 'norm', 'noun', 'frame']
 
 # %% ../../nbs/offline/90_prose.ipynb #imports
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
+from ..core.words import STOPWORDS, stem, stems
 
 # %% ../../nbs/offline/90_prose.ipynb #VERBS
 VERBS = '''abort accept access achieve activate adapt add adjust aggregate align allocate allow analyse analyze annotate append apply
@@ -474,23 +475,6 @@ def polish(q: str) -> str:
 def norm(q: str) -> str:
     "A question as it is compared: letters and digits only"
     return ' '.join(re.findall(r'\w+', q.lower()))
-
-# %% ../../nbs/offline/90_prose.ipynb #stems
-STOPWORDS = set('a an the of to in on for and or is are be by with from as at it its this that what which how do does i me my can could '
-    'should when if why where who will not no use used using work working mean happens happen example look like there have has was were '
-    'you your so than then into about between'.split())
-
-@lru_cache(65536)
-def stem(w: str) -> str:
-    "A word without its ending, roughly"
-    w = w.lower()
-    for e in ('ations', 'ation', 'ings', 'ing', 'edly', 'ies', 'ied', 'ions', 'ion', 'ers', 'er', 'ed', 'es', 's', 'ly', 'e', 'y'):
-        if w.endswith(e) and len(w) - len(e) >= 3: return w[:-len(e)]
-    return w
-
-def stems(s: str) -> set[str]:
-    "The content words of `s`, without endings"
-    return {stem(w) for w in re.findall(r'[A-Za-z_]\w*|\d[\d.]*\d|\d', s) if w.lower() not in STOPWORDS}
 
 # %% ../../nbs/offline/90_prose.ipynb #frame
 def noun(title: str, page: Page) -> str:

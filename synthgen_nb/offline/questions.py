@@ -26,9 +26,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 from ..core.records import SynthgenError, clip
-from .prose import (
-    Block, GENERIC, GERUNDS, LICENCE, MD_RULE, POINTING, PP, Page, THIRDS, VERB, VERBS, fit, frame, good_subject, lowered,
-    norm, noun, plain, plural, polish, sentences, stem, stems, third, tidy, to_me)
+from ..core.words import stem, stems
+from .prose import Block, GENERIC, GERUNDS, LICENCE, MD_RULE, POINTING, PP, Page, THIRDS, VERB, VERBS, fit, frame, good_subject, lowered, norm, noun, plain, plural, polish, sentences, third, tidy, to_me
 
 # %% ../../nbs/offline/91_questions.ipynb #Ask
 class Ask(NamedTuple):

@@ -16,8 +16,8 @@ import numpy as np
 from ..core.models import Model
 from ..core.prompts import load_prompt
 from ..core.records import Chunk, Drop, Origin, Outcome, Pair, SynthgenError, clip, content_id
-from .backtranslation import spread
-from .rewriting import lcs
+from .grounded import spread
+from ..core.words import lcs
 from ..select.dedup import normal_form
 
 # %% ../../nbs/qa/67_self_instruct.ipynb #rouge_l

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt, load_prompt
-from ..offline.prose import stems
+from ..core.words import stems
 from ..core.records import Chunk, Origin, Outcome, Pair, Score, SynthgenError
-from . import backtranslation
+from . import grounded
 from ..select.dedup import normal_form
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #tidy_steps
@@ -132,9 +132,9 @@ async def generate_cot(
     target_pairs: int | None = None,   # exactly so many in all; None: whatever one round gives
     prompts: str | Path | None = None, # folder whose prompts take the place of ours
     corpus: str = '',                  # the chunk database, noted in every pair
-) -> Outcome[Pair]: # as `backtranslation.generate`
+) -> Outcome[Pair]: # as `grounded.generate`
     "Question-answer pairs with reasoning from chunks"
-    made = await backtranslation.generate(chunks, model, n_pairs, target_pairs, prompts, corpus, family='cot')
+    made = await grounded.generate(chunks, model, n_pairs, target_pairs, prompts, corpus, family='cot')
     made.kept = [sound(p) for p in made.kept]
     made.kept = (await enhance(made.kept, model, {c.id: c.text for c in chunks}, prompts=prompts)).kept
     return made

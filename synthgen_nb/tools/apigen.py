@@ -18,9 +18,10 @@ from ..core.prompts import load_prompt
 from ..core.records import Drop, Origin, Outcome, Score, SynthgenError, clip
 from ..core.settings import nearest
 from .grounding import placeholders, sourced, steps_of, unquoted
-from ..worlds.open import execute_trajectory
+from ..worlds.world import execute_trajectory
 from ..specs.tool import Tool, problems
-from ..worlds.world import Call, Observation, Trajectory, World, resolve
+from ..specs.trajectory import Call, Observation, Trajectory, resolve
+from ..worlds.world import World
 
 # %% ../../nbs/tools/74_apigen.ipynb #call-problem
 def call_problem(

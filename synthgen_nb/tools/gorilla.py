@@ -17,7 +17,7 @@ import numpy as np
 from ..core.embed import embed
 from ..core.records import SynthgenError
 from ..specs.tool import Tool, problems
-from ..worlds.world import Call, Trajectory, Turn
+from ..specs.trajectory import Call, Trajectory, Turn
 
 # %% ../../nbs/tools/71_gorilla.ipynb #words
 def words(text: str) -> list[str]:

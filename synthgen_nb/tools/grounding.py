@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from ..core.records import clip, leaves
 from ..specs.tool import Tool, look_up
-from ..worlds.world import Call, Observation, Ref, Trajectory, put
+from ..specs.trajectory import Call, Observation, Ref, Trajectory, put
 
 # %% ../../nbs/tools/70_grounding.ipynb #stated
 def stated(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from ..core.models import Model
 from ..core.prompts import load_prompt
-from ..offline.tools import feeds, linked, places, shown
+from .feeds import feeds, linked, places, shown
 from ..core.records import Drop, Origin, Outcome, Record, SynthgenError, canonical, clip, content_id, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, problems

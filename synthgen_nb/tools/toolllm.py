@@ -22,7 +22,8 @@ from .gorilla import MIX, Mix, Retriever, documented, withheld
 from .grounding import sourced, steps_of
 from .survey import Task, propose, repeatable, sample_group, survey, ties
 from ..specs.tool import Tool, problems
-from ..worlds.world import Call, Observation, Ref, Trajectory, Turn, World, execute
+from ..specs.trajectory import Call, Observation, Ref, Trajectory, Turn
+from ..worlds.world import World, execute
 
 # %% ../../nbs/tools/75_toolllm.ipynb #Action
 GIVE_ANSWER, GIVE_UP = 'give_answer', 'give_up_and_restart'

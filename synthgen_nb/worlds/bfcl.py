@@ -15,7 +15,8 @@ from typing import Any
 from ..core.records import SynthgenError
 from ..specs.parse import one_tool
 from ..specs.tool import Tool
-from .world import Call, Local, ToolError, execute_all, replay
+from ..specs.trajectory import Call
+from .world import Local, ToolError, execute_all, replay
 
 # %% ../../nbs/worlds/35_bfcl.ipynb #backends
 BACKENDS = {'GorillaFileSystem': 'gorilla_file_system', 'MathAPI': 'math_api', 'MessageAPI': 'message_api', 'TwitterAPI': 'posting_api',

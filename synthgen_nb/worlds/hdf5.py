@@ -23,7 +23,8 @@ from typing import Any, Literal, TypedDict
 from ..core.records import SynthgenError
 from ..specs.python import parse_python
 from ..specs.tool import Tool
-from .world import Call, Local, Ref, ToolError, execute_all, replay
+from ..specs.trajectory import Call, Ref
+from .world import Local, ToolError, execute_all, replay
 
 # %% ../../nbs/worlds/31_hdf5.ipynb #h5py
 def _h5py():

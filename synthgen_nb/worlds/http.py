@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from ..core.records import SynthgenError, clip
 from ..specs.openapi import parse_openapi
 from ..specs.tool import Tool
-from .world import LIMIT, Call, ToolError, execute_all
+from ..specs.trajectory import Call
+from .world import LIMIT, ToolError, execute_all
 
 # %% ../../nbs/worlds/36_http.ipynb #checked-address
 def is_public(address: str) -> bool:

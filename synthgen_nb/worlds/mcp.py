@@ -12,7 +12,8 @@ from typing import Any, Self
 from ..core.records import SynthgenError, clip
 from ..specs.tool import Tool, with_unique_names
 from ..specs.parse import mcp_tool
-from .world import Call, ToolError, World, execute, execute_all, replay
+from ..specs.trajectory import Call
+from .world import ToolError, World, execute, execute_all, replay
 
 # %% ../../nbs/worlds/34_mcp.ipynb #sdk
 def _sdk():

@@ -15,7 +15,8 @@ from ..core.records import SynthgenError, clip
 from . import guest
 from ..specs.python import parse_python
 from ..specs.tool import Tool
-from .world import LIMIT, Call, ToolError, execute_all, replay
+from ..specs.trajectory import Call
+from .world import LIMIT, ToolError, execute_all, replay
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #walls
 def _bubblewrap(own: Path, readable: Sequence[Path]) -> list[str]:

@@ -9,7 +9,8 @@ __all__ = ['main']
 import argparse, asyncio
 from .hdf5 import hdf5_world
 from .mcp import McpWorld, serve
-from .world import Call, execute_all, replay
+from ..specs.trajectory import Call
+from .world import execute_all, replay
 
 # %% ../../nbs/worlds/34a_serve.ipynb #main
 def main(argv: list[str] | None = None):
