@@ -6,33 +6,27 @@
 __all__ = ['KEPT', 'LOST', 'funnel_row', 'plot_funnel', 'plot_ratings']
 
 # %% ../../nbs/experiments/81_report.ipynb #imports
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from ..core.records import Drop, Pair
+from ..core.records import Drop, Row
 
 # %% ../../nbs/experiments/81_report.ipynb #funnel_row
 def funnel_row(
-    stage: str,             # what was done
-    unit: str,              # what is counted
-    n_in: int,              # how many went in
-    n_out: int,             # how many came out
-    lost: Iterable[str],    # one reason for each that was lost
-) -> dict:
+    stage: str,          # what was done
+    unit: str,           # what is counted
+    n_in: int,           # how many went in
+    n_out: int,          # how many came out
+    lost: Iterable[str], # one reason for each that was lost
+) -> dict: # stage, unit, in, out, lost, why
     "One stage of a funnel; an `AssertionError` if it does not add up"
-    why: dict[str, int] = {}
-    for r in lost: why[r.split(':')[0]] = why.get(r.split(':')[0], 0) + 1
-    if n_in != n_out + sum(why.values()):
-        raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {sum(why.values())} were lost: it does not add up')
-    worst_first = ', '.join(f'{k} {n}' for k, n in sorted(why.items(), key=lambda x: -x[1]))
+    why = Counter(r.split(':')[0] for r in lost)
+    if n_in != n_out + why.total():
+        raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {why.total()} were lost: it does not add up')
+    worst_first = ', '.join(f'{k} {n}' for k, n in why.most_common())
     return {'stage': stage, 'unit': unit, 'in': n_in, 'out': n_out, 'lost': n_in - n_out, 'why': worst_first}
 
 # %% ../../nbs/experiments/81_report.ipynb #plot_funnel
 KEPT, LOST = '#0072B2', '#E69F00'
-
-def _finish(fig, ax, x: str, y: str, title: str, legend: str = ''):
-    "Labels, a title that states the finding, and nothing else"
-    ax.set_xlabel(x); ax.set_ylabel(y); ax.set_title(title, fontsize=10, loc='left'); ax.spines[['top', 'right']].set_visible(False)
-    if legend: ax.legend(frameon=False, fontsize=8, loc=legend)
-    return fig
 
 def plot_funnel(
     rows: Sequence[dict], # of `funnel_row`
@@ -42,30 +36,42 @@ def plot_funnel(
     import matplotlib.pyplot as plt
     rows = [r for r in rows if r['unit'] == unit]
     fig, ax = plt.subplots(figsize=(7, 0.45 * len(rows) + 1), dpi=90, layout='constrained')
-    names = [r['stage'] for r in rows]
-    ax.barh(names, [r['out'] for r in rows], color=KEPT, label='kept')
-    ax.barh(names, [r['lost'] for r in rows], left=[r['out'] for r in rows], color=LOST, label='lost')
+    names, out = [r['stage'] for r in rows], [r['out'] for r in rows]
+    ax.barh(names, out, color=KEPT, label='kept')
+    ax.barh(names, [r['lost'] for r in rows], left=out, color=LOST, label='lost')
     for i, r in enumerate(rows): ax.text(r['in'], i, f'  {r["out"]} of {r["in"]}', va='center', fontsize=8)
-    ax.invert_yaxis(); ax.set_xlim(0, max(r['in'] for r in rows) * 1.2)
-    return _finish(fig, ax, unit, '', f'{rows[-1]["out"]} of {rows[0]["in"]} {unit} reach the training file', 'lower right')
+    ax.invert_yaxis()
+    ax.set_xlim(0, max(r['in'] for r in rows) * 1.2)
+    title = f'{rows[-1]["out"]} of {rows[0]["in"]} {unit} reach the training file'
+    return _finish(fig, ax, unit, '', title, 'lower right')
+
+def _finish(fig, ax, x: str, y: str, title: str, legend: str = ''): # the figure
+    "Labels, a title, and no frame"
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.set_title(title, fontsize=10, loc='left')
+    ax.spines[['top', 'right']].set_visible(False)
+    if legend: ax.legend(frameon=False, fontsize=8, loc=legend)
+    return fig
 
 # %% ../../nbs/experiments/81_report.ipynb #plot_ratings
 def plot_ratings(
-    kept: Sequence[Pair],    # above the threshold
+    kept: Sequence[Row],     # above the threshold
     dropped: Sequence[Drop], # judged, and not kept
     threshold: float,        # least rating that is kept
 ): # a matplotlib figure
     "Histogram of the judge's ratings"
     import matplotlib.pyplot as plt
-    from collections import Counter
-    gone = [d.record for d in dropped if isinstance(d.record, Pair)]
-    ups, downs = (Counter(p.rating for p in ps if p.rating is not None) for ps in (kept, gone))
-    scale = next((p.scores[-1].scale for p in [*kept, *gone] if p.scores), (0, 10))
+    below = [d.record for d in dropped if isinstance(d.record, Row)]
+    ups, downs = (Counter(x.rating for x in xs if x.rating is not None) for xs in (kept, below))
+    scale = next((x.scores[-1].scale for x in [*kept, *below] if x.scores), (0, 10))
     step = 0.5 if any(x % 1 for x in [*ups, *downs]) else 1 # some scales have half points
     xs = [scale[0] + i * step for i in range(int((scale[1] - scale[0]) / step) + 1)]
     fig, ax = plt.subplots(figsize=(7, 2.6), dpi=90, layout='constrained')
     ax.bar(xs, [ups[x] for x in xs], .8 * step, color=KEPT, label='kept')
     ax.bar(xs, [downs[x] for x in xs], .8 * step, bottom=[ups[x] for x in xs], color=LOST, label='dropped')
-    ax.axvline(threshold - step / 2, color='black', lw=1, ls='--'); ax.set_xticks(xs, [f'{x:g}' for x in xs])
-    n, all_ = sum(ups.values()), sum(ups.values()) + sum(downs.values())
-    return _finish(fig, ax, 'rating (sum of the criteria)', 'pairs', f'{n} of {all_} rated pairs are kept at the threshold of {threshold:g}', 'upper left')
+    ax.axvline(threshold - step / 2, color='black', lw=1, ls='--')
+    ax.set_xticks(xs, [f'{x:g}' for x in xs])
+    n, total = ups.total(), ups.total() + downs.total()
+    title = f'{n} of {total} rated rows are kept at the threshold of {threshold:g}'
+    return _finish(fig, ax, 'rating (sum of the criteria)', 'rows', title, 'upper left')
