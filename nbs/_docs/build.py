@@ -29,10 +29,11 @@ os.chdir(ROOT)  # nbdev looks for settings.ini from here
 CFG = get_config()
 PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 
-SECTIONS = dict(core='Core', corpus='Corpus', qa='QA methods', tools='Tools', select='Select', evaluate='Evaluate', export='Export',
-    experiments='Experiments', cli='Command line', pipelines='Pipelines', ablations='Ablations', benchmarks='Benchmarks',
-    runs='Run records', project='Project')
-PROJECT = 'nbs/_docs/faults.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
+SECTIONS = dict(pipelines='Pipelines', runs='Run records', qa='QA methods', tools='Tool-use methods', corpus='Corpus',
+    specs='Descriptions of tools', worlds='Worlds', select='Select', evaluate='Evaluate', export='Export', experiments='Experiments',
+    cli='Command line', core='Core', offline='The stand-in model', benchmarks='Benchmarks', project='Project')
+PROJECT = 'nbs/_docs/start.md', 'nbs/_docs/faults.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
+START = 'project/start', 'papers', 'notebooks'  # pages that the sidebar names first
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 
 
@@ -304,9 +305,40 @@ def contents(site: Site) -> str:
     for at in site.pages.values():
         folder = at.split('/')[0] if '/' in at else Path(at).stem
         if folder != 'index': groups.setdefault(folder, []).append(at.rsplit('.', 1)[0])
+    groups['project'] = [g for g in groups['project'] if g not in START]
     order = [*(s for s in SECTIONS if s in groups), *(g for g in groups if g not in SECTIONS)]
     toc = lambda caption, entries: f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(entries) + '\n```'
-    return '\n\n'.join([toc('Start', ['Overview <self>']), *(toc(SECTIONS.get(g, g.capitalize()), groups[g]) for g in order)])
+    return '\n\n'.join([toc('Start', ['Overview <self>', *START]), *(toc(SECTIONS.get(g, g.capitalize()), groups[g]) for g in order)])
+
+
+def papers(site: Site) -> str:
+    "Every paper with its notebook, command and fidelity, from what the notebooks declare"
+    from synthgen_nb.core.methods import methods
+    at = {m.module: next((p for p in site.pages if exported(p) == m.module), '') for m in methods().values()}
+    rows = [(f'[{m.title}]({site.pages[at[m.module]]})' if at[m.module] else m.title, m.paper or 'ours', f'`{m.command}`' if m.command else '',
+             m.faithful, m.claim) for m in methods().values()]
+    head = '# Papers\n\nWhat is implemented here, how near it comes to its paper, and the command that runs it. Each notebook declares its own line.'
+    return f'{head}\n\n' + api.table(('method', 'paper', 'command', 'fidelity', 'what it does'), rows)
+
+
+def exported(page: str) -> str:
+    "The module that a notebook makes; '' if it makes none"
+    found = re.search(r'#\| *default_exp ([\w.]+)', (ROOT/page).read_text(encoding='utf-8')) if page.endswith('.ipynb') else None
+    return f'{CFG.lib_name}.{found[1]}' if found else ''
+
+
+def notebooks(site: Site) -> str:
+    "Every notebook with its sentence, floor by floor"
+    parts = ['# Notebooks', 'Notebooks in `nbs/` define, explain and check each part, and export to the package. '
+             'A floor imports only from floors below it, a notebook only from those before it.']
+    for folder, name in SECTIONS.items():
+        rows = []
+        for page, at in site.pages.items():
+            if not page.startswith(f'nbs/{folder}/') or not page.endswith('.ipynb'): continue
+            title, _, claim = nbformat.read(ROOT/page, 4).cells[0].source.partition('\n')
+            rows.append((f'[{title.lstrip("# ")}]({at})', claim.strip().removeprefix('> ')))
+        if rows: parts += [f'## {name}', api.table(('notebook', 'what it does'), rows)]
+    return '\n\n'.join(parts)
 
 
 def write(site: Site) -> None:
@@ -317,6 +349,7 @@ def write(site: Site) -> None:
         nb = (record if page.startswith('runs/') else notebook)(site, page)
         if at == 'index.ipynb': nb.cells.append(md(contents(site), 'contents'))
         nbformat.write(nb, dst)
+    for name, made in (('papers', papers), ('notebooks', notebooks)): (SRC/f'{name}.md').write_text(made(site) + '\n', encoding='utf-8')
     if 'nbs/index.ipynb' not in site.pages: (SRC/'index.md').write_text(f'# {CFG.title}\n\n{CFG.description}\n\n{contents(site)}\n')
 
 
