@@ -16,7 +16,7 @@ from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import SynthgenError, load
 from synthgen_nb.tools.apigen import accounts, balance, call_problem, curate, difficulty, verify
 from synthgen_nb.export.conversations import TOOL_FORMATS, export_tools, features, messages, trl
-from synthgen_nb.tools.gorilla import bfcl_check, realised
+from synthgen_nb.tools.gold import bfcl_check, realised
 from synthgen_nb.tools.grounding import sourced, stated, unquoted
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.specs.trajectory import read_trajectories

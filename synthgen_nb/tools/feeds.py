@@ -9,38 +9,33 @@ __all__ = ['VERBS', 'base', 'nouns', 'feeds', 'shown', 'places', 'linked']
 import json, re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 from itertools import islice
 from typing import Any
 from ..core.records import canonical, leaves
 
-# %% ../../nbs/tools/69_feeds.ipynb #verbs
-VERBS = frozenset('''abort accept activate add aggregate allocate analyze append apply approve archive assign attach authenticate authorize block book browse
- build buy calculate call cancel capture change check checkout clear clone close combine commit compare compile compute configure confirm connect convert copy
- correlate count crawl create deactivate decode decrease define delete deploy describe detect determine disable disconnect dismiss display divide download
- duplicate echo edit enable encode end enter estimate evaluate execute expire export extract fetch fill filter find finish flag flip follow forecast format
- forward fork generate get give group hide identify import increase index initialize insert inspect install invite issue join kill label launch like link list
- load locate lock log look make mark match measure merge migrate modify monitor mount move multiply mute normalize obtain open order parse patch pause pay
- perform ping place play post preview print process produce provide publish pull purchase purge push put query raise rank rate reach read rebuild receive
- record recover redeem reduce refresh register reject release reload remove rename render reopen repeat replace reply report request reserve reset resize
- resolve restart restore restrict resume retrieve retry return reverse revoke rotate round run sample save scale scan schedule score search see select send
- set share show sign simulate sort split start stop store submit subscribe subtract suggest sum summarize suspend swap switch sync tag take tell terminate test
- toggle track train transcribe transfer transform translate trigger turn type unassign undo unfollow uninstall unlink unlock unsubscribe update upgrade upload
- use validate verify view visit wait watch write zip'''.split())
+# %% ../../nbs/tools/69_feeds.ipynb #base
+VERBS = frozenset(files('synthgen_nb.tools').joinpath('verbs.txt').read_text(encoding='utf-8').split())
 
 def base(word: str) -> str: # '' where it is no verb that is known here
     "The base form of a verb: finds → find, modifies → modify, fetches → fetch"
     w = word.lower()
-    return next((v for v in (w, w.removesuffix('s'), w.removesuffix('es'), re.sub('ies$', 'y', w)) if v in VERBS), '')
+    forms = (w, w.removesuffix('s'), w.removesuffix('es'), re.sub('ies$', 'y', w))
+    return next((v for v in forms if v in VERBS), '')
 
-# %% ../../nbs/tools/69_feeds.ipynb #feeds
-_flat = lambda s: re.sub(r'[^a-z0-9]', '', str(s).lower())
-_BARE = frozenset('id ids name names title titles type types status key keys count counts size object description message model number'.split())
-
+# %% ../../nbs/tools/69_feeds.ipynb #nouns
 @cache
 def nouns(tool: str) -> frozenset[str]: # in the singular
     "What a tool is about, by its name"
     words = re.findall(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])', tool)
-    return frozenset(w.lower().removesuffix('s') for w in words[bool(words and base(words[0])):] if len(w) > 2)
+    if words and base(words[0]): words = words[1:]
+    return frozenset(w.lower().removesuffix('s') for w in words if len(w) > 2)
+
+# %% ../../nbs/tools/69_feeds.ipynb #feeds
+_COMMON = frozenset('id ids name names title titles type types status key keys count counts size object description '
+                    'message model number'.split())
+
+def _flat(name: Any) -> str: return re.sub(r'[^a-z0-9]', '', str(name).lower())
 
 @cache
 def feeds(
@@ -51,13 +46,14 @@ def feeds(
 ) -> bool:
     "May a field of a result be what a parameter asks for?"
     k, n = _flat(field), _flat(name)
-    if k in (n, n + 's'): return k not in _BARE or bool(nouns(giver) & nouns(taker))
+    if k in (n, n + 's'): return k not in _COMMON or bool(nouns(giver) & nouns(taker))
     return k == 'id' and n.endswith('id') and n[:-2].rstrip('y') in _flat(giver)
 
-# %% ../../nbs/tools/69_feeds.ipynb #shown
-def shown(v: Any) -> str: return v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
+# %% ../../nbs/tools/69_feeds.ipynb #places
+def shown(v: Any) -> str: # as a person would write it
+    "A value as text; a text without quotation marks"
+    return v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
 
-# %% ../../nbs/tools/69_feeds.ipynb #linked
 def places(
     step: Mapping, # arguments, content
 ) -> dict[str, list[tuple[str, int, Any]]]: # by field: JSON pointer, depth, scalar
@@ -67,22 +63,26 @@ def places(
     for at, v in islice(leaves(step.get('content')), 500):
         path = at.split('/')[1:]
         field = next((p for p in reversed(path) if not p.isdigit()), '')
-        if v not in (None, '', *given) and not isinstance(v, bool): out.setdefault(field, []).append((at, len(path), v))
+        if v in (None, '', *given) or isinstance(v, bool): continue
+        out.setdefault(field, []).append((at, len(path), v))
     return out
 
+# %% ../../nbs/tools/69_feeds.ipynb #linked
 def linked(
-    name: str,                   # of the parameter
-    taker: str,                  # the tool that has it
-    steps: Sequence[Mapping],    # earlier ones: call, tool, arguments, content
-    said: Sequence[str] | set[str] = (), # values that the request gives, as text: no news
+    name: str,                            # of the parameter
+    taker: str,                           # the tool that has it
+    steps: Sequence[Mapping],             # earlier ones: call, tool, arguments, content
+    stated: Sequence[str] | set[str] = (), # values that the request gives, as text: no news
 ) -> list[tuple[str, str, Any]]: # call id, pointer, value; latest result first, no value twice
     "Where earlier results give a parameter"
     out, seen = list[tuple[str, str, Any]](), set[str]()
     for s in reversed(steps):
         there = s['places'] if 'places' in s else places(s)
-        hits = [x for k, xs in there.items() if feeds(k, s['tool'], name, taker) for x in xs]
-        top = min((d for _, d, _ in hits), default=0) if _flat(name).endswith('id') else 99 # the ids of what was found, not of its parts
+        hits = [x for field, xs in there.items() if feeds(field, s['tool'], name, taker) for x in xs]
+        deepest = min((d for _, d, _ in hits), default=0) if _flat(name).endswith('id') else 99
         for at, depth, v in hits:
-            if depth > top or shown(v) in said or (key := canonical(v)) in seen: continue
-            seen.add(key); out.append((s.get('call', ''), at, v))
+            key = canonical(v)
+            if depth > deepest or shown(v) in stated or key in seen: continue
+            seen.add(key)
+            out.append((s.get('call', ''), at, v))
     return out
