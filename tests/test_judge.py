@@ -87,7 +87,7 @@ def test_a_judge_is_given_what_its_prompt_takes_and_no_more():
     p, m = Pair(question="What is a chunk?", answer="The unit of I/O.", chunk_id="c"), open_model()
     ask = judge_ask(pair_inputs({"c": "A source."})(p), m.prompt("judge_alpagasus"), load_rubric("alpagasus"))
     assert set(ask.inputs) == set(m.prompt("judge_alpagasus").inputs) and "A source." not in ask.messages[1]["content"]
-    with pytest.raises(SynthgenError, match="a judge is not given .'instruction', 'steps', 'tools'."):
+    with pytest.raises(SynthgenError, match=r"a judge is not given .'instruction', 'steps', 'tools'."):
         judge_ask(pair_inputs({})(p), m.prompt("tool_rate"), load_rubric("tools"))
 
 
