@@ -30,6 +30,12 @@ def _hashed(texts: Sequence[str]) -> np.ndarray:
         token_pattern=r'\b\w+\b')
     return words.transform(texts).toarray()
 
+# %% ../../nbs/core/05_embed.ipynb #rows
+def _rows(data: Sequence[Any], n: int, model: str) -> np.ndarray: # n: texts that were sent
+    rows = [d['embedding'] for d in sorted(data, key=lambda d: d['index'])]
+    if len(rows) != n: raise SynthgenError(f'{model}: {len(rows)} embeddings for {n} texts')
+    return np.array(rows, np.float32)
+
 # %% ../../nbs/core/05_embed.ipynb #remote
 BATCH = 64     # texts in one request
 ATTEMPTS = 4   # of a request that may pass when repeated
@@ -38,34 +44,27 @@ PASSING = (None, 408, 429, 500, 502, 503, 504) # statuses of what may pass; None
 def _ask(texts: Sequence[str], provider: str, name: str, block: Provider) -> np.ndarray:
     "One request; what is busy or away is asked again, later each time"
     row = service(provider, block.like)
-    where = dict(api_base=block.base_url, api_key=key_of(block) or row.embedding_key)
-    for attempt in range(ATTEMPTS):
+    given = dict(api_base=block.base_url, api_key=key_of(block) or row.embedding_key,
+                 timeout=block.timeout, max_retries=0)
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            r = _litellm().embedding(row.embedding + name, input=list(texts), timeout=block.timeout, max_retries=0, **where)
-            return _rows(r.data, len(texts), f'{provider}/{name}')
-        except SynthgenError: raise
+            r = _litellm().embedding(row.embedding + name, input=list(texts), **given)
+            break
         except Exception as e: # litellm has a type for each mishap
-            if getattr(e, 'status_code', None) in PASSING and attempt < ATTEMPTS - 1: wait = min(2.0 ** attempt / 2, block.patience)
-            else: raise SynthgenError(_no_embeddings(e, provider, name, block)) from None
-        time.sleep(wait)
-    raise AssertionError('the last attempt returns or raises')
-
-def _no_embeddings(e: Exception, provider: str, name: str, block: Provider) -> str:
-    return (f'{provider}/{name} gave no embeddings ({scrub(clip(e, 200), block)}). '
-            f'Is the model one for embeddings, and is llm.{provider}.base_url right?')
-
-# %% ../../nbs/core/05_embed.ipynb #rows
-def _rows(data: Sequence[Any], n: int, model: str) -> np.ndarray: # n: texts that were sent
-    rows = [d['embedding'] for d in sorted(data, key=lambda d: d['index'])]
-    if len(rows) != n: raise SynthgenError(f'{model}: {len(rows)} embeddings for {n} texts')
-    return np.array(rows, np.float32)
+            if getattr(e, 'status_code', None) not in PASSING or attempt == ATTEMPTS:
+                hint = f'Is the model one for embeddings, and is llm.{provider}.base_url right?'
+                what = f'{provider}/{name} gave no embeddings ({scrub(clip(e, 200), block)})'
+                raise SynthgenError(f'{what}. {hint}') from None
+            time.sleep(min(2.0 ** attempt / 4, block.patience))
+    return _rows(r.data, len(texts), f'{provider}/{name}')
 
 # %% ../../nbs/core/05_embed.ipynb #local
 @lru_cache(2)
 def _local(name: str) -> Any:
     try: from sentence_transformers import SentenceTransformer
     except ImportError:
-        raise SynthgenError('sentence-transformers is not installed: pip install "synthgen_nb[embed]"') from None
+        what = 'sentence-transformers is not installed: pip install "synthgen_nb[embed]"'
+        raise SynthgenError(what) from None
     try: return SentenceTransformer(name)
     except (OSError, ValueError) as e:
         raise SynthgenError(f'sentence-transformers/{name} cannot be loaded ({clip(e, 160)}). '
@@ -90,11 +89,13 @@ def _store(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=60)
     db.execute('PRAGMA journal_mode=WAL')
-    db.execute('CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID')
+    columns = 'key TEXT PRIMARY KEY, vector BLOB NOT NULL'
+    db.execute(f'CREATE TABLE IF NOT EXISTS vectors ({columns}) WITHOUT ROWID')
     return db
 
 def _put(db: sqlite3.Connection, rows: dict[str, np.ndarray]):
-    with db: db.executemany('INSERT OR REPLACE INTO vectors VALUES (?, ?)', [(k, r.tobytes()) for k, r in rows.items()])
+    values = [(k, r.tobytes()) for k, r in rows.items()]
+    with db: db.executemany('INSERT OR REPLACE INTO vectors VALUES (?, ?)', values)
 
 def _kept(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
@@ -103,6 +104,24 @@ def _kept(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, np.ndarray]:
         rows = db.execute(f'SELECT key, vector FROM vectors WHERE key IN ({",".join("?" * len(part))})', part)
         found |= {k: np.frombuffer(v, np.float32) for k, v in rows}
     return found
+
+# %% ../../nbs/core/05_embed.ipynb #stacked
+def _stacked(rows: Sequence[np.ndarray], model: str, settings: Settings) -> np.ndarray:
+    sizes = sorted({len(r) for r in rows})
+    if len(sizes) < 2: return np.stack(rows)
+    both = ' and '.join(map(str, sizes))
+    raise SynthgenError(f'{model} gave vectors of {both} numbers: another model goes by this name now. '
+                        f'Move {settings.paths.vectors} away, so that all are made anew.')
+
+# %% ../../nbs/core/05_embed.ipynb #server
+def _server(model: str, settings: Settings) -> str | None: # one name may mean two models on two servers
+    name = model.partition('/')[0]
+    block = settings.llm.blocks.get(name)
+    return endpoint(name, block) if block and service(name, block.like).embedding else None
+
+def _parts(lack: dict[str, str]) -> list[dict[str, str]]: # of at most BATCH
+    keys = list(lack)
+    return [{k: lack[k] for k in keys[i:i + BATCH]} for i in range(0, len(keys), BATCH)]
 
 # %% ../../nbs/core/05_embed.ipynb #cached
 def _cached(texts: Sequence[str], model: str, settings: Settings) -> np.ndarray:
@@ -123,22 +142,6 @@ def _cached(texts: Sequence[str], model: str, settings: Settings) -> np.ndarray:
         raise SynthgenError(f'{settings.paths.vectors}: the store of embeddings cannot be used ({e}). '
                             'Move it away to begin a new one.') from None
     return _stacked([have[k] for k in keys], model, settings)
-
-def _server(model: str, settings: Settings) -> str | None: # one name may mean two models on two servers
-    name = model.partition('/')[0]
-    block = settings.llm.blocks.get(name)
-    return endpoint(name, block) if block and service(name, block.like).embedding else None
-
-def _parts(lack: dict[str, str]) -> list[dict[str, str]]: # of at most BATCH
-    keys = list(lack)
-    return [{k: lack[k] for k in keys[i:i + BATCH]} for i in range(0, len(keys), BATCH)]
-
-# %% ../../nbs/core/05_embed.ipynb #stacked
-def _stacked(rows: Sequence[np.ndarray], model: str, settings: Settings) -> np.ndarray:
-    sizes = sorted({len(r) for r in rows})
-    if len(sizes) < 2: return np.stack(rows)
-    raise SynthgenError(f'{model} gave vectors of {" and ".join(map(str, sizes))} numbers: another model goes by '
-                        f'this name now. Move {settings.paths.vectors} away, so that all are made anew.')
 
 # %% ../../nbs/core/05_embed.ipynb #embed
 def embed(

@@ -89,7 +89,7 @@ def _told(why: str) -> PydanticCustomError: return PydanticCustomError('told', '
 def _blocks(given: Any) -> Any:
     "All blocks, completed; the first one that is wrong is an error"
     if not isinstance(given, Mapping): return given
-    blocks = dict.fromkeys(PROVIDERS, {}) | dict(given)
+    blocks = {n: {} for n in PROVIDERS} | dict(given)
     blocks = {n: plain(v) if isinstance(v, Provider) else v for n, v in blocks.items()}
     provider = dict(provider=blocks.pop('provider')) if 'provider' in blocks else {}
     for name, block in blocks.items():
