@@ -2,7 +2,8 @@
 
 import pytest
 
-from synthgen_nb.core.methods import one_of, read_declaration
+from synthgen_nb.core.declared import read_declaration
+from synthgen_nb.core.methods import one_of
 from synthgen_nb.core.records import SynthgenError
 
 

@@ -14,10 +14,12 @@ import pytest
 from conftest import SYNTHGEN, Forks, Server, command, rows, write_docs
 
 from synthgen_nb.core.calls import Calls, Request
-from synthgen_nb.core.models import Model, open_model
+from synthgen_nb.core.embed import embed
+from synthgen_nb.core.models import Model, check, open_model
 from synthgen_nb.core.prompts import Ask, load_prompt
+from synthgen_nb.core.providers import PROVIDERS, named, shown_url
 from synthgen_nb.core.records import SynthgenError
-from synthgen_nb.core.settings import Provider, Settings
+from synthgen_nb.core.settings import Provider, Settings, load_settings, provider_rows
 
 PAGE = "A chunk is read whole. It is kept in a cache, so that it need not be read twice."
 
@@ -276,6 +278,150 @@ def test_list_providers_checks(base, server, tmp_path):
     server.control(fault="401")
     r = base("list-providers", "--check", env=env, ok=False)
     assert r.returncode == 1 and "* vllm       failed  vllm/mock at http" in r.stdout and "Is the API key right?" in r.stdout
+
+
+# Servers of one's own
+
+
+OWN = """
+llm:
+  provider: groq
+  groq: {like: openai, base_url: URL/v1, model: llama-mock, api_key: "${GROQ_KEY}"}
+  lab: {like: vllm, base_url: "http://127.0.0.1:1/v1", model: qwen-mock, patience: 2}
+prices:
+  groq/llama-mock: {input: 1.0, output: 2.0}
+"""
+
+
+@pytest.fixture
+def two(server, tmp_path):
+    "Two servers, the settings file that declares them, and an environment that moves the second to where it is"
+    second = Server(tmp_path / "second.log", 0.0)
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN.replace("URL", server.url))
+    env = {"GROQ_KEY": "gsk-right", "SYNTHGEN_LLM_LAB_BASE_URL": f"{second.url}/v1", "SYNTHGEN_PATHS_CALLS": str(tmp_path / "own.db")}
+    yield server, second, file, env
+    second.stop()
+
+
+def test_two_servers_of_ones_own_at_once(base, two, tmp_path):
+    groq, lab, file, env = two
+    args = ["generate", "db", "--n-pairs", "1", "--config", file]
+    base(*args, "-o", tmp_path / "groq.jsonl", env=env)
+    base(*args, "-o", tmp_path / "lab.jsonl", "--provider", "lab", env=env)
+    assert {(a["auth"], a["path"]) for a in groq.log()} == {("Bearer gsk-right", "/v1/chat/completions")} and len(groq.log()) == 12
+    assert not any(a["auth"] for a in lab.log()), "a key never goes to another server"
+    assert len(lab.log()) == 12, "the environment says where it is"
+    made = lambda name: {p["origin"][0]["model"] for p in rows(tmp_path / name)}
+    assert (made("groq.jsonl"), made("lab.jsonl")) == ({"groq/llama-mock"}, {"lab/qwen-mock"})
+    base(*args, "-o", tmp_path / "other.jsonl", "--model", "lab/meta/other", env=env)
+    assert made("other.jsonl") == {"lab/meta/other"} and lab.control()["last"]["body"]["model"] == "meta/other"
+
+
+def test_a_server_of_ones_own_has_a_price_a_budget_and_a_check(two, monkeypatch):
+    _, lab, file, env = two
+    for k, v in env.items():
+        monkeypatch.setenv(k, v)
+    s = load_settings(file, limits__max_budget=5)
+    a = asyncio.run(open_model(s).ask(question()))
+    assert a.ok and a.cost == pytest.approx(a.input_tokens * 1e-6 + a.output_tokens * 2e-6)
+    with pytest.raises(SynthgenError, match=r"set prices\.lab/qwen-mock"):
+        open_model(s, "lab")
+    assert [asyncio.run(check(load_settings(file), name))[0] for name in ("groq", "lab")] == [True, True]
+    listed = {r["provider"].strip("* "): r for r in provider_rows(s)}
+    assert set(listed) == {*PROVIDERS, "groq", "lab"} and listed["groq"]["state"] == "configured"
+    assert listed["lab"]["address"] == f"{lab.url}/v1" and [r for r in provider_rows(s) if r["provider"] == "* groq"]
+    monkeypatch.delenv("GROQ_KEY")
+    assert {r["provider"]: r["state"] for r in provider_rows(s)}["* groq"] == "set GROQ_KEY"
+
+
+def test_a_server_of_ones_own_takes_batches_if_it_is_like_openai(server):
+    server.control(batch_seconds=0.2)
+    s = Settings(llm=dict(provider="groq", groq=dict(like="openai", base_url=f"{server.url}/v1", model="gpt-mock", api_key="sk-mock", mode="batch")))
+    m = open_model(s)
+    got = asyncio.run(answers(m, map(question, range(4))))
+    assert all(a.ok for a in got) and m.name == "groq/gpt-mock" and len(server.log()) == 4
+
+
+def test_embeddings_of_a_server_of_ones_own(tmp_path):
+    import http.server
+    import threading
+
+    asked = []
+
+    class Vectors(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((body["model"], len(body["input"]), self.headers["Authorization"]))
+            data = [dict(object="embedding", index=i, embedding=[1.0, len(t)]) for i, t in enumerate(body["input"])]
+            said = json.dumps(dict(object="list", data=data, model="m", usage=dict(prompt_tokens=1, total_tokens=1))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Vectors)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    block = dict(like="openai", base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key="gsk-right")
+    s = Settings(llm=dict(groq=block), paths=dict(vectors=tmp_path / "vectors.db"))
+    try:
+        assert embed(["a", "bcd"], "groq/nomic", s).shape == (2, 2) and embed(["a", "bcd"], "groq/nomic", s).shape == (2, 2)
+    finally:
+        server.shutdown()
+    assert asked == [("nomic", 2, "Bearer gsk-right")], "once"
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("llm: {olama: {model: m}}", ["unknown provider 'llm.olama': did you mean 'ollama'?", "`like: openai`"]),
+        ("llm: {zork: {model: m, base_url: u}}", ["unknown provider 'llm.zork'", "`like: openai`"]),
+        ("llm: {groq: {like: opnai, model: m}}", ["llm.groq.like: no provider 'opnai': did you mean 'openai'?"]),
+        ("llm: {groq: {like: offline}}", ["llm.groq.like: no provider 'offline'"]),
+        ("llm: {groq: {lik: openai, model: m}}", ["unknown key 'llm.groq.lik': did you mean 'like'?"]),
+        ("llm: {groq: {like: openai, base_ulr: u, api_key: sk-secret}}", ["unknown key 'llm.groq.base_ulr': did you mean 'base_url'?"]),
+        ("llm: {groq: {like: openai, workers: many, api_key: sk-secret}}", ["llm.groq.workers", "got 'many'"]),
+        ("llm: {vllm: {like: openai}}", ["llm.vllm.like: vllm is in the table"]),
+        ("llm: {provider: grok, groq: {like: openai}}", ["llm.provider: no provider 'grok': did you mean 'groq'?"]),
+        ("llm: {'a/b': {like: openai}}", ["'a/b' cannot be a name"]),
+        ("llm: {groq: openai}", ["unknown key 'llm.groq'"]),
+    ],
+)
+def test_what_is_wrong_with_a_block_is_said_by_its_name(tmp_path, text, words):
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(SynthgenError) as e:
+        load_settings(tmp_path / "own.yaml", environ={})
+    assert str(e.value).startswith(f"{tmp_path}/own.yaml: ") and all(w in str(e.value) for w in words), e.value
+    assert "sk-secret" not in str(e.value)
+
+
+def test_a_variable_counts_where_the_file_declares_the_server(tmp_path):
+    env = {"SYNTHGEN_LLM_GROQ_BASE_URL": "http://there/v1"}
+    with pytest.raises(SynthgenError, match="unknown environment variable SYNTHGEN_LLM_GROQ_BASE_URL"):
+        load_settings(environ=env)
+    (tmp_path / "synthgen.yaml").write_text("llm: {groq: {like: openai, model: m}}")
+    s = load_settings(environ=env, llm__groq__workers=3)
+    assert (s.llm.groq.base_url, s.llm.groq.workers, s.llm.groq.api_key) == ("http://there/v1", 3, None)
+    with pytest.raises(SynthgenError, match=r"llm\.groq needs base_url"):
+        load_settings(environ={}).provider("groq")
+
+
+def test_every_function_of_the_table_is_there():
+    paths = {v for row in PROVIDERS.values() for k, v in vars(row).items() if isinstance(v, str) and v.startswith("synthgen_nb.")}
+    assert len(paths) > 12 and all(named(p) for p in paths)
+
+
+def test_a_key_in_an_address_is_never_shown(tmp_path):
+    url = "http://me:hush-hush@127.0.0.1:1/v1?key=hush-too"
+    m = Model("vllm", Provider(model="m", base_url=url, patience=0.1), Calls(tmp_path / "c.db"))
+    with pytest.raises(SynthgenError) as e:
+        asyncio.run(m.ask(question()))
+    assert "hush" not in str(e.value) + m.where + m.endpoint and "127.0.0.1:1" in str(e.value)
+    assert shown_url("http://localhost:8000/v1") == "http://localhost:8000/v1"
 
 
 # Where more is installed
