@@ -175,7 +175,7 @@ def correlate_datasets(
 ) -> Correlation:
     """Pearson's correlation of two datasets of a file.
 
-    >>> correlate_datasets(file='weather.h5', first='/stations/oslo/temperature', second='/stations/bergen/temperature')
+    >>> correlate_datasets('weather.h5', '/stations/oslo/temperature', '/stations/bergen/temperature')
     """
     import numpy as np
     with h5.at(file) as f:
@@ -295,7 +295,8 @@ def delete_object(
 # %% ../../nbs/worlds/31_hdf5.ipynb #catalogue
 TOPICS: dict[str, list[Callable]] = {
     'files': [look.list_files, look.open_file, look.close_file, look.file_info],
-    'structure': [look.list_keys, look.find_objects, look.find_by_attribute, look.get_info, look.resolve_link],
+    'structure': [look.list_keys, look.find_objects, look.find_by_attribute, look.get_info,
+                  look.resolve_link],
     'layout': [look.get_shape, look.get_dtype, look.get_chunks, look.get_filters, look.get_storage],
     'attributes': [look.list_attributes, look.read_attribute],
     'values': [look.read_dataset, look.read_slice, look.read_head, look.read_element, look.read_column],
@@ -310,7 +311,8 @@ WRITES = {'open_file', 'close_file', *(f.__name__ for f in TOPICS['changes'])}
 @lru_cache(maxsize=1)
 def hdf5_tools() -> tuple[Tool, ...]: # in the order of the catalogue
     "The tools of the HDF5 world"
-    found = {t.name: t for t in parse_python(_source('hdf5_read') + _source('hdf5'), 'hdf5', skip={'h5'}).kept}
+    source = _source('hdf5_read') + _source('hdf5')
+    found = {t.name: t for t in parse_python(source, 'hdf5', skip={'h5'}).kept}
     def placed(t: Tool, topic: str) -> Tool:
         effect: Any = 'write' if t.name in WRITES else 'read'
         return t.but(category=topic, effect=effect, complexity=_complexity(t), source='hdf5', docs='')
@@ -335,7 +337,8 @@ def _digest(h5: Files, name: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     def look(path, o):
         attrs = {k: _plain(v) for k, v in sorted(o.attrs.items())}
-        data = [str(o.dtype), list(o.shape), hashlib.sha256(_bytes(o)).hexdigest()[:16]] if hasattr(o, 'shape') else []
+        values = lambda: hashlib.sha256(_bytes(o)).hexdigest()[:16]
+        data = [str(o.dtype), list(o.shape), values()] if hasattr(o, 'shape') else []
         out['/' + path.strip('/')] = [attrs, *data]
     with _h5py().File(h5.folder/name, 'r') as f:
         look('', f)

@@ -35,7 +35,8 @@ def _h5py():
 
 def makers() -> dict[str, Callable]: # name of a file → what writes it: open file, random numbers
     "The files of the world"
-    return {'weather.h5': _weather, 'simulation.h5': _simulation, 'images.h5': _images, 'variants.h5': _variants}
+    return {'weather.h5': _weather, 'simulation.h5': _simulation,
+            'images.h5': _images, 'variants.h5': _variants}
 
 # %% ../../nbs/worlds/30a_hdf5_files.ipynb #weather
 def _weather(f, rng):
@@ -66,7 +67,7 @@ def _simulation(f, rng):
     for name, shape, units, scale in (('density', box, 'kg/m3', 1.2), ('pressure', box, 'Pa', 101325.0),
                                       ('velocity', (*box, 3), 'm/s', 3.0)):
         values = scale*(1 + .1*rng.normal(size=shape)) if name != 'velocity' else rng.normal(0, scale, shape)
-        packed = dict(chunks=tuple(min(8, n) for n in shape), compression='gzip' if name != 'pressure' else None)
+        packed = dict(chunks=tuple(min(8, n) for n in shape), compression=None if name == 'pressure' else 'gzip')
         d = f.create_dataset(f'fields/{name}', data=values.round(4), **packed)
         d.attrs.update(units=units, centering='cell')
     f['particles/position'] = rng.random((200, 3)).round(5)

@@ -167,7 +167,8 @@ def get_info(
         o = _get(f, path)
         if not hasattr(o, 'shape'):
             return {'path': path, 'kind': 'group', 'attributes': len(o.attrs), 'shape': None, 'dtype': None}
-        return {'path': path, 'kind': 'dataset', 'attributes': len(o.attrs), 'shape': list(o.shape), 'dtype': str(o.dtype)}
+        shape, dtype = list(o.shape), str(o.dtype)
+        return {'path': path, 'kind': 'dataset', 'attributes': len(o.attrs), 'shape': shape, 'dtype': dtype}
 
 # %% ../../nbs/worlds/30b_hdf5_read.ipynb #resolve-link
 class Link(TypedDict):
@@ -393,7 +394,8 @@ def read_column(
     with h5.at(file) as f:
         d = _get(f, path, 'dataset')
         names = d.dtype.names or ()
-        if column not in names: raise ToolError(f'{path} has no column {column!r}; it has {", ".join(names) or "none"}')
+        there = ', '.join(names) or 'none'
+        if column not in names: raise ToolError(f'{path} has no column {column!r}; it has {there}')
         if n < 1: raise ToolError(f'n is {n}; it must be at least 1')
         return _values(path, d[:n][column])
 

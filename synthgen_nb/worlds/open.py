@@ -43,9 +43,10 @@ def open_world(
     "A world by its name"
     kind, _, rest = name.partition(':')
     if kind not in worlds():
-        raise SynthgenError(f'unknown world {clip(name)!r}{nearest(kind, worlds())}\nKnown are:\n{worlds_help()}')
-    module = import_module(worlds()[kind].module)
-    return getattr(module, worlds()[kind].maker)(rest, tools, model)
+        near = nearest(kind, worlds())
+        raise SynthgenError(f'unknown world {clip(name)!r}{near}\nKnown are:\n{worlds_help()}')
+    make = getattr(import_module(worlds()[kind].module), worlds()[kind].maker)
+    return make(rest, tools, model)
 
 # %% ../../nbs/worlds/38_open.ipynb #has-own-tools
 def has_own_tools(
@@ -60,7 +61,7 @@ def place_of(
     source: str,     # where the tools come from: a document, or a world that has its own
     world: str = '', # where calls run, if somebody said so
 ) -> str: # the name of a world
-    "Where calls run: as told, else the source if it is a world, else a synthetic service made from the document"
+    "Where calls run: as told, else the source if it is a world, else a synthetic service made from it"
     return world or (source if has_own_tools(source) else f'synthetic:{source}')
 
 # %% ../../nbs/worlds/38_open.ipynb #tools-of
@@ -75,10 +76,7 @@ async def tools_of(
 class SimulatedWorld:
     "A world in which a model answers for the tools"
     name, executed = 'simulated', False
-    def __init__(self,
-        tools: Sequence[Tool], # what it plays
-        model: Model,          # who plays
-    ):
+    def __init__(self, tools: Sequence[Tool], model: Model):
         self.tools, self.model = tuple(tools), model
         self.history: list[dict[str, Any]] = []
 
@@ -103,9 +101,10 @@ async def played(
 ) -> tuple[str, Any]: # ok or error, and the result
     "A model's idea of what a call would give"
     text = lambda x: json.dumps(x, ensure_ascii=False) if x else ''
-    shown = dict(name=tool.name, description=tool.docs or tool.description, parameters=text(tool.parameters),
-                 returns=text(tool.returns), history=text(history))
-    a = await model.ask(model.prompt('tool_simulate').render(**shown, arguments=json.dumps(arguments, ensure_ascii=False)))
+    a = await model.ask(model.prompt('tool_simulate').render(
+        name=tool.name, description=tool.docs or tool.description, parameters=text(tool.parameters),
+        returns=text(tool.returns), history=text(history),
+        arguments=json.dumps(arguments, ensure_ascii=False)))
     if not a.ok: raise ToolError(f'the model gave no result: {a.error}')
     try: return a.value['status'], json.loads(a.value['result'])
     except ValueError: return a.value['status'], a.value['result']
@@ -119,6 +118,10 @@ WORLD = WorldKind(
 )
 
 # %% ../../nbs/worlds/38_open.ipynb #simulated-world-of
-def simulated_world_of(rest: str, tools: Sequence[Tool] | None = None, model: Model | None = None) -> SimulatedWorld:
+def simulated_world_of(
+    rest: str,                           # nothing follows the name
+    tools: Sequence[Tool] | None = None, # what is played
+    model: Model | None = None,          # who plays
+) -> SimulatedWorld:
     "The world of the name `simulated`"
     return SimulatedWorld(needed(tools, 'simulated', 'tools'), needed(model, 'simulated', 'a model'))

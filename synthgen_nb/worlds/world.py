@@ -192,8 +192,8 @@ async def execute_trajectories(
     out: Outcome[Trajectory] = Outcome()
     for i in range(len(rows)):
         why, detail = failure(done[i])
-        if why: out.dropped.append(Drop(id=rows[i].id, stage='execute', reason=why, detail=detail, record=done[i]))
-        else: out.kept.append(done[i])
+        if not why: out.kept.append(done[i])
+        else: out.dropped += [Drop(id=rows[i].id, stage='execute', reason=why, detail=detail, record=done[i])]
     return out.check(len(rows))
 
 # %% ../../nbs/worlds/30_world.ipynb #failure
