@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import synthgen_nb
 from conftest import rows
 
 from synthgen_nb.core.records import SynthgenError, load, save
@@ -21,15 +23,15 @@ from synthgen_nb.worlds import sandbox
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.worlds.http import HttpWorld, checked_address, is_public, request_of
 from synthgen_nb.specs.trajectory import read_trajectories
-from synthgen_nb.worlds.open import open_world
+from synthgen_nb.worlds.open import has_own_tools, open_world, place_of, worlds, worlds_help
 from synthgen_nb.worlds.world import execute_trajectories
 from synthgen_nb.specs.openapi import parse_openapi
 from synthgen_nb.specs.parse import parse_tools
 from synthgen_nb.worlds.sandbox import PythonWorld, walls
-from synthgen_nb.specs.tool import Tool, problems
+from synthgen_nb.specs.tool import Tool, look_up, problems
 from synthgen_nb.worlds.synthetic import SyntheticWorld, sample
 from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, literal_refs, put
-from synthgen_nb.worlds.world import Local, ToolError, execute, execute_all, look_up, replay
+from synthgen_nb.worlds.world import Local, ToolError, execute, execute_all, replay
 
 run = asyncio.run
 call = lambda tool, id="1", refs=(), **arguments: Call(id=id, tool=tool, arguments=arguments, refs=refs)
@@ -667,8 +669,8 @@ def test_trajectories_are_executed_from_files(tmp_path, synthgen, data):
     assert "unknown world" in synthgen("tool-execute", "in.jsonl", "-o", "o.jsonl", "--world", "hd", ok=False).stderr
     old = data / "prototype/tools/jarvis_tool_validated.json"
     got = run(execute_trajectories(read_trajectories(old).kept, lambda: open_world(f"synthetic:{data}/prototype/specs/jarvis_tools.json")))
-    steps = [o for d in got.dropped for turn in d.record["turns"] for o in turn["observations"]]
-    assert sum(o["status"] == "unresolved_reference" for o in steps) == 316
+    steps = [o for d in got.dropped for o in d.record.observations]
+    assert sum(o.status == "unresolved_reference" for o in steps) == 316
 
 
 def test_a_simulated_result_never_counts_as_executed(tmp_path, synthgen):
@@ -677,3 +679,60 @@ def test_a_simulated_result_never_counts_as_executed(tmp_path, synthgen):
     r = synthgen("tool-execute", "in.jsonl", "-o", "o.jsonl", "--world", "simulated", "--tools", "tools.jsonl")
     assert "0 calls executed, 1 simulated" in r.stdout
     assert "needs tools" in synthgen("tool-execute", "in.jsonl", "-o", "o.jsonl", "--world", "simulated", ok=False).stderr
+
+
+# the table of worlds
+
+TOY = '''
+from synthgen_nb.specs.tool import Tool
+from synthgen_nb.worlds.world import Local, WorldKind
+
+# %% WORLD
+WORLD = WorldKind(name='toy', usage='toy, toy:NAME', help='greets', maker='toy_of', own_tools=True)
+
+# %% maker
+def toy_of(rest, tools=None, model=None):
+    return Local(f'toy:{rest}', [Tool(name='greet')], {'greet': lambda env: f'hello {rest}'}, lambda initial: None)
+'''
+
+
+def test_a_new_world_is_a_module_that_declares_itself_and_nothing_else(tmp_path):
+    shutil.copytree(Path(synthgen_nb.__file__).parent, tmp_path / "synthgen_nb")
+    (tmp_path / "synthgen_nb/worlds/toy.py").write_text(TOY)
+    (tmp_path / "try.py").write_text("""
+import asyncio, sys
+from synthgen_nb.specs.trajectory import Call
+from synthgen_nb.worlds.open import has_own_tools, open_world, place_of, tools_of, worlds_help
+from synthgen_nb.worlds.world import execute
+assert "toy, toy:NAME" in worlds_help() and has_own_tools("toy:x") and place_of("toy:x") == "toy:x"
+assert not any(m in sys.modules for m in ("synthgen_nb.worlds.toy", "synthgen_nb.worlds.hdf5", "synthgen_nb.worlds.mcp")), "help imports no world"
+async def go():
+    async with open_world("toy:you") as w: return await execute(w, Call(id="1", tool="greet"))
+print(asyncio.run(go()).content, [t.name for t in asyncio.run(tools_of("toy")).kept])
+""")
+    r = subprocess.run([sys.executable, "try.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert r.stdout == "hello you ['greet']\n", r.stderr
+
+
+def test_names_of_worlds(tmp_path, data):
+    for name, says in {
+        "hdf": "did you mean 'hdf5'",
+        "hdf5:x": "a seed, a whole number",
+        "python:": "needs a Python file",
+        "mcp": "needs a command",
+        "synthetic": "needs tools",
+        "simulated": "needs tools",
+        "http:": "hosts that may be reached",
+        f"synthetic:{tmp_path}/none.json": "no such file",
+    }.items():
+        with pytest.raises(SynthgenError, match=says):
+            open_world(name)
+    with pytest.raises(SynthgenError, match="needs a model"):
+        open_world("simulated", [Tool(name="f")])
+    spec = data / "specs/readme/3.0-petstore.json"
+    assert has_own_tools(f"synthetic:{spec}") and not has_own_tools(str(spec)) and place_of(str(spec)) == f"synthetic:{spec}"
+    assert open_world(f"http:{spec}#petstore.example,127.0.0.1").allow == ("petstore.example", "127.0.0.1")
+    (tmp_path / "hdf5").write_text("[]")
+    assert not has_own_tools("hdf5"), "a file of that name is a document"
+    for kind in worlds().values():
+        assert kind.usage.startswith(kind.name) and kind.usage in worlds_help()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WORDS', 'MOST_BYTES', 'typed', 'normal', 'plain_tool', 'function_tool', 'mcp_tool', 'one_tool', 'parse_list',
-           'parse_tools', 'parse_text']
+           'parse_tools', 'tools_in', 'parse_text']
 
 # %% ../../nbs/specs/23_parse.ipynb #imports
 import ast, json
@@ -159,6 +159,16 @@ def parse_tools(
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
     return parse_text(text, path.name)
 
+# %% ../../nbs/specs/23_parse.ipynb #tools-in
+def tools_in(
+    path: str | Path, # as for `parse_tools`
+) -> list[Tool]:
+    "The tools of a document that must have some"
+    got = parse_tools(path)
+    if not got.kept: raise SynthgenError(f'{path}: no usable tool in it' + ''.join(f'\n  {d.detail}' for d in got.dropped))
+    return got.kept
+
+# %% ../../nbs/specs/23_parse.ipynb #only-one
 def _only_one(folder: Path) -> Path:
     "The specification in a folder, if there is one and no more"
     files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.suffix.lower() in ('.json', '.jsonl', '.yaml', '.yml', '.py', '.parquet')][:200]
