@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName', 'Threshold',
            'Topic', 'BatchSize', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'Format',
-           'ToolFormat', 'System', 'Reasoning', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Seed',
-           'option', 'argument', 'guarded', 'tried']
+           'ToolFormat', 'System', 'Reasoning', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi',
+           'MaxSteps', 'Seed', 'option', 'argument', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
 from pathlib import Path
 from typing import Annotated
 import typer
+from ..core.declared import declared
+from ..core.providers import PROVIDERS
 
 # %% ../../nbs/cli/90_app.ipynb #app
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -44,8 +46,8 @@ Chunks = Annotated[Path, argument('Chunk database, made by `synthgen ingest`.')]
 Config = Annotated[Path | None, option('--config', help='Settings file. Default: the nearest synthgen.yaml.')]
 
 # %% ../../nbs/cli/90_app.ipynb #model-options
-Provider = Annotated[str | None, option('--provider', help='offline, ollama, claude, gemini, vllm, openai, anthropic, or a name '
-                                        'of your own in synthgen.yaml. Default: as there, else offline.')]
+Provider = Annotated[str | None, option('--provider', help=f'{", ".join(PROVIDERS)}, or a name of your own in synthgen.yaml. '
+                                        'Default: as there, else offline.')]
 ModelName = Annotated[str | None, option('--model', help='Model of the provider, or provider/model.')]
 Workers = Annotated[int | None, option('--workers', min=1, help='Most calls under way at once. Default: of the provider.')]
 RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, see prompts/rubrics.')]
@@ -71,9 +73,13 @@ Reasoning = Annotated[str, typer.Option('--reasoning', help='think (before the a
                                         'or multitask (two rows a pair).')]
 
 # %% ../../nbs/cli/90_app.ipynb #tool-options
-World = Annotated[str, option('--world', help='Where calls run: hdf5, mcp:COMMAND, http:SPEC#HOST, bfcl, python:FILE, synthetic:FILE, '
-                              'simulated. Default: the tools if they are a world, else a synthetic service made from them.')]
-Tools = Annotated[str, argument('Tools: a specification of any format, or a world that has its own (hdf5, mcp:COMMAND, bfcl).',
+_KINDS = declared('worlds', 'WORLD').values()
+WORLDS = '; '.join(w['usage'] for w in _KINDS)                            # as `open_world` takes them
+OWN_TOOLS = '; '.join(w['usage'] for w in _KINDS if w.get('own_tools'))   # those that bring their tools
+
+World = Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. '
+                              'Default: the tools if they are a world, else a synthetic service made from them.')]
+Tools = Annotated[str, argument(f'Tools: a specification of any format, or a world that has its own ({OWN_TOOLS}).',
                                 metavar='TOOLS')]
 Known = Annotated[list[str] | None, option('--value', help='name=value: a parameter whose value is known to exist, such as a path '
                                            'or an id; repeat for several.')]

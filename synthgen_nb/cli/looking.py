@@ -22,25 +22,21 @@ def list_providers(
                                         'does not answer.')] = False,
 ):
     "Show every provider: set up or what is missing, its model, address and limits."
-    from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.core.settings import load_settings, provider_rows
     s = load_settings(config)
-    rows = [_provider_row(name, s) for name in s.provider_names]
+    rows = [_installed(r) for r in provider_rows(s)]
     print(table(rows))
     if not check:
         print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
-              '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}')
+              '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}\n'
+              '    groq: {like: openai, model: …, base_url: https://api.groq.com/openai/v1, api_key: "${GROQ_API_KEY}"}')
     elif not _checked(s, [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]): raise typer.Exit(1)
 
-def _provider_row(name: str, s) -> dict:
+def _installed(row: dict) -> dict:
+    "What a provider needs besides settings"
     from importlib.util import find_spec
-    from synthgen_nb.core.settings import plain, unset
-    b = plain(s.block(name))
-    missing = unset(b)
-    lacks = "pip install 'synthgen_nb[claude]'" if name == 'claude' and not find_spec('claude_agent_sdk') else ''
-    state = f'set {missing[0]}' if missing else lacks or ('ready' if name == 'offline' else 'configured')
-    address = b['base_url'] or ('in this process' if name == 'offline' else 'its own')
-    limits = {k: b[k] for k in ('workers', 'requests_per_minute', 'tokens_per_minute', 'mode')}
-    return dict(provider=('* ' if name == s.llm.provider else '  ') + name, state=state, model=b['model'], address=address, **limits)
+    lacks = row['provider'].strip('* ') == 'claude' and row['state'] == 'configured' and not find_spec('claude_agent_sdk')
+    return row | (dict(state="pip install 'synthgen_nb[claude]'") if lacks else {})
 
 def _checked(s, names: list[str]) -> bool: # does the one in use answer?
     from synthgen_nb.core.models import check

@@ -23,7 +23,7 @@ def run_method(
     source: Path,            # the file or database with its records
     output: Path,            # where the kept records go
     options: dict[str, Any], # parameters of the step that the user gave
-    model: tuple = (None, None, None, None), # config, provider, model, workers
+    model: tuple[Any, Any, Any, Any] = (None, None, None, None), # config, provider, model, workers
     db: Path | None = None,  # chunk database of the pairs
 ):
     "Records from a file through one step into a file"

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import (Config, Known, MaxSteps, ModelName, Multi, Out, Provider, Rows, RubricName, Seed, Single, Threshold,
+from .app import (OWN_TOOLS, WORLDS, Config, Known, MaxSteps, ModelName, Multi, Out, Provider, Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option)
 from .files import apart, beside, counted, door, finished, paid, save_drops
 
@@ -20,7 +20,7 @@ from .files import apart, beside, counted, door, finished, paid, save_drops
 @app.command('tool-parse')
 def tool_parse(
     source: Annotated[str, argument('OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python file; '
-                                    'or a world: hdf5, mcp:COMMAND, mcp:http://…', metavar='IN')],
+                                    f'or a world: {OWN_TOOLS}', metavar='IN')],
     output: Out,
 ):
     "Read the tools of a specification or a live server. Every problem is named with its place."
@@ -85,8 +85,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
 @app.command('tool-execute')
 def tool_execute(
     source: Rows, output: Out,
-    world: Annotated[str | None, option('--world', help='Where calls run: hdf5, python:FILE, mcp:COMMAND, http:SPEC#HOST, bfcl, '
-                                        'synthetic:FILE, simulated. Default: the world that a row names.')] = None,
+    world: Annotated[str | None, option('--world', help=f'Where calls run: {WORLDS}. Default: the world that a row names.')] = None,
     timeout: Annotated[float, typer.Option('--timeout', min=0.01, help='Seconds for one call.')] = 30,
     tools: Annotated[Path | None, option('--tools', help='Tools for the simulated world.')] = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
