@@ -59,7 +59,7 @@ class Purse:
 # %% ../../nbs/core/03f_patience.ipynb #Line
 _PACES: dict[tuple[str, str | None], Pace] = {} # (provider/model, address) → its pace
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     "Where requests go, and what holds for all of them"
     provider: str             # as the settings name it
@@ -128,9 +128,9 @@ async def once(line: Line, pace: Pace, request: dict, ask: Ask, tried: Tried, gu
     tried.attempts += 1
     tried.schema = pace.schema and bool(request['output'])
     try:
-        reply, headers = await paid(line, request if tried.schema else worded(request), ask)
+        reply, headers, cost = await paid(line, request if tried.schema else worded(request), ask)
         how, more = 'answered', dict(used=reply.input_tokens + reply.output_tokens, headers=headers)
-        return replace(reply, attempts=tried.attempts, seconds=round(time.monotonic() - start, 3))
+        return replace(reply, attempts=tried.attempts, cost=cost, seconds=round(time.monotonic() - start, 3))
     except Trouble as t:
         how, more = t.kind if t.kind in ('down', 'busy') else 'other', dict(after=t.after)
         raise
@@ -139,13 +139,13 @@ async def once(line: Line, pace: Pace, request: dict, ask: Ask, tried: Tried, gu
         pace.leave(how, start, estimate=guess, **more)
         if down and not pace.down: remark(f'{line.where} answers again')
 
-async def paid(line: Line, request: dict, ask: Ask) -> tuple[Reply, Mapping]:
+async def paid(line: Line, request: dict, ask: Ask) -> tuple[Reply, Mapping, float | None]: # cost in dollars
     line.purse.open()
     cost = None
     try:
         reply, headers = await line.send(request, ask, line.block)
         cost = cost_of(reply, line.price)
-        return replace(reply, cost=cost), headers
+        return reply, headers, cost
     finally: line.purse.close(cost)
 
 # %% ../../nbs/core/03f_patience.ipynb #after_trouble
