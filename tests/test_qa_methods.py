@@ -1,4 +1,4 @@
-"""Instruction Backtranslation, Back-and-Forth Translation, LIMA, AlpaGasus and curation: published figures, and what must always hold."""
+"""LIMA, AlpaGasus and curation: published figures, and what must always hold."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Chunk, Pair, Source, SynthgenError, load
 from synthgen_nb.core.settings import Rule, load_settings
 from synthgen_nb.core import curate as curation
-from synthgen_nb.qa import alpagasus, backtranslation, lima, rewriting
+from synthgen_nb.qa import alpagasus, lima
 
 few = settings(max_examples=25, deadline=None)
 
@@ -248,93 +248,6 @@ def test_retention_of_the_domains_own_words_is_shown(data):
     assert share["(none of them)"] == 1 and share["pipeline"] < 0.5
 
 
-# Instruction Backtranslation and Back-and-Forth Translation
-
-
-def passage(text, section="Chunking", **kw):
-    return Chunk(text=text, sources=(Source(path="a.md", end=len(text), section=(section,) if section else ()),), **kw)
-
-
-def test_what_can_be_an_answer():
-    prose = " ".join(f"Sentence number {i} says something else about chunk {i * 7}." for i in range(20))
-    unfit = lambda *a, **kw: backtranslation.unfit(passage(*a, **kw))
-    assert (unfit("x" * 599), unfit("x" * 600), unfit("x" * 3000), unfit("x" * 3001)) == ("too_short", "", "", "too_long")
-    assert unfit(prose) == "" and unfit(prose + " A chunk is a unit of storage here." * 2) == "repeats_itself"
-    assert (unfit(prose, ""), unfit(prose, "BUY NOW"), unfit(prose, "HDF5")) == ("no_header", "shouted_header", "")
-    assert [unfit(prose, h) for h in ("Advertisement", "Quick links", "Our newsletter", "Forums")] == ["menu_header"] * 4
-    assert unfit("x = 1\n" * 200, kind="code") == "code"
-
-
-def test_chunks_are_the_answers_and_every_iteration_grades_all_of_them():
-    text = "A chunk is the unit in which HDF5 reads and writes a dataset. It is read as a whole."
-    chunks = [passage(f"# Chunk {i}\n\n{text} Case {i}.\n", f"Chunk {i}") for i in range(4)] + [
-        passage("- [a](b.html)\n- [c](d.html)\n- [e](f.html)\n", "Links")
-    ]
-    model = open_model()
-    seed = Pair(question="What is a group?", answer="A container.")
-    pool = asyncio.run(backtranslation.backtranslate(chunks, model, [seed])).kept
-    assert [p.answer for p in pool] == [c.text for c in chunks] and {p.origin[0].method for p in pool} == {"backtranslation:1-shot"}
-    assert {p.origin[0].faithful for p in pool} == {"approximation"}
-    tuned = asyncio.run(backtranslation.backtranslate(chunks[:1], model, tuned=True)).kept[0]
-    assert (tuned.origin[0].method, tuned.origin[0].faithful) == ("backtranslation:finetuned", "paper")
-    rubric = load_rubric("humpback")
-    run = lambda k: asyncio.run(backtranslation.self_curate(pool, [model, model], rubric, k))
-    a4, a5 = run(4), run(None)
-    assert all(len(o.kept) + len(o.dropped) == len(pool) for o in [*a4, *a5]), "all of A is graded again"
-    ids = lambda o: {p.id for p in o.kept}
-    assert ids(a5[0]) <= ids(a4[0]) < {p.id for p in pool} and ids(a5[0])
-    train = backtranslation.tagged([seed], a5[-1].kept)
-    assert [r["messages"][0]["content"] for r in train] == [backtranslation.SEED_TAG] + [backtranslation.CORPUS_TAG] * len(a5[-1].kept)
-    with pytest.raises(SynthgenError, match="takes no seed pairs"):
-        asyncio.run(backtranslation.backtranslate(chunks, model, [seed], tuned=True))
-    texts = {c.id: c.text for c in chunks}
-    done = asyncio.run(rewriting.rewrite(a5[-1].kept, model, texts)).kept
-    assert all(p.origin[-1].method == "back_and_forth" and p.origin[-1].faithful == "paper" for p in done)
-    assert all(p.original_answer == texts[p.chunk_id] and "#" not in p.answer for p in done)
-
-
-@pytest.mark.parametrize(
-    "reply, why", [("<response>\nYes.\n</response>", ""), ("Yes.", "no_response_tags"), ("<response>Yes.", "no_response_tags")]
-)
-def test_a_response_stands_between_its_tags(reply, why):
-    new, error = rewriting.response_of(Answer(value=reply))
-    assert (new, error.split(":")[0]) == ("" if why else "Yes.", why)
-
-
-def test_new_content_is_found_by_kind():
-    known = "The `level` goes from 0 to 9 in HDF5. Call h5py.File to open it. Use MPI."
-    novel = rewriting.novel_content
-    for same in (
-        "Set `level` to 9.",
-        "1. Open it.\n2. Use MPI in HDF5.",
-        "It goes to 9; The level is fine.",
-        "```\nThe `level`\n```" if False else "HDF5 is it.",
-    ):
-        assert not novel(same, known), same
-    n = novel("Set `speed` to 11 with set_level() or --fast, as Google Snappy and ZFP do: read_all, CamelCase.", known)
-    assert (n.numbers, n.entities) == (("11",), ("Google Snappy", "ZFP"))
-    assert set(n.code) == {"speed", "set_level", "--fast", "read_all", "CamelCase"} or set(n.code) >= {
-        "speed",
-        "--fast",
-        "read_all",
-        "CamelCase",
-    }
-    pair = Pair(question="Which level?", answer="From 0 to 9.", chunk_id="c")
-    report = rewriting.novel_report([pair, pair.but(answer="From 0 to 12 by Zstandard, as Zstandard says.")], {"c": known})
-    assert rewriting.novel_counts(report) == dict(answers=1, numbers=1, code=0, entities=1)
-    assert rewriting.novel_report([pair.but(chunk_id="gone", answer="42")], {"c": known}) == []
-
-
-@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
-@few
-def test_longest_common_subsequence(a, b):
-    table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
-    for i, x in enumerate(a):
-        for j, y in enumerate(b):
-            table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
-    assert rewriting.lcs(a, b) == table[-1][-1]
-
-
 # LIMA
 
 
@@ -386,28 +299,6 @@ def test_agreement_discounts_ties():
 
 
 # the command line
-
-
-def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, server):
-    (tmp_path / "docs").mkdir()
-    for i in range(3):
-        body = " ".join(
-            f"Part {j} of subject {i} keeps {j * 7 + i} blocks together, since every one is read at another time." for j in range(9)
-        )
-        (tmp_path / f"docs/doc{i}.md").write_text(f"# Subject {i}\n\n{body}\n")
-    synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "64-600")
-    run = lambda *args, **kw: synthgen(*args, env=server.env, **kw)
-    synthgen("generate", "db", "-o", "pool.jsonl", "--method", "backtranslation")
-    run("curate", "pool.jsonl", "-o", "fives.jsonl", "--rubric", "humpback")
-    r = run("enrich", "fives.jsonl", "-o", "rich.jsonl")
-    assert "not in the source: 0 numbers" in r.stdout
-    pool, done = rows(tmp_path / "pool.jsonl"), rows(tmp_path / "rich.jsonl")
-    assert len(pool) == len(done) and done[0]["origin"][-1]["method"] == "back_and_forth" and done[0]["scores"][-1]["value"] == 5
-    assert json.loads((tmp_path / "rich_novel.json").read_text())["counts"]["answers"] == 0
-    synthgen("curate", "pool.jsonl", "-o", "best.jsonl", "--rubric", "alpagasus", "--threshold", "4")
-    assert {p["scores"][-1]["scale"][1] for p in rows(tmp_path / "best.jsonl")} == {5} and {
-        len(p["scores"]) for p in rows(tmp_path / "best.jsonl")
-    } == {2}
 
 
 def test_curate_in_batches_on_a_server_that_loses_and_repeats(tmp_path, synthgen, server):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 from ..core.curate import curate
-from ..core.judge import Rubric
+from ..core.judge import Rubric, pair_inputs
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
@@ -144,7 +144,8 @@ async def self_curate(
     draws: int = 1,          # how often each is rated; the mean counts
 ) -> list[Outcome[Pair]]: # A_k of each iteration: what its model, once trained, would be trained on
     "Grade all candidates in every iteration and keep the best (section 2.3)"
-    return [await curate(pool, m, rubric, {}, k, draws=draws) for m in judges]
+    show = pair_inputs({}) # the pair alone: the passage is its answer
+    return [await curate(pool, m, rubric, show, k, draws=draws) for m in judges]
 
 # %% ../../nbs/qa/61_backtranslation.ipynb #tagged
 SEED_TAG = 'Answer in the style of an AI assistant.'

@@ -158,9 +158,8 @@ def pairs_of(
     made = place_of(chunk, corpus) | dict(origin=(origin,))
     for row in a.value['pairs']:
         got = pair_of(row, made)
-        why = unwanted(got, seen, room=n - len(out.kept)) if isinstance(got, Pair) else ''
-        if why: got = drop(got, 'generate', why)
         if isinstance(got, Drop): out.dropped.append(got)
+        elif why := unwanted(got, seen, n - len(out.kept)): out.dropped.append(drop(got, 'generate', why))
         else:
             out.kept.append(got)
             seen.add(normal_form(got.question))

@@ -74,7 +74,7 @@ def code_spans(
 class Novel:
     "What an answer says that its sources do not"
     numbers: tuple[str, ...] = ()
-    code: tuple[str, ...] = ()     # in backticks, or shaped like it: snake_case, CamelCase, --options, calls()
+    code: tuple[str, ...] = ()     # in backticks, or like code: snake_case, CamelCase, --options, calls()
     entities: tuple[str, ...] = () # capitalised words inside a sentence, and abbreviations
 
     @property

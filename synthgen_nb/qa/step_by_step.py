@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METHOD', 'MIN_STEPS', 'MAX_STEPS', 'MIN_SUPPORT', 'CRITERION', 'ORIGIN', 'FORMS', 'OPERATORS', 'step_by_step',
            'tidy_steps', 'circular', 'support_of', 'flaw', 'same_answer', 'conclusion', 'agreement', 'reasoned',
-           'objections', 'question_for', 'enhance', 'verdict_of', 'contradicted', 'without', 'sound', 'generate_cot',
-           'multitask_loss', 'Form', 'read_completion', 'value', 'value_of', 'right']
+           'objections', 'question_for', 'enhance', 'agreement_of', 'contradicted', 'without', 'sound', 'generate_cot',
+           'multitask_loss', 'Form', 'read_completion', 'value_of', 'right']
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #imports
 import ast, operator, re
@@ -131,9 +131,9 @@ def agreement(
     a: Answer,           # the reply
 ) -> Score:
     "The verdict on reasoning as a score"
-    return Score(criterion=CRITERION, value=None if agrees is None else float(agrees), scale=(0, 1), rationale=words,
-                 status='unchecked' if agrees is None else 'rated', judge=a.model, rubric=f'{p.name}@{p.hash}',
-                 call=a.calls[-1] if a.calls else '')
+    said: dict[str, Any] = dict(status='unchecked') if agrees is None else dict(value=float(agrees))
+    said |= dict(judge=a.model, rubric=f'{p.name}@{p.hash}', call=a.calls[-1] if a.calls else '')
+    return Score(criterion=CRITERION, scale=(0, 1), rationale=words, **said)
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #reasoned
 ORIGIN = 'step_by_step'
@@ -182,17 +182,18 @@ async def enhance(
     p, out = model.prompt('solve' if blind else 'explain'), list(pairs)
     for _ in range(attempts):
         todo = [i for i, x in enumerate(out) if not x.reasoning]
-        async for i, a in model.over(todo, lambda i: question_for(out[i], p, evidence)): out[i] = reasoned(out[i], a, p)
+        async for i, a in model.over(todo, lambda i: question_for(out[i], p, evidence)):
+            out[i] = reasoned(out[i], a, p)
     return Outcome(kept=out).check(len(pairs))
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #contradicted
-def verdict_of(p: Pair) -> Score | None:
+def agreement_of(p: Pair) -> Score | None:
     "The verdict on a pair's reasoning"
     return next((s for s in reversed(p.scores) if s.criterion == CRITERION), None)
 
 def contradicted(pairs: Sequence[Pair]) -> list[Pair]:
     "Pairs whose reasoning leads to another answer"
-    return [p for p in pairs if (v := verdict_of(p)) and v.value == 0]
+    return [p for p in pairs if (v := agreement_of(p)) and v.value == 0]
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #without
 def without(
@@ -263,18 +264,20 @@ def read_completion(
 # %% ../../nbs/qa/65_step_by_step.ipynb #value_of
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
-def value(x: ast.AST) -> float:
+def _value(x: ast.AST) -> float:
     "The value of a syntax tree of numbers and four operators; anything else is a ValueError"
-    if isinstance(x, ast.Constant) and type(x.value) in (int, float): return float(x.value) # type: ignore[arg-type]
-    if isinstance(x, ast.BinOp) and type(x.op) in OPERATORS: return OPERATORS[type(x.op)](value(x.left), value(x.right))
-    if isinstance(x, ast.UnaryOp) and isinstance(x.op, ast.USub): return -value(x.operand)
+    if isinstance(x, ast.Constant) and isinstance(x.value, (int, float)) and not isinstance(x.value, bool):
+        return float(x.value)
+    if isinstance(x, ast.BinOp) and type(x.op) in OPERATORS:
+        return OPERATORS[type(x.op)](_value(x.left), _value(x.right))
+    if isinstance(x, ast.UnaryOp) and isinstance(x.op, ast.USub): return -_value(x.operand)
     raise ValueError(x)
 
 def value_of(
     expression: str, # e.g. (10 * 45)
 ) -> float | None: # None if it is anything else than numbers, + - * / and brackets
     "What a written sum comes to"
-    try: return value(ast.parse(expression.strip(), mode='eval').body) if len(expression) < 200 else None
+    try: return _value(ast.parse(expression.strip(), mode='eval').body) if len(expression) < 200 else None
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError): return None
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #right
