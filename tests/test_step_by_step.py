@@ -54,7 +54,7 @@ def test_a_contradiction_is_recorded_and_the_answer_stays():
         got = ss.reasoned(pair, Answer(value=reply, model="m", calls=("k",)), load_prompt(prompt))
         assert (got.question, got.answer, got.id, got.meta) == (Q, A, pair.id, {"votes": 3})
         assert got.reasoning == tuple(reply["reasoning"]) and ss.contradicted([got]) == [got]
-        assert ss.agreement_of(got).rationale in ("It can.", "The model comes to: Yes, any can.") and got.rating is None
+        assert ss.verdict_of(got).rationale in ("It can.", "The model comes to: Yes, any can.") and got.rating is None
 
 
 def test_what_cannot_be_told_is_unchecked_and_no_number():
@@ -63,7 +63,7 @@ def test_what_cannot_be_told_is_unchecked_and_no_number():
         Answer(value=dict(reasoning=list(GOOD), agrees=None, remark="No source."), model="m"),
         load_prompt("explain"),
     )
-    assert ss.agreement_of(got).status == "unchecked" and ss.agreement_of(got).value is None and not ss.contradicted([got])
+    assert ss.verdict_of(got).status == "unchecked" and ss.verdict_of(got).value is None and not ss.contradicted([got])
 
 
 @given(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHOD', 'MIN_STEPS', 'MAX_STEPS', 'MIN_SUPPORT', 'CRITERION', 'ORIGIN', 'FORMS', 'OPERATORS', 'step_by_step',
            'tidy_steps', 'circular', 'support_of', 'flaw', 'same_answer', 'conclusion', 'agreement', 'reasoned',
-           'objections', 'question_for', 'enhance', 'agreement_of', 'contradicted', 'without', 'sound', 'generate_cot',
+           'objections', 'question_for', 'enhance', 'verdict_of', 'contradicted', 'without', 'sound', 'generate_cot',
            'multitask_loss', 'Form', 'read_completion', 'value_of', 'right']
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #imports
@@ -187,13 +187,13 @@ async def enhance(
     return Outcome(kept=out).check(len(pairs))
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #contradicted
-def agreement_of(p: Pair) -> Score | None:
+def verdict_of(p: Pair) -> Score | None:
     "The verdict on a pair's reasoning"
     return next((s for s in reversed(p.scores) if s.criterion == CRITERION), None)
 
 def contradicted(pairs: Sequence[Pair]) -> list[Pair]:
     "Pairs whose reasoning leads to another answer"
-    return [p for p in pairs if (v := agreement_of(p)) and v.value == 0]
+    return [p for p in pairs if (v := verdict_of(p)) and v.value == 0]
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #without
 def without(
