@@ -1,5 +1,6 @@
 "Reasoning for answers: what comes out of the real commands, what is refused, and what the teacher of the paper said"
 
+import asyncio
 import json
 import string
 
@@ -8,7 +9,7 @@ from conftest import rows, write_docs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgen_nb.core.models import Answer, parse_reply
+from synthgen_nb.core.models import Answer, open_model, parse_reply
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Pair, load, save
 from synthgen_nb.export.formats import FORMATS, export, multitask
@@ -33,7 +34,7 @@ GOOD = ("A contiguous dataset is one block.", "Other data follows it.", "Only ch
     ],
 )
 def test_reasoning_that_cannot_stand_is_named(steps, why):
-    got = ss.objection(Q, A, steps)
+    got = ss.flaw(Q, A, steps)
     assert got.startswith(why) and bool(got) == bool(why)
 
 
@@ -207,6 +208,27 @@ def test_reasoning_of_another_program_is_taken_over_and_exported(data, tmp_path,
         if r["answer"].strip()
     ]
     assert made == whole
+
+
+# two tasks
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=9), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
+def test_the_weights_of_the_rows_are_the_papers_loss(losses, alpha):
+    label, rationale = zip(*losses, strict=True)
+    rows = [r for i in range(len(losses)) for r in multitask(Pair(question=f"Q{i}?", answer="A.", reasoning=("S.", "T.")), alpha=alpha)]
+    each = dict(predict=label, explain=rationale)
+    weighted = sum(r["weight"] * each[r["task"]][i // 2] for i, r in enumerate(rows)) / len(losses)
+    assert weighted == pytest.approx(alpha * ss.multitask_loss(label, rationale, lam=(1 - alpha) / alpha))
+
+
+def test_the_driver_hides_the_answer_and_gives_two_rows_for_a_pair():
+    text = "A chunk is the unit in which HDF5 reads and writes a dataset. A chunk larger than the cache is read from disk at every access."
+    pairs = [Pair(question="What is a chunk?", answer="A chunk is the unit in which HDF5 reads and writes a dataset.", chunk_id="c")]
+    two = asyncio.run(ss.step_by_step(pairs, open_model(provider="offline"), {"c": text}, alpha=0.75))
+    assert [(r["task"], r["weight"], r["pair_id"]) for r in two] == [("predict", 0.75, pairs[0].id), ("explain", 0.25, pairs[0].id)]
+    asked = ss.question_for(pairs[0], load_prompt("solve"), {"c": "Nothing."})
+    assert pairs[0].answer not in str(asked.messages), "a blind teacher sees no label"
 
 
 # the paper's teacher
