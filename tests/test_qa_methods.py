@@ -1,10 +1,8 @@
-"""Instruction Backtranslation, Back-and-Forth Translation, LIMA, AlpaGasus and curation: published figures, and what must always hold."""
+"""Instruction Backtranslation, Back-and-Forth Translation and curation: published figures, and what must always hold."""
 
 import asyncio
 import json
 import random
-from collections import Counter
-from itertools import pairwise
 
 import pytest
 from conftest import rows
@@ -16,7 +14,7 @@ from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Chunk, Pair, Source, SynthgenError, load
 from synthgen_nb.core.settings import Rule, load_settings
 from synthgen_nb.core import curate as curation
-from synthgen_nb.qa import alpagasus, backtranslation, lima, rewriting
+from synthgen_nb.qa import backtranslation, rewriting
 
 few = settings(max_examples=25, deadline=None)
 
@@ -90,56 +88,6 @@ def test_what_cannot_be_read_is_unrated_and_kept_apart():
 
 async def alldraws():
     return [v async for v in judge(rated([3]), open_model(), load_rubric("humpback"), {}, draws=3)]
-
-
-# AlpaGasus: published figures
-
-
-def test_histogram_gives_the_published_sizes_and_threshold():
-    hist = alpagasus.histogram([]) | {2.5: 1, 3.0: 1550, 3.5: 10811, 4.0: 30240, 4.5: 9218, 5.0: 11}
-    assert (alpagasus.kept_at(hist, 4.5), alpagasus.kept_at(hist, 4.0), sum(hist.values())) == (9229, 39469, 51831)
-    assert alpagasus.knee(hist) == 4.5
-    other = dict(enumerate([14, 12, 261, 344, 94, 381, 897, 4025, 2466, 732, 92]))
-    assert (sum(other.values()), alpagasus.kept_at(other, 7), alpagasus.knee(other)) == (9318, 7315, 8)
-    assert alpagasus.knee({1: 0, 2: 9}) is None is alpagasus.knee({1: 0, 2: 0}), "full marks for all separate nothing"
-
-
-def test_size_of_the_random_control(data):
-    assert len(json.loads((data / "qa/alpagasus_random_9k.json").read_text())) == 9229
-
-
-def test_recorded_reviews_give_the_published_verdicts(data):
-    golden = json.loads((data / "qa/GOLDEN.json").read_text())
-    found = alpagasus.recorded(data / "qa")
-    assert found
-    for name, (prefs, published) in found.items():
-        t = alpagasus.tally(prefs)
-        assert t["unrated"] == 0, "every first line is read"
-        assert [t["win"], t["tie"], t["lose"]] == [int(published[k]) for k in ("win", "draw", "lose")]
-        assert [t["win"], t["tie"], t["lose"]] == golden["judge_pairs_win_draw_lose"][name]
-        assert f"{t['flips']}/{len(prefs)}" == golden["judge_pairs_items_whose_verdict_flips_with_order"][name]
-
-
-def test_verdict_of_both_orders():
-    verdict = lambda a, b: alpagasus.Preference(a, b).verdict
-    assert verdict((9, 7), (7, 9)) == verdict((9, 7), (8, 8)) == verdict((8, 8), (7, 9)) == "win"
-    assert verdict((9, 7), (9, 7)) == verdict((8, 8), (8, 8)) == "tie" and alpagasus.Preference((9, 7), (9, 7)).flips
-    assert verdict((7, 9), (9, 7)) == verdict((8, 8), (9, 7)) == "lose"
-    assert verdict((9, 7), None) == "unrated" and not alpagasus.Preference((9, 7), None).flips
-    read = [alpagasus.read_two(t) for t in ("8 6\nok", "8, 6", "8/10 6/10", "**8 6**", "8.5 7", "8", "11 2", "8 6 because", "")]
-    assert read == [(8, 6)] * 4 + [(8.5, 7)] + [None] * 4
-    assert alpagasus.winning_score(dict(win=94, tie=71, lose=15)) == pytest.approx(1.4389, abs=1e-4)
-
-
-@given(st.lists(st.sampled_from([x / 2 for x in range(11)]), min_size=1, max_size=40))
-@few
-def test_a_higher_threshold_keeps_a_subset(values):
-    pairs, hist = rated(values), alpagasus.histogram(values)
-    kept = [{p.id for p in pairs if p.rating >= t} for t in hist]
-    assert all(b <= a for a, b in pairwise(kept)) and [len(k) for k in kept] == [alpagasus.kept_at(hist, t) for t in hist]
-    best = alpagasus.top_share(pairs, 0.5, lambda p: "all")
-    assert len(best.kept) == round(len(pairs) / 2)
-    assert min((p.rating for p in best.kept), default=5) >= max((d.record.rating for d in best.dropped), default=0)
 
 
 # judging several pairs in one call
@@ -333,56 +281,6 @@ def test_longest_common_subsequence(a, b):
         for j, y in enumerate(b):
             table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
     assert rewriting.lcs(a, b) == table[-1][-1]
-
-
-# LIMA
-
-
-def test_published_size_and_filters():
-    quotas = {"stem": 200, "other": 200, "wiki": 200, "prompts": 150, "tasks": 50, "authors": 200}
-    pool = [Pair(question=f"{s} {i}?", answer="So.", sources=(s,)) for s, n in quotas.items() for i in range(n + 7)]
-    out = lima.lima_select(pool, 1000, curation.document, quotas=quotas)
-    assert Counter(map(curation.document, out.kept)) == quotas and out.reasons == {"over_quota": 42} and out.note == "quotas filled"
-    with pytest.raises(SynthgenError, match="add up to 1000, more than the budget"):
-        lima.lima_select(pool, 999, curation.document, quotas=quotas)
-    text = ("A chunk is read as a whole. " * 50)[:1200]
-    why = lambda a: [d.reason for d in curation.apply_rules([Pair(question="q?", answer=a)], lima.STACK_EXCHANGE).dropped]
-    assert (why(text), why(text[:-1]), why((text * 4)[:4096]), why((text * 4)[:4097])) == (
-        [],
-        ["rule:long_enough"],
-        [],
-        ["rule:not_too_long"],
-    )
-    assert why(text + " I think.") == ["rule:no_first_person"] and why(text + " As @bob said.") == ["rule:no_other_answers"]
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50), max_size=6), st.integers(0, 120), st.sampled_from([1, 2, 3, 50]))
-@few
-def test_a_budget_is_shared_out_to_the_pair(sizes, budget, flatten):
-    got = lima.share_out(sizes, budget, flatten)
-    assert sum(got.values()) == min(budget, sum(sizes.values())) and all(0 <= got[s] <= n for s, n in sizes.items())
-
-
-def test_selection_is_diverse_and_repeatable():
-    pairs = [
-        Pair(question=f"How is {w} stored, case {i}?", answer="It is.", sources=("a.md",), meta=dict(votes=i))
-        for w in ("alpha", "beta", "gamma", "delta")
-        for i in range(9)
-    ]
-    select = lambda **kw: lima.lima_select(pairs, 8, curation.document, rules={}, **kw)
-    one = select(seed=1)
-    assert one.kept == select(seed=1).kept and len(one.kept) == 8
-    capped = select(per_cluster=1)
-    assert len(capped.kept) == 6 and capped.note == "quota not filled: a.md 6 of 8" and capped.reasons["cluster_full"]
-    votes = select(worth=lambda p: p.meta["votes"])
-    assert sum(p.meta["votes"] for p in votes.kept) > sum(p.meta["votes"] for p in one.kept)
-
-
-def test_agreement_discounts_ties():
-    a, b = ["win", "win", "win", "tie", "tie", "lose"], ["win", "tie", "lose", "tie", "lose", "lose"]
-    assert lima.tie_discounted(a, b) == (1 + 0.5 + 0 + 1 + 0.5 + 1) / 6
-    with pytest.raises(SynthgenError):
-        lima.tie_discounted([], [])
 
 
 # the command line
