@@ -214,7 +214,7 @@ def top_share(
     share: float,              # of each group, 0 to 1
     by: Callable[[Pair], str], # the group of a pair: its subject, its document
 ) -> Outcome[Pair]: # in the order of the pairs
-    "Keep the best-rated share of every group (an extension: one threshold takes more from some than from others)"
+    "Keep the best-rated share of every group (an extension; the paper has one threshold for all)"
     if not 0 < share <= 1: raise SynthgenError(f'share is {share:g}; give a part of 1')
     groups: dict[str, list[Pair]] = {}
     for p in pairs:
