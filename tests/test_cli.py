@@ -296,3 +296,8 @@ def test_calls_are_counted_exported_and_forgotten(made):
     assert made("calls", "--prune-days", "0", "--model", "openai/other", env=env).stdout == "0 calls forgotten\n"
     assert made("calls", "--prune-days", "0", env=env).stdout == "2 calls forgotten\n"
     assert "no calls" in made("calls", env=env).stdout
+
+
+def test_a_run_says_that_the_budget_ended_it(tmp_path, synthgen, docs):
+    r = synthgen("pipeline", "docs", "-o", "train.jsonl", "--chunk-tokens", "32-1024", "--target-pairs", "500", "--max-calls", "6")
+    assert "budget spent" in r.stderr and "of 500" in synthgen("show").stdout and len(rows(tmp_path / "train.jsonl")) < 12

@@ -10,11 +10,11 @@ from conftest import rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthgen_nb.core.methods import method
 from synthgen_nb.core.models import Answer, open_model, parse_reply
 from synthgen_nb.core.prompts import load_prompt
-from synthgen_nb.core.records import Pair, SynthgenError, load, save
+from synthgen_nb.core.records import Pair, Score, SynthgenError, load, save
 from synthgen_nb.qa import deita as de
-from synthgen_nb.select.diversity import calibrate_tau, nearest_better, repr_filter, vendi
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ PAIRS = [
 def test_scores_are_labelled_and_the_pair_stays():
     model = open_model(provider="offline", temperature=0.7)
     for scorer in ("sampled", "distilled"):
-        made, about = asyncio.run(de.multi_score(PAIRS, model, scorer, samples=2))
+        made, about = asyncio.run(de.score_pairs(PAIRS, model, scorer, samples=2))
         assert about["faithful"] == "approximation" and about["unchecked"] == 0
         for p, x in zip(PAIRS, made, strict=True):
             assert (x.id, x.question, x.answer) == (p.id, p.question, p.answer)
@@ -111,14 +111,36 @@ def test_scores_are_labelled_and_the_pair_stays():
             assert (
                 both.value == pytest.approx(c.value * q.value) and x.origin[-1].note == scorer and x.origin[-1].faithful == "approximation"
             )
-        again, _ = asyncio.run(de.multi_score(made, model, scorer, samples=2))
+        again, _ = asyncio.run(de.score_pairs(made, model, scorer, samples=2))
         assert again == made, "scoring twice does not collect scores"
-    made, about = asyncio.run(de.multi_score(PAIRS, model, "logprob"))
+    made, about = asyncio.run(de.score_pairs(PAIRS, model, "logprob"))
     assert about["unchecked"] == 3 and {s.status for p in made for s in p.scores} == {"unchecked"}
-    out, _ = de.choose(made)
+    out, _ = de.select_diverse(made)
     assert not out.kept and out.reasons == {"unscored": 3} and out.dropped[0].detail.startswith("no_logprobs")
     with pytest.raises(SynthgenError, match="unknown scorer 'sampld': did you mean 'sampled'"):
         asyncio.run(de.multi_score(PAIRS, model, "sampld"))
+    with pytest.raises(SynthgenError, match="outside 2–12, the scale of the strategy 'sum'"):
+        de.check_choice("sum", "sampled", 36)
+
+
+def test_the_whole_is_its_parts():
+    model = open_model(provider="offline", temperature=0.7)
+    run = lambda **kw: asyncio.run(de.multi_score(PAIRS, model, samples=2, **kw))
+    marked, about = asyncio.run(de.score_pairs(PAIRS, model, samples=2))
+    want, limit = de.select_diverse(marked, 2, tau=0.9)
+    out = run(top_k=2, tau=0.9)
+    assert out.kept == want.kept and out.dropped == want.dropped and len(out.kept) + len(out.dropped) == 3
+    assert out.note == f"{de.report(about)}; τ 0.900" and run().note.endswith("(calibrated)") and limit == 0.9
+    assert run(top_k=2, scorer="distilled").note.startswith("scorer distilled, faithful approximation, trained_on ")
+
+
+def test_the_step_is_what_the_notebook_declares():
+    m = method("deita")
+    assert m.function() is de.multi_score and m.command == "multi-score"
+    assert {model.prompt(p).task for model in [open_model()] for p in PROMPTS} == set(m.replies)
+
+
+PROMPTS = ("score_complexity", "score_quality", "evolve_question", "evolve_answer", "rank")
 
 
 def test_conversations_add_up():
@@ -144,108 +166,15 @@ def test_a_distilled_scorer_needs_differences():
     assert 1 <= low < high <= 6
 
 
-# the filter
-
-
-def unit(n: int, d: int, seed: int, like: float = 0.2) -> np.ndarray:
-    r = np.random.default_rng(seed)
-    v = r.normal(size=(max(1, n // 4), d))[r.integers(0, max(1, n // 4), n)] + like * r.normal(size=(n, d))
-    return v / np.linalg.norm(v, axis=1, keepdims=True)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 80), st.integers(0, 10**6), st.floats(0, 1), st.integers(1, 90), st.integers(1, 90))
-def test_selection_invariants(n, seed, tau, budget, block):
-    v, s = unit(n, 8, seed), np.random.default_rng(seed).permutation(n).astype(float)
-    got = repr_filter(v, s, tau, budget, block)
-    x = v[got.kept]
-    assert ((x @ x.T)[~np.eye(len(x), dtype=bool)] <= tau + 1e-9).all(), "no two chosen rows are alike"
-    assert (np.diff(s[got.kept]) < 0).all() and got.kept[0] == s.argmax() and len(got.kept) <= budget
-    assert sorted([*got.kept, *got.near, *got.rest]) == list(range(n)), "every row is accounted for"
-    for i, (j, how) in got.near.items():
-        assert j in got.kept and s[j] > s[i] and how > tau and how == pytest.approx(v[i] @ v[j], abs=1e-6)
-    order = np.random.default_rng(seed + 1).permutation(n)
-    assert [int(order[i]) for i in repr_filter(v[order], s[order], tau, budget).kept] == got.kept, "the order of the input does not matter"
-    top = repr_filter(v, s, 1.1, budget)
-    assert top.kept == np.argsort(-s)[:budget].tolist(), "without a threshold it is the top"
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 60), st.integers(0, 10**6), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
 def test_a_stricter_score_bar_keeps_a_subset_of_the_fit(n, seed, a, b):
     pairs = [Pair(question=f"Q{i}?", answer="A") for i in range(n)]
     r = np.random.default_rng(seed)
-    from synthgen_nb.core.records import Score
-
     marked = [p.but(scores=(Score(criterion="deita", value=float(r.uniform(1, 36)), scale=(1, 36)),)) for p in pairs]
     low, high = sorted((1 + 35 * a, 1 + 35 * b))
-    fit = lambda t: {p.id for p in de.choose(marked, min_score=t, tau=1.0)[0].kept}
+    fit = lambda t: {p.id for p in de.select_diverse(marked, min_score=t, tau=1.0)[0].kept}
     assert fit(high) <= fit(low)
-
-
-def test_of_two_copies_one_survives():
-    v = unit(20, 16, 1, like=1.0)
-    v[7] = v[3]
-    got = repr_filter(v, np.arange(20.0), 0.999)
-    assert 7 in got.kept and 3 not in got.kept and got.near[3][0] == 7
-
-
-def test_tau_is_calibrated_by_share():
-    v, s = unit(500, 16, 2), np.random.default_rng(0).normal(size=500)
-    order = np.argsort(-s)
-    literal = [max(v[order[:i]] @ v[order[i]]) for i in range(1, 500)]
-    assert nearest_better(v, s, 64) == pytest.approx(literal)
-    taus = [calibrate_tau(v, s, share) for share in (0.01, 0.05, 0.2, 0.5)]
-    assert taus == sorted(taus, reverse=True)
-    for share, tau in zip((0.01, 0.05, 0.2, 0.5), taus, strict=True):
-        assert len(repr_filter(v, s, tau).near) <= share * 500
-    assert calibrate_tau(v[:5], s[:5], 0.05) == 0.999, "five rows say nothing about one in twenty"
-    with pytest.raises(SynthgenError, match="a share of the rows is between 0 and 1"):
-        calibrate_tau(v, s, 5)
-
-
-def test_vendi():
-    assert vendi(np.tile(np.eye(5)[0], (5, 1))) == pytest.approx(1) and vendi(np.eye(5)) == pytest.approx(5)
-    v = unit(300, 16, 3)
-    assert 1 <= vendi(v) <= 16 and vendi(v[:10]) <= 10
-    w = np.linalg.eigvalsh(v @ v.T / 300)
-    assert vendi(v) == pytest.approx(np.exp(-sum(x * np.log(x) for x in w if x > 1e-12)), rel=1e-6), "the short way is the long way"
-
-
-def static_vectors(texts, folder):
-    "The public static embedding: the mean of its int8 token vectors"
-    from tokenizers import Tokenizer
-
-    raw = (folder / "model.safetensors").read_bytes()
-    size = int.from_bytes(raw[:8], "little")
-    shape = json.loads(raw[8 : 8 + size])["embeddings"]["shape"]
-    table = np.frombuffer(raw[8 + size :], np.int8)[: np.prod(shape)].reshape(shape).astype(np.float32)
-    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tok.no_truncation()
-    unknown, usual = tok.token_to_id("[UNK]"), int(np.median([len(w) for w in tok.get_vocab()]))
-    ids = [
-        [i for i in e.ids if i != unknown][:512] for e in tok.encode_batch_fast([t[: 512 * usual] for t in texts], add_special_tokens=False)
-    ]
-    v = np.array([table[i].mean(0) if i else np.zeros(shape[1], np.float32) for i in ids])
-    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
-
-
-def test_selection_from_alpaca_is_what_was_measured(data):
-    pytest.importorskip("tokenizers")
-    pool = json.loads((data / "qa/alpagasus_random_9k.json").read_text())
-    x = static_vectors(
-        ["\n".join(filter(None, (r["instruction"], r["input"], r["output"]))) for r in pool], data / "qa/static_embedding_128d"
-    )
-    length = np.array([len(r["output"]) for r in pool])
-    for tau, scanned, score in ((0.95, 1001, 37.98), (0.9, 1029, 38.70), (0.8, 1271, 43.25), (0.7, 2014, 51.29), (0.6, 3975, 64.02)):
-        got = repr_filter(x, length, tau, 1000)
-        assert got.scanned == scanned and vendi(x[got.kept]) == pytest.approx(score, abs=0.01)
-    far = 0
-    for a in range(0, len(x), 2048):  # the widespread reading: distance to the nearest of the whole pool at least 0.9
-        like = x[a : a + 2048] @ x.T
-        like[np.arange(len(like)), np.arange(a, a + len(like))] = -1
-        far += int((1 - like.max(1) >= 0.9).sum())
-    assert far == 0, "it keeps nothing at all"
 
 
 # the command

@@ -9,6 +9,7 @@ from conftest import rows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgen_nb.core.methods import method
 from synthgen_nb.core.models import open_model, parse_reply
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Chunk, Source, SynthgenError
@@ -31,25 +32,25 @@ def test_lcs_is_the_textbook_s(a, b):
 
 
 @given(st.lists(st.lists(st.sampled_from("ab cd ef gh".split()), max_size=90).map(" ".join), min_size=1, max_size=20), st.floats(0, 0.95))
-def test_the_pool_finds_what_pairwise_comparison_finds(texts, least):
+def test_the_pool_finds_what_pairwise_comparison_finds(texts, above):
     pool = si.Pool(texts[1:])
-    want = [si.rouge_l(si.words(texts[0]), si.words(t)) for t in texts[1:]]
-    assert pool.likeness(texts[0]).tolist() == pytest.approx(want)
-    some = pool.likeness(texts[0], least)
-    assert [x for x in some if x > least] == pytest.approx([x for x in want if x > least]), "the shortcut loses nothing above its bar"
+    want = [si.rouge_l(si.rouge_words(texts[0]), si.rouge_words(t)) for t in texts[1:]]
+    assert pool.similarity(texts[0]).tolist() == pytest.approx(want)
+    some = pool.similarity(texts[0], above)
+    assert [x for x in some if x > above] == pytest.approx([x for x in want if x > above]), "the shortcut loses nothing above its bar"
 
 
 def test_long_instructions_and_the_limit_of_a_machine_word():
     for n in (63, 64, 65, 150):
         a = [f"w{i}" for i in range(n)]
         pool = si.Pool([" ".join(a), " ".join(a[::-1]), " ".join(a[: n // 2]), "", "other words"])
-        assert pool.likeness(" ".join(a)).tolist() == pytest.approx([1, 2 / (2 * n), 2 * (n // 2) / (n + n // 2), 0, 0])
+        assert pool.similarity(" ".join(a)).tolist() == pytest.approx([1, 2 / (2 * n), 2 * (n // 2) / (n + n // 2), 0, 0])
 
 
 def test_rouge_golden_and_scripts():
-    assert si.rouge_l(si.words("the cat sat on the mat"), si.words("the cat is on the mat")) == pytest.approx(0.8333333)
-    assert si.words("Don't re-read `x_1`!") == ["don", "t", "re", "read", "x", "1"]
-    assert si.Pool(["猫が座る"]).likeness("猫が座る")[0] == 0 and si.Pool(["猫が座る"], True).likeness("猫が座る")[0] == 1
+    assert si.rouge_l(si.rouge_words("the cat sat on the mat"), si.rouge_words("the cat is on the mat")) == pytest.approx(0.8333333)
+    assert si.rouge_words("Don't re-read `x_1`!") == ["don", "t", "re", "read", "x", "1"]
+    assert si.Pool(["猫が座る"]).similarity("猫が座る")[0] == 0 and si.Pool(["猫が座る"], si.words).similarity("猫が座る")[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_bootstrap_grounded(server, monkeypatch, mock):
         assert p.origin[-1].faithful == "approximation" and len(p.origin[-1].calls) == 2
     pool = si.Pool(SEEDS)
     for t in accepted(out):
-        assert (pool.likeness(t) <= 0.7).all(), "new against the seeds and against all that was accepted before it"
+        assert (pool.similarity(t) <= 0.7).all(), "new against the seeds and against all that was accepted before it"
         pool.add(t)
     again = asyncio.run(si.bootstrap(SEEDS, model, 50, CHUNKS, corpus="db"))
     assert again.kept == out.kept, "a run repeats itself"
@@ -139,12 +140,27 @@ def test_bootstrap_ungrounded_says_so():
             asyncio.run(si.bootstrap(bad, open_model(provider="offline"), 0))
 
 
-def test_examples_are_six_and_two():
-    import random
+def test_the_step_begins_with_a_file_or_with_our_own(tmp_path):
+    model, file = open_model(provider="offline", temperature=0.7), tmp_path / "seeds.jsonl"
+    file.write_text("".join(json.dumps(dict(question=s, answer="A.")) + "\n" for s in SEEDS) + '{"instruction": "Name it."}\n')
+    assert si.read_seeds(file) == [*SEEDS, "Name it."]
+    step = method("self_instruct").function()
+    out = asyncio.run(step(CHUNKS, model, target=3, seeds=file, corpus="db"))
+    assert out.kept == asyncio.run(si.bootstrap([*SEEDS, "Name it."], model, 3, CHUNKS, corpus="db")).kept
+    assert len(asyncio.run(step(CHUNKS, model, target=3)).kept) == 3
+    file.write_text('{"text": "?"}\n')
+    with pytest.raises(SynthgenError, match="no row has an `instruction` or a `question`"):
+        si.read_seeds(file)
+    prompts = ("tasks", "tasks_classify", "tasks_output_first", "tasks_input_first")
+    assert {model.prompt(p).task for p in prompts} == set(method("self_instruct").replies)
 
+
+def test_examples_are_six_and_two():
     seeds, made = [f"s{i}:" for i in range(20)], [f"m{i}" for i in range(20)]
     for have, want in ((0, 0), (1, 1), (20, 2)):
-        shown = si._examples(seeds, made[:have], (6, 2), random.Random(1))
+        examples = si.Examples(seeds)
+        examples.made += made[:have]
+        shown = examples.draw()
         assert len(set(shown)) == 8 and sum(x[0] == "m" for x in shown) == want and not any(x.endswith(":") for x in shown)
 
 
@@ -154,13 +170,13 @@ def test_examples_are_six_and_two():
 def test_seeds_are_like_the_user_tasks_as_published(data):
     seeds = rows(data / "qa/selfinstruct_seed_tasks.jsonl")
     user = si.Pool(r["instruction"] for r in rows(data / "qa/selfinstruct_user_oriented_252.jsonl"))
-    like = [user.likeness(r["instruction"]).max() for r in seeds]
+    like = [user.similarity(r["instruction"]).max() for r in seeds]
     assert len(seeds) == 175 and len(user) == 252 and sum(r["is_classification"] for r in seeds) == 26
     assert np.mean(like) == pytest.approx(0.33880788, abs=1e-6) and sum(x == 1 for x in like) == 1
     pool, twins, kept = si.Pool(), [], si.Pool()
     for r in seeds:
-        twins += [x for x in pool.likeness(r["instruction"]) if x > 0.7]
-        if not len(kept) or kept.likeness(r["instruction"]).max() <= 0.7:
+        twins += [x for x in pool.similarity(r["instruction"]) if x > 0.7]
+        if not len(kept) or kept.similarity(r["instruction"]).max() <= 0.7:
             kept.add(r["instruction"])
         pool.add(r["instruction"])
     assert len(twins) == 2 and max(twins) == pytest.approx(0.8235294117647058) and len(kept) == 173
@@ -169,14 +185,14 @@ def test_seeds_are_like_the_user_tasks_as_published(data):
 def test_alpaca_obeys_its_own_rule(data):
     pool, above, exactly, close = si.Pool(), 0, 0, 0
     for r in json.loads((data / "qa/alpagasus_random_9k.json").read_text()):
-        like = pool.likeness(r["instruction"], 0.649)
+        like = pool.similarity(r["instruction"], 0.649)
         above += int((like > 0.7).sum())
         exactly += int((like == 0.7).sum())
         close += int(((like >= 0.65) & (like <= 0.7)).sum())
         pool.add(r["instruction"])
     assert (len(pool), above, exactly, close) == (9229, 0, 39, 812)
     for r in rows(data / "qa/selfinstruct_seed_tasks.jsonl"):
-        assert pool.likeness(r["instruction"], 0.7).max() <= 0.7
+        assert pool.similarity(r["instruction"], 0.7).max() <= 0.7
 
 
 def test_a_model_s_reply_to_each_prompt_is_read():
