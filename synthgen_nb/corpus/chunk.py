@@ -528,7 +528,7 @@ def quality(
     docs: Iterable[Document],   # that were cut
     chunks: Iterable[Chunk],    # what they were cut into
     tokens: tuple[int, int] = (512, 1024), # the limits
-) -> dict[str, float]: # chunks; between, starts, exact: shares; cut: fences and tables without a chunk of their own
+) -> dict[str, float]: # between, starts, exact are shares; cut: fences and tables that no chunk holds
     "Figures of a cut"
     chunks, (low, high) = list(chunks), tokens
     places: dict[str, list[_Place]] = {}
