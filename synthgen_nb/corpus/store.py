@@ -16,8 +16,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from ..core.embed import embed
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id
 from ..core.settings import Settings
@@ -163,7 +164,8 @@ def _file_hash(path: str) -> str:
         with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
     except OSError: return ''
 
-def _document_row(doc: Document, digest: str, recipe: str, chunks: Sequence[Chunk], left: Sequence[Drop]) -> dict[str, Any]:
+def _document_row(doc: Document, digest: str, recipe: str, chunks: Sequence[Chunk],
+                  left: Sequence[Drop]) -> dict[str, Any]:
     "A document as a row of the list"
     places = [len(c.sources) for c in chunks]
     tokens = sum(c.tokens * n for c, n in zip(chunks, places, strict=True))
@@ -235,31 +237,44 @@ def _sources(row: dict[str, Any]) -> list[Source]: return [Source(**s) for s in 
 def _first_place(row: dict[str, Any], places: Sequence[Source]) -> dict[str, Any]:
     "The row of a chunk that stands in these places now"
     s = places[0]
-    return row | dict(source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line, end_line=s.end_line, page=s.page,
-                      sources=_places_json(places))
+    return row | dict(source_file=s.path, section_path=' > '.join(s.section), start_line=s.start_line,
+                      end_line=s.end_line, page=s.page, sources=_places_json(places))
 
-def _differences(table, same: set[str], order: dict[str, int], spool: _Spool) -> tuple[dict[str, list[Source]], list[str], int, int]:
-    "(id → places of what moved, ids of what is gone, chunks that stay, their places); what the table has already leaves the spool"
-    moved: dict[str, list[Source]] = {}; gone: list[str] = []; stay = places_kept = 0
+class _Differences(NamedTuple):
+    "What a table lacks of what the documents hold now; new texts are those left in the spool"
+    moved: dict[str, list[Source]] # id → its places now
+    gone: list[str]                # ids
+    stay: int                      # chunks that stay
+    places: int                    # of those
+
+def _differences(table, same: set[str], order: dict[str, int], spool: _Spool) -> _Differences:
+    "Compare a table with the spool; what the table has already leaves the spool"
+    moved: dict[str, list[Source]] = {}
+    gone: list[str] = []
+    stay = kept = 0
     for batch in table.search().select(['id', 'sources']).to_batches(BATCH) if table is not None else ():
         for r in batch.to_pylist():
             fresh = spool.sources(r['id'], order) if r['id'] in spool.places else []
-            places = [s for s in _sources(r) if s.path in same] + fresh
             spool.places.pop(r['id'], None)
+            places = [s for s in _sources(r) if s.path in same] + fresh
             places.sort(key=lambda s: (order[s.path], s.start))
-            if not places: gone.append(r['id']); continue
-            stay += 1; places_kept += len(places)
-            if _places_json(places) != r['sources']: moved[r['id']] = places
-    return moved, gone, stay, places_kept
+            if not places: gone.append(r['id'])
+            elif _places_json(places) != r['sources']: moved[r['id']] = places
+            stay, kept = stay + bool(places), kept + len(places)
+    return _Differences(moved, gone, stay, kept)
 
 # %% ../../nbs/corpus/13_store.ipynb #rows-to-write
 Embedder = Callable[[list[str]], Any]
 
 def as_batch(rows: Sequence[dict[str, Any]], vectors: Any, schema: Any):
+    "Rows and their vectors as a record batch"
     import pyarrow as pa
-    fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), schema.field('vector').type.list_size)
-    return pa.record_batch([fixed if k == 'vector' else pa.array([r[k] for r in rows], schema.field(k).type) for k in schema.names], schema=schema)
+    size = schema.field('vector').type.list_size
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), size)
+    column = lambda k: fixed if k == 'vector' else pa.array([r[k] for r in rows], schema.field(k).type)
+    return pa.record_batch([column(k) for k in schema.names], schema=schema)
 
+# %% ../../nbs/corpus/13_store.ipynb #new-batches
 def _quoted(ids: Iterable[str]) -> str: return ', '.join("'" + i.replace("'", "''") + "'" for i in ids)
 
 def _new_batches(spool: _Spool, order: dict[str, int], make: Embedder, schema: Any) -> Iterator:
@@ -274,29 +289,32 @@ def _moved_batches(table, moved: dict[str, list[Source]], schema: Any) -> Iterat
     import numpy as np
     ids = list(moved)
     for i in range(0, len(ids), BATCH):
-        rows = table.search().where(f'id IN ({_quoted(ids[i:i + BATCH])})').limit(BATCH).to_arrow().to_pylist()
-        yield as_batch([_first_place(r, moved[r['id']]) for r in rows], np.array([r['vector'] for r in rows], np.float32), schema)
+        some = table.search().where(f'id IN ({_quoted(ids[i:i + BATCH])})').limit(BATCH)
+        rows = some.to_arrow().to_pylist()
+        vectors = np.array([r['vector'] for r in rows], np.float32)
+        yield as_batch([_first_place(r, moved[r['id']]) for r in rows], vectors, schema)
 
 # %% ../../nbs/corpus/13_store.ipynb #commit
-def _commit(db: str | Path, table, moved: dict[str, list[Source]], gone: Sequence[str], spool: _Spool, order: dict[str, int], make: Embedder, schema: Any):
+def _commit(db: str | Path, table, d: _Differences, spool: _Spool, order: dict[str, int], make: Embedder, schema: Any):
     "Write what differs, in one commit; returns the table"
     import pyarrow as pa
+    fresh = _new_batches(spool, order, make, schema)
     if table is None:
-        rows = pa.RecordBatchReader.from_batches(schema, _new_batches(spool, order, make, schema))
+        rows = pa.RecordBatchReader.from_batches(schema, fresh)
         return connect(db).create_table(CHUNKS, data=rows, schema=schema, mode='overwrite')
-    if not (moved or spool.places):
-        if gone: table.delete(f'id IN ({_quoted(gone)})')
+    if not (d.moved or spool.places):
+        if d.gone: table.delete(f'id IN ({_quoted(d.gone)})')
         return table
-    def both(): yield from _moved_batches(table, moved, schema); yield from _new_batches(spool, order, make, schema)
     merge = table.merge_insert('id').when_matched_update_all().when_not_matched_insert_all()
-    if gone: merge = merge.when_not_matched_by_source_delete(f'id IN ({_quoted(gone)})')
-    merge.execute(pa.RecordBatchReader.from_batches(schema, both()))
+    if d.gone: merge = merge.when_not_matched_by_source_delete(f'id IN ({_quoted(d.gone)})')
+    merge.execute(pa.RecordBatchReader.from_batches(schema, chain(_moved_batches(table, d.moved, schema), fresh)))
     return table
 
 def _tidy(db: str | Path, table) -> None:
-    "Index the words, join small files, forget versions older than an hour, and drop the two tables of earlier releases"
+    "Index the words, join small files, forget old versions, and drop the two tables of earlier releases"
     from lancedb.index import FTS
-    if not any(i.index_type == 'FTS' for i in table.list_indices()): table.create_index('content', config=FTS())
+    if not any(i.index_type == 'FTS' for i in table.list_indices()):
+        table.create_index('content', config=FTS())
     table.optimize(cleanup_older_than=timedelta(hours=1))
     for name in ('text_chunks', 'code_chunks'):
         if _there(db, name): connect(db).drop_table(name)
@@ -305,10 +323,11 @@ def _tidy(db: str | Path, table) -> None:
 def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     "What decides, beside its bytes, what becomes of a file"
     c = settings.corpus
-    return content_id('recipe', VERSION, tokens, c.tokenizer, c.least_tokens, c.languages, sorted(c.leave_out), c.embedding)
+    return content_id('recipe', VERSION, tokens, c.tokenizer, c.least_tokens, c.languages, sorted(c.leave_out),
+                      c.embedding)
 
-def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int], count: Callable[[str], int], recipe: str,
-             spool: _Spool) -> tuple[dict | None, list[Drop]]:
+def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int],
+             count: Callable[[str], int], recipe: str, spool: _Spool) -> tuple[dict | None, list[Drop]]:
     "Read and cut one file into the spool; its row in the list of documents"
     doc, left = read(path)
     if doc is None: return None, left
@@ -336,7 +355,8 @@ def ingest(
         for path in files:
             digest = _file_hash(path)
             if digest and path in known and known[path]['hash'] == digest:
-                rows[path] = known[path]; same.add(path)
+                rows[path] = known[path]
+                same.add(path)
                 out.dropped += [Drop(**d) for d in json.loads(known[path]['left_out'])]
                 continue
             row, left = _take_in(path, digest, read, tokens, count, recipe, spool)
@@ -344,26 +364,30 @@ def ingest(
             if row: rows[path] = row
     if not rows: raise nothing_read(sources, out.dropped)
     fresh = set(rows) - same
-    out.documents, out.new, out.changed, out.gone = len(rows), len(fresh - before), len(fresh & before), len(before - set(rows))
+    out.documents, out.gone = len(rows), len(before - set(rows))
+    out.new, out.changed = len(fresh - before), len(fresh & before)
     _write(db, table, out, spool, rows, same, lambda texts: embed(texts, model, settings), model)
     return out
 
 # %% ../../nbs/corpus/13_store.ipynb #write
-def _write(db: str | Path, table: Any, out: Ingested, spool: _Spool, rows: dict[str, dict], same: set[str], make: Embedder, model: str) -> None:
+def _write(db: str | Path, table: Any, out: Ingested, spool: _Spool, rows: dict[str, dict],
+           same: set[str], make: Embedder, model: str) -> None:
     import pyarrow as pa
     order = {p: i for i, p in enumerate(rows)}
     try:
-        moved, gone, stay, places = _differences(table, same, order, spool)
-        out.embedded, out.chunks = len(spool.places), stay + len(spool.places)
-        out.repeats = places + sum(map(len, spool.places.values())) - out.chunks
-        if table is None or moved or gone or spool.places:
+        d = _differences(table, same, order, spool)
+        out.embedded, out.chunks = len(spool.places), d.stay + len(spool.places)
+        out.repeats = d.places + sum(map(len, spool.places.values())) - out.chunks
+        if table is None or d.moved or d.gone or spool.places:
             schema = table.schema if table is not None else chunk_schema(make(['a text']).shape[1], model)
-            _tidy(db, _commit(db, table, moved, gone, spool, order, make, schema))
+            _tidy(db, _commit(db, table, d, spool, order, make, schema))
         listed = [r | dict(position=i) for i, r in enumerate(rows.values())]
-        listing = connect(db).create_table(DOCUMENTS, data=pa.Table.from_pylist(listed, schema=_documents_schema()), mode='overwrite')
+        listed_table = pa.Table.from_pylist(listed, schema=_documents_schema())
+        listing = connect(db).create_table(DOCUMENTS, data=listed_table, mode='overwrite')
         listing.optimize(cleanup_older_than=timedelta(hours=1))
     except (OSError, RuntimeError, ValueError) as e:
-        raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 200)}). The chunks that were there are as they were.') from None
+        raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 200)}). '
+                            'The chunks that were there are as they were.') from None
 
 # %% ../../nbs/corpus/13_store.ipynb #to-chunk
 COLUMNS = ('id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'start_char', 'end_char',
