@@ -74,7 +74,7 @@ def plot_profile(
 ): # a matplotlib figure
     "Lengths, documents and a map of a corpus, side by side"
     import matplotlib.pyplot as plt
-    fig, (a, b, c) = plt.subplots(1, 3, figsize=(12, 3.4), dpi=90, layout='constrained', width_ratios=[1, 1, 1.7])
+    fig, (a, b, c) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained', width_ratios=[1, 1, 1.7])
     p = profile(chunks)
     sizes = [x.tokens for x in chunks]
     a.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0])

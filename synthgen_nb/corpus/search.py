@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple, get_args
 from ..core.embed import embed
 from ..core.records import Chunk, SynthgenError, clip
 from ..core.settings import Settings, nearest
-from .store import CHUNKS, BATCH, _batch, _connect, _is_ours, _open, _row, _schema, _to_chunk, read_chunks, table_names
+from .store import BATCH, CHUNKS, as_batch, as_chunk, as_row, chunk_schema, connect, is_ours
+from .store import open_table, read_chunks, table_names
 
 # %% ../../nbs/corpus/14_search.ipynb #Hit
 Kind = Literal['text', 'vector', 'both']
@@ -27,16 +28,16 @@ def _in_memory(chunks: Sequence[Chunk]):
     "A table in memory, with an index of its words"
     import pyarrow as pa
     from lancedb.index import FTS
-    schema = _schema(1024, 'hashing')
+    schema = chunk_schema(1024, 'hashing')
     parts = (chunks[i:i + BATCH] for i in range(0, len(chunks), BATCH))
-    batches = (_batch([_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
-    table = _connect('memory://').create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, batches), schema=schema)
+    batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
+    table = connect('memory://').create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, batches), schema=schema)
     table.create_index('content', config=FTS())
     return table
 
 def _table(db: str | Path):
     "(table to search, model of its vectors)"
-    if CHUNKS in table_names(db) and _is_ours(t := _open(db, CHUNKS)): return t, (t.schema.metadata or {})[b'embedding'].decode()
+    if CHUNKS in table_names(db) and is_ours(t := open_table(db, CHUNKS)): return t, (t.schema.metadata or {})[b'embedding'].decode()
     return _in_memory(read_chunks(db)), 'hashing'
 
 # %% ../../nbs/corpus/14_search.ipynb #search
@@ -75,4 +76,4 @@ def search(
     score = {r['id']: r['_score'] for rs in found for r in rs} if kind != 'both' else \
         {i: sum(1 / (FUSION + n) for rs in found for n, r in enumerate(rs, 1) if r['id'] == i) for i in rows}
     best = sorted(rows, key=lambda i: (-score[i], i))[:k]
-    return [Hit(_to_chunk(rows[i], CHUNKS), score[i]) for i in best]
+    return [Hit(as_chunk(rows[i], CHUNKS), score[i]) for i in best]
