@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import sqlite3
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from synthgen_nb.core.calls import Calls, Reply, Request, prune, stats
 from synthgen_nb.core.calls import rows as call_rows
-from synthgen_nb.core.judge import check_threshold, load_rubric, scores_of
+from synthgen_nb.core.judge import check_threshold, load_rubric, pair_inputs, scores_of
 from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.prompts import find_prompts, load_prompt
 from synthgen_nb.core.records import Chunk, Drop, Origin, Outcome, Pair, Score, Source, SynthgenError, drop, load, save
@@ -161,6 +162,38 @@ def test_processes_write_to_one_store_at_once():
         assert len(c) == 5 * 200 and all(r["key"] == Request(r["request"]).key for r in call_rows(c))
         assert all(r["text"] == "{} {}".format(*r["request"].get("own", ["common", r["request"].get("common")])) for r in call_rows(c))
     assert sqlite3.connect("calls.db").execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_opening_waits_for_another_who_reads(tmp_path):
+    "Switching to WAL needs the file for itself, and SQLite does not wait for that"
+    other = sqlite3.connect("calls.db", isolation_level=None, check_same_thread=False)
+    for sql in ("create table other (x)", "begin", "select * from other"):
+        other.execute(sql).fetchall()
+    threading.Timer(0.3, other.rollback).start()
+    with Calls("calls.db") as c:
+        c.put(Request(model="m"), Reply("So."))
+    assert sqlite3.connect("calls.db").execute("pragma journal_mode").fetchone() == ("wal",)
+
+
+def open_old(n):
+    Calls("old.db").close()
+
+
+def test_processes_bring_one_old_store_up_to_date_at_once():
+    with Calls("old.db") as c:
+        c.put(Request(model="m"), Reply("So."))
+    db = sqlite3.connect("old.db")
+    for sql in (*[f"alter table calls drop column {c}" for c in ("logprobs", "prompt_logprobs")], "pragma user_version=1"):
+        db.execute(sql)
+    db.close()
+    ps = [multiprocessing.get_context("fork").Process(target=open_old, args=(n,)) for n in range(4)]
+    for p in ps:
+        p.start()
+    for p in ps:
+        p.join(60)
+    assert [p.exitcode for p in ps] == [0] * 4
+    with Calls("old.db") as c:
+        assert c.get(Request(model="m").key) == Reply("So.")
 
 
 def test_store_that_is_none_is_named(tmp_path, synthgen):
@@ -328,7 +361,7 @@ def test_unrated_never_passes_and_is_never_a_number():
 def test_curating_twice_is_curating_once(rows, threshold):
     given, model, rubric = [Pair(question=q, answer=a, chunk_id="c") for q, a in rows], open_model(), load_rubric("workbench")
     evidence = {"c": "A chunk is a piece of a document.\n\n" + "\n\n".join(a for _, a in rows)}
-    run = lambda ps: asyncio.run(curate(ps, model, rubric, evidence, threshold))
+    run = lambda ps: asyncio.run(curate(ps, model, rubric, pair_inputs(evidence), threshold))
     once = run(given)
     lost = [d.id for d in once.dropped]
     assert [p.id for p in once.kept] == [p.id for p in given if p.id not in lost] and len(once.kept) + len(lost) == len(given)
