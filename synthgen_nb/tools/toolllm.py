@@ -237,7 +237,7 @@ async def dfsdt(
     instruction: str,          # what is asked
     world: World,              # entered
     act: Policy,               # who decides
-    limits: Limits = Limits(), # noqa: B008 (it is frozen)
+    limits: Limits = Limits(), # how far it goes
     initial: Any = None,       # state to begin with
 ) -> Tree:
     "Depth-first search on a decision tree"
@@ -466,7 +466,7 @@ async def solve(
     tools: Sequence[Tool],      # the database
     world: Callable[[], World], # makes a fresh one
     model: Model,               # who decides
-    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+    limits: Limits = Limits(),  # how far each goes
     workers: int = 4,           # worlds at work at once
 ) -> Outcome[Trajectory]: # in the order of the tasks
     "Search an answer to each task, with all the sampled tools at hand"
