@@ -1,9 +1,7 @@
 """The tool pipeline as a user runs it: real worlds, real MCP servers, a model behind HTTP, and what goes wrong."""
 
-import asyncio
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -13,57 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import SYNTHGEN, Server, rows
 
-from synthgen_nb.core.models import open_model
-from synthgen_nb.offline.tools import phrase
 from synthgen_nb.core.records import load, save
-from synthgen_nb.tools.apigen import format_check
-from synthgen_nb.tools.grounding import unquoted
-from synthgen_nb.tools.survey import guess, place_of, repeatable, suggested, survey
-from synthgen_nb.worlds.open import open_world, tools_of
+from synthgen_nb.offline.tools import phrase
 from synthgen_nb.specs.tool import Tool
-from synthgen_nb.tools.toolllm import generate
 from synthgen_nb.specs.trajectory import Trajectory
-from synthgen_nb.worlds.world import Local, replay
-
-
-def made_in(source: str, n: int):
-    "Rows of a world, made offline, with what a second look at them says"
-
-    async def work():
-        tools = (await tools_of(source)).kept
-        fresh = lambda: open_world(place_of(source), tools)
-        made = await generate(tools, fresh, open_model(provider="offline"), n)
-        async with fresh() as w:
-            again = [await replay(w, t.calls, t.observations, t.initial) for t in made.rows]
-        return made, {t.name: t for t in tools}, again
-
-    return asyncio.run(work())
-
-
-def hold(made, tools, again, n, distinct, linked):
-    "What must be true of the rows of any world"
-    assert len(made.rows) == n and made.ended == "target reached"
-    assert not any(again), "every call gives again what it gave"
-    assert not any(format_check(t, tools) for t in made.rows)
-    usable = {f["tool"] for f in made.facts}
-    assert {c.tool for t in made.rows for c in t.calls} == usable and not usable & set(made.odd)
-    assert len({tuple(c.tool for c in t.calls) for t in made.rows}) >= distinct * n
-    reading = [t for t in made.rows if any(tools[c.tool].effect != "write" for c in t.calls)]
-    assert sum(not unquoted(t, tools) for t in reading) >= 0.9 * len(reading) > 0
-    several = [t for t in made.rows if len(t.calls) > 1]
-    assert sum(any(c.refs for c in t.calls) for t in several) >= linked * len(several) > 0
-
-
-def test_hdf5():
-    made, tools, again = made_in("hdf5", 36)
-    hold(made, tools, again, 36, 0.9, 0.9)
-    assert len({f["tool"] for f in made.facts}) == len(tools) and not made.odd
-
-
-def test_petstore(data):
-    made, tools, again = made_in(str(data / "specs/readme/3.1-petstore.json"), 100)
-    hold(made, tools, again, 100, 0.6, 0.7)
-    assert len({f["tool"] for f in made.facts}) == len(tools) == 20
 
 
 def test_time_as_one_would_type_it(synthgen):
@@ -79,9 +30,7 @@ def test_time_as_one_would_type_it(synthgen):
 def test_git_as_one_would_type_it(synthgen):
     pytest.importorskip("mcp_server_git", reason="mcp-server-git is not installed")
     repo = synthgen.folder / "repo"
-    git = lambda *a: subprocess.run(
-        ["git", "-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True, text=True
-    )
+    git = lambda *a: subprocess.run(["git", "-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.org", *a], check=True, capture_output=True, text=True)
     repo.mkdir()
     git("init", "-q", "-b", "master")
     (repo / "a.txt").write_text("one\n")
@@ -91,37 +40,6 @@ def test_git_as_one_would_type_it(synthgen):
     made = load(synthgen.folder / "rows.jsonl", Trajectory)
     assert len(made) == 4 and all(o.executed and o.ok for t in made for o in t.observations)
     assert git("branch").stdout.split() == ["*", "master"], "the template is not touched"
-
-
-# Looking around
-
-
-def test_texts_name_the_values_that_are_wanted():
-    rng = random.Random(0)
-    assert suggested("IANA name (e.g., 'America/New_York', 'Europe/London'). Use 'UTC' else", rng) == [
-        "America/New_York",
-        "Europe/London",
-        "UTC",
-    ]
-    assert suggested("404: no pet 9; there are 1, 2", rng) == ["1", "2"]
-    assert suggested("don't use the user's own", rng) == []
-    (clock,) = suggested("Expected HH:MM [24-hour format]", rng)
-    assert time.strptime(clock, "%H:%M")
-    values = {"timezone": [("Europe/Paris", "")]}
-    assert guess("source_timezone", {"type": "string"}, "convert_time", values, rng) == "Europe/Paris"
-
-
-def test_what_does_not_give_the_same_again_is_left_out_by_name():
-    nothing = {"type": "object", "properties": {}}
-    tools = [Tool(name=n, parameters=nothing, effect="read") for n in ("day", "now", "dice")]
-    acts = dict(day=lambda env: {"hours": 24}, now=lambda env: {"at": int(time.time())}, dice=lambda env: {"eyes": random.random()})
-
-    async def look():
-        async with Local("chance", tools, acts, lambda initial: None) as w:
-            return await repeatable(w, await survey(w))
-
-    facts, odd = asyncio.run(look())
-    assert {f["tool"] for f in facts} == {"day"} and sorted(odd) == ["dice", "now"]
 
 
 @pytest.mark.parametrize(
@@ -255,3 +173,28 @@ def test_more_rows_than_the_world_can_give(synthgen):
         (synthgen.folder / "bad.yaml").write_text(text)
         assert synthgen("tool-generate", "bad.yaml", "-o", "x.jsonl", ok=False).stderr
         assert not Path(synthgen.folder / "x.jsonl").exists()
+
+
+def test_pipeline_on_the_default_world(synthgen):
+    r = synthgen("tool-pipeline", "hdf5", "-o", "train.jsonl", "--target-pairs", 8)
+    train = rows(synthgen.folder / "train.jsonl")
+    assert len(train) == 8 and "every call executed in hdf5" in r.stdout and all(x["tools"] for x in train)
+    folder = next((synthgen.folder / "runs").iterdir())
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "done" and record["measures"]["failed_calls"] == 0 and record["world"] == "hdf5"
+    for name in ("sequences.png", "coverage.png", "funnel.png", "README.md", "records/final.jsonl", "records/tools.jsonl"):
+        assert (folder / name).stat().st_size
+    assert "34 tools" in synthgen("show").stdout
+
+
+def test_generate_and_curate_a_specification(synthgen, data):
+    spec = data / "specs/readme/3.1-petstore.json"
+    synthgen("tool-generate", spec, "-o", "rows.jsonl", "--target-pairs", 12, "--multi-step", "--max-steps", 3)
+    made = load(synthgen.folder / "rows.jsonl", Trajectory)
+    assert len(made) == 12 and all(2 <= len(t.calls) <= 3 and all(o.executed and o.ok for o in t.observations) for t in made)
+    r = synthgen("tool-curate", "rows.jsonl", "-o", "good.jsonl", "--tools", spec, "--threshold", 5)
+    good = load(synthgen.folder / "good.jsonl", Trajectory)
+    assert good and all(any(s.criterion == "tool_selection" for s in t.scores) for t in good) and "difficulty" in r.stdout
+    assert json.loads((synthgen.folder / "good_metrics.json").read_text())["kept"] == len(good)
+    synthgen("tool-curate", "rows.jsonl", "-o", "rows.jsonl", ok=False)
+    assert "name=value" in synthgen("tool-generate", spec, "-o", "x.jsonl", "--value", "petId", ok=False).stderr

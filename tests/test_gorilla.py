@@ -1,0 +1,22 @@
+"""Gorilla's matching of sub-trees, held against what its models answered."""
+
+from conftest import rows
+
+from synthgen_nb.tools.gorilla import grade, reference
+
+
+def test_gorilla_numbers_of_the_files_at_hand(data):
+    want = {
+        ("tensorflowhub", "RT_bm25"): (41.9, 2.77),
+        ("tensorflowhub", "RT_gpt_index"): (64.96, 2.19),
+        ("tensorflowhub", "FT_0_shot"): (83.94, 5.26),
+        ("tensorflowhub", "RT_oracle"): (93.87, 2.34),
+        ("torchhub", "RT_bm25"): (50.0, 5.91),
+        ("torchhub", "FT_0_shot"): (75.81, 16.13),
+    }
+    read = lambda p: rows(data / "tools/apibench" / p)
+    for (hub, cell), (overall, hallucination) in want.items():
+        apis, exam = read(f"data/api/{hub}_api.jsonl"), read(f"data/apibench/{hub.removesuffix('hub') if hub[1] == 'e' else hub}_eval.json")
+        answers = read(f"gorilla/eval/eval-data/responses/{hub}/response_{hub}_Gorilla_{cell}.jsonl")
+        pairs = [(a["text"], exam[a["question_id"] - 1]["api_data"]["domain"]) for a in answers]
+        assert grade(pairs, [reference(a["api_call"], hub) for a in apis], [a["domain"] for a in apis]) == dict(overall=overall, hallucination=hallucination)

@@ -1,0 +1,61 @@
+"""Looking around: what texts name, what needs another call first, and what does not give the same again."""
+
+import asyncio
+import random
+import time
+
+from synthgen_nb.specs.tool import Tool
+from synthgen_nb.tools.survey import Known, Notes, Runner, guess, listen, pool_of, repeatable, suggested, survey
+from synthgen_nb.worlds.world import Local
+
+
+def test_texts_name_the_values_that_are_wanted():
+    rng = random.Random(0)
+    assert suggested("IANA name (e.g., 'America/New_York', 'Europe/London'). Use 'UTC' else", rng) == [
+        "America/New_York",
+        "Europe/London",
+        "UTC",
+    ]
+    assert suggested("404: no pet 9; there are 1, 2", rng) == ["1", "2"]
+    assert suggested("don't use the user's own", rng) == []
+    (clock,) = suggested("Expected HH:MM [24-hour format]", rng)
+    assert time.strptime(clock, "%H:%M")
+    values = {"timezone": [("Europe/Paris", "")]}
+    assert guess("source_timezone", {"type": "string"}, Known("convert_time", values, rng)) == "Europe/Paris"
+
+
+def test_what_does_not_give_the_same_again_is_left_out_by_name():
+    nothing = {"type": "object", "properties": {}}
+    tools = [Tool(name=n, parameters=nothing, effect="read") for n in ("day", "now", "dice")]
+    acts = dict(day=lambda env: {"hours": 24}, now=lambda env: {"at": int(time.time())}, dice=lambda env: {"eyes": random.random()})
+
+    async def look():
+        async with Local("chance", tools, acts, lambda initial: None) as w:
+            return await repeatable(w, await survey(w))
+
+    facts, odd = asyncio.run(look())
+    assert {f["tool"] for f in facts} == {"day"} and sorted(odd) == ["dice", "now"]
+
+
+def test_an_error_teaches_other_values_than_the_one_it_refused():
+    take = Tool(name="take", parameters={"type": "object", "properties": {"n": {"type": "integer"}}}, effect="read")
+    world = Local("w", [take], {}, lambda initial: None)
+    notes = Notes([take], Runner(world), random.Random(0), pool_of({}), 6)
+    listen(notes, take, {"n": 7}, "no entry '7'; there are 1, 2")
+    assert notes.heard["take"]["n"] == ["1", 1, "2", 2]
+
+
+def test_creating_before_fetching_is_found_out():
+    has = lambda **p: {"type": "object", "required": list(p), "properties": p}
+    add = Tool(name="add_book", parameters=has(title={"type": "string"}), effect="write")
+    get = Tool(name="get_book", parameters=has(bookId={"type": "string"}), effect="read")
+    acts = dict(
+        add_book=lambda env, title: env.update({f"b{len(env)}": title}) or {"id": f"b{len(env) - 1}"}, get_book=lambda env, bookId: {"title": env[bookId]}
+    )
+
+    async def look():
+        async with Local("library", [get, add], acts, lambda initial: {}, dict) as w:
+            return await survey(w)
+
+    found = [f for f in asyncio.run(look()) if f["tool"] == "get_book"]
+    assert found and all([b["tool"] for b in f["before"]] == ["add_book"] for f in found)
