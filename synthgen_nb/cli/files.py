@@ -58,10 +58,10 @@ def chunk_texts(
 ) -> dict[str, str]: # chunk id → text
     "The chunks that pairs were made from"
     from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.corpus.store import _address, read_chunks
+    from synthgen_nb.corpus.store import address, read_chunks
     dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
     for d in dbs:
-        if not _address(d) and not Path(d).exists():
+        if not address(d) and not Path(d).exists():
             raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
     wanted = {p.chunk_id for p in pairs}
     return {c.id: c.text for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted}

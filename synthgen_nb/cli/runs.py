@@ -58,13 +58,15 @@ def pipeline(
 ):
     "From documents to a training file: ask, rewrite, judge, reason (--cot), deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     from synthgen_nb.core.records import SynthgenError, check_writable
-    from synthgen_nb.corpus.store import _address
-    given = {k: v for k, v in locals().items() if k not in ('source', 'output', 'config', 'table', 'step')}
+    from synthgen_nb.corpus.store import address
     check_writable(output)
-    if missing := [s for s in source if not _address(s) and not s.exists()]:
+    if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given |= dict(source=[str(s) for s in source], tables=table, steps=step)
-    folder, r = recorded('qa', {k: v for k, v in given.items() if not isinstance(v, type)}, output, config)
+    given = dict(source=[str(s) for s in source], tables=table, steps=step, target_pairs=target_pairs, n_pairs=n_pairs,
+                 max_chunks=max_chunks, chunk_tokens=chunk_tokens, rewrite=rewrite, threshold=threshold, rubric=rubric, topic=topic,
+                 max_calls=max_calls, cot=cot, reasoning=reasoning, format=format, system_prompt=system_prompt,
+                 workers=workers, provider=provider, model=model)
+    folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
     _where(folder, 'qa.ipynb')
     _not_read(r['skipped'], folder)
