@@ -283,17 +283,16 @@ async def mapped_send(request: dict, ask: Ask, block: Provider) -> tuple[Reply, 
 
 # %% ../../nbs/core/03c_transport.ipynb #offline-send
 async def offline_send(request: dict, ask: Ask, block: Provider) -> tuple[Reply, Mapping]:
-    from synthgen_nb.offline import questions as offline
-    said = offline.reply(ask.task, ask.inputs)
+    from synthgen_nb.offline.model import reply
+    said = reply(ask.task, ask.inputs)
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     words = lambda s: len(s.split())
     return Reply(text, sum(words(m['content']) for m in request['messages']), words(text), cost=0.0), {}
 
 def rules_hash() -> str:
     "What stands for the endpoint of the offline model: its rules, which determine its replies"
-    from importlib.util import find_spec
-    files = [find_spec(f'synthgen_nb.offline.{m}').origin for m in ('prose', 'methods', 'questions', 'tools')] # type: ignore[union-attr]
-    return content_id(*[Path(f).read_text(encoding='utf-8') for f in files]) # type: ignore[arg-type]
+    from synthgen_nb.offline import model
+    return model.rules_hash()
 
 # %% ../../nbs/core/03c_transport.ipynb #claude-send
 async def claude_send(request: dict, ask: Ask, block: Provider) -> tuple[Reply, Mapping]:
