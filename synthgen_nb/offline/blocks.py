@@ -40,6 +40,7 @@ class Block(NamedTuple):
     lang: str = ''  # of code; of a description its kind
     body: int = 0   # where the content of a term or field starts
 
+# %% ../../nbs/offline/90a_blocks.ipynb #reader-reader
 class Reader:
     "The lines of a text, and the blocks found so far"
     def __init__(self, text: str):
@@ -49,14 +50,16 @@ class Reader:
     def walk(self, i: int, hi: int, owner: str):
         "Read the lines i to hi, which stand under a signature or none"
         while i < hi:
-            i = next(k for shape in SHAPES if (k := shape(self, i, hi, owner))) if self.lines[i].text else i + 1
+            i = (next(k for shape in SHAPES if (k := shape(self, i, hi, owner))) if self.lines[i].text
+                 else i + 1)
 
     def add(self, kind: str, i: int, j: int, **more) -> int: # j
         "Add a block of the lines i to j (exclusive), without the blank lines at its end"
         last = j - 1
         while last > i and not self.lines[last].text: last -= 1
         a = self.lines[i]
-        self.blocks.append(Block(kind, a.start + (0 if kind == 'code' else a.indent), self.lines[last].end, **more))
+        self.blocks.append(Block(kind, a.start + (0 if kind == 'code' else a.indent), self.lines[last].end,
+                                 **more))
         return j
 
     def after_body(self, i: int, hi: int, indent: int) -> int:
@@ -104,7 +107,8 @@ def fence(r: Reader, i: int, hi: int, owner: str) -> int | None:
         r.walk(i + 1, end, owner)
         return after
     unknown, empty = name and name[1] not in CODES, after <= i + 2 and end < hi
-    return r.add('skip' if unknown or empty else 'code', i, after, owner=owner, lang=_language(r, i, after, info))
+    return r.add('skip' if unknown or empty else 'code', i, after, owner=owner,
+                 lang=_language(r, i, after, info))
 
 # %% ../../nbs/offline/90a_blocks.ipynb #literal
 def doctest(r: Reader, i: int, hi: int, owner: str) -> int | None:
@@ -125,8 +129,10 @@ def indented(r: Reader, i: int, hi: int, owner: str) -> int | None:
     own = [ln.text for ln in r.lines[i:j] if ln.text]
     announced = before.text.endswith('::') and not _DIRECTIVE.match(before.text)
     if not announced and sum(map(codeish, own)) <= len(own) / 3: return None
-    return None if any(map(_DIRECTIVE.match, own[:1])) else r.add('code', i, j, owner=owner, lang=language('', '\n'.join(own)))
+    return (None if any(map(_DIRECTIVE.match, own[:1]))
+            else r.add('code', i, j, owner=owner, lang=language('', '\n'.join(own))))
 
+# %% ../../nbs/offline/90a_blocks.ipynb #literal-unfenced
 def unfenced(r: Reader, i: int, hi: int, owner: str) -> int | None:
     "Two lines of code or more, or one that can be nothing else"
     j = i
@@ -147,7 +153,9 @@ def underlined(r: Reader, i: int, hi: int, owner: str) -> int | None:
     over = bool(BORDER.match(r.lines[i].text)) and i + 2 < hi and r.lines[i + 2].text == r.lines[i].text
     at = i + over
     title, below = r.lines[at].text, r.lines[at + 1].text if at + 1 < hi else ''
-    if not (m := BORDER.match(below)) or not title or BORDER.match(title) or (r.lines[at].indent and not over): return None
+    if (not (m := BORDER.match(below)) or not title or BORDER.match(title)
+            or (r.lines[at].indent and not over)):
+        return None
     item = ITEM.match(title) and not title[0].isdigit()
     if len(below) < min(len(title) - 2, 40) or item or '|' in title: return None
     if (key := (m[1], over)) not in r.underlines: r.underlines.append(key)
@@ -160,7 +168,9 @@ def _qualified(name: str, signature: str, owner: str) -> str: # a method with it
     if not owner or name not in _MEMBERS or '.' in signature.split('(')[0]: return signature
     return f'{owner.split("(")[0]}.{signature}'
 
-def _described(r: Reader, i: int, j: int, name: str, arg: str, owner: str) -> int: # a signature may have several lines
+def _described(
+    r: Reader, i: int, j: int, name: str, arg: str, owner: str,
+) -> int: # a signature may have several lines
     k = i + 1
     while k < j and arg.count('(') > arg.count(')'): arg, k = f'{arg} {r.lines[k].text}', k + 1
     if not arg: return r.add('skip', i, j)
@@ -169,7 +179,9 @@ def _described(r: Reader, i: int, j: int, name: str, arg: str, owner: str) -> in
     r.walk(k, j, full)
     return j
 
-def _noted(r: Reader, i: int, j: int, name: str, arg: str, owner: str) -> int: # a note that begins on its own line, or below it
+def _noted(
+    r: Reader, i: int, j: int, name: str, arg: str, owner: str,
+) -> int: # a note that begins on its own line, or below it
     if not arg or name == 'admonition':
         r.walk(i + 1, j, owner)
         return j
@@ -178,6 +190,7 @@ def _noted(r: Reader, i: int, j: int, name: str, arg: str, owner: str) -> int: #
     r.blocks.append(Block('para', r.lines[i].end - len(arg), r.lines[last].end, owner=owner))
     return j
 
+# %% ../../nbs/offline/90a_blocks.ipynb #directive-directive
 def directive(r: Reader, i: int, hi: int, owner: str) -> int | None:
     if not (m := _DIRECTIVE.match(r.lines[i].text)): return None
     j = r.after_body(i + 1, hi, r.lines[i].indent)
@@ -192,24 +205,29 @@ _FIELD = re.compile(r':((?:\w[^:`\n]{0,60}))::?\s*(?!`)')
 def field(r: Reader, i: int, hi: int, owner: str) -> int | None:
     ln = r.lines[i]
     if not (m := _FIELD.match(ln.text)): return None
-    return r.add('field', i, r.after_body(i + 1, hi, ln.indent), title=m[1], owner=owner, body=ln.start + ln.indent + m.end())
+    return r.add('field', i, r.after_body(i + 1, hi, ln.indent), title=m[1], owner=owner,
+                 body=ln.start + ln.indent + m.end())
 
 def term(r: Reader, i: int, hi: int, owner: str) -> int | None:
     "A line with its explanation indented below it, or after a colon"
     ln, below = r.lines[i], r.lines[i + 1] if i + 1 < hi else Line(0, 0, '', 0)
     if not below.text or len(ln.text) > 100 or ITEM.match(ln.text) or BORDER.match(ln.text): return None
     colon = re.match(r':\s+', below.text)
-    if not colon and (below.indent <= ln.indent or ln.text.endswith(('.', ',', ';', '::')) or codeish(ln.text)): return None
+    if (not colon
+            and (below.indent <= ln.indent or ln.text.endswith(('.', ',', ';', '::')) or codeish(ln.text))):
+        return None
     if codeish(below.text): return None
     j = r.after_body(i + (2 if colon else 1), hi, ln.indent)
-    return r.add('term', i, j, title=ln.text, owner=owner, body=below.start + below.indent + (colon.end() if colon else 0))
+    return r.add('term', i, j, title=ln.text, owner=owner, body=below.start + below.indent + (colon.end()
+        if colon else 0))
 
 # %% ../../nbs/offline/90a_blocks.ipynb #tables
 MD_RULE = re.compile(r'\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$')
 _RST_RULE = re.compile(r'(=+\s+)+=+$|\+[-=]+(\+[-=]*)*\+$')
 
 def _ruled(r: Reader, j: int, hi: int) -> bool: # is line j the header of a Markdown table?
-    return j + 1 < hi and '|' in r.lines[j].text and '|' in r.lines[j + 1].text and bool(MD_RULE.match(r.lines[j + 1].text))
+    return (j + 1 < hi and '|' in r.lines[j].text and '|' in r.lines[j + 1].text
+            and bool(MD_RULE.match(r.lines[j + 1].text)))
 
 def _grid_end(r: Reader, i: int, hi: int) -> int: # the last rule before the text goes on
     L, rules, j = r.lines, [k for k in range(i, hi) if _RST_RULE.match(r.lines[k].text)], i + 1
@@ -218,7 +236,8 @@ def _grid_end(r: Reader, i: int, hi: int) -> int: # the last rule before the tex
     return max((k for k in rules if k < j and not two_blank(k)), default=i) + 1
 
 def table(r: Reader, i: int, hi: int, owner: str) -> int | None:
-    if _RST_RULE.match(r.lines[i].text): return r.add('table', i, _grid_end(r, i, hi), owner=owner, lang='rst')
+    if _RST_RULE.match(r.lines[i].text):
+        return r.add('table', i, _grid_end(r, i, hi), owner=owner, lang='rst')
     if not _ruled(r, i, hi): return None
     j = i + 2
     while j < hi and '|' in r.lines[j].text: j += 1
@@ -251,7 +270,8 @@ def skip(r: Reader, i: int, hi: int, owner: str) -> int | None:
 
 def _goes_on(r: Reader, j: int, hi: int) -> bool: # does line j continue the paragraph of the line before?
     t, before = r.lines[j].text, r.lines[j - 1]
-    if not t or opens(r, j) or ITEM.match(t) or (codeish(t) and codeish(before.text)) or _FIELD.match(t): return False
+    if not t or opens(r, j) or ITEM.match(t) or (codeish(t) and codeish(before.text)) or _FIELD.match(t):
+        return False
     if _ruled(r, j, hi): return False
     return not (len(before.text) > 120 and before.text[-1] in '.:') and r.lines[j].indent <= before.indent + 1
 
@@ -264,7 +284,8 @@ def paragraph(r: Reader, i: int, hi: int, owner: str) -> int:
 
 # %% ../../nbs/offline/90a_blocks.ipynb #whole
 SHAPES: list[Callable[[Reader, int, int, str], int | None]] = [
-    front_matter, fence, doctest, directive, table, hashes, underlined, skip, field, indented, unfenced, bullets, term, paragraph]
+    front_matter, fence, doctest, directive, table, hashes, underlined, skip, field, indented, unfenced,
+    bullets, term, paragraph]
 
 def blocks_of(text: str) -> list[Block]:
     "The blocks of a text, in order"

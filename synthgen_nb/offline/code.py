@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import NamedTuple
 from .grammar import THIRDS, VERBS, either, lists, plain, sentences, trim
 from .prose import LICENCE, Page, fit, polish, to_me
-from .questions import NOTHING, Candidate, ends_open, first_paragraphs, in_language, substantial
+from .questions import (NOTHING, Candidate, ends_open, first_paragraphs, in_language,
+                                           substantial)
 from .statements import object_of, questions_of
 
 # %% ../../nbs/offline/91b_code.ipynb #signature
@@ -29,6 +30,7 @@ def closing(text: str, at: int) -> int:
         if not depth: return m.end()
     return text.find('\n', at) if '\n' in text[at:] else len(text)
 
+# %% ../../nbs/offline/91b_code.ipynb #signature-parameters
 def _parameters(text: str, cuts: list[int]) -> list[str]: # the first name between two cuts
     pieces = (re.sub(r'#[^\n]*', '', text[a:b]) for a, b in pairwise(cuts))
     return [m[0] for p in pieces if (m := re.search(r'[A-Za-z_]\w*', p))]
@@ -60,12 +62,14 @@ class Definition(NamedTuple):
     args: list[str]
 
 DEF = re.compile(r'^(?P<i>[ \t]*)(?:async[ ]+)?(?P<k>def|class)[ ]+(?P<n>\w+)', re.M)
-_DOC = re.compile(r'(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*[rRuUbB]{0,2}("""|\'\'\'|"(?!")|\'(?!\'))(.*?)(?<!\\)\1', re.S)
+_DOC = re.compile(r'(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*[rRuUbB]{0,2}("""|\'\'\'|"(?!")|\'(?!\'))(.*?)(?<!\\)\1',
+                  re.S)
 
 def _body_end(text: str, head: int, pad: int) -> int: # of a definition that is indented by `pad`
     after = re.compile(rf'^[ \t]{{0,{pad}}}(?=[^\s#)])', re.M).search(text, head)
     return head + len(text[head:after.start() if after else len(text)].rstrip())
 
+# %% ../../nbs/offline/91b_code.ipynb #def-definitions
 def definitions(text: str) -> list[Definition]:
     "The functions and classes of a piece of Python"
     out: list[Definition] = []
@@ -80,27 +84,35 @@ def definitions(text: str) -> list[Definition]:
         end = _body_end(text, head, pad)
         doc = _DOC.match(text, head, end)
         out.append(Definition(kind, f'{owner}.{m["n"]}' if owner else m['n'], m.start() + len(m['i']), head,
-                              doc.span(2) if doc else (0, 0), end, [a for a in args if a not in ('self', 'cls')]))
+                              doc.span(2) if doc else (0, 0), end,
+                              [a for a in args if a not in ('self', 'cls')]))
         around.append((pad, m['n'], is_class))
     return out
 
 # %% ../../nbs/offline/91b_code.ipynb #docstring
 _PART = re.compile(rf'^[ \t]*(?P<h>{either(LISTS["parts"])}):?[ \t]*(?:\n[ \t]*-{{3,}}[ \t]*)?$', re.M)
 _ENTRY = re.compile(r'^(?P<i>[ \t]*)(?P<n>\*{0,2}[A-Za-z_]\w*)[ ]*(?:'
-                    r'(?::[ ]*(?P<t>[^\n]*)\n(?=(?P=i)[ \t]+\S)(?P<d1>(?:(?P=i)[ \t]+\S[^\n]*(?:\n|$)|[ \t]*\n)+))|'
-                    r'(?:\((?P<t2>[^)\n]*(?:\([^)]*\)[^)\n]*)*)\))?[ ]*:[ ]+(?P<d2>\S[^\n]*(?:\n(?P=i)[ \t]+\S[^\n]*)*))', re.M)
+                    r'(?::[ ]*(?P<t>[^\n]*)\n(?=(?P=i)[ \t]+\S)'
+                    r'(?P<d1>(?:(?P=i)[ \t]+\S[^\n]*(?:\n|$)|[ \t]*\n)+))|'
+                    r'(?:\((?P<t2>[^)\n]*(?:\([^)]*\)[^)\n]*)*)\))?[ ]*:[ ]+'
+                    r'(?P<d2>\S[^\n]*(?:\n(?P=i)[ \t]+\S[^\n]*)*))', re.M)
 
-def docstring_parts(text: str, a: int, b: int) -> list[tuple[str, int, int]]: # heading without its s, start, end
+# %% ../../nbs/offline/91b_code.ipynb #docstring-docstring-parts
+def docstring_parts(
+    text: str, a: int, b: int,
+) -> list[tuple[str, int, int]]: # heading without its s, start, end
     "The parts of a docstring: the description, then whatever has a heading"
     ms = list(_PART.finditer(text, a, b))
     ends = [*(m.start() for m in ms), b]
-    headed = [(m['h'].lower().rstrip('s'), *trim(text, m.end(), e)) for m, e in zip(ms, ends[1:], strict=True)]
+    headed = [(m['h'].lower().rstrip('s'), *trim(text, m.end(), e)) for m,
+              e in zip(ms, ends[1:], strict=True)]
     return [('', *trim(text, a, ends[0])), *headed]
 
 def entries(text: str, a: int, b: int) -> Iterator[tuple[str, int, int]]:
     "The named entries of a part: name, start and end of the description"
     for m in _ENTRY.finditer(text, text.rfind('\n', 0, a) + 1, b):
-        if m['n'] not in LISTS['no_entry'].split(): yield m['n'].lstrip('*'), *trim(text, *m.span('d1' if m['d1'] else 'd2'))
+        if m['n'] not in LISTS['no_entry'].split():
+            yield m['n'].lstrip('*'), *trim(text, *m.span('d1' if m['d1'] else 'd2'))
 
 # %% ../../nbs/offline/91b_code.ipynb #paragraph
 def first_paragraph(text: str, a: int, b: int, max_chars: int = 450) -> tuple[int, int]:
@@ -121,38 +133,52 @@ def ask_doc_sentences(text: str, a: int, b: int, page: Page, d: Definition) -> I
         if re.search(r'>>>|^\s*[:.]{1,2}\w|\.\. ', m[0]): continue
         for x, y in sentences(text, a + m.start(), a + m.end()):
             if text[y - 1] not in '.!' or y - x <= 30: continue
-            for q, worth, rule in questions_of(plain(text[x:y]), page, f'`{d.name}`'): yield Candidate(q, x, y, worth - .04, rule)
+            for q, worth, rule in questions_of(plain(text[x:y]), page, f'`{d.name}`'):
+                yield Candidate(q, x, y, worth - .04, rule)
 
 # %% ../../nbs/offline/91b_code.ipynb #description
 _FIELD_END = r'(\S.*?)(?=\n[ \t]*:\w[\w *]*:(?!`)|\n[ \t]*\n|\Z)'
-_PARAM = re.compile(rf'^[ \t]*:(?:param|parameter|arg|keyword)\s+(?:[^:\n]+\s)?\*{{0,2}}(\w+):[ \t]*{_FIELD_END}', re.M | re.S)
+_PARAM = re.compile(rf'^[ \t]*:(?:param|parameter|arg|keyword)\s+(?:[^:\n]+\s)?\*{{0,2}}(\w+):[ \t]*'
+                    rf'{_FIELD_END}', re.M | re.S)
 _RETURNS = re.compile(rf'^[ \t]*:returns?:[ \t]*{_FIELD_END}', re.M | re.S)
 
 def _purpose_question(d: Definition) -> str:
     if re.search(r'(?:Error|Exception|Warning)$', d.name): return f'What does the exception `{d.name}` mean?'
-    return f'What is the class `{d.name}` for?' if d.kind == 'class' else f'What does the {d.kind} `{d.name}` do?'
+    return (f'What is the class `{d.name}` for?' if d.kind == 'class'
+            else f'What does the {d.kind} `{d.name}` do?')
 
-def _ask_description(page: Page, a: int, b: int, d: Definition, w: float) -> Iterator[Candidate]: # w: less worth where it is private
+# %% ../../nbs/offline/91b_code.ipynb #description-ask-description
+def _ask_description(
+    page: Page, a: int, b: int, d: Definition, w: float,
+) -> Iterator[Candidate]: # w: less worth where it is private
     text = page.text
     x, y = first_paragraph(text, a, b)
-    if substantial(page, x, y) and not ends_open(text[x:y]): yield Candidate(_purpose_question(d), x, y, .96 + w, 'docstring')
+    if substantial(page, x, y) and not ends_open(text[x:y]):
+        yield Candidate(_purpose_question(d), x, y, .96 + w, 'docstring')
     for m in _PARAM.finditer(text[a:b]):
         if substantial(page, a + m.start(2), a + m.end(2)):
-            q, span = f'What does the `{m[1]}` parameter of `{d.name}` mean?', trim(text, a + m.start(2), a + m.end(2))
+            q, span = f'What does the `{m[1]}` parameter of `{d.name}` mean?', trim(text, a + m.start(2),
+                a + m.end(2))
             yield Candidate(q, *span, .9 + w, 'parameter')
-    if (m := _RETURNS.search(text[a:b])) and substantial(page, a + m.start(1), a + m.end(1)):
-        yield Candidate(f'What does `{d.name}` return?', *trim(text, a + m.start(1), a + m.end(1)), .92 + w, 'returns')
+    if (t := _RETURNS.search(text[a:b])) and substantial(page, a + t.start(1), a + t.end(1)):
+        yield Candidate(f'What does `{d.name}` return?', *trim(text, a + t.start(1), a + t.end(1)), .92 + w,
+                        'returns')
     yield from ask_doc_sentences(text, y, b, page, d)
 
 # %% ../../nbs/offline/91b_code.ipynb #parts
-def _ask_entries(page: Page, a: int, b: int, h: str, d: Definition, w: float) -> Iterator[Candidate]: # parameters, attributes
+def _ask_entries(
+    page: Page, a: int, b: int, h: str, d: Definition, w: float,
+) -> Iterator[Candidate]: # parameters, attributes
     for n, x, y in entries(page.text, a, b):
         if not substantial(page, x, y): continue
         is_attribute = h in ('attribute', 'field')
-        q = f'What is the `{n}` attribute of `{d.name}`?' if is_attribute else f'What does the `{n}` parameter of `{d.name}` mean?'
+        q = (f'What is the `{n}` attribute of `{d.name}`?' if is_attribute
+             else f'What does the `{n}` parameter of `{d.name}` mean?')
         yield Candidate(q, x, first_paragraphs(page, x, y), .91 + w, 'parameter')
 
-_WITH_ENTRIES = ('arg', 'argument', 'parameter', 'other parameter', 'param', 'keyword argument', 'attribute', 'field', 'option')
+# %% ../../nbs/offline/91b_code.ipynb #parts-with-entries
+_WITH_ENTRIES = ('arg', 'argument', 'parameter', 'other parameter', 'param', 'keyword argument', 'attribute',
+                 'field', 'option')
 
 def _ask_part(page: Page, h: str, a: int, b: int, d: Definition, w: float) -> Iterator[Candidate]:
     if not h: yield from _ask_description(page, a, b, d, w)
@@ -161,7 +187,8 @@ def _ask_part(page: Page, h: str, a: int, b: int, d: Definition, w: float) -> It
         yield Candidate(f'What does `{d.name}` {h}?', a, first_paragraphs(page, a, b), .92 + w, 'returns')
     elif h == 'raise':
         for n, x, y in entries(page.text, a, b):
-            if substantial(page, x, y): yield Candidate(f'When does `{d.name}` raise `{n}`?', x, y, .9 + w, 'raises')
+            if substantial(page, x, y):
+                yield Candidate(f'When does `{d.name}` raise `{n}`?', x, y, .9 + w, 'raises')
     elif h in ('example', 'usage') and 30 < b - a < 1500 and re.search(r'>>>|::|```|\(', page.text[a:b]):
         yield Candidate(f'How is the {d.kind} `{d.name}` used in Python?', a, b, .88 + w, 'usage')
     elif h in ('note', 'warning'): yield from ask_doc_sentences(page.text, a, b, page, d)
@@ -173,7 +200,8 @@ _special = lambda d: bool(re.search(r'(?:^|\.)__\w+__$', d.name))
 def ask_signature(page: Page, d: Definition, w: float) -> Iterator[Candidate]:
     "Which arguments, and what the comments beside them say"
     sig, init = page.text[d.start:d.head], d.name.endswith('__init__')
-    if d.kind == 'class' or len(d.args) < 2 or len(d.name) < 3 or {*d.args} <= _PLAIN_ARGS or len(sig) <= 24: return
+    if d.kind == 'class' or len(d.args) < 2 or len(d.name) < 3 or {*d.args} <= _PLAIN_ARGS or len(sig) <= 24:
+        return
     if _special(d) and not init: return
     owner = d.name.rpartition('.')[0] if d.name.endswith('.__init__') else d.name
     of = 'the constructor of ' if owner != d.name else ''
@@ -185,8 +213,8 @@ def ask_signature(page: Page, d: Definition, w: float) -> Iterator[Candidate]:
         yield Candidate(q, d.start + m.start(2), d.start + m.end(2), .9 + w, 'parameter')
 
 # %% ../../nbs/offline/91b_code.ipynb #body-questions
-_GUARD = re.compile(r'^[ \t]*(?P<c>(?:el)?if (?P<t>[^\n]{3,90}):[ ]*(?:\n[ \t]*)?raise (?P<e>\w+(?:\.\w+)*)(?P<m>\((?:[^\n()]'
-                    r'|\([^\n()]*\))*\)|\([^\n]*))', re.M)
+_GUARD = re.compile(r'^[ \t]*(?P<c>(?:el)?if (?P<t>[^\n]{3,90}):[ ]*(?:\n[ \t]*)?raise (?P<e>\w+(?:\.\w+)*)'
+                    r'(?P<m>\((?:[^\n()]|\([^\n()]*\))*\)|\([^\n]*))', re.M)
 _FIELDS = re.compile(r'(?:[ \t]*\n|[ \t]+#[^\n]*\n)*((?:[ \t]+[a-z_]\w*[ ]*:[ ][^\n]+\n?){2,})')
 _INNER = re.compile(f'(?:{either(LISTS["inner_names"])})')
 
@@ -194,13 +222,16 @@ def ask_fields_of_class(page: Page, d: Definition, w: float) -> Iterator[Candida
     "Which fields a class has, from the annotated names below its docstring"
     m = _FIELDS.match(page.text, max(d.head, d.doc[1] + 3 if d.doc[1] else 0))
     if m and m.end(1) - d.start < 1800 and m[1].count('\n') > 1:
-        yield Candidate(f'Which fields does the class `{d.name}` have?', *trim(page.text, d.start, m.end(1)), .86 + w, 'fields')
+        yield Candidate(f'Which fields does the class `{d.name}` have?', *trim(page.text, d.start, m.end(1)),
+                        .86 + w, 'fields')
 
+# %% ../../nbs/offline/91b_code.ipynb #body-questions-ask-body
 def ask_body(page: Page, d: Definition, w: float) -> Iterator[Candidate]:
     "When a function raises what, and how it is implemented"
     text = page.text
     for m in list(_GUARD.finditer(text, max(d.head, d.doc[1]), d.end))[:2]:
-        yield Candidate(f'When does `{d.name}` raise `{m["e"]}`?', m.start('c'), closing(text, m.start('m')), .82 + w, 'guard')
+        yield Candidate(f'When does `{d.name}` raise `{m["e"]}`?', m.start('c'), closing(text, m.start('m')),
+                        .82 + w, 'guard')
     short = 90 < d.end - d.start < 1400 and text[d.head:d.end].count('\n') >= 2
     if short and not _special(d) and not _INNER.match(d.name):
         q = f'How is the {d.kind} `{d.name}` implemented in Python?'
@@ -232,13 +263,16 @@ def _action(comment: str) -> tuple[str, str]: # create the file → create, the 
     v = first.lower().rstrip(',')
     v = v if v in VERBS else THIRDS.get(v, '')
     if not v or len(rest.split()) < 2 or v in LISTS['no_action'].split(): return '', ''
-    return ('', '') if _NO_OBJECT.match(rest) or LICENCE.search(comment) else (v, object_of(to_me(rest)))
+    if _NO_OBJECT.match(rest) or LICENCE.search(comment): return '', ''
+    return v, object_of(to_me(rest))
 
+# %% ../../nbs/offline/91b_code.ipynb #comments-ask-comments
 def ask_comments(page: Page, lang: str) -> Iterator[Candidate]:
     "How-questions from comments that begin with a verb"
     text = page.text
     for m in _comments(lang).finditer(text):
-        verb, o = _action(' '.join(re.sub(r'^[ \t]*\*', '', ln).strip() for ln in (m['a'] or m['b']).split('\n')))
+        verb, o = _action(' '.join(re.sub(r'^[ \t]*\*', '', ln).strip()
+                                   for ln in (m['a'] or m['b']).split('\n')))
         if not verb or not 5 <= len(o) or len(o.split()) > 12 or NOTHING.match(o): continue
         stop = _NEXT.search(text, m.end() + 1)
         end = stop.start() if stop else len(text)
@@ -249,7 +283,8 @@ def ask_comments(page: Page, lang: str) -> Iterator[Candidate]:
 
 # %% ../../nbs/offline/91b_code.ipynb #ask-python
 _MODULE_DOC = re.compile(r'(?:#[^\n]*\n|\s*\n)*[rRuU]?("""|\'\'\')(.*?)\1', re.S)
-_CONSTANT = re.compile(r'^(?P<n>[A-Z][A-Z0-9_]{2,})\s*(?::[^=\n]+)?=\s*[^\n#]{1,60}#\s*(?P<d>\S[^\n]{14,})$', re.M)
+_CONSTANT = re.compile(r'^(?P<n>[A-Z][A-Z0-9_]{2,})\s*(?::[^=\n]+)?=\s*[^\n#]{1,60}#\s*(?P<d>\S[^\n]{14,})$',
+                       re.M)
 
 def _ask_module(page: Page, path: str) -> Iterator[Candidate]: # at most one
     name = re.sub(r'\.\w+$', '', path.replace('\\', '/').rsplit('/', 1)[-1])
@@ -264,7 +299,8 @@ def ask_python(page: Page, path: str = '') -> Iterator[Candidate]:
     yield from _ask_module(page, path)
     for d in definitions(page.text): yield from ask_definition(page, d)
     for c in _CONSTANT.finditer(page.text):
-        if len(c['d'].split()) >= 3: yield Candidate(f'What is `{c["n"]}`?', c.start(), c.end(), .84, 'constant')
+        if len(c['d'].split()) >= 3:
+            yield Candidate(f'What is `{c["n"]}`?', c.start(), c.end(), .84, 'constant')
     yield from ask_comments(page, 'Python')
 
 # %% ../../nbs/offline/91b_code.ipynb #fenced
@@ -272,25 +308,35 @@ def ask_fenced(page: Page) -> Iterator[Candidate]:
     "Questions about the definitions in fenced Python"
     for b in page.blocks:
         raw = page.raw(b)
-        if b.kind != 'code' or not raw.startswith(('```', '~~~')) or 'ython' not in b.lang or not DEF.search(raw): continue
+        if (b.kind != 'code' or not raw.startswith(('```', '~~~')) or 'ython' not in b.lang
+                or not DEF.search(raw)):
+            continue
         skip = raw.find('\n') + 1
         inner = Page(raw[skip:].rsplit('\n', 1)[0])
         for d in definitions(inner.text):
             for c in ask_definition(inner, d):
-                yield c._replace(start=c.start + b.start + skip, end=c.end + b.start + skip, worth=.8 * c.worth)
+                yield c._replace(start=c.start + b.start + skip, end=c.end + b.start + skip,
+                                 worth=.8 * c.worth)
 
 # %% ../../nbs/offline/91b_code.ipynb #doc-comments
 _DOC_COMMENT = re.compile(r'/\*\*?(?!\*)\s*(?P<d>.*?)\*/\s*(?P<s>(?:@\w+(?:\([^)]*\))?\s*)*'
-                          r'[A-Za-z_][^;{}/#]{0,300}?(?P<n>~?\w+)\s*\((?P<p>[^;{}]*?)\)\s*[^;{}]{0,60}[;{])', re.S)
-_TAG = re.compile(r'[@\\](?P<k>param(?:\[[\w,]+\])?|returns?)\s+(?:-\s+)?(?P<r>.*?)(?=\n[ \t*]*[@\\]\w|\n[ \t*]*\n|\Z)', re.S)
+                          r'[A-Za-z_][^;{}/#]{0,300}?(?P<n>~?\w+)\s*\((?P<p>[^;{}]*?)\)\s*[^;{}]{0,60}[;{])',
+                          re.S)
+_TAG = re.compile(r'[@\\](?P<k>param(?:\[[\w,]+\])?|returns?)\s+(?:-\s+)?'
+                  r'(?P<r>.*?)(?=\n[ \t*]*[@\\]\w|\n[ \t*]*\n|\Z)', re.S)
 
-def _unstarred(s: str) -> str: return plain(re.sub(r'(?m)^[ \t]*\*+[ \t]?', '', s)) # the text of a block comment
+def _unstarred(
+    s: str,
+) -> str: return plain(re.sub(r'(?m)^[ \t]*\*+[ \t]?', '', s)) # the text of a block comment
 
 def _declares(m: re.Match) -> bool: # is it a declaration, and no statement?
     before = m['s'].split('(')[0]
-    if LICENCE.search(m['d']) or '*/' in m['d'] or '=' in before or m['n'] in ('main', 'if', 'for', 'while'): return False
-    return bool(re.search(r'[\w*&>\]]\s+\**~?\w+\s*$', before)) and not re.match(r'(?:return|else|new|throw|if|goto)\b', m['s'])
+    if LICENCE.search(m['d']) or '*/' in m['d'] or '=' in before or m['n'] in ('main', 'if', 'for', 'while'):
+        return False
+    return (bool(re.search(r'[\w*&>\]]\s+\**~?\w+\s*$', before))
+            and not re.match(r'(?:return|else|new|throw|if|goto)\b', m['s']))
 
+# %% ../../nbs/offline/91b_code.ipynb #doc-comments-starless
 def _starless(text: str, a: int, b: int) -> tuple[int, int]: # a span without the stars at its end
     a, b = trim(text, a, b)
     return a, a + len(text[a:b].rstrip(' *\n\t'))
@@ -303,13 +349,14 @@ def _ask_tags(text: str, a: int, b: int, name: str) -> Iterator[Candidate]:
         if len(_unstarred(text[x:y]).split()) >= 4: yield Candidate(q, x, y, .86, 'doc comment')
 
 # %% ../../nbs/offline/91b_code.ipynb #declarations
-_FUNCTION = re.compile(r'^(?P<s>(?!(?:if|for|while|switch|return|else|do|case|typedef)\b)[A-Za-z_][\w \t*&:<>,]*[\s*&]'
-                       r'\**(?P<n>[A-Za-z_]\w*)\s*\([^;{}()]*\)\s*\{)(?P<b>.*?)^\}', re.M | re.S)
+_FUNCTION = re.compile(r'^(?P<s>(?!(?:if|for|while|switch|return|else|do|case|typedef)\b)'
+                       r'[A-Za-z_][\w \t*&:<>,]*[\s*&]\**(?P<n>[A-Za-z_]\w*)\s*'
+                       r'\([^;{}()]*\)\s*\{)(?P<b>.*?)^\}', re.M | re.S)
 
 def ask_declarations(page: Page, lang: str) -> Iterator[Candidate]:
     "Questions from documentation comments and function bodies of C and its family"
     text = page.text
-    for m in filter(_declares, _DOC_COMMENT.finditer(text)):
+    for m in list(filter(_declares, _DOC_COMMENT.finditer(text))):
         a, b = m.span('d')
         tags = re.search(r'\n[ \t*]*[@\\](?!code|li\b|p\b|c\b|b\b)\w+', text[a:b])
         lead = re.match(r'(?:[@\\]brief\s+|[\s*]*)', text[a:b])
@@ -317,22 +364,28 @@ def ask_declarations(page: Page, lang: str) -> Iterator[Candidate]:
         if len(_unstarred(text[x:y]).split()) >= 5 and y - x < 900 and not re.match(r'\W|[@\\]', text[x:y]):
             yield Candidate(f'What does the function `{m["n"]}` do?', x, y, .9, 'doc comment')
         yield from _ask_tags(text, a, b, m['n'])
-    for m in _FUNCTION.finditer(text):
-        if m['n'] != 'main' and 60 < len(m[0]) < 1500:
-            yield Candidate(f'How is the function `{m["n"]}` implemented in {lang}?', m.start(), m.end(), .74, 'implementation')
+    for f in _FUNCTION.finditer(text):
+        if f['n'] != 'main' and 60 < len(f[0]) < 1500:
+            q = f'How is the function `{f["n"]}` implemented in {lang}?'
+            yield Candidate(q, f.start(), f.end(), .74, 'implementation')
 
 # %% ../../nbs/offline/91b_code.ipynb #settings
-_SETTING = re.compile(r'^(?P<c>(?:[ \t]*#[ \t]*[A-Za-z][^\n]*\n)*)[ \t]*(?:-[ \t]+)?(?P<k>[A-Za-z_][\w.-]*)[ \t]*[:=][ \t]*'
+_SETTING = re.compile(r'^(?P<c>(?:[ \t]*#[ \t]*[A-Za-z][^\n]*\n)*)[ \t]*(?:-[ \t]+)?'
+                      r'(?P<k>[A-Za-z_][\w.-]*)[ \t]*[:=][ \t]*'
                       r'(?P<v>[^\n#]*?)(?P<i>[ \t]+#[ \t]*[A-Za-z][^\n]+)?$', re.M)
 
 def ask_settings(page: Page) -> Iterator[Candidate]:
     "Settings with a comment, and CMake options with their help"
     for m in _SETTING.finditer(page.text):
         comment = re.sub(r'^\W+', '', (m['i'] or m['c'] or '').strip())
-        if LICENCE.search(comment) or re.search(r'[=:]\s*$|^\w+\s*[:=]', comment) or not 4 <= len(comment.split()) <= 60: continue
-        yield Candidate(f'What is the setting `{m["k"]}` for?', *trim(page.text, m.start(), m.end()), .8, 'setting')
+        if (LICENCE.search(comment) or re.search(r'[=:]\s*$|^\w+\s*[:=]', comment)
+                or not 4 <= len(comment.split()) <= 60):
+            continue
+        yield Candidate(f'What is the setting `{m["k"]}` for?', *trim(page.text, m.start(), m.end()), .8,
+                        'setting')
     for m in re.finditer(r'^[ \t]*option[ ]*\([ ]*(\w+)\s+"([^"]{12,})"[^)]*\)', page.text, re.M | re.I):
-        yield Candidate(f'What does the CMake option `{m[1]}` control?', *trim(page.text, m.start(), m.end()), .84, 'option')
+        yield Candidate(f'What does the CMake option `{m[1]}` control?',
+                        *trim(page.text, m.start(), m.end()), .84, 'option')
 
 # %% ../../nbs/offline/91b_code.ipynb #whole
 def ask_source(

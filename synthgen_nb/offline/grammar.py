@@ -34,6 +34,7 @@ VERBS: list[str] = GRAMMAR['verbs'].split()
 DOUBLED = frozenset(GRAMMAR['doubled'].split())
 IRREGULAR: dict[str, str] = GRAMMAR['participles']
 
+# %% ../../nbs/offline/90_grammar.ipynb #verbs-third
 def third(v: str) -> str:
     "The third person: create → creates"
     if re.search(r'(s|x|z|ch|sh|[^aeiou]o)$', v): return v + 'es'
@@ -77,6 +78,7 @@ _ABBREVIATION = re.compile(rf'(?:\b(?:{either(GRAMMAR["abbreviations"])})|^\s*\d
 def _inside(s: str) -> bool: # inside code or brackets?
     return bool(s.count('`') % 2) or s.count('(') > s.count(')') + 1
 
+# %% ../../nbs/offline/90_grammar.ipynb #sentences-sentences
 def sentences(
     text: str,      # the whole text
     start: int = 0, # where the paragraph starts
@@ -90,7 +92,8 @@ def sentences(
         out.append((at, m.end()))
         at = m.end()
     if s[at:].strip(): out.append((at, len(s)))
-    return [(start + a + len(s[a:b]) - len(s[a:b].lstrip()), start + a + len(s[a:b].rstrip())) for a, b in out]
+    return [(start + a + len(s[a:b]) - len(s[a:b].lstrip()), start + a + len(s[a:b].rstrip())) for a,
+            b in out]
 
 # %% ../../nbs/offline/90_grammar.ipynb #trim
 def trim(text: str, a: int, b: int) -> tuple[int, int]:

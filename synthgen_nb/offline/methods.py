@@ -29,14 +29,16 @@ def listing(terms: Sequence[str]) -> str: # `a, b and c`
     if not terms: return 'nothing in particular'
     return terms[0] if len(terms) == 1 else f'{", ".join(terms[:-1])} and {terms[-1]}'
 
+# %% ../../nbs/offline/93_methods.ipynb #terms-prose-sentences
 def prose_sentences(text: str) -> list[str]:
     "The sentences of the prose in a text, in order"
     body = re.sub(r'(?ms)^(```+|~~~+).*?^\1', '\n\n', text)
     paragraphs = [' '.join(p.split()) for p in re.split(r'\n\s*\n|^#{1,6} .*$|^\s*[-*+] ', body, flags=re.M)]
-    return [s for p in paragraphs for a, b in sentences(p) if (s := p[a:b])[-1:] == '.' and 4 < len(s.split()) < 50]
+    return [s for p in paragraphs for a, b in sentences(p) if (s := p[a:b])[-1:] == '.'
+            and 4 < len(s.split()) < 50]
 
 def nearest_fact(like: str, text: str, besides: str = '') -> str:
-    "The sentence of a text that shares most with `like` and does not stand in `besides`; nothing if none shares two words"
+    "The sentence that shares most with `like` and is not in `besides`; '' if none shares two words"
     want, known = stems(like), ' '.join(besides.split())
     new = lambda s: not known or s not in known and known not in s
     found = [(len(stems(s) & want), -i, s) for i, s in enumerate(prose_sentences(text)) if new(s)]
@@ -50,18 +52,24 @@ def steps_for(question: str, answer: str, text: str) -> list[str]:
     "Two or three steps from a question towards an answer"
     fact = nearest_fact(f'{question} {plain(answer)}', text, besides=answer)
     new = _terms_not_in(answer, stems(question), 40) or key_terms(answer, 40)
-    asked, bears = f'What is asked for concerns {listing(key_terms(question))}.', f'What bears on it is {listing(new)}.'
+    asked = f'What is asked for concerns {listing(key_terms(question))}.'
+    bears = f'What bears on it is {listing(new)}.'
     return [asked, fact, bears] if fact else [asked, bears]
 
-def explain(question: str, answer: str, text: str = '', earlier: Sequence[str] = ()) -> dict: # reasoning, agrees, remark
+# %% ../../nbs/offline/93_methods.ipynb #steps-for-explain
+def explain(
+    question: str, answer: str, text: str = '', earlier: Sequence[str] = (),
+) -> dict: # reasoning, agrees, remark
     "Reasoning for a given answer, and whether the source bears it out"
     steps = steps_for(question, answer, text)
-    if not text.strip(): return dict(reasoning=steps, agrees=None, remark='There is no source to compare the answer with.')
+    if not text.strip():
+        return dict(reasoning=steps, agrees=None, remark='There is no source to compare the answer with.')
     own, known = stems(plain(answer)) | stems(answer), stems(plain(text)) | stems(text)
     share = len(own & known) / max(1, len(own))
     if share >= 0.6: return dict(reasoning=steps, agrees=True, remark='')
     strange = listing(_terms_not_in(answer, known, 4))
-    return dict(reasoning=steps, agrees=False, remark=f'The source has {share:.0%} of the answer; it does not mention {strange}.')
+    return dict(reasoning=steps, agrees=False,
+                remark=f'The source has {share:.0%} of the answer; it does not mention {strange}.')
 
 # %% ../../nbs/offline/93_methods.ipynb #solve
 def solve(question: str, text: str = '', earlier: Sequence[str] = ()) -> dict: # reasoning, answer
@@ -74,7 +82,8 @@ def solve(question: str, text: str = '', earlier: Sequence[str] = ()) -> dict: #
 
 def reasoned_questions(pairs: dict, text: str) -> dict: # suitable, reason, pairs with their reasoning
     "Pairs with the steps between question and answer"
-    step = lambda p: dict(question=p['question'], reasoning=steps_for(p['question'], p['answer'], text), answer=p['answer'])
+    step = lambda p: dict(question=p['question'], reasoning=steps_for(p['question'], p['answer'], text),
+                          answer=p['answer'])
     return pairs | dict(pairs=[step(p) for p in pairs['pairs']])
 
 # %% ../../nbs/offline/93_methods.ipynb #evolve
@@ -88,14 +97,16 @@ def evolve_question(question: str, method: str, text: str = '') -> dict: # quest
 def evolve_answer(question: str, answer: str, method: str, text: str = '') -> dict: # answer
     "The answer with the next fact of the source, or with its own gist"
     gist = f'In short, it comes down to {listing(key_terms(answer, 3 + len(answer) % 4))}.'
-    return dict(answer=f'{answer.rstrip()} {nearest_fact(f"{question} {answer}", text, besides=answer) or gist}')
+    more = nearest_fact(f'{question} {answer}', text, besides=answer) or gist
+    return dict(answer=f'{answer.rstrip()} {more}')
 
 # %% ../../nbs/offline/93_methods.ipynb #rank
 def rank_items(items: Sequence[str], best: int, question: str = '') -> dict: # scores: [{index, score}]
     "Items in the order of their content words: the poorest gets 1; more items than `best` share scores"
     amount = [len(stems(i) | stems(question)) + len(i) / 1e4 for i in items]
     place = sorted(range(len(items)), key=amount.__getitem__)
-    return dict(scores=[dict(index=i + 1, score=1 + place.index(i) * best // max(1, len(items))) for i in range(len(items))])
+    return dict(scores=[dict(index=i + 1, score=1 + place.index(i) * best // max(1, len(items)))
+                        for i in range(len(items))])
 
 def digit_score(question: str, answer: str = '') -> str: # 1 to 6
     "How much there is: of content in a question, or of related content in an answer"
@@ -113,8 +124,10 @@ def invented(asked: Sequence[str], n: int, text: str = '', section: str = '') ->
 
 def invented_from_examples(examples: Sequence[str], n: int) -> dict: # instructions
     "Without a passage: tasks made from the content words of neighbouring examples"
-    join = lambda e, f: f'Explain to a beginner how {listing(key_terms(e, 3))} and {listing(key_terms(f, 2))} belong together.'
-    return dict(instructions=[join(e, f) for e, f in zip(examples, [*examples[1:], *examples[:1]], strict=True)][:n])
+    pairs = zip(examples, [*examples[1:], *examples[:1]], strict=True)
+    terms = [(listing(key_terms(e, 3)), listing(key_terms(f, 2))) for e, f in pairs]
+    return dict(instructions=[f'Explain to a beginner how {a} and {b} belong together.' for a,
+                              b in terms][:n])
 
 # %% ../../nbs/offline/93_methods.ipynb #instances
 _LABELS = re.compile(rf'\b(?:{either(LISTS["labels"])})\b', re.I)
@@ -125,8 +138,12 @@ def has_labels(instruction: str) -> dict: # classification
 
 def instances(instruction: str, text: str, labels_first: bool, n: int) -> dict: # instances: [{input, output}]
     "Instances of a task, from the sentences of a passage"
-    if not text.strip(): return dict(instances=[dict(input='', output=f'Nothing is known about {listing(key_terms(instruction))}.')])
-    if not labels_first: return dict(instances=[dict(input='', output=f)] if (f := nearest_fact(instruction, text)) else [])
+    if not text.strip():
+        return dict(instances=[dict(input='',
+                                    output=f'Nothing is known about {listing(key_terms(instruction))}.')])
+    if not labels_first:
+        nearest = nearest_fact(instruction, text)
+        return dict(instances=[dict(input='', output=nearest)] if nearest else [])
     turned = lambda f: re.sub(r'\b(is|are|can|has|have|must|should)\b', r'\1 not', f, count=1)
     judged = lambda i, f: (f, 'supported') if i % 2 == 0 or f == turned(f) else (turned(f), 'contradicted')
     facts = [judged(i, f) for i, f in enumerate(prose_sentences(text))]

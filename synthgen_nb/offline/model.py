@@ -11,7 +11,8 @@ from importlib import import_module
 from ..core.methods import methods
 from ..core.records import SynthgenError, content_id
 from .grammar import DATA
-from .methods import (digit_score, evolve_answer, evolve_question, explain, has_labels, instances, invented,
+from .methods import (digit_score, evolve_answer, evolve_question, explain, has_labels,
+                                         instances, invented,
                                          invented_from_examples, rank_items, reasoned_questions, solve)
 from .pairs import instruct, pairs_for, rewrite, rewrite_document
 from .ratings import compare_answers, rate, rate_first_line, rate_last_line, rate_many
@@ -81,8 +82,9 @@ def reply(
         if task in TOOL_TASKS: return TOOL_TASKS[task](**inputs)
     if own := TASKS.get(task) or declared_reply(task): return own(inputs)
     raise SynthgenError(
-        f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real model, for example '
-        f"`model=ollama/…`, or a reply that its method declares: replies={{{task!r}: 'module:function'}} in METHOD.")
+        f'the offline model has no task {task!r}. It knows {", ".join(TASKS)}; any other prompt needs a real '
+        'model, for example `model=ollama/…`, or a reply that its method declares: '
+        f"replies={{{task!r}: 'module:function'}} in METHOD.")
 
 # %% ../../nbs/offline/95_model.ipynb #hash
 def rules_hash() -> str: # hexadecimal

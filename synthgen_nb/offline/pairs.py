@@ -15,14 +15,15 @@ from ..core.words import stems
 from .code import DEF, ask_fenced, ask_source
 from .grammar import either, lists, plain, trim
 from .prose import LICENCE, Page, norm, sentences_of
-from .questions import (Candidate, ask_code, ask_descriptions, ask_fields, ask_headings, ask_sentences, ask_tables,
+from .questions import (Candidate, ask_code, ask_descriptions, ask_fields, ask_headings,
+                                           ask_sentences, ask_tables,
                                            ask_terms, dangling, ends_open, mostly_links)
 
 # %% ../../nbs/offline/91c_pairs.ipynb #unsuitable
 _LINK = re.compile(r'(?:[-*+]|\d+\.)?\s*(?:\[[^\]]*\]\([^)]*\)|`[^`<]+<[^>]+>`_+|https?://\S+)\W*$')
 _CONTENTS = re.compile(r'(?:\.\s?){4,}\s*\d+$|\s\d{1,3}$')
-_CHANGES = (r'fix(?:ed|es)?|add(?:ed|s)?|remov(?:ed|es)|bump(?:ed|s)?|updat(?:ed|es?)|improv(?:ed|es)|deprecat(?:ed|es)'
-            r'|chang(?:ed|es)|refactor(?:ed)?|merged?')
+_CHANGES = (r'fix(?:ed|es)?|add(?:ed|s)?|remov(?:ed|es)|bump(?:ed|s)?|updat(?:ed|es?)'
+            r'|improv(?:ed|es)|deprecat(?:ed|es)|chang(?:ed|es)|refactor(?:ed)?|merged?')
 _CHANGE = re.compile(rf'[-*+]\s+(?:\W*\w+\W*:\s*)?(?:{_CHANGES})\b|.*\(?#\d{{2,}}', re.I)
 
 def _mostly(lines: list[str]) -> str: # what most lines are, if that is worth no question
@@ -31,6 +32,7 @@ def _mostly(lines: list[str]) -> str: # what most lines are, if that is worth no
     if more_than(.6, lambda ln: len(ln) < 100 and _CONTENTS.search(ln)): return 'a table of contents'
     return 'a change log' if more_than(.5, _CHANGE.match) else ''
 
+# %% ../../nbs/offline/91c_pairs.ipynb #unsuitable-unsuitable
 def unsuitable(page: Page, kind: str) -> str:
     "Why a text holds nothing worth asking; empty when it may"
     text = page.text
@@ -38,7 +40,8 @@ def unsuitable(page: Page, kind: str) -> str:
     if n < (8 if kind == 'code' else 12): return 'too short to ask about'
     if (legal >= 3 and legal * 90 > n) or legal >= 8: return 'licence or legal text'
     if kind == 'code': return ''
-    if n < .35 * len(re.findall(r'\S+', text)) and all(b.kind != 'code' for b in page.blocks): return 'mostly numbers and symbols'
+    if n < .35 * len(re.findall(r'\S+', text)) and all(b.kind != 'code' for b in page.blocks):
+        return 'mostly numbers and symbols'
     return _mostly([ln.strip() for ln in text.split('\n') if ln.strip()])
 
 # %% ../../nbs/offline/91c_pairs.ipynb #candidates
@@ -50,19 +53,25 @@ def candidates(page: Page, kind: str, lang: str, path: str) -> list[Candidate]:
     is_code = kind == 'code' and lang not in ('markdown', 'md', 'rst', 'text')
     found = ask_source(page, lang, path) if is_code else (c for rule in TEXT_RULES for c in rule(page))
     legal = [(b.start, b.end) for b in page.blocks if LICENCE.search(page.raw(b))] if kind != 'code' else []
-    fine = [c for c in found if c.end - c.start >= 16 and not any(c.start < e and s < c.end for s, e in legal)]
+    fine = [c for c in found if c.end - c.start >= 16 and not any(c.start < e and s < c.end for s,
+        e in legal)]
     return sorted(fine, key=lambda c: (-round(c.worth, 3), c.start, c.question))
 
+# %% ../../nbs/offline/91c_pairs.ipynb #candidates-same-span
 def _same_span(a: Candidate, b: Candidate) -> bool: # nearly
     return min(a.end, b.end) - max(a.start, b.start) > .8 * max(a.end - a.start, b.end - b.start)
 
-def take_surest(found: list[Candidate], n: int, avoid: set[str]) -> list[Candidate]: # in the order of the text
+def take_surest(
+    found: list[Candidate], n: int, avoid: set[str],
+) -> list[Candidate]: # in the order of the text
     "At most n, no question and no answer twice"
     taken: list[Candidate] = []
     asked = set(avoid)
     for c in found:
         if len(taken) >= n: break
-        if norm(c.question) in asked or any((c.start, c.end) == (t.start, t.end) or _same_span(c, t) for t in taken): continue
+        if (norm(c.question) in asked
+                or any((c.start, c.end) == (t.start, t.end) or _same_span(c, t) for t in taken)):
+            continue
         asked.add(norm(c.question))
         taken.append(c)
     return sorted(taken, key=lambda c: (c.start, c.end))
@@ -84,7 +93,8 @@ def pairs_for(
     if not found: return dict(suitable=False, reason='nothing that a rule can turn into a question', pairs=[])
     taken = take_surest(found, n, {norm(q) for q in avoid or []})
     reason = f'{len(found)} questions found' if taken else 'every question was asked already'
-    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=text[c.start:c.end]) for c in taken])
+    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=text[c.start:c.end])
+        for c in taken])
 
 # %% ../../nbs/offline/91c_pairs.ipynb #widen
 def block_at(page: Page, at: int) -> int | None:
@@ -92,21 +102,27 @@ def block_at(page: Page, at: int) -> int | None:
     k = bisect_right([b.start for b in page.blocks], at) - 1
     return k if k >= 0 and at < page.blocks[k].end else None
 
-def _with_sentences(page: Page, k: int, a: int, b: int, max_chars: int) -> int: # the end of a span that is short, in paragraph k
+def _with_sentences(
+    page: Page, k: int, a: int, b: int, max_chars: int,
+) -> int: # the end of a span that is short, in paragraph k
     short = lambda: len(plain(page.text[a:b]).split()) < 40
     for x, y in sentences_of(page, k) if short() else []:
         follows = x >= b - 1 and not page.text[b:x].strip()
         if follows and y - a < max_chars and page.text[y - 1] != ':' and short(): b = y
     return b
 
-def _with_block(page: Page, k: int, a: int, b: int, how: bool, max_chars: int) -> int: # the end of a span that ends with paragraph k
+def _with_block(
+    page: Page, k: int, a: int, b: int, how: bool, max_chars: int,
+) -> int: # the end of a span that ends with paragraph k
     if b != page.blocks[k].end or k + 1 >= len(page.blocks): return b
     nxt = page.blocks[k + 1]
-    wanted = (nxt.kind == 'code' and how) or (nxt.kind in ('code', 'list', 'table') and ends_open(page.text[:b]))
+    wanted = ((nxt.kind == 'code' and how)
+              or (nxt.kind in ('code', 'list', 'table') and ends_open(page.text[:b])))
     return nxt.end if wanted and nxt.owner == page.blocks[k].owner and nxt.end - a < 2 * max_chars else b
 
+# %% ../../nbs/offline/91c_pairs.ipynb #widen-widen
 def widen(page: Page, a: int, b: int, how: bool, max_chars: int = 700) -> tuple[int, int]:
-    "A short or dangling span with what supports it, inside its own section; code that follows shows how, not why"
+    "A short or dangling span with what supports it in its own section; code shows how, not why"
     first, last = block_at(page, a), block_at(page, max(a, b - 1))
     if first is None or last is None or page.blocks[first].kind == 'code': return a, b
     if page.blocks[last].kind not in ('para', 'list', 'code', 'table'): return a, b
@@ -132,12 +148,15 @@ def closest_sentence(question: str, answer: str, text: str) -> str: # '' if none
     best = max(fine, key=lambda s: len(stems(s) & want) / (len(stems(s)) + 3), default='')
     return best if best and len(stems(best) & want) >= .4 * len(stems(best)) else ''
 
+# %% ../../nbs/offline/91c_pairs.ipynb #rewrite-better-span
 def _better_span(question: str, answer: str, text: str) -> str:
-    if (at := text.find(answer) if answer.strip() else -1) < 0: return closest_sentence(question, answer, text)
+    if (at := text.find(answer) if answer.strip() else -1) < 0:
+        return closest_sentence(question, answer, text)
     end = at + len(answer)
     if (m := _NOISE.search(answer)) and m.start() > 30: end = at + m.start()
     program = DEF.search(text) and not re.search(r'^#{1,6} ', text, re.M)
-    if not program and len(answer) <= 900: at, end = widen(Page(text), at, end, how=question.startswith('How'))
+    if not program and len(answer) <= 900:
+        at, end = widen(Page(text), at, end, how=question.startswith('How'))
     return text[slice(*trim(text, at, end))]
 
 def rewrite(
@@ -164,4 +183,5 @@ def rewrite_document(
 ) -> str: # the answer between its tags
     "The document's paragraphs, lists and code"
     blocks = re.split(r'\n\s*\n', re.sub(r'^#+ .*$', '', text, flags=re.M))
-    return '<response>\n' + '\n\n'.join(b.strip('\n') for b in blocks if b.strip() and not mostly_links(b)) + '\n</response>'
+    return '<response>\n' + '\n\n'.join(b.strip('\n') for b in blocks if b.strip()
+                                        and not mostly_links(b)) + '\n</response>'

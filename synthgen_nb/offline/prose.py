@@ -34,7 +34,8 @@ _NOUNISH = re.compile(rf'(?:{either(LISTS["noun_endings"])})$')
 def _lowered_word(w: str, ns: Names, wholly: bool) -> str:
     if re.fullmatch(r'[A-Z][a-z]+ing', w): return w.lower()
     capitalized = re.fullmatch(r"[A-Z][a-z]*(?:[-/'][A-Za-z]+)*[,]?", w)
-    if not capitalized or re.sub(r"'s$|,$", '', w) in ns.upper or w == 'I' or (len(w) == 1 and w != 'A'): return w
+    if not capitalized or re.sub(r"'s$|,$", '', w) in ns.upper or w == 'I' or (len(w) == 1 and w != 'A'):
+        return w
     return w.lower() if wholly else w[0].lower() + w[1:]
 
 def lowered(
@@ -46,10 +47,12 @@ def lowered(
     ws = s.split(' ')
     if len(ws) == 1 and not all_words and s.lower() not in ns.lower and not _NOUNISH.search(s): return s
     if s.startswith('`'): return s
-    return ' '.join(_lowered_word(w, ns, all_words) if all_words or not i or w.lower() in ns.lower else w for i, w in enumerate(ws))
+    return ' '.join(_lowered_word(w, ns, all_words) if all_words or not i or w.lower() in ns.lower else w
+                    for i, w in enumerate(ws))
 
 # %% ../../nbs/offline/90b_prose.ipynb #titles
-GENERIC = re.compile(rf'(?:{either(LISTS["say_nothing"])}|(?:{either(LISTS["filler"])})*(?:{either(LISTS["generic"])}))s?\W*$', re.I)
+_KIND = rf'(?:{either(LISTS["filler"])})*(?:{either(LISTS["generic"])})'
+GENERIC = re.compile(rf'(?:{either(LISTS["say_nothing"])}|{_KIND})s?\W*$', re.I)
 _NUMBERED = r'^(?:(?:chapter|section|part|step)?\s*(?:\d+(?:\.\d+)*|[IVX]+)[.:)]+\s+|\d+(?:\.\d+)+\s+)'
 
 def tidy(title: str) -> str:
@@ -59,7 +62,8 @@ def tidy(title: str) -> str:
 
 def specific(heading: str) -> bool:
     "Does a heading name what its section is about?"
-    if GENERIC.match(heading) or not 1 <= len(heading.split()) <= 7 or not re.search(r'[A-Za-z]{2}', heading): return False
+    if GENERIC.match(heading) or not 1 <= len(heading.split()) <= 7 or not re.search(r'[A-Za-z]{2}', heading):
+        return False
     asks = re.match(r'(?:what|how|why|when|where|which|who)\b', heading, re.I)
     return not asks and not re.search(r'[?!:;|]|https?:', heading)
 
@@ -73,6 +77,7 @@ def _headings_above(blocks: list[Block], section: str) -> list[list[str]]: # for
         above.append([h[1] for h in stack])
     return above
 
+# %% ../../nbs/offline/90b_prose.ipynb #page-page
 class Page:
     "A text with its blocks, and for each block the headings above it"
     def __init__(self, text: str, section: str = ''):
@@ -84,7 +89,8 @@ class Page:
 
     def section(self, i: int) -> list[int]:
         "The blocks under heading i, up to the next heading"
-        end = next((j for j in range(i + 1, len(self.blocks)) if self.blocks[j].kind == 'heading'), len(self.blocks))
+        end = next((j for j in range(i + 1, len(self.blocks)) if self.blocks[j].kind == 'heading'),
+                   len(self.blocks))
         return [k for k in range(i + 1, end) if self.blocks[k].kind != 'skip']
 
     def topic(self, i: int, own: bool = True) -> str:
@@ -105,31 +111,36 @@ LICENCE = re.compile(either(LISTS['licence']), re.I)
 # %% ../../nbs/offline/90b_prose.ipynb #subject
 POINTING = re.compile(rf'\b(?:{either(LISTS["pointing"])})\b', re.I)
 _NOT_SUBJECT = re.compile(rf'^(?:{either(LISTS["not_subject"])})\b', re.I)
-_VAGUE = re.compile(rf'^(?:the|an?)\s+(?:(?:{either(LISTS["vague_adjectives"])})\s+)*(?:{either(LISTS["vague_nouns"])})$', re.I)
+_VAGUE = re.compile(rf'^(?:the|an?)\s+(?:(?:{either(LISTS["vague_adjectives"])})\s+)*'
+                    rf'(?:{either(LISTS["vague_nouns"])})$', re.I)
 _VERBAL = re.compile(rf'\b(?:{either(LISTS["verbal"])})\b|[;:?!|]')
 _OPEN = re.compile(r'\b(?:of|in|to|for|the|an?|and|or|with|by|that|as|not|also|only|then)$|^[a-z]+ly\b')
 
 def balanced(s: str) -> bool:
     "Do quotes, brackets and backticks come in pairs?"
-    return all(s.count(a) == s.count(b) for a, b in ('()', '[]', '{}')) and s.count('`') % 2 == 0 and s.count('"') % 2 == 0
+    return (all(s.count(a) == s.count(b) for a, b in ('()', '[]', '{}')) and s.count('`') % 2 == 0
+            and s.count('"') % 2 == 0)
 
 def good_subject(x: str) -> bool:
     "Is it a short noun phrase that needs no context?"
     prose = re.sub(r'`[^`]*`', '', x)
     if not re.search(r'[A-Za-z]{2}', x) or len(x.split()) > 9 or len(x) > 80 or not balanced(x): return False
-    if _NOT_SUBJECT.match(x) or _VAGUE.match(x) or POINTING.search(prose) or _VERBAL.search(prose): return False
+    if _NOT_SUBJECT.match(x) or _VAGUE.match(x) or POINTING.search(prose) or _VERBAL.search(prose):
+        return False
     return x.count(',') < 2 and not _OPEN.search(x)
 
 # %% ../../nbs/offline/90b_prose.ipynb #plural
 _PREPOSITION = re.compile(r'\s(?:of|for|in|with|to|from|on|that|by|between)\s')
-_PLURAL, _SINGULAR_IN_S = r'(?<![sui])s$|ies$|children$|indices$', r'[A-Z0-9]+S|.*(?:analysis|alias|canvas|bias|access|process|class|address)'
+_PLURAL = r'(?<![sui])s$|ies$|children$|indices$'
+_SINGULAR_IN_S = r'[A-Z0-9]+S|.*(?:analysis|alias|canvas|bias|access|process|class|address)'
 
 def plural(x: str) -> bool:
     "Is the head of this noun phrase a plural?"
     x = re.sub(r'\s*\([^)]*\)$', '', x)
     head = _PREPOSITION.split(x)[0].split(' ')[-1].strip('"\'')
     if ' and ' in x: return True
-    return bool(re.search(_PLURAL, head)) and not head.startswith('`') and not re.fullmatch(_SINGULAR_IN_S, head)
+    return (bool(re.search(_PLURAL, head)) and not head.startswith('`')
+            and not re.fullmatch(_SINGULAR_IN_S, head))
 
 # %% ../../nbs/offline/90b_prose.ipynb #to-me
 _TO_ME = [(re.compile(p, re.I), r) for p, r in LISTS['to_me']]
@@ -145,7 +156,8 @@ _NO_QUESTION = re.compile(either(LISTS['no_question']), re.I)
 
 def fit(q: str) -> bool:
     "Is this a question that stands alone?"
-    if not q.endswith('?') or not 3 <= len(q.split()) <= 24 or len(q) > 170 or not balanced(q) or not q[0].isupper(): return False
+    if not q.endswith('?') or not 3 <= len(q.split()) <= 24 or len(q) > 170: return False
+    if not balanced(q) or not q[0].isupper(): return False
     prose = re.sub(r'`[^`]*`|"[^"]*"', 'x', q)
     if POINTING.search(STANDING_ALONE.sub('', prose)) or _NO_QUESTION.search(prose): return False
     return not re.search(r'\b(\w+) \1\b', prose)
@@ -169,7 +181,9 @@ def noun(title: str, page: Page) -> str:
     "A heading as a noun phrase inside a sentence, with the article that the text uses"
     x = lowered(title, page.names, all_words=True)
     first = x.split(' ')[0]
-    if plural(x) or first in GERUNDS or (' ' in x and first in VERBS) or x.startswith(('`', 'the ', 'a ', 'an ')): return x
+    if (plural(x) or first in GERUNDS or (' ' in x and first in VERBS)
+            or x.startswith(('`', 'the ', 'a ', 'an '))):
+        return x
     used = re.search(rf'\b(an?|the)\s+{re.escape(x)}\b', page.text, re.I)
     if used: return f'{used[1].lower()} {x}'
     named = x != x.lower() and x.split()[-1] != x.split()[-1].lower()

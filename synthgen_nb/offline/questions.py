@@ -12,11 +12,13 @@ __all__ = ['LISTS', 'CALL', 'NOTHING', 'Candidate', 'dangling', 'ends_open', 'an
 # %% ../../nbs/offline/91a_questions.ipynb #imports
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 from ..core.words import stems
 from .blocks import MD_RULE, Block
 from .grammar import GERUNDS, VERB, VERBS, either, lists, plain
-from .prose import (GENERIC, Page, fit, frame, good_subject, lowered, noun, plural, polish, sentences_of, tidy,
+from .prose import (GENERIC, Page, fit, frame, good_subject, lowered, noun, plural,
+                                       polish, sentences_of, tidy,
                                        to_me)
 from .statements import ADVERB, object_of, questions_of, without_opener
 
@@ -46,7 +48,8 @@ def announced(page: Page, k: int) -> int | None:
     "The block that the colon at the end of block k announces"
     if k + 1 >= len(page.blocks): return None
     b = page.blocks[k + 1]
-    fits = b.kind in ('list', 'code', 'table', 'term') and b.end - b.start < 2500 and b.owner == page.blocks[k].owner
+    fits = (b.kind in ('list', 'code', 'table', 'term') and b.end - b.start < 2500
+            and b.owner == page.blocks[k].owner)
     return k + 1 if fits else None
 
 def last_term(page: Page, j: int) -> int:
@@ -54,6 +57,7 @@ def last_term(page: Page, j: int) -> int:
     while all(k < len(page.blocks) and page.blocks[k].kind == 'term' for k in (j, j + 1)): j += 1
     return j
 
+# %% ../../nbs/offline/91a_questions.ipynb #announced-grow
 def grow(
     page: Page,
     k: int, # block
@@ -74,8 +78,8 @@ def grow(
         if at is None: return (a, spans[j - 1][1]) if j > i else None
         end = page.blocks[last_term(page, at)].end
         return (a, end) if end - a <= 2500 else None
-    code = rule in LISTS['how'] and last and at is not None and page.blocks[at].kind == 'code'
-    return (a, page.blocks[at].end) if code and page.blocks[at].end - a < 1200 else (a, b)
+    if at is None or not last or rule not in LISTS['how'] or page.blocks[at].kind != 'code': return a, b
+    return a, page.blocks[at].end if page.blocks[at].end - a < 1200 else b
 
 # %% ../../nbs/offline/91a_questions.ipynb #sentences
 _CODED = re.compile(r' // |[{}]|==|;$| := |\*/')
@@ -99,9 +103,12 @@ def ask_sentences(page: Page) -> Iterator[Candidate]:
 # %% ../../nbs/offline/91a_questions.ipynb #actions
 _TWO_GERUNDS = re.compile(r'(\w+ing) (?:and|&|or) (\w+ing) (.+)')
 
-def _asked_of_action(x: str, parent: str, page: Page) -> tuple[str, float, str] | None: # creating groups → How do I create groups?
+def _asked_of_action(
+    x: str, parent: str, page: Page,
+) -> tuple[str, float, str] | None: # creating groups → How do I create groups?
     first, _, rest = x.partition(' ')
-    if not rest and first in GERUNDS and parent: return frame(f'How does {first} work?', parent, page), .7, 'gerund alone'
+    if not rest and first in GERUNDS and parent:
+        return frame(f'How does {first} work?', parent, page), .7, 'gerund alone'
     if first in GERUNDS and rest and not re.search(r'\b(?:vs|and|or) \w+ing\b', rest):
         return to_me(f'How do I {GERUNDS[first]} {rest}?'), .93, 'gerund heading'
     if (m := _TWO_GERUNDS.match(x)) and m[1] in GERUNDS and m[2] in GERUNDS:
@@ -111,28 +118,38 @@ def _asked_of_action(x: str, parent: str, page: Page) -> tuple[str, float, str] 
     return None
 
 # %% ../../nbs/offline/91a_questions.ipynb #things
-_ABSTRACT = re.compile(rf'(?:{either([w + " " for w in LISTS["abstract_adjectives"].split()])})*({either(LISTS["abstract"])})$', re.I)
+_ADJECTIVES = '|'.join(f'{w} ' for w in LISTS['abstract_adjectives'].split())
+_ABSTRACT = re.compile(rf'(?:{_ADJECTIVES})*({either(LISTS["abstract"])})$', re.I)
 _NO_TOPIC = re.compile(rf'\b(?:{either(LISTS["no_topic"])})\b')
 _NO_NAME = re.compile(r'[:;,!@|/=<>]|\bv?\d+\.\d|\d{4}')
 
 def _names_thing(t: str, x: str) -> bool: # as it stands, and lowered
     n = len(x.split())
     if GENERIC.match(t) or not 1 <= n <= 5 or (n == 1 and not plural(x) and x.islower()): return False
-    return not _NO_NAME.search(x) and good_subject(x) and x.split(' ')[0] not in VERBS and not _NO_TOPIC.search(x)
+    return (not _NO_NAME.search(x) and good_subject(x) and x.split(' ')[0] not in VERBS
+            and not _NO_TOPIC.search(x))
 
-def _asked_of_thing(t: str, x: str, parent: str, page: Page) -> tuple[str, float, str] | None: # soft links → How do soft links work?
-    if _ABSTRACT.match(t) and parent: return f'What are the {x} of {noun(parent, page)}?', .9, 'abstract heading'
+def _asked_of_thing(
+    t: str, x: str, parent: str, page: Page,
+) -> tuple[str, float, str] | None: # soft links → How do soft links work?
+    if _ABSTRACT.match(t) and parent:
+        return f'What are the {x} of {noun(parent, page)}?', .9, 'abstract heading'
     if re.match(r'(?:using|working)\b', x): return None
     if re.search(r'\b(?:vs\.?|versus)\b', x):
-        return f'What is the difference between {re.sub(r"(?: vs.? | versus )", " and ", x)}?', .85, 'versus heading'
+        both = re.sub(r'(?: vs.? | versus )', ' and ', x)
+        return f'What is the difference between {both}?', .85, 'versus heading'
     if not _names_thing(t, x): return None
     return f'How {"do" if plural(x) else "does"} {noun(t, page)} work?', .72, 'noun heading'
 
-def heading_question(title: str, parent: str, page: Page) -> tuple[str, float, str] | None: # question, worth, rule
+# %% ../../nbs/offline/91a_questions.ipynb #things-heading-question
+def heading_question(
+    title: str, parent: str, page: Page,
+) -> tuple[str, float, str] | None: # question, worth, rule
     "What a heading asks"
     t = title.strip(' :')
     x = lowered(t, page.names, all_words=True)
-    if t.endswith('?'): return '' if re.match(r'(?:What|Which|Why|How)\W*$', t) else x[0].upper() + x[1:], .99, 'faq'
+    if t.endswith('?'):
+        return '' if re.match(r'(?:What|Which|Why|How)\W*$', t) else x[0].upper() + x[1:], .99, 'faq'
     if m := re.match(r'how to (.+)', x, re.I): return to_me(f'How do I {m[1]}?'), .96, 'how-to heading'
     if re.match(r'(?:why|when|where|what|which|how)\b .', x, re.I): return None
     return _asked_of_action(x, parent, page) or _asked_of_thing(t, x, parent, page)
@@ -146,12 +163,16 @@ def mostly_links(s: str) -> bool:
     linked = sum(count(t) for pair in re.findall(r'\[([^\]]+)\]\(|`([^`<]+)<[^>]+>`_', s) for t in pair)
     return not count(plain(s)) or linked > .6 * count(plain(s))
 
-def _joins(page: Page, nxt: int, a: int, b: int, max_chars: int) -> bool: # does block nxt belong to an opening from a to b?
+def _joins(
+    page: Page, nxt: int, a: int, b: int, max_chars: int,
+) -> bool: # does block nxt belong to an opening from a to b?
     n = page.blocks[nxt]
-    if n.kind not in (*_SECTION, 'term') or n.end - a > (2400 if ends_open(page.text[a:b]) else max_chars): return False
+    if n.kind not in (*_SECTION, 'term') or n.end - a > (2400 if ends_open(page.text[a:b]) else max_chars):
+        return False
     if n.kind != 'para' or not ends_open(page.text[n.start:n.end]): return True
     return nxt + 1 < len(page.blocks) and page.blocks[nxt + 1].end - a <= max_chars
 
+# %% ../../nbs/offline/91a_questions.ipynb #opening-opening
 def opening(
     page: Page,
     ks: list[int], # blocks of the section
@@ -161,7 +182,7 @@ def opening(
     if not ks or page.blocks[ks[0]].kind not in _SECTION: return None
     a, b = page.blocks[ks[0]].start, page.blocks[ks[0]].end
     if b - a > 1800: return None
-    for k, nxt in zip(ks, ks[1:], strict=False):
+    for k, nxt in pairwise(ks):
         if nxt != k + 1 or not _joins(page, nxt, a, b, max_chars): break
         b = page.blocks[nxt].end
     s = page.text[a:b].rstrip()
@@ -170,12 +191,16 @@ def opening(
 # %% ../../nbs/offline/91a_questions.ipynb #ask-headings
 CALL = re.compile(r'`?((?:[A-Za-z_][\w:]*\.)*[A-Za-z_][\w:]*)\(.*\)`?$')
 
-def _answers(rule: str, title: str, body: str, kind: str) -> bool: # does a section's opening answer its heading?
+def _answers(
+    rule: str, title: str, body: str, kind: str,
+) -> bool: # does a section's opening answer its heading?
     if dangling(body) or mostly_links(body): return False
     if rule == 'noun heading':
-        return bool(stems(title) & stems(plain(body[:400]))) and len(plain(body).split()) >= 25 and kind == 'para'
+        return (bool(stems(title) & stems(plain(body[:400]))) and len(plain(body).split()) >= 25
+                and kind == 'para')
     return rule != 'abstract heading' or bool(re.search(r'^\s*[-*\d]', body, re.M)) or len(body) >= 120
 
+# %% ../../nbs/offline/91a_questions.ipynb #ask-headings-ask-headings
 def ask_headings(page: Page) -> Iterator[Candidate]:
     "Questions from headings, answered by the beginning of their section"
     for k, b in enumerate(page.blocks):
@@ -183,7 +208,8 @@ def ask_headings(page: Page) -> Iterator[Candidate]:
         title, ks = tidy(b.title), page.section(k)
         if CALL.match(title) or not (span := opening(page, ks)): continue
         found = heading_question(title, page.topic(k, own=False), page)
-        if found and fit(q := polish(found[0])) and _answers(found[2], title, page.text[slice(*span)], page.blocks[ks[0]].kind):
+        if (found and fit(q := polish(found[0]))
+                and _answers(found[2], title, page.text[slice(*span)], page.blocks[ks[0]].kind)):
             yield Candidate(q, *span, found[1], found[2])
 
 # %% ../../nbs/offline/91a_questions.ipynb #lead-in
@@ -197,7 +223,8 @@ def lead_in(s: str) -> tuple[str, float, str] | None: # question, worth, rule
     for i, p in enumerate(_LEAD_INS):
         if not (m := p.match(s + (':' if not i else ''))): continue
         verb, o = m['v'].lower(), object_of(to_me(m['o']))
-        if verb in LISTS['no_action'].split() or len(o) < 3 or len(o.split()) > 13 or NOTHING.match(o): return None
+        if verb in LISTS['no_action'].split() or len(o) < 3 or len(o.split()) > 13 or NOTHING.match(o):
+            return None
         return f'How {"can" if i == 2 and "an" in m[0][:10] else "do"} I {verb} {o}?', .93, 'lead-in'
     return None
 
@@ -207,7 +234,9 @@ def in_language(q: str, lang: str) -> str:
     named = not lang or lang in ('YAML', 'JSON') or re.search(rf'(?<!\w){re.escape(lang)}(?!\w)', q, re.I)
     return q if named else f'{q[:-1]} in {lang}?'
 
-def _from_lead_in(page: Page, k: int, spans: list[tuple[int, int]]) -> Candidate | None: # block k is code, spans the sentences above
+def _from_lead_in(
+    page: Page, k: int, spans: list[tuple[int, int]],
+) -> Candidate | None: # block k is code, spans the sentences above
     a, z = spans[-1]
     if not (found := lead_in(plain(page.text[a:z]))): return None
     q = frame(found[0], page.topic(k), page) if len(found[0].split()) < 7 else found[0]
@@ -215,22 +244,27 @@ def _from_lead_in(page: Page, k: int, spans: list[tuple[int, int]]) -> Candidate
     if len(spans) > 1 and dangling(page.text[a:z]) and z - spans[-2][0] < 500: a = spans[-2][0]
     return Candidate(q, a, page.blocks[k].end, found[1], found[2])
 
-def _from_heading(page: Page, k: int) -> Candidate | None: # block k is the first code of its section, a paragraph is above it
+# %% ../../nbs/offline/91a_questions.ipynb #ask-code-from-heading
+def _from_heading(
+    page: Page, k: int,
+) -> Candidate | None: # block k is the first code of its section, a paragraph is above it
     heads, before, b = page.above[k], page.blocks[k - 1], page.blocks[k]
     if not heads or before.end - before.start > 900 or dangling(page.raw(before)): return None
-    if any(x.kind == 'code' and above == heads for x, above in zip(page.blocks[:k], page.above, strict=False)): return None
+    if any(x.kind == 'code' and above == heads for x, above in zip(page.blocks[:k], page.above,
+            strict=False)): return None
     q, _, rule = heading_question(heads[-1], page.topic(k, own=False), page) or ('', 0, '')
     if rule in ('gerund heading', 'verb heading') and fit(q := polish(in_language(q, b.lang))):
         return Candidate(q, before.start, b.end, .8, 'heading with code')
-    if rule == 'noun heading' and b.lang and plural(x := noun(heads[-1], page)) and fit(q := polish(f'How do I use {x} in {b.lang}?')):
+    if (rule == 'noun heading' and b.lang and plural(x := noun(heads[-1], page))
+            and fit(q := polish(f'How do I use {x} in {b.lang}?'))):
         return Candidate(q, before.start, b.end, .74, 'topic with code')
     return None
 
 def ask_code(page: Page) -> Iterator[Candidate]:
     "How-questions from code blocks and the sentences that announce them"
     for k, b in enumerate(page.blocks):
-        if b.kind != 'code' or not k or not 12 <= b.end - b.start <= 2200 or page.blocks[k - 1].kind != 'para': continue
-        spans = sentences_of(page, k - 1)
+        if b.kind != 'code' or not k or not 12 <= b.end - b.start <= 2200: continue
+        spans = sentences_of(page, k - 1) if page.blocks[k - 1].kind == 'para' else []
         found = (_from_lead_in(page, k, spans) or _from_heading(page, k)) if spans else None
         if found: yield found
 
@@ -247,9 +281,11 @@ def callee(signature: str) -> str: # '' where there is none
 def substantial(page: Page, a: int, b: int, min_words: int = 4) -> bool:
     "Is there enough in a span to be an answer?"
     s = plain(page.text[a:b])
-    if len(s.split()) < min_words or len(s) < 16 or b - a >= 2000 or not re.search(r'[a-z]{3}', s): return False
+    if len(s.split()) < min_words or len(s) < 16 or b - a >= 2000 or not re.search(r'[a-z]{3}', s):
+        return False
     return not _ELSEWHERE.match(s) and not s.endswith(':')
 
+# %% ../../nbs/offline/91a_questions.ipynb #fields-first-paragraphs
 def first_paragraphs(page: Page, a: int, b: int, max_chars: int = 700) -> int:
     "The end of the first paragraphs of a description; its own end where it is short or has only one"
     if b - a <= max_chars: return b
@@ -263,12 +299,15 @@ _PARAMETER_FIELDS = ('param', 'parameter', 'arg', 'argument', 'key', 'keyword', 
 def ask_fields(page: Page) -> Iterator[Candidate]:
     "`:param x:` and its kin"
     for b in page.blocks:
-        if b.kind != 'field' or not b.owner or not substantial(page, b.body, b.end) or not (f := callee(b.owner)): continue
+        if (b.kind != 'field' or not b.owner or not substantial(page, b.body, b.end)
+                or not (f := callee(b.owner))):
+            continue
         kind, *name = b.title.split()
         if kind in _PARAMETER_FIELDS and name:
-            q, end = f'What does the `{name[-1].lstrip("*")}` parameter of `{f}` mean?', first_paragraphs(page, b.body, b.end)
-            yield Candidate(q, b.body, end, .93, 'parameter')
-        elif kind in ('return', 'returns', 'yields'): yield Candidate(f'What does `{f}` return?', b.body, b.end, .93, 'returns')
+            q = f'What does the `{name[-1].lstrip("*")}` parameter of `{f}` mean?'
+            yield Candidate(q, b.body, first_paragraphs(page, b.body, b.end), .93, 'parameter')
+        elif kind in ('return', 'returns', 'yields'):
+            yield Candidate(f'What does `{f}` return?', b.body, b.end, .93, 'returns')
         elif kind in ('raise', 'raises') and name:
             yield Candidate(f'When does `{f}` raise `{name[-1]}`?', b.body, b.end, .9, 'raises')
 
@@ -288,7 +327,8 @@ def plural_role(s: str) -> str:
 def asked_of_role(name: str, role: str) -> str:
     "What a name with a role is asked"
     if role in LISTS['active_roles'].split(): return f'What does the `{name}` {role} do?'
-    return f'What does the `{name}` {role} mean?' if role in ('parameter', 'argument', 'keyword') else f'What is the `{name}` {role}?'
+    if role in ('parameter', 'argument', 'keyword'): return f'What does the `{name}` {role} mean?'
+    return f'What is the `{name}` {role}?'
 
 # %% ../../nbs/offline/91a_questions.ipynb #entries
 _ASIDE = re.compile(rf'(?:{either(LISTS["asides"])})s?\W*$', re.I)
@@ -296,15 +336,19 @@ _ASIDE = re.compile(rf'(?:{either(LISTS["asides"])})s?\W*$', re.I)
 def _asked_of_code(raw: str, role: str, owner: str, topic: str, page: Page) -> tuple[str, float]:
     if owner: return f'What does the `{raw}` {role or "parameter"} of `{owner}` mean?', .9
     if re.fullmatch(r'[\w.]+\([^)]*\)', raw): return f'What does `{raw}` do?', .88
-    return (frame(asked_of_role(raw, role), topic, page), .9) if role else (frame(f'What does `{raw}` mean?', topic, page), .84)
+    if role: return frame(asked_of_role(raw, role), topic, page), .9
+    return frame(f'What does `{raw}` mean?', topic, page), .84
 
 def _asked_of_words(raw: str, description: str, topic: str, page: Page) -> tuple[str, float] | None:
     x = lowered(raw, page.names)
     defines = re.match(r'(?:an?|the|any) [a-z]', description, re.I) and len(description.split()) >= 6
-    named = not re.search(r'[:;?!|=]', raw) and good_subject(x) and len(x.split()) <= 5 and not GENERIC.match(raw)
+    named = (not re.search(r'[:;?!|=]', raw) and good_subject(x) and len(x.split()) <= 5
+             and not GENERIC.match(raw))
     acts = x.split(' ')[0] in VERBS or x.split(' ')[0] in GERUNDS
-    return (frame(f'What {"are" if plural(x) else "is"} {x}?', topic, page), .82) if defines and named and not acts else None
+    if not defines or not named or acts: return None
+    return frame(f'What {"are" if plural(x) else "is"} {x}?', topic, page), .82
 
+# %% ../../nbs/offline/91a_questions.ipynb #entries-entry-question
 def entry_question(
     name: str, page: Page,
     k: int,           # the block it stands in
@@ -319,7 +363,8 @@ def entry_question(
     if m := re.match(r'(--?[A-Za-z][\w-]*)', raw): return f'What does the `{m[1]}` option do?', .95
     if code or re.fullmatch(r'[a-z]\w*[_.]\w[\w.]*|[A-Z][A-Z0-9_]{3,}|[\w.]+\(\)', t):
         return _asked_of_code(raw, role_of(heads), owner, topic, page)
-    if raw in ('None', 'True', 'False'): return (frame(f'What does `{raw}` mean?', topic, page), .84) if topic else None
+    if raw in ('None', 'True', 'False'):
+        return (frame(f'What does `{raw}` mean?', topic, page), .84) if topic else None
     return _asked_of_words(raw, description, topic, page)
 
 # %% ../../nbs/offline/91a_questions.ipynb #items
@@ -329,17 +374,22 @@ _BULLET = re.compile(rf'(?:[-*+•]|\d{{1,3}}[.)])\s+(?P<t>{either(LISTS["bullet
 def list_items(page: Page, b: Block) -> Iterator[tuple[int, int]]:
     "The items of a list, as spans"
     s, pad = page.raw(b), b.start - page.text.rfind('\n', 0, b.start) - 1
-    starts = [0, *(m.start(1) for m in re.finditer(rf'\n[ \t]{{0,{pad}}}((?:[-*+•]|\d{{1,3}}[.)]|#\.)\s)', s))]
-    for a, z in zip(starts, [*starts[1:], len(s)], strict=True): yield b.start + a, b.start + a + len(s[a:z].rstrip())
+    starts = [0, *(m.start(1) for m in re.finditer(rf'\n[ \t]{{0,{pad}}}((?:[-*+•]|\d{{1,3}}[.)]|#\.)\s)',
+        s))]
+    for a, z in zip(starts, [*starts[1:], len(s)], strict=True):
+        yield b.start + a, b.start + a + len(s[a:z].rstrip())
 
+# %% ../../nbs/offline/91a_questions.ipynb #items-ask-term
 def _ask_term(page: Page, k: int, heads: str) -> Iterator[Candidate]: # block k is a term
     b = page.blocks[k]
     returns = b.owner and b.title.lower() in ('return', 'returns', 'return value')
     if returns and substantial(page, b.body, b.end) and (f := callee(b.owner)):
         yield Candidate(f'What does `{f}` return?', b.body, b.end, .92, 'returns')
     if not substantial(page, b.body, b.end, 5) or dangling(page.text[b.body:b.body + 60]): return
-    got = entry_question(re.split(r'\s+:\s|\s+\(|\s*,\s+-', b.title)[0], page, k, heads, plain(page.text[b.body:b.end]))
-    if got and fit(q := polish(got[0])): yield Candidate(q, b.body, first_paragraphs(page, b.body, b.end), got[1], 'term')
+    got = entry_question(re.split(r'\s+:\s|\s+\(|\s*,\s+-', b.title)[0], page, k, heads,
+                         plain(page.text[b.body:b.end]))
+    if got and fit(q := polish(got[0])):
+        yield Candidate(q, b.body, first_paragraphs(page, b.body, b.end), got[1], 'term')
 
 def _ask_bullets(page: Page, k: int, heads: str) -> Iterator[Candidate]: # block k is a list
     for a, z in list_items(page, page.blocks[k]):
@@ -368,15 +418,21 @@ def table_rows(page: Page, b: Block) -> Iterator[tuple[int, int, list[str]]]: # 
     for line in page.raw(b).split('\n'):
         if (s := line.strip()) and not MD_RULE.match(s):
             start = at + line.index(s)
-            yield start, start + len(s), [plain(c.replace('\\|', '|')) for c in re.split(r'(?<!\\)\|', s.strip('|'))]
+            yield start, start + len(s), [plain(c.replace('\\|', '|'))
+                                          for c in re.split(r'(?<!\\)\|', s.strip('|'))]
         at += len(line) + 1
 
-def row_question(columns: list[str], cells: list[str], page: Page, topic: str) -> tuple[str, float] | None: # question, worth
+# %% ../../nbs/offline/91a_questions.ipynb #rows-row-question
+def row_question(
+    columns: list[str], cells: list[str], page: Page, topic: str,
+) -> tuple[str, float] | None: # question, worth
     "What one asks about a row"
     key = cells[0].strip()
     others = [(c, v) for c, v in zip(columns[1:], cells[1:], strict=False)
               if c and len(v) > 1 and len(c.split()) <= 3 and re.search('[A-Za-z]', c)]
-    if not others or ',' in key or not re.search('[A-Za-z]', key) or len(key) > 60 or len(' '.join(cells).split()) < 4: return None
+    if (not others or ',' in key or not re.search('[A-Za-z]', key) or len(key) > 60
+            or len(' '.join(cells).split()) < 4):
+        return None
     described = len(next((v for c, v in others if _EXPLAINING.match(c)), '').split()) >= 3
     if key.startswith('`'): quoted = key
     else: quoted = f'`{key}`' if re.search(r'[_.(]|^--|\w=', key) else lowered(key, page.names)
@@ -395,27 +451,34 @@ def ask_tables(page: Page) -> Iterator[Candidate]:
         if b.kind != 'table' or b.lang == 'rst': continue
         head, *rest = list(table_rows(page, b)) or [(0, 0, [])]
         columns = [c.strip(' :') for c in head[2]]
-        if len(columns) < 2 or not columns[0] or len(columns[0].split()) > 4 or any(map(CALL.match, page.above[k])): continue
+        if (len(columns) < 2 or not columns[0] or len(columns[0].split()) > 4
+                or any(map(CALL.match, page.above[k]))):
+            continue
         for a, z, cells in rest:
-            if (got := row_question(columns, cells, page, page.topic(k))) and not mostly_links(page.text[a:z]):
+            if ((got := row_question(columns, cells, page, page.topic(k)))
+                    and not mostly_links(page.text[a:z])):
                 yield Candidate(got[0], a, z, got[1], 'row')
 
 # %% ../../nbs/offline/91a_questions.ipynb #called
 _IN_OUT = re.compile(r'^[ \t]*(\[(?:in|out|in,\s?out)\]\s*\|\s*`?(\w+)`?\s*\|\s*(\S[^|\n]*[^|\s]))', re.M)
 
 def _purpose(page: Page, k: int, f: str) -> Candidate | None: # paragraph k under a heading `f()`
-    spans = [(a, z) for a, z in sentences_of(page, k) if '|' not in page.text[a:z] and page.text[z - 1] == '.']
+    spans = [(a, z) for a, z in sentences_of(page, k) if '|' not in page.text[a:z]
+             and page.text[z - 1] == '.']
     if not spans or not substantial(page, *spans[0]) or dangling(page.text[slice(*spans[0])]): return None
     end = spans[-1][1] if spans[-1][1] - spans[0][0] < 700 else spans[0][1]
     return Candidate(f'What does the function `{f}` do?', spans[0][0], end, .94, 'description')
 
-def _return_value(page: Page, k: int, f: str) -> Candidate: # term k under it, up to where the function is named again
+def _return_value(
+    page: Page, k: int, f: str,
+) -> Candidate: # term k under it, up to where the function is named again
     (_, end), *rest = sentences_of(page, k)
     for a, z in rest:
         if callee(plain(page.text[a:a + 200]).strip('`').split(' ')[0]) == f: break
         end = z
     return Candidate(f'What does `{f}` return?', page.blocks[k].body, end, .92, 'returns')
 
+# %% ../../nbs/offline/91a_questions.ipynb #called-ask-called
 def ask_called(page: Page, f: str, ks: list[int]) -> Iterator[Candidate]:
     "A heading `f()` with the blocks below it: purpose, parameters, return value"
     purpose = None
@@ -428,25 +491,34 @@ def ask_called(page: Page, f: str, ks: list[int]) -> Iterator[Candidate]:
         elif b.kind in ('table', 'term', 'list'):
             for m in _IN_OUT.finditer(page.raw(b)):
                 if len(m[3].split()) < 4: continue
-                yield Candidate(f'What is the `{m[2]}` parameter of `{f}`?', b.start + m.start(3), b.start + m.end(3), .9, 'parameter')
+                yield Candidate(f'What is the `{m[2]}` parameter of `{f}`?', b.start + m.start(3),
+                                b.start + m.end(3), .9, 'parameter')
 
 # %% ../../nbs/offline/91a_questions.ipynb #ask-descriptions
-def _description(page: Page, k: int) -> tuple[int, int] | None: # the prose under the signature of block k, with what it announces
-    own = lambda j: j < len(page.blocks) and page.blocks[j].kind == 'para' and page.blocks[j].owner == page.blocks[k].title
+def _description(
+    page: Page, k: int,
+) -> tuple[int, int] | None: # the prose under the signature of block k, with what it announces
+    own = (lambda j: j < len(page.blocks) and page.blocks[j].kind == 'para'
+           and page.blocks[j].owner == page.blocks[k].title)
     j = k + 1
     if not own(j): return None
     a, z = page.blocks[j].start, page.blocks[j].end
     if ends_open(page.text[a:z]) and (at := announced(page, j)): return a, page.blocks[at].end
-    while own(j + 1) and (end := page.blocks[j + 1].end) - a < 500 and not ends_open(page.text[a:end]): j, z = j + 1, end
+    while own(j + 1) and (end := page.blocks[j + 1].end) - a < 500 and not ends_open(page.text[a:end]):
+        j, z = j + 1, end
     return a, z
 
+# %% ../../nbs/offline/91a_questions.ipynb #ask-descriptions-ask-descriptions
 def ask_descriptions(page: Page) -> Iterator[Candidate]:
     "Descriptions of interfaces: directives of reStructuredText, and headings that are calls"
     for k, b in enumerate(page.blocks):
-        if b.kind == 'heading' and (call := CALL.match(tidy(b.title))): yield from ask_called(page, call[1], page.section(k))
+        if b.kind == 'heading' and (call := CALL.match(tidy(b.title))):
+            yield from ask_called(page, call[1], page.section(k))
         if b.kind != 'desc' or not (span := _description(page, k)): continue
         if not substantial(page, *span) or ends_open(page.text[slice(*span)]): continue
         f = callee(b.title) or b.title.split()[0].rstrip(',')
-        if b.lang in LISTS['does']: yield Candidate(f'What does the {LISTS["does"][b.lang]} `{f}` do?', *span, .95, 'description')
-        elif b.lang in LISTS['is']: yield Candidate(f'What is the {LISTS["is"][b.lang]} `{f}`?', *span, .92, 'description')
+        if b.lang in LISTS['does']:
+            yield Candidate(f'What does the {LISTS["does"][b.lang]} `{f}` do?', *span, .95, 'description')
+        elif b.lang in LISTS['is']:
+            yield Candidate(f'What is the {LISTS["is"][b.lang]} `{f}`?', *span, .92, 'description')
         elif b.lang == 'class': yield Candidate(f'What is the class `{f}` for?', *span, .92, 'description')

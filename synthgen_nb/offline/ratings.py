@@ -44,7 +44,8 @@ def facts_of(question: str, answer: str, text: str) -> Facts:
     verbatim = bool(answer.strip()) and one_line(answer) in one_line(text)
     related, at = relation(question, answer, text, verbatim)
     return Facts(
-        length(answer), max(1, len(sentences(body))) if body else 0, verbatim, 1.0 if verbatim else grounding(answer, text),
+        length(answer), max(1, len(sentences(body))) if body else 0, verbatim,
+        1.0 if verbatim else grounding(answer, text),
         [] if verbatim else [t for t in dict.fromkeys(_CHECKED.findall(answer)) if t.strip('`') not in text],
         related, sorted(stems(question) - _OF_QUESTIONS - (stems(text) | stems(plain(text))))[:5],
         is_truncated(answer, text, at), dangling(answer), is_fragment(answer), points_outside(question),
@@ -74,18 +75,24 @@ def grounding(answer: str, text: str) -> float: # 0 to 1
 # %% ../../nbs/offline/92_ratings.ipynb #relation
 _HEADLINE = re.compile(rf'(?m)^(?:{either(LISTS["headlines"])})$')
 
-def kinship(asked: set[str], named: set[str], first: set[str], here: set[str], text: str, at: int) -> float: # 0 to 1
-    "The share of the question's words near offset `at`: `first` in the beginning of the answer, `here` in all of it"
+def kinship(
+    asked: set[str], named: set[str], first: set[str], here: set[str], text: str, at: int,
+) -> float: # 0 to 1
+    "The share of the question's words near offset `at`: `first` begin the answer, `here` are all its words"
     heads = [m[0] for m in _HEADLINE.finditer(text, 0, at)][-2:] if at > 0 else []
     just = stems(plain(text[max(0, at - 110):at])) | stems(text[max(0, at - 60):at]) if at > 0 else set[str]()
     near = just | stems(' '.join(heads)) | {w for h in heads for w in words_of(h)}
-    share = sum(1 if w in first else .8 if w in just else .5 if w in here or w in near else 0 for w in asked) / len(asked)
+    share = sum(1 if w in first else .8 if w in just else .5 if w in here or w in near else 0
+                for w in asked) / len(asked)
     return share / 2 if named and not named & (here | near) else share
 
+# %% ../../nbs/offline/92_ratings.ipynb #relation-named
 def _named(question: str) -> set[str]: # the last word of each piece of code
     return {stem(w) for c in re.findall(r'`([^`]+)`', question) for w in re.findall(r'[A-Za-z_]\w*', c)[-1:]}
 
-def relation(question: str, answer: str, text: str, verbatim: bool) -> tuple[float, int]: # 0 to 1; −1 where it is not in the source
+def relation(
+    question: str, answer: str, text: str, verbatim: bool,
+) -> tuple[float, int]: # 0 to 1; −1 where it is not in the source
     "How much of the question the answer takes up, and the place in the source where it does so most"
     asked, at = stems(question) - _OF_QUESTIONS, text.find(answer.strip()) if answer.strip() else -1
     if not asked: return float(verbatim), at
@@ -117,12 +124,14 @@ def is_truncated(
 
 # %% ../../nbs/offline/92_ratings.ipynb #form
 _FORMED = re.compile(r'^\s*(?:[-*+•|]|\d+[.)]|```|>>>|def |class |async |if |elif |/[*/]|#)|[;{}=|]', re.M)
-_RELATIVE = r'`[^`]*`|\b(?:what|which|who|whose)\b|\b(?:is|are|does|do) there\b|\bthat (?:is|are|has|have|was|can|do|does|I)\b'
+_RELATIVE = (r'`[^`]*`|\b(?:what|which|who|whose)\b|\b(?:is|are|does|do) there\b'
+             r'|\bthat (?:is|are|has|have|was|can|do|does|I)\b')
 _ACCORDING = r'\b(?:according to|in) (?:the|this) (?:text|passage|document|section|chunk|context)\b'
 
 def length(answer: str) -> int: # words; of code, different ones
     body = plain(answer)
-    return len(set(words_of(body))) if DEF.match(answer) or answer.startswith(('if ', 'elif ')) else len(body.split())
+    return (len(set(words_of(body))) if DEF.match(answer) or answer.startswith(('if ', 'elif '))
+            else len(body.split()))
 
 def is_fragment(answer: str) -> bool:
     "Is it neither a sentence nor code nor a list?"
@@ -149,13 +158,15 @@ def rate_clarity(q: str, a: str, f: Facts) -> tuple[int, str]:
              (f.dangles, 1, f'the answer begins with “{clip(a, 12)}”'),
              (not f.words, 2, 'the answer is empty')]
     found = [(lost, why) for flaw, lost, why in flaws if flaw]
-    return max(0, 3 - sum(lost for lost, _ in found)), '; '.join(w for _, w in found) or f'a self-contained question of {n} words'
+    return max(0, 3 - sum(lost for lost, _ in found)), '; '.join(w for _,
+        w in found) or f'a self-contained question of {n} words'
 
 # %% ../../nbs/offline/92_ratings.ipynb #accuracy
 def rate_accuracy(q: str, a: str, f: Facts) -> tuple[int, str]:
     "0–3: is it in the source, and does it answer this question?"
     if not f.words: return 0, 'the answer is empty'
-    found, shared = f'{f.grounded:.0%} of the answer is found in the source', f"shares {f.related:.0%} of the question's terms"
+    found = f'{f.grounded:.0%} of the answer is found in the source'
+    shared = f"shares {f.related:.0%} of the question's terms"
     if f.grounded < .6: return 0, f'only {found}'
     unknown = len(f.strange) > 1 and len(f.strange) >= .5 * len(stems(q))
     flaws = [(f.grounded < .85, 1, found),
@@ -208,16 +219,20 @@ def rate_overall(q: str, a: str, f: Facts) -> tuple[int, str]:
     ground = f.grounded if not f.foreign else f.grounded / 2
     share = (ground + min(1, f.related / .6) + whole + form) / 4
     if ground < .6 or f.related < .3: share = min(share, .45)
-    return round(100 * share), f'grounded {ground:.0%}, related {f.related:.0%}, complete {whole:.0%}, clear {form:.0%}'
+    why = f'grounded {ground:.0%}, related {f.related:.0%}, complete {whole:.0%}, clear {form:.0%}'
+    return round(100 * share), why
 
 # %% ../../nbs/offline/92_ratings.ipynb #rate
-CRITERIA: dict[str, tuple[Callable[[str, str, Facts], tuple[int, str]], int]] = dict( # with the highest score of the rule
-    clarity=(rate_clarity, 3), accuracy=(rate_accuracy, 3), usefulness=(rate_usefulness, 2), difficulty=(rate_difficulty, 2))
+# with the highest score of the rule
+CRITERIA: dict[str, tuple[Callable[[str, str, Facts], tuple[int, str]], int]] = dict(
+    clarity=(rate_clarity, 3), accuracy=(rate_accuracy, 3), usefulness=(rate_usefulness, 2),
+    difficulty=(rate_difficulty, 2))
 
 def _about(topic: str, pair: str, text: str) -> bool:
     t = stems(topic)
     return bool(t) and (len(t & stems(pair)) >= .34 * len(t) or len(t & stems(text)) >= .67 * len(t))
 
+# %% ../../nbs/offline/92_ratings.ipynb #rate-rate
 def rate(
     question: str, # what is asked
     answer: str,   # what was answered
@@ -231,7 +246,8 @@ def rate(
         rule, top = CRITERIA.get(c['name'].lower(), (rate_overall, 100))
         got, why = rule(question, answer, f)
         low, high = int(c['low']), int(c['high'])
-        out[c['name']] = dict(rationale=why[0].upper() + why[1:] + '.', score=low + int(got / top * (high - low) + .5))
+        out[c['name']] = dict(rationale=why[0].upper() + why[1:] + '.',
+                              score=low + int(got / top * (high - low) + .5))
     if topic: out['topic_relevant'] = _about(topic, f'{question} {plain(answer)}', text)
     return out
 
@@ -253,6 +269,7 @@ def rate_last_line(question: str, answer: str, rubric: dict) -> str:
     n, why = _one_score(question, answer, rubric)
     return f'{why}\nScore: {n:g}'
 
+# %% ../../nbs/offline/92_ratings.ipynb #papers-compare-answers
 def compare_answers(question: str, first: str, second: str) -> str:
     "Two answers, 1 to 10 each, on the first line"
     ten = dict(criteria=[dict(low=1, high=10)])
@@ -261,4 +278,5 @@ def compare_answers(question: str, first: str, second: str) -> str:
 
 def rate_many(batch: list[dict], rubric: dict, topic: str = '') -> dict: # ratings
     "Several pairs in one call, each by its id"
-    return dict(ratings=[dict(id=x['id']) | rate(x['question'], x['answer'], x['text'], rubric, topic) for x in batch])
+    return dict(ratings=[dict(id=x['id']) | rate(x['question'], x['answer'], x['text'], rubric, topic)
+                         for x in batch])

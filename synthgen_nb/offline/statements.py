@@ -26,14 +26,17 @@ BASE = {third(v): v for v in (*VERBS, *LINKED, *SIMPLE)} | {'has': 'have', 'does
 _WORD = r'(?:`[^`]+`|"[^"]{1,40}"|[\w./+#\'-]+|\([\w ,.\'-]{1,30}\))'
 _CAPITALS = [(r'ADV', ADVERB), (r'\bNUM\b', NUMBER),
              (r'LINKED', f'(?:{"|".join(f"(?:{v}|{third(v)}) {p}" for v, p in LINKED.items())})'),
-             (r'SIMPLE', f'(?:{"|".join(f"{v}|{third(v)}" for v in SIMPLE)})'), (r'THIRD', f'(?:{"|".join(THIRDS)})'),
-             (r'\bPP\b', PP), (r'(?<![\w<])V(?=[)|\\])', VERB[3:-1]), (r'(?<![\w`<])X ', f'(?P<x>(?:{_WORD} ){{1,9}}?)')]
+             (r'SIMPLE', f'(?:{"|".join(f"{v}|{third(v)}" for v in SIMPLE)})'),
+             (r'THIRD', f'(?:{"|".join(THIRDS)})'),
+             (r'\bPP\b', PP), (r'(?<![\w<])V(?=[)|\\])', VERB[3:-1]),
+             (r'(?<![\w`<])X ', f'(?P<x>(?:{_WORD} ){{1,9}}?)')]
 
 def pattern(says: str) -> re.Pattern:
     "A row's pattern, with its capitals written out"
     for capital, meaning in _CAPITALS: says = re.sub(capital, meaning.replace('\\', r'\\'), says)
     return re.compile('^' + says)
 
+# %% ../../nbs/offline/91_statements.ipynb #pattern-statement
 class Statement(NamedTuple):
     "A way in which prose states a fact"
     rule: str
@@ -41,11 +44,13 @@ class Statement(NamedTuple):
     pattern: re.Pattern # of the sentence
     asks: str           # the question, with the names of the groups
 
-STATEMENTS = [Statement(row['rule'], row['worth'], pattern(row['says']), row['asks']) for row in LISTS['statements']]
+STATEMENTS = [Statement(row['rule'], row['worth'], pattern(row['says']), row['asks'])
+              for row in LISTS['statements']]
 
 # %% ../../nbs/offline/91_statements.ipynb #object
 _CUT = re.compile(rf"\s*(?:[,;:(–—]|\s-{{1,2}}\s|\b(?:{either(LISTS['cut'])})\b|\.$|\.\s).*$")
-_BY_DOING = re.compile(r'\s+by (?:\w+ly )?\w+ing\b.*$|\s+(?:if|when|once|unless|until|after|before) (?:you|we|it)\b.*$')
+_BY_DOING = re.compile(r'\s+by (?:\w+ly )?\w+ing\b.*$'
+                       r'|\s+(?:if|when|once|unless|until|after|before) (?:you|we|it)\b.*$')
 _LOOSE_END = re.compile(rf'\s+(?:{either(LISTS["loose_ends"])})$')
 
 def object_of(
@@ -57,7 +62,9 @@ def object_of(
 # %% ../../nbs/offline/91_statements.ipynb #fill
 _NO_OBJECT = re.compile(r'(?:it|them|this|these|that|those|one|ones|so|and|or|of|to)\b')
 
-def _subject_groups(g: dict[str, str], page: Page) -> dict[str, str] | None: # x, do, the; None where x will not do
+def _subject_groups(
+    g: dict[str, str], page: Page,
+) -> dict[str, str] | None: # x, do, the; None where x will not do
     x = lowered(g['x'], page.names)
     if not good_subject(x): return None
     if plural(x) and g.get('be') == 'is' and not re.match(r'`|.*\bof\b|.*[A-Z]', x): return None
@@ -68,6 +75,7 @@ def _object_will_do(o: str, template: str) -> bool:
     if len(o) < 3 or (template.startswith('What are the {o}') and ' ' not in o): return False
     return len(o.split()) <= 13 and not _NO_OBJECT.match(o)
 
+# %% ../../nbs/offline/91_statements.ipynb #fill-fill
 def fill(template: str, m: re.Match, page: Page) -> str | None:
     "A row's question for what its pattern found, or None when the subject or the object will not do"
     g = {k: (v or '').strip(' ,') for k, v in m.groupdict().items()}
@@ -90,7 +98,8 @@ _FINITE = re.compile(rf"(?<=\w[ `]){AUX}\b|\b(?:has|have|does|do|had|did)\b|(?<=
 _IF = re.compile(r'(?P<c>If|When|Whenever) (?P<a>[^,;:]{8,110}), (?:then )?(?P<b>.{10,})$')
 _NO_CONDITION = re.compile(either(LISTS['no_condition']))
 _ADVICE = re.compile(r'(?:please )?(?:you|we) (?:should|must|need|have to|may want|might want|can)\b'
-                     rf'|(?:please )?{VERB} (?:the|an?|your|it|them|all|any|one|only|to|with|in|for|`[^`]+`|\w+ing)\b'
+                     rf'|(?:please )?{VERB} (?:the|an?|your|it|them|all|any|one|only|to|with|in|for'
+                     r'|`[^`]+`|\w+ing)\b'
                      r"|make sure|be sure|do not|don't|consider")
 _FAILS = re.compile(rf'(?P<b>[^,;:]{{8,120}}?\b(?:{either(LISTS["failures"])})\b[^,;:]{{0,60}}?),? '
                     r'(?P<w>if|when) (?P<a>[^,;:]{8,90})\.$')
@@ -106,8 +115,9 @@ def ask_if(s: str) -> tuple[str, float, str] | None: # question, worth, rule
     return f'What happens {word} {a}?', .88, 'if'
 
 # %% ../../nbs/offline/91_statements.ipynb #ask-why
-_BECAUSE = re.compile(r'(?P<a>[^,;:]{8,130}?),? (?:because|since(?! \d)|due to|in order to|so that)(?= (?:of )?(?:the|an?|it|they|there'
-                      r'|this|these|each|all|some|most|you|we|`|[a-z]+ [a-z]+)\b) .{8,}$')
+_BECAUSE = re.compile(r'(?P<a>[^,;:]{8,130}?),? (?:because|since(?! \d)|due to|in order to|so that)'
+                      r'(?= (?:of )?(?:the|an?|it|they|there|this|these|each|all|some|most|you|we|`'
+                      r'|[a-z]+ [a-z]+)\b) .{8,}$')
 _WITH_AUX = re.compile(rf'(?P<x>.{{2,70}}?) (?P<aux>{AUX}) (?P<r>.{{3,80}})$')
 _WITH_VERB = re.compile(rf'(?P<x>.{{2,60}}?) (?P<v>{"|".join(THIRDS)}) (?P<r>.{{3,70}})$')
 
@@ -127,9 +137,11 @@ def ask_why(s: str, page: Page) -> tuple[str, float, str] | None: # question, wo
     return None
 
 # %% ../../nbs/offline/91_statements.ipynb #default
-_DEFAULTS = [(r'The default (?:value |setting |behaviou?r |mode )?is\b', 'What is the default?', .7, 'default'),
+_DEFAULTS = [(r'The default (?:value |setting |behaviou?r |mode )?is\b', 'What is the default?', .7,
+              'default'),
              (r'By default,? |.* by default\.$', 'What happens by default?', .72, 'default'),
-             (r'We recommend |It is (?:strongly |highly )?recommended |It is (?:usually |generally )?(?:best|better|good practice) to ',
+             (r'We recommend |It is (?:strongly |highly )?recommended '
+              r'|It is (?:usually |generally )?(?:best|better|good practice) to ',
               'What is recommended?', .72, 'recommended')]
 
 def ask_default(s: str) -> tuple[str, float, str] | None: # question, worth, rule
@@ -147,7 +159,8 @@ def without_opener(s: str) -> str:
     return s
 
 def _without_setting(s: str) -> str: # In most cases, rooms are small → Rooms are small
-    if _MOSTLY.match(s): s = re.sub(r'^(?:In|For|With|On|At|From|Within|As of|Under) [^,]{3,50}, (?=[a-z`A-Z])', '', s)
+    if _MOSTLY.match(s):
+        s = re.sub(r'^(?:In|For|With|On|At|From|Within|As of|Under) [^,]{3,50}, (?=[a-z`A-Z])', '', s)
     return s[:1].upper() + s[1:] if re.match(r'[a-z]+(?:\s|,)', s) else s
 
 # %% ../../nbs/offline/91_statements.ipynb #asked
@@ -156,11 +169,14 @@ _HOW_TO = ('you can', 'to do', 'cannot', 'not possible')
 def _by_table(s: str, page: Page, topic: str) -> Iterator[tuple[str, float, str]]: # at most one
     for row in STATEMENTS:
         if not (m := row.pattern.match(s)) or not (q := fill(row.asks, m, page)): continue
-        vague = re.match(r'the (?:[a-z-]+ ?){1,2}$', lowered(m.groupdict().get('x') or '', page.names).strip())
+        vague = re.match(r'the (?:[a-z-]+ ?){1,2}$', lowered(m.groupdict().get('x') or '',
+            page.names).strip())
         loose = vague or (row.rule in _HOW_TO and len(q.split()) < 7)
-        if topic or not loose or row.rule in _HOW_TO[1:]: yield frame(q, topic, page) if loose else q, row.worth, row.rule
+        if topic or not loose or row.rule in _HOW_TO[1:]:
+            yield frame(q, topic, page) if loose else q, row.worth, row.rule
         return
 
+# %% ../../nbs/offline/91_statements.ipynb #asked-questions-of
 def questions_of(
     s: str,     # a plain sentence
     page: Page, # where it stands

@@ -16,7 +16,8 @@ from ..core.records import canonical, clip, leaves
 from ..tools.feeds import base, linked, places, shown
 
 # %% ../../nbs/offline/94_tools.ipynb #phrase
-_LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to|(?:this|the) (?:tool|function|method|endpoint|operation|api)'
+_LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to'
+                   r'|(?:this|the) (?:tool|function|method|endpoint|operation|api)'
                    r'(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
 _NEXT = frozenset('a an the all any one two each every some this that your its their'.split())
 _LOOSE_END = re.compile(r'(,|\b(and|or|than|a|an|the|of|to|in|for|with|whether|it|is|by))$')
@@ -29,9 +30,11 @@ def in_words(name: str) -> str:
     verb = base(words[0])
     return ' '.join([verb, *words[1:]] if verb else ['use', *words])
 
+# %% ../../nbs/offline/94_tools.ipynb #phrase-first-sentence
 def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
     text = re.sub(r'\[([^\]]*)\]\([^)]*\)|[`*_“”]', lambda m: m[1] or '', ' '.join(description.split()))
-    first = re.split(r'(?<=\w)[.;:!?](?:\s|$)|\s[-–(]', _LEAD.sub('', text, count=1), maxsplit=1)[0].strip(' .,:;')
+    first = re.split(r'(?<=\w)[.;:!?](?:\s|$)|\s[-–(]', _LEAD.sub('', text, count=1),
+                     maxsplit=1)[0].strip(' .,:;')
     words = first.split()
     if len(words) <= 16: return words
     return _LOOSE_END.sub('', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
@@ -40,7 +43,8 @@ def phrase(tool: Mapping) -> str:
     "What a tool does, as part of a request: a verb in its base form and what follows"
     words = _first_sentence(str(tool.get('description') or ''))
     verb = base(words[0]) if words else ''
-    if not verb and len(words) > 1 and words[1].lower() in _NEXT and words[0].isalpha(): verb = words[0].lower().removesuffix('s')
+    if not verb and len(words) > 1 and words[1].lower() in _NEXT and words[0].isalpha():
+        verb = words[0].lower().removesuffix('s')
     if not verb: return in_words(tool['name'])
     if len(words) > 2 and words[1] in ('and', 'or') and base(words[2]): words[2] = base(words[2])
     return ' '.join([verb, *words[1:]])
@@ -55,7 +59,9 @@ def phrases(tools: Sequence[Mapping]) -> dict[str, str]: # by name
 # %% ../../nbs/offline/94_tools.ipynb #plan
 def _same(a: Mapping, b: Mapping) -> bool: return a['tool'] == b['tool'] and a['arguments'] == b['arguments']
 
-def _place(name: str, value: Any, taker: str, steps: Sequence[Mapping], requested: set[str] | tuple = ()) -> int | None:
+def _place(
+    name: str, value: Any, taker: str, steps: Sequence[Mapping], requested: set[str] | tuple = (),
+) -> int | None:
     "The position of a value among those that earlier results give"
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     found = linked(name, taker, steps, requested)[:9] if scalar else []
@@ -65,15 +71,19 @@ def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     "Does a tool set up one thing twice, with other arguments?"
     shared = lambda s, n: any(s['arguments'].get(k) == v for k, v in n['arguments'].items())
     other = lambda s, n: s['tool'] == n['tool'] and s['arguments'] != n['arguments']
-    return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps for n in new)
+    return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps
+               for n in new)
 
-def _worth(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping], rng: random.Random) -> float: # of a call as the next one
+def _worth(
+    f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping], rng: random.Random,
+) -> float: # of a call as the next one
     taken = sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
     again = f['tool'] in {s['tool'] for s in steps}
     return 2 * min(taken, 2) + (not steps and f.get('gives', False)) - 2 * again + rng.random()
 
+# %% ../../nbs/offline/94_tools.ipynb #plan-plan
 def plan(
-    facts: Sequence[Mapping],  # calls that worked, with their `places`, and whether one `gives` what another takes
+    facts: Sequence[Mapping],  # calls that worked; `gives`: is their result what another takes?
     min_calls: int,
     max_calls: int,
     rng: random.Random,
@@ -85,28 +95,37 @@ def plan(
         for f in facts:
             new = [dict(b, setup=True) for b in f['before'] if not any(_same(s, b) for s in steps)] + [f]
             enough = len(steps) >= min_calls and f['tool'] in {s['tool'] for s in steps}
-            if enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps) or _clash(steps, new): continue
+            if (enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps)
+                    or _clash(steps, new)):
+                continue
             able.append((_worth(f, new, steps, rng), len(able), new))
         if not able: break
         steps += [dict(n) for n in max(able)[2]]
     return steps if len(steps) >= min_calls else []
 
 # %% ../../nbs/offline/94_tools.ipynb #clauses
-def found_in(steps: Sequence[Mapping]) -> list[dict[str, int]]: # for each step: parameter → position among what was found
+def found_in(
+    steps: Sequence[Mapping],
+) -> list[dict[str, int]]: # for each step: parameter → position among what was found
     "The arguments that earlier results give"
     requested = set[str]()
     for i, s in enumerate(steps):
-        requested |= {shown(v) for k, v in s['arguments'].items() if _place(k, v, s['tool'], steps[:i]) is None}
-    place = lambda i, k, v: None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
-    return [{k: at for k, v in s['arguments'].items() if (at := place(i, k, v)) is not None} for i, s in enumerate(steps)]
+        requested |= {shown(v) for k, v in s['arguments'].items()
+                      if _place(k, v, s['tool'], steps[:i]) is None}
+    place = lambda i, k, v: None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i],
+        requested)
+    return [{k: at for k, v in s['arguments'].items() if (at := place(i, k, v)) is not None} for i,
+            s in enumerate(steps)]
 
+# %% ../../nbs/offline/94_tools.ipynb #clauses-ordinal
 def ordinal(at: int) -> str:
     "Words for the first, second … value that was found"
     return 'the one found' if not at else f'the {at + 1}{ {1: "nd", 2: "rd"}.get(at, "th") } one found'
 
 def clause(what: str, step: Mapping, taken: Mapping[str, int]) -> str:
     "One call in words"
-    parts = [f'{label(k)}: {ordinal(taken[k])}' if k in taken else f'{label(k)} “{shown(v)}”' for k, v in step['arguments'].items()]
+    parts = [f'{label(k)}: {ordinal(taken[k])}' if k in taken else f'{label(k)} “{shown(v)}”' for k,
+             v in step['arguments'].items()]
     return what + (f' ({", ".join(parts)})' if parts else '')
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions
@@ -117,23 +136,30 @@ def _prepared(facts: list, known: Mapping) -> list[dict]: # the facts of known t
     for f in own: f['gives'] = any(takes(f, g) for g in own if g['tool'] != f['tool'])
     return own
 
-def _best_plan(own: list, about: str, least: int, most: int, rng: random.Random) -> tuple[list[dict], list[dict[str, int]]]:
+def _best_plan(
+    own: list, about: str, least: int, most: int, rng: random.Random,
+) -> tuple[list[dict], list[dict[str, int]]]:
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
     plans = [x for x in plans if about in [s['tool'] for s in x]] or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
 
-def instructions(tools: list, facts: list, n: int, least: int, most: int, avoid: list) -> dict: # instructions: [{instruction, tools}]
+# %% ../../nbs/offline/94_tools.ipynb #instructions-instructions
+def instructions(
+    tools: list, facts: list, n: int, least: int, most: int, avoid: list,
+) -> dict: # instructions: [{instruction, tools}]
     "Requests that the given tools can fulfil"
     what, out = phrases(tools), list[dict]()
     own = _prepared(facts, what)
     for i in range(4 * n if tools else 0):
         if len(out) == n: break
-        steps, taken = _best_plan(own, tools[0]['name'], least, most, random.Random(canonical([list(what), i, avoid[-1:], most])))
+        steps, taken = _best_plan(own, tools[0]['name'], least, most,
+                                  random.Random(canonical([list(what), i, avoid[-1:], most])))
         if not steps: continue
         clauses = [clause(what[s['tool']], s, t) for s, t in zip(steps, taken, strict=True)]
         text = f'Please {". Then ".join(clauses)}. Tell me what you find.'
-        if text not in [*avoid, *(x['instruction'] for x in out)]: out.append(dict(instruction=text, tools=[s['tool'] for s in steps]))
+        if text not in [*avoid, *(x['instruction'] for x in out)]:
+            out.append(dict(instruction=text, tools=[s['tool'] for s in steps]))
     return dict(instructions=out)
 
 # %% ../../nbs/offline/94_tools.ipynb #read-clause
@@ -147,11 +173,14 @@ def typed(text: str, schema: Mapping) -> Any:
     if kinds == ['string']: return text
     try: v = json.loads(text)
     except ValueError: return text
-    return text if isinstance(v, str) or (kinds and 'string' in kinds and not isinstance(v, (list, dict))) else v
+    return (text if isinstance(v, str) or (kinds and 'string' in kinds and not isinstance(v, (list, dict)))
+            else v)
 
+# %% ../../nbs/offline/94_tools.ipynb #read-clause-read-clause
 def read_clause(
     text: str, tools: Sequence[Mapping],
-) -> tuple[Mapping | None, dict[str, str], dict[str, int]]: # tool, values by parameter, positions of values to be found
+) -> tuple[Mapping | None, dict[str, str],
+           dict[str, int]]: # tool, values by parameter, positions of values to be found
     "The tool that a clause is about, with its arguments"
     given = {m[1].strip(): m[2] for m in _VALUE.finditer(text)}
     taken = {m[1].strip(): int(m[2] or 1) - 1 for m in _FOUND.finditer(re.sub(r'“[^”]*”', '“”', text))}
@@ -165,10 +194,15 @@ def read_clause(
     return None, {}, {}
 
 # %% ../../nbs/offline/94_tools.ipynb #act
-def _step(thought: str, action: str = 'give_up_and_restart', arguments: Sequence[dict] = (), answer: str = '') -> dict:
+def _step(
+    thought: str, action: str = 'give_up_and_restart', arguments: Sequence[dict] = (), answer: str = '',
+) -> dict:
     return dict(thought=thought, action=action, arguments=list(arguments), answer=answer)
 
-def _call(tool: Mapping, values: dict[str, str], taken: dict[str, int], tools: list, steps: list, requested: set[str], skip: int) -> dict:
+def _call(
+    tool: Mapping, values: dict[str, str], taken: dict[str, int], tools: list, steps: list,
+    requested: set[str], skip: int,
+) -> dict:
     properties = tool['parameters'].get('properties', {})
     text = {k: json.dumps(typed(v, properties[k]), ensure_ascii=False) for k, v in values.items()}
     args = [dict(name=k, value=v, call='', path='') for k, v in text.items()]
@@ -179,15 +213,21 @@ def _call(tool: Mapping, values: dict[str, str], taken: dict[str, int], tools: l
     if skip and not taken: return _step('The request gives these values and no others.')
     when = 'First' if not steps else 'With that result' if taken else 'Next'
     source = f', with the {label(next(iter(taken)))} from {args[len(values)]["call"]}' if taken else ''
-    return _step(f'{when} I have to {phrases(tools)[tool["name"]]}{source}. {tool["name"]} does that.', tool['name'], args)
+    return _step(f'{when} I have to {phrases(tools)[tool["name"]]}{source}. {tool["name"]} does that.',
+                 tool['name'], args)
 
-def act(instruction: str, tools: list, steps: list, tried: list, left: int) -> dict: # thought, action, arguments, answer
+# %% ../../nbs/offline/94_tools.ipynb #act-act
+def act(
+    instruction: str, tools: list, steps: list, tried: list, left: int,
+) -> dict: # thought, action, arguments, answer
     "The next step of a request in the plain form"
     body = re.sub(r'^Please |\. Tell me what you find\.$', '', instruction)
     clauses = re.split(r'\. Then (?=[^“”]*(?:“[^”]*”[^“”]*)*$)', body)
-    if steps and steps[-1]['status'] != 'ok': return _step('The last call failed, and nothing else in the request helps.')
+    if steps and steps[-1]['status'] != 'ok':
+        return _step('The last call failed, and nothing else in the request helps.')
     if len(steps) >= len(clauses):
-        return _step('Every part of the request has its result; they answer it.', 'give_answer', answer=answer_from(steps, tools))
+        return _step('Every part of the request has its result; they answer it.', 'give_answer',
+                     answer=answer_from(steps, tools))
     tool, values, taken = read_clause(clauses[len(steps)], tools)
     if tool is None or not left: return _step('None of the tools fits what is asked here.')
     return _call(tool, values, taken, tools, steps, set(re.findall(r'“([^”]*)”', body)), len(tried))
@@ -199,7 +239,8 @@ def result_in_words(step: Mapping) -> str:
     for at, v in leaves(step['content']):
         if v in (None, '') or (isinstance(v, str) and v in given): continue
         key = label(next((p for p in reversed(at.split('/')) if not p.isdigit()), '')) or 'result'
-        parts.setdefault(key, []).append(clip(shown(v), 600 if v == step['content'] else 110)) # one text is told at more length
+        # one text is told at more length
+        parts.setdefault(key, []).append(clip(shown(v), 600 if v == step['content'] else 110))
     more = lambda vs: f' and {len(vs) - 4} more' if len(vs) > 4 else ''
     return '; '.join(f'{k} {", ".join(vs[:4])}{more(vs)}' for k, vs in list(parts.items())[:5])
 
@@ -210,14 +251,18 @@ def answer_from(steps: Sequence[Mapping], tools: Sequence[Mapping]) -> str:
     return ' '.join(f'To {what.get(s["tool"], in_words(s["tool"]))}: {told(s)}.' for s in steps)
 
 # %% ../../nbs/offline/94_tools.ipynb #counted
-def _given(step: Mapping, text: str, known: list) -> list[bool]: # for each argument: is it in the request, known, or a small number?
+def _given(
+    step: Mapping, text: str, known: list,
+) -> list[bool]: # for each argument: is it in the request, known, or a small number?
     values = [v for _, v in leaves(step['arguments']) if not isinstance(v, bool) and v is not None]
     return [shown(v) in text or v in known or (isinstance(v, (int, float)) and abs(v) <= 2) for v in values]
 
 def _news(step: Mapping) -> list: # the values of a result that were not its arguments
     own = [v for _, v in leaves(step['arguments'])]
-    return [v for _, v in leaves(step['content']) if v not in (None, '') and not isinstance(v, bool) and v not in own]
+    return [v for _, v in leaves(step['content']) if v not in (None, '') and not isinstance(v, bool)
+            and v not in own]
 
+# %% ../../nbs/offline/94_tools.ipynb #counted-counted
 def counted(instruction: str, steps: Sequence[Mapping], answer: str) -> dict[str, float]: # shares, 0 to 1
     "What can be counted about a chain"
     n, known, given, quoted = max(1, len(steps)), list[Any](), list[bool](), list[bool]()
@@ -229,10 +274,12 @@ def counted(instruction: str, steps: Sequence[Mapping], answer: str) -> dict[str
     share = lambda xs: sum(xs) / len(xs) if xs else 1.0
     return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=share(given), quoted=share(quoted),
                 thought=sum(bool(s['thought']) for s in steps) / n,
-                distinct=len({canonical([s['tool'], s['arguments']]) for s in steps}) / n, said=float(bool(answer.strip())))
+                distinct=len({canonical([s['tool'], s['arguments']]) for s in steps}) / n,
+                said=float(bool(answer.strip())))
 
 # %% ../../nbs/offline/94_tools.ipynb #judge
-def _in_percent(c: Mapping[str, float]) -> str: return f'Counted: {", ".join(f"{k} {v:.0%}" for k, v in c.items())}.'
+def _in_percent(c: Mapping[str, float]) -> str:
+    return f'Counted: {", ".join(f"{k} {v:.0%}" for k, v in c.items())}.'
 
 def judge_chain(tools: list, instruction: str, steps: list, answer: str) -> dict: # thought, pass
     "Yes when everything that can be counted is there"
@@ -240,12 +287,16 @@ def judge_chain(tools: list, instruction: str, steps: list, answer: str) -> dict
     low = [k for k in ('ok', 'given', 'quoted', 'said') if c[k] < (1 if k != 'given' else .8)]
     return {'thought': _in_percent(c), 'pass': 'no' if low or not steps else 'yes'}
 
-def rate_chain(tools: list, instruction: str, steps: list, answer: str, rubric: dict) -> dict: # for each criterion rationale, score
+def rate_chain(
+    tools: list, instruction: str, steps: list, answer: str, rubric: dict,
+) -> dict: # for each criterion rationale, score
     "Scores from counts"
     c = counted(instruction, steps, answer)
-    share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'], reasoning=(c['thought'] + c['quoted']) / 2,
+    share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'],
+                 reasoning=(c['thought'] + c['quoted']) / 2,
                  usefulness=c['quoted'] * c['said'] * (1 if len(steps) > 1 else .6))
-    scaled = lambda x: int(x['low']) + int(share.get(x['name'], min(c.values())) * (int(x['high']) - int(x['low'])) + .5)
+    scaled = lambda x: int(x['low']) + int(share.get(x['name'],
+        min(c.values())) * (int(x['high']) - int(x['low'])) + .5)
     return {x['name']: dict(rationale=_in_percent(c), score=scaled(x)) for x in rubric['criteria']}
 
 # %% ../../nbs/offline/94_tools.ipynb #simulate
@@ -262,9 +313,13 @@ def made_up(schema: Any, given: Mapping, root: Any, name: str, at: str, depth: i
     if kind == 'object': return {k: inner(v, k, f'{at}/{k}') for k, v in s.get('properties', {}).items()}
     if kind == 'array': return [inner(s.get('items', {}), name, f'{at}/{i}') for i in range(2)]
     number = random.Random(at).randint(1, 99)
-    return {'boolean': number % 2 == 0, 'integer': number, 'number': number / 4, 'null': None}.get(kind, f'{label(name)} {number}')
+    return {'boolean': number % 2 == 0, 'integer': number, 'number': number / 4, 'null': None}.get(kind,
+        f'{label(name)} {number}')
 
-def simulate(name: str, description: str, parameters: str, returns: str, history: str, arguments: str) -> dict: # status, result
+# %% ../../nbs/offline/94_tools.ipynb #simulate-simulate
+def simulate(
+    name: str, description: str, parameters: str, returns: str, history: str, arguments: str,
+) -> dict: # status, result
     "What a tool could have answered"
     given, schema = json.loads(arguments), json.loads(returns or '{}')
     anything = dict(type='object', properties=dict(result=dict(type='integer')))
@@ -273,4 +328,5 @@ def simulate(name: str, description: str, parameters: str, returns: str, history
 
 # %% ../../nbs/offline/94_tools.ipynb #tasks
 TOOL_TASKS: dict[str, Callable[..., dict]] = dict(
-    tool_instructions=instructions, tool_act=act, tool_judge=judge_chain, tool_rate=rate_chain, simulate_tool=simulate)
+    tool_instructions=instructions, tool_act=act, tool_judge=judge_chain, tool_rate=rate_chain,
+    simulate_tool=simulate)
