@@ -10,6 +10,7 @@ __all__ = ['LISTS', 'CRITERIA', 'Facts', 'facts_of', 'grounding', 'kinship', 're
 # %% ../../nbs/offline/92_ratings.ipynb #imports
 import re
 from collections.abc import Callable
+from math import fsum
 from typing import NamedTuple
 from ..core.records import clip
 from ..core.words import stem, stems
