@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from synthgen_nb.core.methods import Method
-from synthgen_nb.offline import model as offline
+from synthgen_nb.offline import model as offline, ratings
 from synthgen_nb.offline.grammar import DATA, lists, plain, sentences
 from synthgen_nb.offline.model import reply, rules_hash
 from synthgen_nb.offline.pairs import pairs_for, rewrite
@@ -357,6 +358,15 @@ def test_a_long_line_of_hyphens_is_no_trap():
     t = time.perf_counter()
     assert rewrite("How do I empty the cache?", text[:-2], text)["answer"]
     assert time.perf_counter() - t < 1
+
+
+def test_kinship_does_not_depend_on_the_order_of_a_set():
+    asked = [f"word{i}" for i in range(9)]
+    first, here = set(asked[:3]), set(asked[5:])
+    just = " ".join(asked[3:5]) + " "
+    sums = {ratings.kinship(dict.fromkeys(order), set(), first, here, just, len(just)) for order in permutations(asked[:6])}
+    sums |= {ratings.kinship(dict.fromkeys(order), set(), first, here, just, len(just)) for order in permutations(asked[1:8])}
+    assert len(sums) == 2
 
 
 def test_reply_takes_missing_and_none():
