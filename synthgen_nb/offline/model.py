@@ -56,7 +56,10 @@ TASKS: dict[str, Task] = {
     'instructions': instructions,
     'classify': lambda x: has_labels(x['instruction']),
     'output_first': lambda x: instances(x['instruction'], x['text'], True, x['n']),
-    'input_first': lambda x: instances(x['instruction'], x['text'], False, x['n']),
+    'input_first': lambda x: instances(x['instruction'], x['text'], False, x['n'])}
+
+# %% ../../nbs/offline/95_model.ipynb #paper-tasks
+TASKS |= {
     'rate_many': with_defaults(rate_many, batch=[], rubric=_RUBRIC, topic=''),
     'rate_first_line': with_defaults(rate_first_line, question='', answer='', rubric={}),
     'rate_last_line': with_defaults(rate_last_line, question='', answer='', rubric={}),

@@ -84,7 +84,7 @@ def kinship(
     just = stems(plain(text[max(0, at - 110):at])) | stems(text[max(0, at - 60):at]) if at > 0 else set[str]()
     near = just | stems(' '.join(heads)) | {w for h in heads for w in words_of(h)}
     worth = lambda w: 1 if w in first else .8 if w in just else .5 if w in here or w in near else 0
-    share = fsum(map(worth, asked)) / len(asked) # fsum: a set has no order, and a plain sum would depend on it
+    share = fsum(map(worth, asked)) / len(asked) # fsum: a plain sum would depend on the order of the set
     return share / 2 if named and not named & (here | near) else share
 
 # %% ../../nbs/offline/92_ratings.ipynb #relation-named
