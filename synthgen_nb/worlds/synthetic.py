@@ -241,8 +241,8 @@ class SyntheticWorld:
     ):
         self.tools, self.seed, self.name, self.each = tuple(tools), seed, name, each
         self.roles = roles(self.tools)
-        self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := self._schema_of(r)) is not None}
-        self.keys = {r: self._key_of(r) for r in self.schemas}
+        self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := _schema_of(self, r)) is not None}
+        self.keys = {r: _key_of(self, r) for r in self.schemas}
         self.store, self.fresh = Store(seed), dict[int, tuple[str, int]]()
 
     async def __aenter__(self) -> Self: await self.reset(); return self
@@ -258,29 +258,33 @@ class SyntheticWorld:
     async def state(self) -> Any: return self.store.objects
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: return _answer(self, tool, arguments)
 
-    def _with(self, resource: str, *actions: str) -> Iterator[Tool]:
-        for action in actions: yield from (t for t in self.tools if self.roles[t.name].resource == resource and self.roles[t.name].action == action)
+# %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
+def _with(w: SyntheticWorld, resource: str, *actions: str) -> Iterator[Tool]:
+    "The tools that do something with a resource, action by action"
+    for action in actions:
+        yield from (t for t in w.tools if (w.roles[t.name].resource, w.roles[t.name].action) == (resource, action))
 
-    def _schema_of(self, resource: str) -> dict | None:
-        "What an object of a resource looks like: as it is fetched, created, or listed"
-        for t in self._with(resource, 'get', 'create', 'update'):
-            s = joined(t.returns, t.returns) if t.returns else {}
-            if s.get('properties') and not (_array_in(s, s) and self.roles[t.name].action != 'get'): return t.returns
-        for t in self._with(resource, 'list'):
-            found = _array_in(t.returns, t.returns)
-            if found and isinstance(found[1], dict): return found[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {})
-        args = next((t for t in self._with(resource, 'create')), None)
-        if args is None: return None
-        return args.properties.get('body', args.parameters) | ({'$defs': args.parameters['$defs']} if '$defs' in args.parameters else {})
+def _schema_of(w: SyntheticWorld, resource: str) -> dict | None:
+    "What an object of a resource looks like: as it is fetched, created, or listed"
+    defs = lambda s: {'$defs': s['$defs']} if '$defs' in s else {}
+    for t in _with(w, resource, 'get', 'create', 'update'):
+        s = joined(t.returns, t.returns) if t.returns else {}
+        if s.get('properties') and not (_array_in(s, s) and w.roles[t.name].action != 'get'): return t.returns
+    for t in _with(w, resource, 'list'):
+        found = _array_in(t.returns, t.returns)
+        if found and isinstance(found[1], dict): return found[1] | defs(t.returns)
+    args = next(_with(w, resource, 'create'), None)
+    return None if args is None else args.properties.get('body', args.parameters) | defs(args.parameters)
 
-    def _key_of(self, resource: str) -> tuple[str, dict]:
-        "The field of an object that is its id, and the schema of the argument that names it"
-        noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
-        arg = next((self.roles[t.name].key for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), '')
-        owner = next((t for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), None)
-        props = joined(self.schemas[resource], self.schemas[resource]).get('properties', {})
-        names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name', arg.removesuffix('_id').removesuffix('Id')]
-        return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
+# %% ../../nbs/worlds/37_synthetic.ipynb #key-of
+def _key_of(w: SyntheticWorld, resource: str) -> tuple[str, dict]:
+    "The field of an object that is its id, and the schema of the argument that names it"
+    noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
+    owner = next((t for t in _with(w, resource, 'get', 'delete', 'update') if w.roles[t.name].key), None)
+    arg = w.roles[owner.name].key if owner else ''
+    props = joined(w.schemas[resource], w.schemas[resource]).get('properties', {})
+    names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name', arg.removesuffix('_id').removesuffix('Id')]
+    return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #seeding
 def _new_id(w: SyntheticWorld, resource: str) -> Any:
