@@ -159,6 +159,7 @@ def split_docstring(doc: str) -> tuple[str, dict[str, str]]:
     general = re.split(r'^\s*(?::\w+|>>>)', parts[0], maxsplit=1, flags=re.M)[0]
     return general.strip(), said
 
+# %% ../../nbs/specs/22_python.ipynb #comments
 def comments(source: str) -> dict[int, str]:
     "line → the comment at its end"
     return {t.start[0]: t.string.lstrip('# ').strip() for t in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -190,7 +191,7 @@ def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said:
         text = words.get(p.arg) or (said.get(p.lineno, '') if alone(p) and p.lineno > f.lineno else '')
         props[p.arg] = types.schema(p.annotation) | ({'description': text} if text else {}) | _default(defaults.get(p.arg))
     schema = {'type': 'object', 'properties': props, 'required': [p.arg for p in params if p.arg not in defaults], 'additionalProperties': bool(a.kwarg)}
-    defs = dict(types.defs); types.defs = {}
+    defs, types.defs = dict(types.defs), {}
     returns = types.schema(f.returns)
     binding = {'function': f.name} | ({'positional': [p.arg for p in a.posonlyargs if p.arg not in skip]} if a.posonlyargs else {})
     marks = [ast.unparse(d) for d in f.decorator_list]
@@ -217,8 +218,10 @@ def parse_python(
         if not f.returns and not any(p.annotation for p in [*f.args.args, *f.args.kwonlyargs]) and (f.args.args or f.args.kwonlyargs):
             why = 'nothing in its signature has a type'
         if why:
-            out.dropped.append(Drop(id=content_id(where, f.name), stage='parse', reason='not_a_tool', detail=f'{where}:{f.lineno}: {f.name}: {why}',
-                                    record={'name': f.name, 'line': f.lineno})); continue
+            out.dropped.append(Drop(id=content_id(where, f.name), stage='parse', reason='not_a_tool',
+                                    detail=f'{where}:{f.lineno}: {f.name}: {why}',
+                                    record={'name': f.name, 'line': f.lineno}))
+            continue
         out.kept.append(_function(f, tree, said, where, skip))
     out.kept = with_unique_names(out.kept)
     return out
