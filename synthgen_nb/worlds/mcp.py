@@ -256,7 +256,8 @@ def server_of(world: World):
     _sdk()
     import mcp_types as types
     from mcp.server import Server
-    async def list_tools(ctx, params): return types.ListToolsResult(tools=[types.Tool.model_validate(mcp_form(t)) for t in world.tools])
+    async def list_tools(ctx, params):
+        return types.ListToolsResult(tools=[types.Tool.model_validate(mcp_form(t)) for t in world.tools])
     async def call_tool(ctx, params):
         o = await execute(world, Call(id='call', tool=params.name, arguments=params.arguments or {}))
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else f'{o.status}: {o.error}'
@@ -275,7 +276,8 @@ async def serve(
         server = server_of(world)
         if port is None:
             from mcp.server.stdio import stdio_server
-            async with stdio_server() as (read, write): await server.run(read, write, server.create_initialization_options())
+            async with stdio_server() as (read, write):
+                await server.run(read, write, server.create_initialization_options())
         else:
             import uvicorn
             app = server.streamable_http_app()

@@ -32,15 +32,17 @@ def _namespaces(own: Path, readable: Sequence[Path]) -> list[str]:
 
 WRAPS = {'bubblewrap': _bubblewrap, 'namespaces': _namespaces}
 
+# %% ../../nbs/worlds/33_sandbox.ipynb #walls-of
 @lru_cache(maxsize=1)
 def walls() -> tuple[str, ...]:
     "The walls that this machine can put up, strongest first"
     for name, wrap in WRAPS.items():
         with tempfile.TemporaryDirectory() as t:
             command = [*wrap(Path(t), []), sys.executable, '-I', '-c', 'print(1)']
-            try: said = subprocess.run(command, capture_output=True, timeout=20, env={'PATH': os.environ.get('PATH', '')}).stdout
+            env = {'PATH': os.environ.get('PATH', '')}
+            try: out = subprocess.run(command, capture_output=True, timeout=20, env=env).stdout
             except (OSError, subprocess.TimeoutExpired): continue # not installed, or not allowed here
-        if said.strip() == b'1': return name, 'audit', 'rlimits'
+        if out.strip() == b'1': return name, 'audit', 'rlimits'
     return 'audit', 'rlimits'
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #Guest
@@ -55,13 +57,18 @@ class Guest:
         "Start it behind a wall"
         host, readable = Path(guest.__file__).resolve(), [Path(self.told['file']).parent, *map(Path, self.told['readable'])]
         wrap = WRAPS[wall](self.own, [*readable, host]) if wall in WRAPS else []
-        env = {'PATH': '/usr/bin:/bin', 'HOME': str(self.own), 'TMPDIR': str(self.own), 'LANG': 'C.UTF-8', 'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1'}
+        env = {'PATH': '/usr/bin:/bin', 'HOME': str(self.own), 'TMPDIR': str(self.own), 'LANG': 'C.UTF-8',
+               'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1'}
         pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        self.process = await asyncio.create_subprocess_exec(*wrap, sys.executable, '-I', '-B', str(host), '--serve', stdin=pipe, stdout=pipe, stderr=none,
-                                                            cwd=self.own, env=env, start_new_session=True, limit=4*LIMIT + 10_000)
+        self.process = await asyncio.create_subprocess_exec(
+            *wrap, sys.executable, '-I', '-B', str(host), '--serve', stdin=pipe, stdout=pipe, stderr=none,
+            cwd=self.own, env=env, start_new_session=True, limit=4*LIMIT + 10_000)
         for request in (self.told | {'own': str(self.own)}, {'do': 'reset', 'initial': initial}):
             got = await self.ask(request, 30)
-            if 'error' in got: await self.end(); raise SynthgenError(f'{self.told["file"]}: it cannot be loaded in the sandbox: {clip(got["error"], 300)}')
+            if 'error' not in got: continue
+            await self.end()
+            why = f'it cannot be loaded in the sandbox: {clip(got["error"], 300)}'
+            raise SynthgenError(f'{self.told["file"]}: {why}')
 
     async def ask(self, request: dict, timeout: float) -> dict:
         "One request and its reply"
@@ -70,20 +77,25 @@ class Guest:
             line = await asyncio.wait_for(self.process.stdout.readline(), timeout)
             if not line: raise EOFError
             return json.loads(line)
-        except TimeoutError: await self.end(); raise ToolError(f'no result after {timeout:g} s; it was killed', 'timeout') from None
+        except TimeoutError:
+            await self.end()
+            raise ToolError(f'no result after {timeout:g} s; it was killed', 'timeout') from None
         except (EOFError, OSError, ValueError):
             code = await self.end()
             raise ToolError(f'the program ended in the middle of the call, status {code}', 'died') from None
 
-    async def end(self) -> int: # exit status
-        "Kill it and all that it started, and remove its folder"
-        if self.process.returncode is None: await asyncio.wait([asyncio.ensure_future(self.process.wait())], timeout=.05)
-        code = self.process.returncode
-        try: os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError: pass
-        self.process._transport.close()
-        shutil.rmtree(self.own, ignore_errors=True)
-        return -signal.SIGKILL if code is None else code
+    async def end(self) -> int: return await _ended(self)
+
+# %% ../../nbs/worlds/33_sandbox.ipynb #ended
+async def _ended(g: Guest) -> int: # exit status
+    "Kill a program and all that it started, and remove its folder"
+    if g.process.returncode is None: await asyncio.wait([asyncio.ensure_future(g.process.wait())], timeout=.05)
+    code = g.process.returncode
+    try: os.killpg(g.process.pid, signal.SIGKILL)
+    except ProcessLookupError: pass
+    g.process._transport.close()
+    shutil.rmtree(g.own, ignore_errors=True)
+    return -signal.SIGKILL if code is None else code
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #PythonWorld
 class PythonWorld:
