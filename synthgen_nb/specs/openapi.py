@@ -57,12 +57,15 @@ def _plain(x: Any) -> Any:
 # %% ../../nbs/specs/21_openapi.ipynb #Problem
 class Problem(Exception):
     "Something wrong with a document, and where"
-    def __init__(self, where: str, what: str): super().__init__(f'{where}: {what}'); self.where, self.what = where, what
+    def __init__(self, where: str, what: str):
+        super().__init__(f'{where}: {what}')
+        self.where, self.what = where, what
 
 def pointer(*parts: Any) -> str:
     "A place in the document"
     return '#' + ''.join('/' + str(p).replace('~', '~0').replace('/', '~1') for p in parts)
 
+# %% ../../nbs/specs/21_openapi.ipynb #follow
 def follow(
     doc: dict,    # the document
     node: Any,    # what may be a reference
@@ -107,7 +110,9 @@ class Refs:
         if len(path) > 200: raise Problem(where, 'references nested too deeply')
         ref, own = self.ref_of(s), 1
         if ref is not None:
-            if ref in path: self.cyclic.update(path[path.index(ref):]); return 1
+            if ref in path:
+                self.cyclic.update(path[path.index(ref):])
+                return 1
             if ref not in self.sizes: self.sizes[ref] = self.size(target(self.doc, ref, where), where, (*path, ref))
             own += self.sizes[ref]
         return own + sum(self.size(x, where, path) for _, x in inner(s))
@@ -116,9 +121,12 @@ class Refs:
 def _def_name(ref: str, names: dict[str, str]) -> str:
     base = re.sub(r'[^A-Za-z0-9_.-]+', '_', ref.rsplit('/', 1)[-1].replace('~1', '/')) or 'root'
     name, n = base, 1
-    while name in names.values(): n += 1; name = f'{base}_{n}'
+    while name in names.values():
+        n += 1
+        name = f'{base}_{n}'
     return name
 
+# %% ../../nbs/specs/21_openapi.ipynb #whole
 def whole(
     refs: Refs,   # of the document
     schema: Any,  # as it stands there
@@ -127,7 +135,7 @@ def whole(
 ) -> Any: # a schema that needs nothing outside itself
     "A schema with its references written out, or gathered in `$defs` where they are cyclic or too many"
     keep_all = refs.size(schema, where) > MOST_WRITTEN
-    names: dict[str, str] = {}; todo: list[str] = []
+    names, todo = dict[str, str](), list[str]()
     def one(s, depth=0):
         if not isinstance(s, dict): return s
         if depth > 100: raise Problem(where, 'nested too deeply')
@@ -135,7 +143,9 @@ def whole(
         if ref is None: return fix(mapped(s, lambda x: one(x, depth + 1)))
         beside = {k: v for k, v in s.items() if k != '$ref'}
         if keep_all or ref in refs.cyclic:
-            if ref not in names: names[ref] = _def_name(ref, names); todo.append(ref)
+            if ref not in names:
+                names[ref] = _def_name(ref, names)
+                todo.append(ref)
             return fix({'$ref': f'#/$defs/{names[ref]}'} | mapped(beside, lambda x: one(x, depth + 1)))
         there = one(target(refs.doc, ref, where), depth + 1)
         return fix(_beside(there, mapped(beside, lambda x: one(x, depth + 1))))
@@ -145,6 +155,7 @@ def whole(
         defs[names[ref]] = one(target(refs.doc, ref, where))
     return out if not defs else (out if isinstance(out, dict) else {}) | {'$defs': (out.get('$defs') or {}) | defs}
 
+# %% ../../nbs/specs/21_openapi.ipynb #beside
 NOTES = {'description', 'title', 'default', 'example', 'examples', 'deprecated', 'readOnly', 'writeOnly', '$comment', 'externalDocs', 'summary'}
 
 def _beside(there: Any, beside: dict) -> Any:
@@ -198,7 +209,9 @@ class Api:
     def bad(self, at: str, what: str): self.problems.append(Problem(at, what))
 
     def schema(self, s: Any, at: str, request: bool = True) -> Any:
-        if not isinstance(s, (dict, bool)): self.bad(at, f'a schema must be an object, not {type(s).__name__}'); return {}
+        if not isinstance(s, (dict, bool)):
+            self.bad(at, f'a schema must be an object, not {type(s).__name__}')
+            return {}
         try: return whole(self.refs, s, at, lambda x: modern(x, request))
         except Problem as e: self.bad(e.where, e.what)
         except RecursionError: self.bad(at, 'nested too deeply')
@@ -215,9 +228,12 @@ OLD_SCHEMA = ('type', 'format', 'items', 'enum', 'default', 'minimum', 'maximum'
 def _listed(api: Api, holder: dict, at: str) -> list[tuple[str, dict]]:
     "The parameters of a path or an operation, with their places"
     raw, out = holder.get('parameters', []), []
-    if not isinstance(raw, list): api.bad(f'{at}/parameters', f'must be a list, not {type(raw).__name__}'); return []
+    if not isinstance(raw, list):
+        api.bad(f'{at}/parameters', f'must be a list, not {type(raw).__name__}')
+        return []
     for i, p in enumerate(raw):
-        here = f'{at}/parameters/{i}'; p = api.follow(p, here)
+        here = f'{at}/parameters/{i}'
+        p = api.follow(p, here)
         if p is None: continue
         if not isinstance(p, dict): api.bad(here, f'a parameter must be an object, not {type(p).__name__}')
         elif not isinstance(p.get('name'), str) or not p['name']: api.bad(here, 'a parameter without a name')
@@ -226,11 +242,14 @@ def _listed(api: Api, holder: dict, at: str) -> list[tuple[str, dict]]:
         else: out.append((here, p))
     return out
 
+# %% ../../nbs/specs/21_openapi.ipynb #parameter-schema
 def _parameter_schema(api: Api, p: dict, at: str) -> dict:
     if api.old: s: Any = {k: p[k] for k in OLD_SCHEMA if k in p}
     elif 'schema' in p: s = p['schema']
     elif isinstance(p.get('content'), dict) and p['content']: s = next(iter(p['content'].values())).get('schema', {})
-    else: api.bad(at, f'parameter {p["name"]!r} has neither schema nor content'); return {}
+    else:
+        api.bad(at, f'parameter {p["name"]!r} has neither schema nor content')
+        return {}
     if api.old and 'type' not in s: api.bad(at, f'parameter {p["name"]!r} has no type')
     got = api.schema(s, at)
     notes = {k: p[k] for k in ('description', 'deprecated') if p.get(k)} | ({'examples': [p['example']]} if 'example' in p else {})
@@ -257,15 +276,18 @@ def _body(api: Api, op: dict, params: list[tuple[str, dict]], at: str) -> tuple[
     "The body as (schema, required, media type)"
     if api.old: return _old_body(api, op, params)
     if 'requestBody' not in op: return None, False, ''
-    here = f'{at}/requestBody'; b = api.follow(op['requestBody'], here)
+    here = f'{at}/requestBody'
+    b = api.follow(op['requestBody'], here)
     if not isinstance(b, dict) or not isinstance(b.get('content'), dict) or not b['content']:
         if b is not None: api.bad(here, 'a request body without content')
         return None, False, ''
-    m = _media(b['content']); at = f'{here}/content/{m.replace("/", "~1")}'
+    m = _media(b['content'])
+    at = f'{here}/content/{m.replace("/", "~1")}'
     got = api.schema((b['content'][m] or {}).get('schema', {}), at)
     note = {'description': b['description']} if b.get('description') else {}
     return (got if isinstance(got, dict) else {}) | note, bool(b.get('required')), m
 
+# %% ../../nbs/specs/21_openapi.ipynb #old-body
 def _old_body(api: Api, op: dict, params: list[tuple[str, dict]]) -> tuple[dict | None, bool, str]:
     consumes = op.get('consumes') or api.doc.get('consumes') or []
     for at, p in params:
@@ -290,10 +312,13 @@ def _success(responses: dict) -> str | None:
 def _returns(api: Api, op: dict, at: str) -> tuple[dict, str]:
     "The result as (schema, media type)"
     responses = op.get('responses', {})
-    if not isinstance(responses, dict): api.bad(f'{at}/responses', f'must be an object, not {type(responses).__name__}'); return {}, ''
+    if not isinstance(responses, dict):
+        api.bad(f'{at}/responses', f'must be an object, not {type(responses).__name__}')
+        return {}, ''
     code = _success(responses)
     if code is None: return {}, ''
-    here = f'{at}/responses/{code}'; r = api.follow(next(v for k, v in responses.items() if str(k) == code), here)
+    here = f'{at}/responses/{code}'
+    r = api.follow(next(v for k, v in responses.items() if str(k) == code), here)
     if not isinstance(r, dict): return {}, ''
     if api.old: content = {'application/json': {'schema': r['schema']}} if 'schema' in r else {}
     else: content = r.get('content') or {}
@@ -324,7 +349,7 @@ def security(api: Api, op: dict) -> list[dict]:
 def _operation(api: Api, path: str, method: str, item: dict, op: dict, at: str) -> Tool:
     merged = {(p['name'], p['in']): (here, p) for here, p in [*_listed(api, item, pointer('paths', path)), *_listed(api, op, at)]}
     params = [x for x in merged.values() if not (x[1]['in'] == 'header' and x[1]['name'].lower() in IGNORED)]
-    props: dict[str, Any] = {}; places: dict[str, dict] = {}; need: list[str] = []; defs: dict[str, Any] = {}
+    props, places, need, defs = dict[str, Any](), dict[str, dict](), list[str](), dict[str, Any]()
     def take(name: str, schema: dict, place: dict, required: bool):
         if name in props: name = f'{name}_{place["in"]}'
         found = schema.pop('$defs', {})
@@ -357,12 +382,15 @@ def _words(op: dict, item: dict) -> dict[str, Any]:
     short = summary or long.split('\n\n')[0]
     return {'description': short, 'docs': long if long != short else ''}
 
+# %% ../../nbs/specs/21_openapi.ipynb #rename
 def _rename(schema: dict, found: dict, defs: dict) -> dict:
     "Put the `$defs` of one argument among those of all, under other names where two differ"
     names = {}
     for n, d in found.items():
         new, k = n, 1
-        while new in defs and defs[new] != d: k += 1; new = f'{n}_{k}'
+        while new in defs and defs[new] != d:
+            k += 1
+            new = f'{n}_{k}'
         names[n] = new
     def point(s):
         if not isinstance(s, dict): return s
@@ -386,7 +414,9 @@ def parse_openapi(
     doc = _named_recursion(doc)
     for path, method, item, op, at in _operations(doc, lose):
         api = Api(doc, where)
-        if not isinstance(op, dict): lose(Problem(at, f'an operation must be an object, not {type(op).__name__}')); continue
+        if not isinstance(op, dict):
+            lose(Problem(at, f'an operation must be an object, not {type(op).__name__}'))
+            continue
         tool = _operation(api, path, method, item, op, at)
         for what, schema in (('its arguments', tool.parameters), ('its result', tool.returns)):
             if not api.problems: api.problems += [Problem(at, f'the schema of {what} is wrong: {w}') for w in unsound(schema)]
@@ -406,14 +436,21 @@ def _outline(doc: Any) -> list[Problem]:
     elif not isinstance(doc['paths'], dict): out.append(Problem('#/paths', 'must be an object'))
     return out
 
+# %% ../../nbs/specs/21_openapi.ipynb #operations
 def _operations(doc: dict, lose) -> Iterator[tuple[str, str, dict, Any, str]]:
     "(path, method, path item, operation, place)"
     for path, item in doc['paths'].items():
         at = pointer('paths', path)
         if path.startswith('x-'): continue
-        if not path.startswith('/'): lose(Problem(at, 'a path must begin with /')); continue
+        if not path.startswith('/'):
+            lose(Problem(at, 'a path must begin with /'))
+            continue
         try: item = follow(doc, item, at)
-        except Problem as e: lose(e); continue
-        if not isinstance(item, dict): lose(Problem(at, f'a path item must be an object, not {type(item).__name__}')); continue
+        except Problem as e:
+            lose(e)
+            continue
+        if not isinstance(item, dict):
+            lose(Problem(at, f'a path item must be an object, not {type(item).__name__}'))
+            continue
         for m in item:
             if m in METHODS: yield path, m, item, item[m], pointer('paths', path, m)

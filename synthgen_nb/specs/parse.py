@@ -30,6 +30,7 @@ def typed(word: str) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError): return {'x-type': word}
     return {'x-type': word} if 'x-python' in json.dumps(found) else found
 
+# %% ../../nbs/specs/23_parse.ipynb #normal
 def normal(
     schema: Any,         # loosely written
     any_word: bool = False, # is a type word that nobody knows a mistake, or the author's own?
@@ -65,6 +66,7 @@ def plain_tool(d: dict, source: str) -> Tool:
                 binding={'tool_id': d['tool_id']} if 'tool_id' in d else {},
                 meta=_rest(d, 'tool_id', 'name', *said, 'parameters', 'returns', 'response', 'output_parameters', 'examples'))
 
+# %% ../../nbs/specs/23_parse.ipynb #returns
 def _returns(d: dict) -> dict:
     r: Any = next((d[k] for k in ('returns', 'response', 'output_parameters', 'outputSchema', 'output_schema') if d.get(k)), {})
     if isinstance(r, str): return s if (s := typed(r)) and 'x-type' not in s else {'description': r}
@@ -87,6 +89,7 @@ def function_tool(d: dict, source: str) -> Tool:
                 kind='openai', source=source,
                 meta=outer | _rest(f, 'name', 'description', 'parameters', 'returns', 'response', 'output_parameters', *(() if f is not d else ('type',))))
 
+# %% ../../nbs/specs/23_parse.ipynb #mcp-tool
 def mcp_tool(d: dict, source: str, server: str = '') -> Tool:
     "One entry of an MCP server's `tools/list`; its hints say whether it changes anything"
     hints = d.get('annotations') or {}
@@ -126,6 +129,7 @@ def _described(x: Any, at: str = '', server: str = '') -> Iterable[tuple[str, st
         yield from _described(x[k], f'{at}/{k}', x['server'] if isinstance(x.get('server'), str) else server)
     else: yield at, server, x
 
+# %% ../../nbs/specs/23_parse.ipynb #parse-list
 def parse_list(
     value: Any,      # a list of descriptions, or something that holds one
     where: str = '', # its name
@@ -182,6 +186,7 @@ def _tools_in(path: Path) -> bool:
     try: return bool(parse_tools(path).kept)
     except SynthgenError: return False
 
+# %% ../../nbs/specs/23_parse.ipynb #parse-text
 def parse_text(
     text: str,       # of a document
     where: str = '', # its name; a name that ends in .py settles what it is

@@ -30,6 +30,7 @@ def bfcl_data() -> Path:
     if spec is None or not spec.origin: raise SynthgenError('the BFCL environments are not installed. Run: pip install --no-deps bfcl-eval mpmath')
     return Path(spec.origin).parent/'data'
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #rows-of
 def rows_of(name: str) -> list[dict]:
     "The rows of one of BFCL's files"
     path = bfcl_data()/name
@@ -62,6 +63,7 @@ def plain(x: Any, above: tuple[int, ...] = ()) -> Any:
     fields = {k: v for k, v in vars(x).items() if k != 'parent' and not k.startswith('_')} if hasattr(x, '__dict__') else {}
     return {'': type(x).__name__} | {k: plain(v, up) for k, v in fields.items()} if fields else str(x) if not hasattr(x, '__dict__') else {'': type(x).__name__}
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #make
 def _make(backends: Sequence[str], initial: Any) -> dict[str, Any]:
     env = {}
     for b in backends:
@@ -110,6 +112,7 @@ def read_call(text: str, tools: Sequence[Tool], id: str) -> Call:
     given = [*zip(names, node.args), *((k.arg, k.value) for k in node.keywords)] # noqa: B905
     return Call(id=id, tool=name, arguments={str(k): json.loads(json.dumps(ast.literal_eval(v))) for k, v in given})
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #gold-trajectories
 def gold_trajectories(category: str = 'multi_turn_base') -> list[dict]:
     "BFCL's multi-turn tasks: id, backends, initial state, questions, and gold calls by turn"
     answers = {r['id']: r['ground_truth'] for r in rows_of(f'possible_answer/BFCL_v4_{category}.json')}

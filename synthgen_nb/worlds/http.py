@@ -26,6 +26,7 @@ def is_public(address: str) -> bool:
         if inside: return is_public(str(inside))
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
+# %% ../../nbs/worlds/36_http.ipynb #checked
 def checked_address(
     host: str,            # from the URL
     port: int,            # where it is to be reached
@@ -46,7 +47,8 @@ def _text(v: Any) -> str: return v if isinstance(v, str) else json.dumps(v, ensu
 
 def _query(name: str, v: Any, place: Mapping[str, Any]) -> list[tuple[str, str]]:
     "A value in a query, in the style that the document asks for"
-    style = place.get('style', 'form'); explode = place.get('explode', style in ('form', 'deepObject'))
+    style = place.get('style', 'form')
+    explode = place.get('explode', style in ('form', 'deepObject'))
     if place.get('media'): return [(name, json.dumps(v, ensure_ascii=False))]
     if isinstance(v, dict):
         if style == 'deepObject': return [(f'{name}[{k}]', _text(x)) for k, x in v.items()]
@@ -55,6 +57,7 @@ def _query(name: str, v: Any, place: Mapping[str, Any]) -> list[tuple[str, str]]
     sep = {'spaceDelimited': ' ', 'pipeDelimited': '|', 'tabDelimited': '\t'}.get(style, ',')
     return [(name, _text(x)) for x in v] if explode and style == 'form' else [(name, sep.join(map(_text, v)))]
 
+# %% ../../nbs/worlds/36_http.ipynb #simple
 def _simple(v: Any) -> str:
     if isinstance(v, dict): return ','.join(y for k, x in v.items() for y in (k, _text(x)))
     return ','.join(map(_text, v)) if isinstance(v, list) else _text(v)
@@ -74,6 +77,7 @@ def _body(v: Any, media: str) -> tuple[bytes, str]:
     if media in ('', '*/*'): return json.dumps(v, ensure_ascii=False).encode(), 'application/json'
     return _text(v).encode(), media
 
+# %% ../../nbs/worlds/36_http.ipynb #request-of
 def request_of(
     tool: Tool,                # from an OpenAPI document
     arguments: dict[str, Any], # already checked
@@ -81,9 +85,10 @@ def request_of(
 ) -> tuple[str, str, dict[str, str], bytes | None]: # method, URL, headers, body
     "The request that a call stands for"
     b, path, headers, data = tool.binding, tool.binding['path'], {'Accept': 'application/json'}, None
-    query: list[tuple[str, str]] = []; cookies: list[str] = []
+    query, cookies = list[tuple[str, str]](), list[str]()
     for arg, v in arguments.items():
-        p = b['places'][arg]; name = p['name'] if 'name' in p else arg
+        p = b['places'][arg]
+        name = p['name'] if 'name' in p else arg
         if p['in'] == 'path': path = path.replace('{' + name + '}', _segment(_simple(v)))
         elif p['in'] == 'query': query += _query(name, v, p)
         elif p['in'] == 'header': headers[name] = _simple(v)
@@ -102,6 +107,7 @@ class _To(http.client.HTTPConnection):
         self.sock = socket.create_connection((self.address, self.port), self.timeout)
         if self.secure: self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
+# %% ../../nbs/worlds/36_http.ipynb #send-request
 def send(
     method: str, url: str, headers: dict[str, str], data: bytes | None, # the request
     allow: Sequence[str], # hosts that may be reached
@@ -115,7 +121,7 @@ def send(
     c = _To(u.hostname, port, checked_address(u.hostname, port, allow), timeout, u.scheme == 'https')
     try:
         c.request(method, (u.path or '/') + (f'?{u.query}' if u.query else ''), data, headers)
-        r = c.getresponse(); got = b''
+        r, got = c.getresponse(), b''
         while chunk := r.read1(65536):
             got += chunk
             if len(got) > limit: raise ToolError(f'more than {limit} bytes', 'too_large')

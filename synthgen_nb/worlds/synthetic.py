@@ -17,16 +17,18 @@ from ..specs.tool import Tool, look_up, problems
 from .world import ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #words
-NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine quartz river sage tundra umber vale '
-         'willow zephyr').split()
+NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine quartz '
+         'river sage tundra umber vale willow zephyr').split()
 _day = lambda r: f'2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}'
 _time = lambda r: f'{r.randint(0, 23):02}:{r.randint(0, 59):02}:00Z'
 _link = lambda r: f'https://example.org/{r.choice(NOUNS)}'
-_uuid = lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*(r.getrandbits(b) for b in (32, 16, 12, 12, 48)))
-FORMATS_OF = {'date': _day, 'time': _time, 'date-time': lambda r: f'{_day(r)}T{_time(r)}', 'email': lambda r: f'{r.choice(NOUNS)}@example.org',
-              'uri': _link, 'url': _link, 'uuid': _uuid, 'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}',
+_bits = lambda r: [r.getrandbits(b) for b in (32, 16, 12, 12, 48)]
+_uuid = lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*_bits(r))
+FORMATS_OF = {'date': _day, 'time': _time, 'date-time': lambda r: f'{_day(r)}T{_time(r)}',
+              'email': lambda r: f'{r.choice(NOUNS)}@example.org', 'uri': _link, 'url': _link, 'uuid': _uuid, 'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}',
               'hostname': lambda r: f'{r.choice(NOUNS)}.example.org', 'binary': lambda r: 'ZGF0YQ==', 'byte': lambda r: 'ZGF0YQ=='}
-NAMES_OF = {'email': 'email', 'url': 'url', 'uri': 'uri', 'date': 'date', 'timestamp': 'date-time', 'created': 'date-time', 'updated': 'date-time'}
+NAMES_OF = {'email': 'email', 'url': 'url', 'uri': 'uri', 'date': 'date', 'timestamp': 'date-time',
+            'created': 'date-time', 'updated': 'date-time'}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #pattern
 def from_pattern(pattern: str, rng: random.Random) -> str:
@@ -74,6 +76,7 @@ def sample(
     if given: return rng.choice(given)
     return _of_type(schema, rng, name, root, depth)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #joined
 def joined(schema: dict, root: Any) -> dict:
     "A schema and its `allOf` as one: properties and requirements together, else the later word holds"
     out: dict[str, Any] = {}
@@ -102,9 +105,11 @@ def _object(s: dict, rng: random.Random, root: Any, depth: int) -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
     out = {n: sample(p, rng, n, root, depth + 1) for n, p in take.items()} | {n: rng.choice(NOUNS) for n in sorted(need - set(take))}
-    if not out and isinstance(extra := s.get('additionalProperties'), dict): out = {n: sample(extra, rng, n, root, depth + 1) for n in rng.sample(NOUNS, 2)}
-    return out
+    extra = s.get('additionalProperties')
+    if out or not isinstance(extra, dict): return out
+    return {n: sample(extra, rng, n, root, depth + 1) for n in rng.sample(NOUNS, 2)}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
     if 'prefixItems' in s: return [sample(p, rng, name, root, depth + 1) for p in s['prefixItems']]
     n = max(s.get('minItems', 0), min(2 if depth < 4 else 0, s.get('maxItems', 2)))
@@ -115,16 +120,20 @@ def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> lis
         if not s.get('uniqueItems') or v not in out: out.append(v)
     return out
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #number
 def _number(s: dict, rng: random.Random, whole: bool) -> float:
     low, high = s.get('minimum', s.get('exclusiveMinimum')), s.get('maximum', s.get('exclusiveMaximum'))
     low = (0 if high is None else high - 100) if low is None else low
     high = low + 100 if high is None else min(high, low + 1000)
     edge = 1 if whole else (high - low)/1000
     low, high = low + edge*('exclusiveMinimum' in s), high - edge*('exclusiveMaximum' in s)
-    v = rng.randint(int(-(-low//1)), max(int(-(-low//1)), int(high//1))) if whole else round(rng.uniform(low, high), 2)
+    first = int(-(-low//1))
+    v = rng.randint(first, max(first, int(high//1))) if whole else round(rng.uniform(low, high), 2)
     step = s.get('multipleOf')
-    return v if not step else (round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step)
+    if not step: return v
+    return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #string
 def _string(s: dict, rng: random.Random, name: str) -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
     elif (f := s.get('format', NAMES_OF.get(name.lower().split('_')[0]))) in FORMATS_OF: text = FORMATS_OF[f](rng)
@@ -147,6 +156,7 @@ VERBS = {'create': 'create add new post insert register upload', 'list': 'list f
          'delete': 'delete remove drop cancel destroy'}
 _VERB = {w: action for action, words in VERBS.items() for w in words.split()}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #singular
 def singular(word: str) -> str:
     "pets → pet, categories → category"
     return word[:-3] + 'y' if word.endswith('ies') else word[:-1] if word.endswith('s') and not word.endswith('ss') else word
@@ -159,7 +169,8 @@ def _by_path(t: Tool, collections: set[str]) -> Role:
     arg = {p['name']: a for a, p in t.binding['places'].items() if p['in'] == 'path'}
     def key(i): return arg.get(parts[i][1:-1], parts[i][1:-1]) if i < len(parts) and parts[i].startswith('{') else ''
     if not at: return Role('other', _bare(path))
-    last = at[-1]; resource, rest = _bare('/'.join(parts[:last])), parts[last + 1:]
+    last = at[-1]
+    resource, rest = _bare('/'.join(parts[:last])), parts[last + 1:]
     parents = tuple((_bare('/'.join(parts[:i])), key(i)) for i in at[:-1] if key(i))
     tail = not key(last) and len(parts) > last or bool(rest)
     if tail and key(last): return Role('other', resource, '', (*parents, (resource, key(last))))
@@ -206,6 +217,7 @@ def _array_in(schema: Any, root: Any, depth: int = 0) -> tuple[str, Any] | None:
     n = next((x for x in ('data', 'items', 'results', *([x for x in lists] if len(lists) == 1 else [])) if x in lists), None)
     return (n, lists[n].get('items', {})) if n else None
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #fill
 def _fits(value: Any, schema: Any, root: Any) -> bool:
     if not isinstance(schema, dict): return schema is not False
     return not problems(value, schema | ({'$defs': root['$defs']} if isinstance(root, dict) and '$defs' in root else {}))
@@ -241,11 +253,13 @@ class SyntheticWorld:
     ):
         self.tools, self.seed, self.name, self.each = tuple(tools), seed, name, each
         self.roles = roles(self.tools)
-        self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := self._schema_of(r)) is not None}
-        self.keys = {r: self._key_of(r) for r in self.schemas}
+        self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := _schema_of(self, r)) is not None}
+        self.keys = {r: _key_of(self, r) for r in self.schemas}
         self.store, self.fresh = Store(seed), dict[int, tuple[str, int]]()
 
-    async def __aenter__(self) -> Self: await self.reset(); return self
+    async def __aenter__(self) -> Self:
+        await self.reset()
+        return self
     async def __aexit__(self, *exc) -> None: pass
     async def reset(self, initial: Any = None) -> None:
         seed = (initial or {}).get('seed', self.seed)
@@ -258,29 +272,33 @@ class SyntheticWorld:
     async def state(self) -> Any: return self.store.objects
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: return _answer(self, tool, arguments)
 
-    def _with(self, resource: str, *actions: str) -> Iterator[Tool]:
-        for action in actions: yield from (t for t in self.tools if self.roles[t.name].resource == resource and self.roles[t.name].action == action)
+# %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
+def _with(w: SyntheticWorld, resource: str, *actions: str) -> Iterator[Tool]:
+    "The tools that do something with a resource, action by action"
+    for action in actions:
+        yield from (t for t in w.tools if (w.roles[t.name].resource, w.roles[t.name].action) == (resource, action))
 
-    def _schema_of(self, resource: str) -> dict | None:
-        "What an object of a resource looks like: as it is fetched, created, or listed"
-        for t in self._with(resource, 'get', 'create', 'update'):
-            s = joined(t.returns, t.returns) if t.returns else {}
-            if s.get('properties') and not (_array_in(s, s) and self.roles[t.name].action != 'get'): return t.returns
-        for t in self._with(resource, 'list'):
-            found = _array_in(t.returns, t.returns)
-            if found and isinstance(found[1], dict): return found[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {})
-        args = next((t for t in self._with(resource, 'create')), None)
-        if args is None: return None
-        return args.properties.get('body', args.parameters) | ({'$defs': args.parameters['$defs']} if '$defs' in args.parameters else {})
+def _schema_of(w: SyntheticWorld, resource: str) -> dict | None:
+    "What an object of a resource looks like: as it is fetched, created, or listed"
+    defs = lambda s: {'$defs': s['$defs']} if '$defs' in s else {}
+    for t in _with(w, resource, 'get', 'create', 'update'):
+        s = joined(t.returns, t.returns) if t.returns else {}
+        if s.get('properties') and not (_array_in(s, s) and w.roles[t.name].action != 'get'): return t.returns
+    for t in _with(w, resource, 'list'):
+        found = _array_in(t.returns, t.returns)
+        if found and isinstance(found[1], dict): return found[1] | defs(t.returns)
+    args = next(_with(w, resource, 'create'), None)
+    return None if args is None else args.properties.get('body', args.parameters) | defs(args.parameters)
 
-    def _key_of(self, resource: str) -> tuple[str, dict]:
-        "The field of an object that is its id, and the schema of the argument that names it"
-        noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
-        arg = next((self.roles[t.name].key for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), '')
-        owner = next((t for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), None)
-        props = joined(self.schemas[resource], self.schemas[resource]).get('properties', {})
-        names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name', arg.removesuffix('_id').removesuffix('Id')]
-        return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
+# %% ../../nbs/worlds/37_synthetic.ipynb #key-of
+def _key_of(w: SyntheticWorld, resource: str) -> tuple[str, dict]:
+    "The field of an object that is its id, and the schema of the argument that names it"
+    noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
+    owner = next((t for t in _with(w, resource, 'get', 'delete', 'update') if w.roles[t.name].key), None)
+    arg = w.roles[owner.name].key if owner else ''
+    props = joined(w.schemas[resource], w.schemas[resource]).get('properties', {})
+    names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name', arg.removesuffix('_id').removesuffix('Id')]
+    return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #seeding
 def _new_id(w: SyntheticWorld, resource: str) -> Any:
@@ -295,6 +313,7 @@ def _new_id(w: SyntheticWorld, resource: str) -> Any:
     noun = re.sub(r'[^a-z0-9]+', '_', singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())).strip('_') or 'item'
     return f'{noun}_{content_id(w.seed, resource, w.store.made)[:8]}'[:s.get('maxLength', 99)]
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #add
 def _add(w: SyntheticWorld, resource: str, given: dict, parents: dict) -> dict:
     "A new object: what is given, and the rest from the schema; other resources are referred to by ids that exist"
     schema = w.schemas[resource]
@@ -309,6 +328,7 @@ def _add(w: SyntheticWorld, resource: str, given: dict, parents: dict) -> dict:
     w.store.objects.setdefault(resource, {})[str(made[key])] = made | {'': parents}
     return made
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #resource-of
 def _resource_of(w: SyntheticWorld, name: str) -> str:
     "The resource that a field like `petId` or `pet_id` refers to"
     m = re.fullmatch(r'(\w+?)_?[iI]d', name)
@@ -329,6 +349,7 @@ def _find(w: SyntheticWorld, resource: str, key: Any, parents: dict) -> dict:
 
 def _shown(o: dict) -> dict: return {k: v for k, v in o.items() if k != ''}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #answer
 def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
     role, rng = w.roles[t.name], w.store.rng('answer', t.name, args)
     parents: dict[str, Any] = {}
@@ -341,6 +362,7 @@ def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
         for _ in range(w.each): _add(w, role.resource, {}, parents)
     return ANSWERS[role.action](w, t, role, args, given, parents, rng)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #create-get
 def _create(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     if role.key and str(args.get(role.key)) in w.store.objects.get(role.resource, {}): raise ToolError(f'409: {args[role.key]!r} is there already')
     o = _add(w, role.resource, given | ({role.key: args[role.key]} if role.key in args else {}), parents)
@@ -350,10 +372,12 @@ def _get(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parent
     o = _shown(_find(w, role.resource, args.get(role.key), parents))
     return fill(t.returns, o, rng) if t.returns else o
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #update-delete
 def _update(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     key = args.get(role.key) if role.key else given.get(w.keys[role.resource][0])
     o = _find(w, role.resource, key, parents)
-    schema = w.schemas[role.resource]; props = joined(schema, schema).get('properties', {})
+    schema = w.schemas[role.resource]
+    props = joined(schema, schema).get('properties', {})
     o |= {k: v for k, v in given.items() if (k in o or k in props) and k != w.keys[role.resource][0] and _fits(v, props.get(k, {}), schema)}
     return fill(t.returns, _shown(o) | args, rng) if t.returns else _shown(o)
 
@@ -362,6 +386,7 @@ def _delete(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, par
     gone = _shown(w.store.objects[role.resource].pop(str(args[role.key])))
     return fill(t.returns, gone | {'deleted': True}, rng) if t.returns else None
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #list
 def _list(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
     found = [_shown(o) for o in w.store.objects.get(role.resource, {}).values() if o[''] == parents]
     for k, v in given.items(): # a filter is an argument that objects have as a field
@@ -376,6 +401,7 @@ def _list(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, paren
     if ids: about |= {'first_id': ids[0], 'last_id': ids[-1]}
     return made | {k: v for k, v in about.items() if k in made} | {where[0]: items}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #answers-table
 ANSWERS = {'create': _create, 'get': _get, 'update': _update, 'delete': _delete, 'list': _list}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #WORLD
