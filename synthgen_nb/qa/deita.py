@@ -58,8 +58,8 @@ METHOD = Method(
         'samples': 'Draws for each score of the sampled scorer.',
     },
     replies={
-        'digit': 'synthgen_nb.offline.methods:digit',
-        'rank': 'synthgen_nb.offline.methods:rank',
+        'digit': 'synthgen_nb.offline.methods:digit_score',
+        'rank': 'synthgen_nb.offline.methods:rank_items',
         'evolve_question': 'synthgen_nb.offline.methods:evolve_question',
         'evolve_answer': 'synthgen_nb.offline.methods:evolve_answer',
     })

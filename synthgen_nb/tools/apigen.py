@@ -47,7 +47,7 @@ METHOD = Method(
     name='apigen', title='APIGen', paper='arXiv 2406.18518', faithful='paper',
     claim='Verify tool calls by their format, by executing them, and by a judge; nothing unchecked passes.',
     takes='trajectories', stage='judge', command='', step='verify',
-    replies={'tool_judge': 'synthgen_nb.offline.tools:judge', 'tool_rate': 'synthgen_nb.offline.tools:rate'},
+    replies={'tool_judge': 'synthgen_nb.offline.tools:judge_chain', 'tool_rate': 'synthgen_nb.offline.tools:rate_chain'},
 )
 
 # %% ../../nbs/tools/75_apigen.ipynb #verdict
