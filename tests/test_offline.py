@@ -315,7 +315,7 @@ def test_rewrite_extends_what_is_short():
 
 
 def test_unknown_task():
-    with pytest.raises(SynthgenError, match="It knows rate, .*questions, .*rewrite"):
+    with pytest.raises(SynthgenError, match=r"It knows rate, .*questions, .*rewrite"):
         reply("sonnet", {})
 
 
