@@ -8,7 +8,7 @@ __all__ = ['KEYWORDS', 'assets', 'find_prompts', 'read_yaml', 'schema_text', 'sc
 
 # %% ../../nbs/core/02_prompts.ipynb #imports
 import json, re
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -128,7 +128,7 @@ class Prompt(BaseModel):
     system: str                 # Jinja2
     user: str                   # Jinja2
 
-    @cached_property
+    @property
     def hash(self) -> str: return content_id(self.name, self.version, self.system, self.user, self.output)
 
     def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
