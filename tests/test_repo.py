@@ -112,7 +112,7 @@ def imports(path) -> set[str]:
 
 
 GRAPH = {dotted(p): imports(p) for p in MODULES}
-PLACE = {m[1]: p.stem for p in NBS if (m := re.search(r"#\| *default_exp ([\w.]+)", p.read_text(encoding="utf-8")))}  # module → notebook
+NOTEBOOK = {m[1]: p.stem for p in NBS if (m := re.search(r"#\| *default_exp ([\w.]+)", p.read_text(encoding="utf-8")))}  # module → notebook
 
 
 def test_a_floor_imports_only_from_floors_below():
@@ -124,7 +124,7 @@ def test_a_floor_imports_only_from_floors_below():
 
 
 def test_no_import_runs_against_the_reading_order():
-    number = lambda mod: re.match(r"\d+[a-z]?", PLACE[mod.removeprefix("synthgen_nb.")])
+    number = lambda mod: re.match(r"\d+[a-z]?", NOTEBOOK[mod.removeprefix("synthgen_nb.")])
     against = [
         f"{a} imports {b}"
         for a, bs in GRAPH.items()

@@ -148,7 +148,8 @@ def finished(
     if out.kept: save(out.kept, output)
     else:
         output.unlink(missing_ok=True)
-        raise SynthgenError(f'{nothing or "nothing was kept"} ({why(out)}); reasons are in {beside(output, "dropped")}')
+        first = next((f'; first: {d.detail}' for d in out.dropped if d.detail), '')
+        raise SynthgenError(f'{nothing or "nothing was kept"} ({why(out)}){first}; reasons are in {beside(output, "dropped")}')
 
 # %% ../../nbs/cli/91_files.ipynb #table
 def table(

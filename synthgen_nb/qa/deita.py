@@ -165,7 +165,7 @@ def read_logprobs(
     min_mass: float = 0.5, # probability that the digits must have together
 ) -> Reading:
     "The expectation over the digits at the first token that is not blank"
-    if logprobs is None: return Reading(None, 'no_logprobs: the provider gives none')
+    if logprobs is None: return Reading(None, 'no_logprobs: the provider gives none; use --scorer sampled')
     first = next((t for t in logprobs if t['token'].strip()), None)
     if first is None: return Reading(None, 'no_logprobs: the reply is empty')
     mass = dict.fromkeys(DIGITS, 0.0)
