@@ -19,7 +19,7 @@ from ..core.records import SynthgenError, canonical, clip, leaves
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
 from ..worlds.synthetic import joined, sample
-from ..worlds.world import World, _attempt, _hash
+from ..worlds.world import World, attempt_call, state_hash
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
 async def survey(
@@ -66,10 +66,10 @@ class Runner:
 
     async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> Ran:
         if not self.clean or before: await self.world.reset(self.initial)
-        self.begin = self.begin or await _hash(self.world)
-        ran = [(await _attempt(self.world, b, a, 10))[1] for b, a in before]
-        status, content, error = await _attempt(self.world, t, args, 10)
-        after = await _hash(self.world)
+        self.begin = self.begin or await state_hash(self.world)
+        ran = [(await attempt_call(self.world, b, a, 10))[1] for b, a in before]
+        status, content, error = await attempt_call(self.world, t, args, 10)
+        after = await state_hash(self.world)
         self.clean = not before and after == self.begin and (t.effect == 'read' or status != 'ok')
         return status, content, error, after, ran
 
