@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Pool', 'Ran', 'survey', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn', 'attempt',
            'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole', 'candidates', 'from_others',
-           'varied', 'prepared', 'try_tool', 'repeatable', 'known_values', 'place_of']
+           'varied', 'prepared', 'try_tool', 'repeatable', 'known_values']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -378,12 +378,3 @@ def known_values(
         if not eq or not name: raise SynthgenError(f'{clip(p, 60)!r} is not name=value')
         out.setdefault(name, []).append(v)
     return out
-
-# %% ../../nbs/tools/73_survey.ipynb #place-of
-def place_of(
-    source: str,     # where the tools come from: a document, or a world that has its own
-    world: str = '', # where calls run, if somebody said so
-) -> str: # the name of a world
-    "Where calls run: as said, else the source if it is a world, else a synthetic service made from it"
-    own = re.match(r'(hdf5|mcp|bfcl|python|synthetic)\b', source) and not Path(source).is_file()
-    return world or (source if own else 'synthetic:' + source)
