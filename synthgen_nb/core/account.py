@@ -61,7 +61,8 @@ def curation_account(
     rules: Mapping[str, Rule] = {}, # that were applied
 ) -> dict[str, Any]: # as JSON
     "What a curation kept, dropped and why"
-    return {'rated': len(pairs), 'kept': len(out.kept), 'threshold': threshold, 'rubric': rubric.name, 'reasons': out.reasons,
+    return {'rated': len(pairs), 'kept': len(out.kept), 'threshold': threshold, 'rubric': rubric.name,
+            'reasons': out.reasons,
             'without_source': sum(p.chunk_id not in evidence for p in pairs),
             'distribution': distribution(all_rated(out, pairs)), 'topic': topic,
             'formats': dict(Counter(map(pair_format, pairs))), 'rules': per_rule(left_out, rules),

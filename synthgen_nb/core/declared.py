@@ -29,6 +29,7 @@ def read_declaration(
     except (SyntaxError, ValueError) as e: raise _not_literal(file, above + 1, variable, e) from None
     return {str(k.arg): _literal(k.value, file, above, variable) for k in call.keywords}
 
+# %% ../../nbs/core/00c_declared.ipynb #literal
 def _literal(node: ast.expr, file: Path, above: int, variable: str) -> Any:
     try: return ast.literal_eval(node)
     except ValueError: raise _not_literal(file, above + node.lineno, variable, ast.unparse(node)) from None

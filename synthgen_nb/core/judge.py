@@ -231,6 +231,7 @@ def scores_of(
                    rationale=given[c.name]['rationale'], **by) for c in rubric.criteria]
     return *parts, Score(value=sum(s.value or 0 for s in parts), **overall)
 
+# %% ../../nbs/core/06_judge.ipynb #line-of
 def _line_of(text: str, rubric: Rubric) -> tuple[dict, str]:
     "The score on a line, in the form of a JSON reply; or why there is none"
     c, lines = rubric.criteria[0], [l for l in text.splitlines() if l.strip()]

@@ -57,7 +57,8 @@ def explain(
 ) -> str: # `field.inner: what is wrong; …`
     "What pydantic found, in one line"
     where = lambda x: f'{".".join(map(str, x["loc"]))}: ' if x['loc'] else ''
-    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') + _found(x) for x in e.errors()[:max_problems])
+    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') + _found(x)
+                     for x in e.errors()[:max_problems])
 
 def _found(x) -> str:
     "What stands there instead, so that whoever wrote it can put it right"
@@ -273,6 +274,7 @@ def brief(r: Record) -> dict[str, Any]:
     if isinstance(r, Chunk): return dict(section=r.section, text=r.text, tokens=r.tokens, source=r.path)
     return r.model_dump()
 
+# %% ../../nbs/core/00_records.ipynb #markdown-table
 def markdown_table(
     rows: Sequence[dict[str, Any]], # one dictionary a row; the first names the columns
     width: int = 120,               # characters shown of a cell
@@ -434,5 +436,6 @@ def load(
                 raise SynthgenError(f'{path}: {where} is not a {cls.__name__.lower()}: {why}') from None
             rec = row if isinstance(row, dict) else {'value': row}
             detail = f'{where}: {why}'
-            bad.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=detail, record=rec))
+            bad.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=detail,
+                            record=rec))
     return good

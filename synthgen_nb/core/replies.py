@@ -35,16 +35,19 @@ def parse_reply(
     why = _flaw(value, any(e in text for e in _ESCAPES))
     return (None, why) if why else (value, '')
 
+# %% ../../nbs/core/03a_replies.ipynb #parse-slowly
 def _parse_slowly(text: str, kind: Any, output: dict) -> tuple[Any, str]:
     "The value of a reply that is not plain JSON of the right kind"
     answer = _after_thinking(text)
-    if not answer: return None, 'empty_reply: nothing is said' + (' after the thinking' if text.strip(_BLANK) else '')
+    if not answer:
+        return None, 'empty_reply: nothing is said' + (' after the thinking' if text.strip(_BLANK) else '')
     try: found = _objects(_plain(answer))
     except _Unread as e: return None, str(e)
     return _only_one(found, kind, output)
 
 # %% ../../nbs/core/03a_replies.ipynb #decoder
-class _Unread(ValueError): "Why a reply cannot be read, or not in one way only; begins with the machine reason"
+class _Unread(ValueError):
+    "Why a reply cannot be read, or not in one way only; begins with the machine reason"
 
 class _Float(float):
     "A number that remembers its spelling"
@@ -81,6 +84,7 @@ _CHANNEL = re.compile(r'(analysis|commentary|final)\b[^<]*(?:<\|constrain\|>[^<]
 _BEGUN = re.compile(r'[\s\ufeff\u200b]*(?:(?:```|~~~)\w*\s*|["`])?(?:\{|\[\s*\{)')
 _BLANK = ' \t\r\n\ufeff\u200b\u200c\u200d\u2060\xa0'
 
+# %% ../../nbs/core/03a_replies.ipynb #after-thinking-2
 def _after_thinking(text: str) -> str:
     "A reply without the thinking it begins with"
     text = text.strip(_BLANK)
@@ -89,7 +93,8 @@ def _after_thinking(text: str) -> str:
         return text[end + len('assistantfinal'):].strip(_BLANK)
     at, inside = 0, False
     for m in _THOUGHT.finditer(text):
-        if not inside and _BEGUN.match(text, at): break # the answer has begun: the tag is in it, or `_objects` sees it
+        if not inside and _BEGUN.match(text, at):
+            break # the answer has begun: the tag is in it, or `_objects` sees it
         if m['close']: at, inside = m.end(), False
         elif not inside and text[at:m.start()].strip(_BLANK): break
         else: inside = True
@@ -97,7 +102,8 @@ def _after_thinking(text: str) -> str:
 
 def _last_channel(parts: list[tuple[str, str]]) -> str:
     "The text of the last `final` channel, or else of the last commentary"
-    return next((t.strip(_BLANK) for name in ('final', 'commentary') for c, t in reversed(parts) if c == name), '')
+    return next((t.strip(_BLANK) for name in ('final', 'commentary') for c, t in reversed(parts)
+                 if c == name), '')
 
 # %% ../../nbs/core/03a_replies.ipynb #string-end
 _GAP = (r'(?>[\s\ufeff\u200b-\u200d\u2060]+|//[^\n]{0,400}+\n|#[^\n]{0,400}+\n'
@@ -139,11 +145,13 @@ def _respell(raw: str, q: str) -> str:
     tokens = re.split(r'(\\u[\da-fA-F]{4}|\\.|")', raw, flags=re.S)
     new = [_escape(t, own) if n % 2 else t for n, t in enumerate(tokens)]
     if _FOREIGN.search(raw): raise _Unread(f'ambiguous: an escape of Python or JavaScript: {clip(raw, 60)}')
-    doubled = any(t.startswith('\\\\') and not old.startswith('\\\\') for old, t in zip(tokens[1::2], new[1::2]))
+    doubled = any(t.startswith('\\\\') and not old.startswith('\\\\') for old,
+                  t in zip(tokens[1::2], new[1::2]))
     if doubled and _ESCAPED.search(raw):
         raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
     return f'"{"".join(new)}"'
 
+# %% ../../nbs/core/03a_replies.ipynb #escape
 def _escape(s: str, own: str) -> str:
     "A quotation mark or an escape as JSON writes it; `own` are the marks that need no backslash here"
     if s[0] != '\\': return '\\' + s
@@ -164,10 +172,13 @@ def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
         if place == 'key': raise _Unread(f'not_json: no colon after the key {clip(text[i:at + 1], 40)}')
         if q == "'" and text[at - 1].isalnum() and text[at + 1:at + 2].isalnum(): apostrophes += 1
         else: marks.append(at - i - 1)
-    else: raise _Unread(f'not_json: the reply ends inside the string that begins with {clip(text[i:i + 40], 40)}')
+    else:
+        raise _Unread(f'not_json: the reply ends inside the string that begins with '
+                      f'{clip(text[i:i + 40], 40)}')
     doubtful = (marks or apostrophes) and place == 'item'
     if doubtful or (marks and not _quotations(text[i + 1:at], marks)):
-        raise _Unread(f'not_json: a quotation mark inside a string needs a backslash: {clip(text[i:at + 1], 60)}')
+        raise _Unread(f'not_json: a quotation mark inside a string needs a backslash: '
+                      f'{clip(text[i:at + 1], 60)}')
     return _respell(text[i + 1:at], q), at + 1, not (marks or apostrophes)
 
 # %% ../../nbs/core/03a_replies.ipynb #mend
@@ -184,6 +195,7 @@ class _Pass:
     sure: bool = True        # no doubt about brackets and quotation marks
     done: bool = False
 
+# %% ../../nbs/core/03a_replies.ipynb #mend-2
 def _mend(text: str, i: int) -> tuple[str, int, bool]:
     "The object or list that begins at `i`, as JSON text; where it ends; whether its brackets and marks were plain"
     p = _Pass(text, i)
@@ -230,7 +242,8 @@ def _end(p: _Pass):
 
 def _close(p: _Pass, ch: str):
     "A closing bracket"
-    if ch == ']' and p.stack[-2:] == ['[', '{'] and p.want == 'more': # a row that is not closed, in a list that is
+    if ch == ']' and p.stack[-2:] == ['[',
+                                      '{'] and p.want == 'more': # a row that is not closed, in a list that is
         p.out.append('}')
         p.stack.pop()
         p.sure = False
@@ -277,6 +290,7 @@ def _key(p: _Pass, ch: str):
     else: raise _Unread(f'not_json: expected a key before {clip(p.text[p.i:p.i + 40], 40)}')
     _put(p, s, 'colon')
 
+# %% ../../nbs/core/03a_replies.ipynb #value
 def _value(p: _Pass, ch: str):
     "A string, a literal, a number, or the bracket that begins an object or list"
     if ch in '{[':
@@ -306,6 +320,7 @@ def _read(text: str, i: int) -> tuple[Any, int, bool]:
     except _Unread: raise
     except ValueError as e: raise _Unread(f'not_json: {clip(e, 80)}') from None
 
+# %% ../../nbs/core/03a_replies.ipynb #objects
 def _objects(text: str) -> list[tuple[Any, bool, int]]:
     "The objects and lists of a reply: value, whether there was no doubt in reading it, length"
     found: list[tuple[Any, bool, int]] = []
@@ -313,16 +328,20 @@ def _objects(text: str) -> list[tuple[Any, bool, int]]:
     while True:
         m = _START.search(text, at)
         to = m.start() if m else len(text)
-        if found and _LEFT.search(text, at, to): raise _Unread('not_json: a quotation mark inside a string needs a backslash')
+        if found and _LEFT.search(text, at, to):
+            raise _Unread('not_json: a quotation mark inside a string needs a backslash')
         if any(t['close'] for t in _THOUGHT.finditer(text, at, to)): found.clear() # that was thinking
         if not m: return found
         value, at, sure = _read(text, to)
         found.append((value, sure, at - to))
 
 # %% ../../nbs/core/03a_replies.ipynb #roots
-_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object', 'content', 'final', 'final_answer', 'return', 'root',
-              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls', 'structured_output'}
-_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties', 'status', 'index'}
+_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object',
+              'content', 'final', 'final_answer', 'return', 'root',
+              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls',
+              'structured_output'}
+_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties',
+           'status', 'index'}
 
 def _inflate(v: Any, s: dict) -> Any:
     "A value, with objects and lists that came as strings of JSON read where the schema wants them, and written where it wants a string of JSON"
@@ -332,10 +351,12 @@ def _inflate(v: Any, s: dict) -> Any:
     if isinstance(v, str) and s.get('type') in ('object', 'array') and v.lstrip()[:1] in ('{', '['):
         try: v = _JSON.decode(v)
         except (ValueError, RecursionError): return v
-    if isinstance(v, dict) and 'properties' in s: return {k: _inflate(x, s['properties'].get(k, {})) for k, x in v.items()}
+    if isinstance(v, dict) and 'properties' in s:
+        return {k: _inflate(x, s['properties'].get(k, {})) for k, x in v.items()}
     if isinstance(v, list) and 'items' in s: return [_inflate(x, s['items']) for x in v]
     return v
 
+# %% ../../nbs/core/03a_replies.ipynb #envelope
 def _envelope(v: dict, props: dict) -> str:
     "The one key of an object that holds something, if that is a name for an envelope"
     inner = [k for k in v if k in props or k.lower() not in _LABELS]
@@ -363,6 +384,7 @@ def _leaves(v: Any, at: str = '') -> list[tuple[str, Any]]:
         else: out.append((f'{at}{k}', x))
     return out
 
+# %% ../../nbs/core/03a_replies.ipynb #flaw
 def _flaw(
     value: dict, # fits its schema
     look: bool,  # whether characters may have been lost in it
@@ -370,16 +392,20 @@ def _flaw(
     "What is wrong with a value that fits its schema"
     said = all(isinstance(x, bool) for x in value.values())
     for where, x in _leaves(value):
-        if not isinstance(x, str): said = said or (x is not None and not isinstance(x, bool)); continue
+        if not isinstance(x, str):
+            said = said or (x is not None and not isinstance(x, bool))
+            continue
         said = said or (x != '' and not x.isspace())
         lost = _LOST.search(x) if look else None
         if lost: return f'ambiguous: {where}: found the character {lost[0]!r}, write \\\\ for a backslash'
-        if x in ('…', '...'): return f'schema_error: {where}: found only "{x}", where the text itself should stand'
+        if x in ('…', '...'):
+            return f'schema_error: {where}: found only "{x}", where the text itself should stand'
     return '' if said else 'empty_reply: nothing is said in any field'
 
 def _whole(v: Any, s: dict) -> bool:
     "Whether every object has exactly the keys of its schema"
-    if isinstance(v, dict) and 'properties' in s: return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
+    if isinstance(v, dict) and 'properties' in s:
+        return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
     return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
 
 # %% ../../nbs/core/03a_replies.ipynb #only-one
@@ -398,6 +424,7 @@ def _only_one(found: list[tuple[Any, bool, int]], kind: Any, output: dict) -> tu
     if all(f == fits[0] for f in fits): return fits[0], ''
     return None, f'ambiguous: {len(fits)} different objects, of which only one can be the answer'
 
+# %% ../../nbs/core/03a_replies.ipynb #fit
 def _fit(read: Any, sure: bool, kind: Any, output: dict) -> tuple[dict | None, str]:
     "The value as the schema wants it, out of its wrapping, or why there is none"
     error = ''
@@ -432,21 +459,26 @@ def form(
     if 'enum' in s: return ' or '.join(json.dumps(x, ensure_ascii=False) for x in s['enum'])
     kind = s.get('type')
     if isinstance(kind, list): return ' or '.join(form(s | {'type': k}) for k in kind)
-    if kind == 'object': return '{' + ', '.join(f'"{k}": {form(v)}' for k, v in s.get('properties', {}).items()) + '}'
+    if kind == 'object':
+        return '{' + ', '.join(f'"{k}": {form(v)}' for k, v in s.get('properties', {}).items()) + '}'
     if kind == 'array': return f'[{form(s.get("items", {"type": "string"}))}, …]'
     if kind in ('integer', 'number'):
         low, high = s.get('minimum'), s.get('maximum')
-        ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high)) if x is not None]
+        ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high))
+                if x is not None]
         return ' '.join(['whole number' if kind == 'integer' else 'number', *ends])
     return {'string': '"…"', 'boolean': 'true or false', 'null': 'null'}.get(str(kind), '…')
 
 _ADVICE = dict(
     empty_reply='Think briefly if you must, then give the answer itself.',
     truncated='Give the same answer in fewer words, with no thinking aloud.',
-    not_json=r'Keep what you said and mend the form: strings in "…"; inside them \" for a quotation mark, \n for a new line, \\ for a backslash.',
+    not_json=r'Keep what you said and mend the form: strings in "…"; inside them \" for a quotation mark, \n '
+             r'for a new line, \\ for a backslash.',
     schema_error='Put these right and keep everything else as it was.',
-    ambiguous=r'It can be read in more than one way. Give one final object; inside strings write \" for a quotation mark and \\ for a backslash.')
+    ambiguous=r'It can be read in more than one way. Give one final object; inside strings write \" for a '
+              r'quotation mark and \\ for a backslash.')
 
+# %% ../../nbs/core/03a_replies.ipynb #reask-2
 def reask(
     error: str,          # as `parse_reply` gives it
     text: str,           # the reply as it came
@@ -457,6 +489,8 @@ def reask(
     said = _after_thinking(text) or '(no answer)'
     if reason == 'truncated': what, said = 'it was cut off', said[:600] + ' …'
     ask = f'Your reply could not be used: {what or reason.replace("_", " ")}. {_ADVICE.get(reason, "")}'
-    if output: ask += f'\n\nReply with one complete JSON object of this form, with nothing before or after it:\n{form(output)}'
+    if output:
+        ask += (f'\n\nReply with one complete JSON object of this form, with nothing before or after '
+                f'it:\n{form(output)}')
     else: ask += '\n\nReply with your answer and nothing else.'
     return [dict(role='assistant', content=said), dict(role='user', content=ask)]

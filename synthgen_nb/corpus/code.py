@@ -20,9 +20,11 @@ class Language(NamedTuple):
     defines: frozenset[str] # kinds of nodes
     holds: frozenset[str]   # kinds of nodes whose children are looked at too
 
-def _language(suffixes: str, module: str, defines: str, holds: str = '', function: str = 'language') -> Language:
+def _language(suffixes: str, module: str, defines: str, holds: str = '',
+              function: str = 'language') -> Language:
     kinds = frozenset(defines.split())
-    return Language(tuple(suffixes.split()), f'tree_sitter_{module}', function, kinds, frozenset(holds.split()))
+    return Language(tuple(suffixes.split()), f'tree_sitter_{module}', function, kinds,
+                    frozenset(holds.split()))
 
 # %% ../../nbs/corpus/10_code.ipynb #c-languages
 _C = ('function_definition struct_specifier union_specifier enum_specifier type_definition '
@@ -63,7 +65,8 @@ LANGUAGES |= {
     'rust': _language('.rs', 'rust', _RUST, 'impl_item trait_item mod_item declaration_list'),
     'shell': _language('.sh .bash .zsh', 'bash', 'function_definition'),
 }
-SUFFIXES = {s: name for name, l in LANGUAGES.items() for s in l.suffixes} | {'.py': 'python', '.pyi': 'python'}
+SUFFIXES = {s: name for name, l in LANGUAGES.items() for s in l.suffixes} | {'.py': 'python',
+    '.pyi': 'python'}
 
 # %% ../../nbs/corpus/10_code.ipynb #parser
 @cache
@@ -91,6 +94,7 @@ class Definition(NamedTuple):
     name: str
     kind: str    # the grammar's word for it; '': a statement
 
+# %% ../../nbs/corpus/10_code.ipynb #definitions-2
 def definitions(
     text: str,     # source code
     language: str, # of `LANGUAGES`
@@ -99,7 +103,8 @@ def definitions(
     data = text.encode('utf-8', 'replace')
     offsets = _Offsets(text, data)
     found = []
-    for node, first, depth, defines in _walk(_parser(language).parse(data).root_node, LANGUAGES[language], language):
+    for node, first, depth, defines in _walk(_parser(language).parse(data).root_node, LANGUAGES[language],
+                                             language):
         at = offsets.line_start(first.start_byte)
         name, kind = (_name(node), node.type) if defines else ('', '')
         if offsets.alone(first.start_byte): found.append(Definition(at, depth, name, kind))
@@ -126,7 +131,8 @@ class _Offsets:
         return not self.data[start:byte].strip()
 
 # %% ../../nbs/corpus/10_code.ipynb #name
-_INSIDE = ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier', 'declaration')
+_INSIDE = ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier',
+           'declaration')
 _NAMES = ('word', 'destructor_name', 'operator_name', 'template_type', 'generic_type')
 
 def _name(node: Any) -> str:
@@ -137,7 +143,8 @@ def _name(node: Any) -> str:
         for field in ('name', 'declarator', 'type', 'definition', 'declaration'):
             c = n.child_by_field_name(field)
             if c is None: continue
-            if c.type.endswith(('identifier', 'constant')) or c.type in _NAMES: return c.text.decode('utf-8', 'replace')
+            if c.type.endswith(('identifier', 'constant')) or c.type in _NAMES:
+                return c.text.decode('utf-8', 'replace')
             seen.append(c)
         seen += [c for c in n.named_children if c.type in _INSIDE][:1]
     return ''
@@ -148,7 +155,8 @@ _RECORDS = ('struct_specifier', 'union_specifier', 'enum_specifier', 'class_spec
 def _named(node: Any, language: str) -> bool:
     "Does a node of a defining kind really define?"
     if node.type == 'declaration': return b'(' in node.text and b'=' not in node.text.split(b'(')[0]
-    if node.type == 'field_declaration': return any('function_declarator' in c.type for c in node.named_children)
+    if node.type == 'field_declaration':
+        return any('function_declarator' in c.type for c in node.named_children)
     if node.type in ('lexical_declaration', 'variable_declaration'):
         return b'=>' in node.text or b'function' in node.text[:200]
     if node.type in _RECORDS: return node.child_by_field_name('body') is not None
@@ -181,6 +189,7 @@ def is_generated(
     text: str, # source code
 ) -> bool:
     "Was this file made by a program?"
-    head = '\n'.join(l for l in text[:2000].split('\n')[:20] if re.match(r'\s*(//|#|/?\*|--|;|<!--|"""|\'\'\')', l))
+    head = '\n'.join(l for l in text[:2000].split('\n')[:20]
+                     if re.match(r'\s*(//|#|/?\*|--|;|<!--|"""|\'\'\')', l))
     lines = text.count('\n') + 1
     return bool(_GENERATED.search(head)) or (len(text) > 5000 and len(text) / lines > 400)

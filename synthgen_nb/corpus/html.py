@@ -134,7 +134,8 @@ def _code_language(pre) -> str:
 def _convert(main) -> str:
     from markdownify import ATX, MarkdownConverter
     convert = MarkdownConverter(heading_style=ATX, bullets='-', code_language_callback=_code_language,
-                                escape_underscores=False, escape_asterisks=False, strip=['img'], strip_pre=None,
+                                escape_underscores=False, escape_asterisks=False, strip=['img'],
+                                strip_pre=None,
                                 table_infer_header=True)
     return convert.convert_soup(main)
 

@@ -49,8 +49,10 @@ class Document(BaseModel):
 
 # %% ../../nbs/corpus/11_read.ipynb #kinds
 _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith('.py')), 'code')
-KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst', '.html': 'html', '.htm': 'html',
-                          '.xhtml': 'html', '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx', '.pptx': 'pptx', '.xlsx': 'xlsx',
+KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst',
+                          '.html': 'html', '.htm': 'html',
+                          '.xhtml': 'html', '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx',
+                          '.pptx': 'pptx', '.xlsx': 'xlsx',
                           '.txt': 'text', '.text': 'text', '.py': 'python', '.pyi': 'python', **_CODE}
 READS = 'Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, plain text and source code'
 BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
@@ -77,8 +79,10 @@ def _patterns(file: Path) -> Any:
 
 def _ignores(folder: Path) -> list[_Ignore]:
     "The .gitignore of a folder"
-    return [_Ignore(folder, s) for f in ('.gitignore', '.git/info/exclude') if (folder/f).is_file() and (s := _patterns(folder/f))]
+    return [_Ignore(folder, s) for f in ('.gitignore', '.git/info/exclude') if (folder/f).is_file()
+            and (s := _patterns(folder/f))]
 
+# %% ../../nbs/corpus/11_read.ipynb #git-ignored
 def _git_ignored(p: Path, is_dir: bool, ignores: Iterable[_Ignore]) -> bool:
     "The last pattern that says something about a path decides"
     found = None
@@ -98,8 +102,10 @@ def _above(folder: Path) -> list[_Ignore]:
 # %% ../../nbs/corpus/11_read.ipynb #walk
 def _passed_over(folder: Path) -> bool:
     "Folders that hold no documents: what tools fill, links to elsewhere, chunk tables, and the records of earlier runs"
-    return folder.name in SKIPPED_FOLDERS or folder.is_symlink() or folder.suffix == '.lance' or (folder/'run.json').is_file()
+    return (folder.name in SKIPPED_FOLDERS or folder.is_symlink() or folder.suffix == '.lance'
+            or (folder/'run.json').is_file())
 
+# %% ../../nbs/corpus/11_read.ipynb #walk-2
 class _Walk:
     "A walk over the sources: what was found, and what was left out on the way"
     def __init__(self, rules: Corpus):
@@ -108,12 +114,15 @@ class _Walk:
         self.include = GitIgnoreSpec.from_lines(rules.include) if rules.include else None
         self.exclude = GitIgnoreSpec.from_lines(rules.exclude)
 
-    def why_not(self, p: Path, is_dir: bool, root: Path, ignores: Iterable[_Ignore]) -> tuple[str, str] | None:
+    def why_not(self, p: Path, is_dir: bool, root: Path, ignores: Iterable[_Ignore]) -> tuple[str,
+        str] | None:
         name = p.relative_to(root).as_posix() + ('/' if is_dir else '')
-        if is_dir and p.name.lower() in VENDORED and 'vendored' in self.rules.leave_out: return 'boilerplate:vendored', 'a folder of code from elsewhere'
+        if is_dir and p.name.lower() in VENDORED and 'vendored' in self.rules.leave_out:
+            return 'boilerplate:vendored', 'a folder of code from elsewhere'
         if _git_ignored(p, is_dir, ignores): return 'git_ignored', 'named in .gitignore'
         if self.exclude.match_file(name): return 'excluded', 'corpus.exclude'
-        if not is_dir and self.include and not self.include.match_file(name): return 'not_included', 'not in corpus.include'
+        if not is_dir and self.include and not self.include.match_file(name):
+            return 'not_included', 'not in corpus.include'
         return None
 
     def files(self, folder: Path, root: Path, ignores: tuple[_Ignore, ...]) -> Iterator[Path]:
@@ -122,7 +131,9 @@ class _Walk:
             if (s.st_dev, s.st_ino) in self.seen: return
             self.seen.add((s.st_dev, s.st_ino))
             entries = sorted(folder.iterdir())
-        except OSError: yield folder; return # named later as unreadable
+        except OSError:
+            yield folder
+            return # named later as unreadable
         if ignores or (folder/'.git').exists(): ignores = (*ignores, *_ignores(folder.absolute()))
         for p in entries:
             is_dir = p.is_dir()
@@ -133,7 +144,8 @@ class _Walk:
 
 # %% ../../nbs/corpus/11_read.ipynb #find-files
 def _drop(path: str, reason: str, detail: str, **more) -> Drop:
-    return Drop(id=content_id('Document', path, reason, more), stage='read', reason=reason, detail=f'{path}: {detail}', record={'path': path, **more})
+    return Drop(id=content_id('Document', path, reason, more), stage='read', reason=reason,
+                detail=f'{path}: {detail}', record={'path': path, **more})
 
 def find(
     sources: str | Path | Iterable[str | Path], # files and folders
@@ -144,11 +156,13 @@ def find(
     walk = _Walk(rules or Corpus()) # type: ignore[call-arg]
     for s in [sources] if isinstance(sources, (str, Path)) else sources:
         p = Path(s)
-        if not p.exists(): raise SynthgenError(f'{s}: no such file or folder. Paths are taken from the current folder.')
+        if not p.exists():
+            raise SynthgenError(f'{s}: no such file or folder. Paths are taken from the current folder.')
         files = walk.files(p, p, tuple(_above(p))) if p.is_dir() else [p]
         found |= dict.fromkeys(f.as_posix() for f in files)
     return list(found), walk.dropped
 
+# %% ../../nbs/corpus/11_read.ipynb #find-files-2
 def find_files(
     sources: str | Path | Iterable[str | Path], # files and folders
 ) -> list[str]: # paths as the user would write them, each once
@@ -156,11 +170,15 @@ def find_files(
     return find(sources)[0]
 
 # %% ../../nbs/corpus/11_read.ipynb #checkout
-SPDX = [('Apache-2.0', r'apache license,?\s+version 2\.0'), ('AGPL-3.0', r'gnu affero general public license'), ('LGPL', r'gnu lesser general public'),
+SPDX = [('Apache-2.0', r'apache license,?\s+version 2\.0'),
+        ('AGPL-3.0', r'gnu affero general public license'), ('LGPL', r'gnu lesser general public'),
         ('GPL-3.0', r'gnu general public license\s+version 3'),
-        ('GPL-2.0', r'gnu general public license\s+version 2'), ('MPL-2.0', r'mozilla public license,? version 2'),
-        ('BSD-3-Clause', r'redistribution and use in source.*neither the name'), ('BSD-2-Clause', r'redistribution and use in source'),
-        ('MIT', r'permission is hereby granted, free of charge'), ('CC-BY-4.0', r'creative commons attribution 4\.0'),
+        ('GPL-2.0', r'gnu general public license\s+version 2'),
+        ('MPL-2.0', r'mozilla public license,? version 2'),
+        ('BSD-3-Clause', r'redistribution and use in source.*neither the name'),
+        ('BSD-2-Clause', r'redistribution and use in source'),
+        ('MIT', r'permission is hereby granted, free of charge'),
+        ('CC-BY-4.0', r'creative commons attribution 4\.0'),
         ('Unlicense', r'free and unencumbered software')]
 
 @lru_cache(256)
@@ -170,17 +188,22 @@ def _commit(git: Path) -> str:
         if git.is_file(): git = (git.parent/git.read_text().removeprefix('gitdir:').strip()).resolve()
         head = (git/'HEAD').read_text().strip()
         if not head.startswith('ref:'): return head
-        ref, common = head[4:].strip(), git/(git/'commondir').read_text().strip() if (git/'commondir').is_file() else git
+        ref, common = (head[4:].strip(), git/(git/'commondir').read_text().strip()
+                       if (git/'commondir').is_file() else git)
         if (common/ref).is_file(): return (common/ref).read_text().strip()
-        return next((l.split()[0] for l in (common/'packed-refs').read_text().splitlines() if l.endswith(f' {ref}')), '')
+        return next((l.split()[0] for l in (common/'packed-refs').read_text().splitlines()
+                     if l.endswith(f' {ref}')), '')
     except (OSError, UnicodeDecodeError): return ''
 
+# %% ../../nbs/corpus/11_read.ipynb #licence
 @lru_cache(256)
 def _licence(folder: Path) -> str:
     "The licence of a folder, as its SPDX name where the text is known, else the name of its file"
-    file = next((f for f in sorted(folder.iterdir()) if re.match(r'(un)?licen[cs]e|copying', f.name, re.I) and f.is_file()), None)
+    file = next((f for f in sorted(folder.iterdir()) if re.match(r'(un)?licen[cs]e|copying', f.name, re.I)
+                 and f.is_file()), None)
     text = file.read_text(encoding='utf-8', errors='replace')[:20_000] if file else ''
-    return next((name for name, words in SPDX if re.search(words, text, re.I | re.S)), file.name if file else '')
+    return next((name for name, words in SPDX if re.search(words, text, re.I | re.S)), file.name if file
+                else '')
 
 @lru_cache(4096)
 def checkout(
@@ -191,7 +214,8 @@ def checkout(
     return (_commit(top/'.git'), _licence(top)) if top else ('', '')
 
 # %% ../../nbs/corpus/11_read.ipynb #notebook
-HIDDEN = {'hide', 'hide-cell', 'hide_cell', 'remove-cell', 'remove_cell', 'hide-input', 'hide_input', 'remove-input', 'remove_input'}
+HIDDEN = {'hide', 'hide-cell', 'hide_cell', 'remove-cell', 'remove_cell', 'hide-input', 'hide_input',
+          'remove-input', 'remove_input'}
 
 def _fence(code: str, language: str) -> str:
     ticks = max([2, *(len(m) for m in re.findall(r'`{3,}', code))]) + 1
@@ -202,38 +226,47 @@ def _cell_markdown(cell: dict, language: str) -> str:
     source = ''.join(source) if isinstance(source, list) else str(source)
     meta = cell.get('metadata') or {}
     directives = re.findall(r'^\s*#\s?\|\s*([\w-]+)', source, re.M) if cell.get('cell_type') == 'code' else []
-    if HIDDEN & {*directives, *meta.get('tags', [])} or (meta.get('jupyter') or {}).get('source_hidden'): return ''
+    if HIDDEN & {*directives, *meta.get('tags', [])} or (meta.get('jupyter') or {}).get('source_hidden'):
+        return ''
     if cell.get('cell_type') == 'markdown': return source.strip('\n')
-    code = re.sub(r'^\s*#\s?\|.*\n?', '', source, flags=re.M).strip('\n') if cell.get('cell_type') == 'code' else ''
+    code = re.sub(r'^\s*#\s?\|.*\n?', '', source,
+                  flags=re.M).strip('\n') if cell.get('cell_type') == 'code' else ''
     return _fence(code, language) if code.strip() else ''
 
+# %% ../../nbs/corpus/11_read.ipynb #notebook-to-markdown
 def notebook_to_markdown(
     text: str, # the .ipynb file
 ) -> str: # Markdown
     "Prose cells as they are, code cells in fences"
     nb = json.loads(text)
-    if not isinstance(nb, dict) or not isinstance(nb.get('cells'), list): raise ValueError('no cells: not a notebook of format 4')
+    if not isinstance(nb, dict) or not isinstance(nb.get('cells'), list):
+        raise ValueError('no cells: not a notebook of format 4')
     meta = nb.get('metadata') or {}
-    language = (meta.get('kernelspec') or {}).get('language') or (meta.get('language_info') or {}).get('name') or 'python'
+    language = (meta.get('kernelspec') or {}).get('language') or (meta.get('language_info')
+        or {}).get('name') or 'python'
     cells = [_cell_markdown(c, language) for c in nb['cells']]
     return '\n\n'.join(c for c in cells if c.strip()).encode('utf-8', 'replace').decode() + '\n'
 
 # %% ../../nbs/corpus/11_read.ipynb #decode
-BOMS = [(codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'), (codecs.BOM_UTF16_BE, 'utf-16')]
-ENCODINGS = ['cp1252', 'cp1250', 'cp1251', 'cp1253', 'cp1254', 'koi8_r', 'shift_jis', 'euc_jp', 'gb18030', 'big5', 'euc_kr']
+BOMS = [(codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
+        (codecs.BOM_UTF16_BE, 'utf-16')]
+ENCODINGS = ['cp1252', 'cp1250', 'cp1251', 'cp1253', 'cp1254', 'koi8_r', 'shift_jis', 'euc_jp', 'gb18030',
+             'big5', 'euc_kr']
 
 def decode(
     data: bytes, # of a file
 ) -> str:
     "The text that some bytes stand for; ValueError if they are none"
-    if encoding := next((e for bom, e in BOMS if data.startswith(bom)), None): return data.decode(encoding).removeprefix('\ufeff')
+    if encoding := next((e for bom, e in BOMS if data.startswith(bom)), None):
+        return data.decode(encoding).removeprefix('\ufeff')
     if b'\0' in data: raise ValueError('binary: it holds zero bytes')
     try: return data.decode('utf-8-sig')
     except UnicodeDecodeError as e: at = e.start
     from charset_normalizer import from_bytes
     best = from_bytes(data[:200_000], cp_isolation=ENCODINGS).best()
     try: return data.decode(best.encoding) if best else data.decode('cp1252')
-    except UnicodeDecodeError: raise ValueError(f'not UTF-8 (byte {at}), and no other encoding fits; save it as UTF-8') from None
+    except UnicodeDecodeError:
+        raise ValueError(f'not UTF-8 (byte {at}), and no other encoding fits; save it as UTF-8') from None
 
 # %% ../../nbs/corpus/11_read.ipynb #convert
 def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
@@ -247,8 +280,10 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
     if kind == 'pptx': return office.pptx_to_markdown(data)
     return (*(office.docx_to_markdown if kind == 'docx' else office.xlsx_to_markdown)(data), [])
 
-REASONS = {'Protected': 'password_protected', 'Bomb': 'zip_bomb', 'NoText': 'no_text', 'ModuleNotFoundError': 'missing_package', 'MemoryError': 'too_large'}
+REASONS = {'Protected': 'password_protected', 'Bomb': 'zip_bomb', 'NoText': 'no_text',
+           'ModuleNotFoundError': 'missing_package', 'MemoryError': 'too_large'}
 
+# %% ../../nbs/corpus/11_read.ipynb #serve
 def _serve() -> None:
     "The helper's side: one file a line in, one result a line out"
     out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
@@ -262,10 +297,13 @@ def _serve() -> None:
     for line in sys.stdin:
         try: said: dict = dict(zip(('text', 'title', 'pages'), _convert(*json.loads(line)), strict=True))
         except ModuleNotFoundError as e:
-            said = dict(reason='missing_package', detail=f'{e.name} is not installed: pip install {PACKAGES.get(e.name or "", e.name)}')
+            said = dict(reason='missing_package',
+                        detail=f'{e.name} is not installed: pip install {PACKAGES.get(e.name or "", e.name)}')
         except Exception as e: # whatever a library raises is this file's own reason
-            said = dict(reason=REASONS.get(type(e).__name__, 'unreadable'), detail=clip(e, 200) or type(e).__name__)
-        out.write(json.dumps(said) + '\n'); out.flush()
+            said = dict(reason=REASONS.get(type(e).__name__, 'unreadable'), detail=clip(e, 200)
+                        or type(e).__name__)
+        out.write(json.dumps(said) + '\n')
+        out.flush()
 
 PACKAGES = {'pptx': 'python-pptx'} # where the name to install is not the name to import
 
@@ -278,10 +316,15 @@ class _Helper:
 
     def open(self, path: str, kind: str) -> dict:
         if self.process is None or self.process.poll() is not None:
-            env = os.environ | {'PYTHONPATH': os.pathsep.join(p for p in (str(Path(synthgen_nb.__file__).parents[1]), os.environ.get('PYTHONPATH')) if p)}
-            self.process = subprocess.Popen([sys.executable, '-c', 'from synthgen_nb.corpus.read import _serve; _serve()'], env=env,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        try: self.process.stdin.write(json.dumps([path, kind]).encode() + b'\n'); self.process.stdin.flush()
+            env = os.environ | {'PYTHONPATH': os.pathsep.join(p
+                for p in (str(Path(synthgen_nb.__file__).parents[1]), os.environ.get('PYTHONPATH')) if p)}
+            self.process = subprocess.Popen([sys.executable, '-c',
+                                             'from synthgen_nb.corpus.read import _serve; _serve()'], env=env,
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL)
+        try:
+            self.process.stdin.write(json.dumps([path, kind]).encode() + b'\n')
+            self.process.stdin.flush()
         except BrokenPipeError: pass # it is gone: the answer below is that it ended
         return self.answer(time.monotonic() + self.seconds)
 
@@ -292,19 +335,24 @@ class _Helper:
             if not select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
                 self.close()
                 return dict(reason='timed_out', detail=f'not open after {self.seconds:g} s (corpus.seconds)')
-            if not (part := os.read(pipe, 1 << 20)): self.close(); return dict(reason='unreadable', detail='its reader broke down over it')
+            if not (part := os.read(pipe, 1 << 20)):
+                self.close()
+                return dict(reason='unreadable', detail='its reader broke down over it')
             parts.append(part)
         return json.loads(b''.join(parts))
 
     def close(self) -> None:
         if self.process is None: return
-        self.process.kill(); self.process.wait()
-        self.process.stdin.close(); self.process.stdout.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
         self.process = None
 
 # %% ../../nbs/corpus/11_read.ipynb #titles
 def _first_title(text: str, kind: str) -> str:
-    m = None if kind in ('text', 'python', 'code') else re.search(r'^#{1,2}[ \t]+(.+?)[ \t#]*$', text[:4000], re.M)
+    m = None if kind in ('text', 'python', 'code') else re.search(r'^#{1,2}[ \t]+(.+?)[ \t#]*$', text[:4000],
+        re.M)
     return clip(m[1], 200) if m else ''
 
 # %% ../../nbs/corpus/11_read.ipynb #file-bytes
@@ -313,28 +361,39 @@ OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx') # in a process of their own
 def _bad_file(path: str, rules: Corpus) -> Drop | None:
     "Why a file is not even opened"
     p = Path(path)
-    if rule := path_rule(path, rules.leave_out): return _drop(path, f'boilerplate:{rule}', f'the rule {rule!r} of corpus.leave_out takes it by its name')
-    if not (kind := kind_of(path)): return _drop(path, 'unsupported_format', f'{p.suffix or "no extension"} is not a format we read: {READS}')
+    if rule := path_rule(path, rules.leave_out):
+        return _drop(path, f'boilerplate:{rule}',
+                     f'the rule {rule!r} of corpus.leave_out takes it by its name')
+    if not (kind := kind_of(path)):
+        return _drop(path, 'unsupported_format',
+                     f'{p.suffix or "no extension"} is not a format we read: {READS}')
     if kind == 'code' and (package := missing(SUFFIXES[p.suffix.lower()])):
         return _drop(path, 'missing_package', f'its grammar is not installed: pip install {package}')
     try:
         if p.is_dir(): return _drop(path, 'unreadable', 'a folder that may not be opened')
-        if not p.is_file(): return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
+        if not p.is_file():
+            return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
         if (n := p.stat().st_size) > rules.megabytes * 1e6:
-            return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; the limit is {rules.megabytes:g} MB (corpus.megabytes). Split it.')
+            return _drop(path, 'too_large',
+                         f'{n / 1e6:.0f} MB; the limit is {rules.megabytes:g} MB (corpus.megabytes). Split '
+                         'it.')
         with open(p, 'rb'): return None
     except OSError as e: return _drop(path, 'unreadable', e.strerror or str(e))
 
+# %% ../../nbs/corpus/11_read.ipynb #text
 def _text(path: str, kind: Kind) -> dict:
     "What a file of text says, as the helper would answer"
     try: raw = decode(Path(path).read_bytes())
     except (ValueError, OSError) as e: return dict(reason='not_text', detail=clip(e, 200))
-    try: return dict(text=notebook_to_markdown(raw) if kind == 'notebook' else rst_to_markdown(raw) if kind == 'rst' else raw)
+    try:
+        return dict(text=notebook_to_markdown(raw) if kind == 'notebook' else rst_to_markdown(raw)
+                    if kind == 'rst' else raw)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as e:
         return dict(reason='unreadable', detail=f'not a readable {kind} file ({clip(e)})')
 
 # %% ../../nbs/corpus/11_read.ipynb #read-file
-def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]) -> tuple[Document | None, list[Drop]]:
+def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]) -> tuple[Document | None,
+    list[Drop]]:
     "The document of a file, and what was left out of it or why there is none"
     if bad := _bad_file(path, rules): return None, [bad]
     kind = kind_of(path) or 'text'
@@ -343,15 +402,20 @@ def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]
     text = got['text']
     if not text.strip(): return None, [_drop(path, 'empty', 'no text in it')]
     tokens = count(text) if rules.least_tokens else 0
-    if why := document_rule(text, kind, rules.leave_out, rules.least_tokens, tokens, rules.languages): return None, [_drop(path, *why)]
+    if why := document_rule(text, kind, rules.leave_out, rules.least_tokens, tokens, rules.languages):
+        return None, [_drop(path, *why)]
     out = passages(text, kind, rules.leave_out)
     commit, licence = checkout(Path(path).absolute().parent)
     title = clip(got.get('title') or _first_title(text, kind), 200)
-    doc = Document(path=path, text=text, kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()), title=title,
-                   pages=tuple(got.get('pages') or ()), left_out=tuple((p.start, p.end) for p in out), commit=commit, licence=licence)
+    doc = Document(path=path, text=text, kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()),
+                   title=title,
+                   pages=tuple(got.get('pages') or ()), left_out=tuple((p.start, p.end) for p in out),
+                   commit=commit, licence=licence)
     line = lambda at: text.count('\n', 0, at) + 1
-    return doc, [_drop(path, f'boilerplate:{p.rule}', f'lines {line(p.start)}–{line(p.end)} are left out', start=p.start, end=p.end) for p in out]
+    return doc, [_drop(path, f'boilerplate:{p.rule}', f'lines {line(p.start)}–{line(p.end)} are left out',
+                       start=p.start, end=p.end) for p in out]
 
+# %% ../../nbs/corpus/11_read.ipynb #reader
 @contextmanager
 def reader(
     rules: Corpus | None = None,           # what to leave out, and how much to bear; None: the defaults
@@ -378,9 +442,12 @@ def read_document(
 def nothing_read(sources: Iterable[str | Path], dropped: list[Drop]) -> SynthgenError:
     "The error for sources without a document"
     why = ', '.join(f'{r} {n}' for r, n in Counter(d.kind for d in dropped).most_common())
-    return SynthgenError(f'nothing to read in {", ".join(map(str, sources)) or "no sources"}: looked for {READS}; '
-                         + (f'left out {len(dropped)} files ({why}), e.g. {dropped[0].detail}' if dropped else 'found no file at all'))
+    return SynthgenError(f'nothing to read in {", ".join(map(str, sources)) or "no sources"}: looked for '
+                         f'{READS}; '
+                         + (f'left out {len(dropped)} files ({why}), e.g. {dropped[0].detail}' if dropped
+                            else 'found no file at all'))
 
+# %% ../../nbs/corpus/11_read.ipynb #read-documents
 def read_documents(
     sources: str | Path | Iterable[str | Path], # files and folders
     rules: Corpus | None = None,                # what to leave out; None: the defaults

@@ -179,6 +179,7 @@ def _described(
     r.walk(k, j, full)
     return j
 
+# %% ../../nbs/offline/90a_blocks.ipynb #noted
 def _noted(
     r: Reader, i: int, j: int, name: str, arg: str, owner: str,
 ) -> int: # a note that begins on its own line, or below it

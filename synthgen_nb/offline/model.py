@@ -57,7 +57,8 @@ def questions(
 ) -> dict: # suitable, reason, pairs
     "Pairs from a chunk, which is code when it has a language"
     kind = 'code' if language else 'text'
-    return pairs_for(text=text, kind=kind, language=language, section=section, source=source, n=n, avoid=list(avoid))
+    return pairs_for(text=text, kind=kind, language=language, section=section, source=source, n=n,
+                     avoid=list(avoid))
 
 def reasoned_questions(text: str = '', language: str = '', section: str = '', source: str = '',
                        n: int = 5, avoid: Sequence[str] = ()) -> dict: # suitable, reason, pairs with reasoning

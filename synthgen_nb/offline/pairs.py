@@ -111,6 +111,7 @@ def _with_sentences(
         if follows and y - a < max_chars and page.text[y - 1] != ':' and short(): b = y
     return b
 
+# %% ../../nbs/offline/91c_pairs.ipynb #with-block
 def _with_block(
     page: Page, k: int, a: int, b: int, how: bool, max_chars: int,
 ) -> int: # the end of a span that ends with paragraph k

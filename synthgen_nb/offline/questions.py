@@ -129,6 +129,7 @@ def _names_thing(t: str, x: str) -> bool: # as it stands, and lowered
     return (not _NO_NAME.search(x) and good_subject(x) and x.split(' ')[0] not in VERBS
             and not _NO_TOPIC.search(x))
 
+# %% ../../nbs/offline/91a_questions.ipynb #asked-of-thing
 def _asked_of_thing(
     t: str, x: str, parent: str, page: Page,
 ) -> tuple[str, float, str] | None: # soft links → How do soft links work?
@@ -260,6 +261,7 @@ def _from_heading(
         return Candidate(q, before.start, b.end, .74, 'topic with code')
     return None
 
+# %% ../../nbs/offline/91a_questions.ipynb #ask-code-2
 def ask_code(page: Page) -> Iterator[Candidate]:
     "How-questions from code blocks and the sentences that announce them"
     for k, b in enumerate(page.blocks):

@@ -38,6 +38,7 @@ class Facts(NamedTuple):
     code: bool            # is there code in the answer?
     why: bool             # does it explain: because, so that, if, when, for example?
 
+# %% ../../nbs/offline/92_ratings.ipynb #facts-of
 def facts_of(question: str, answer: str, text: str) -> Facts:
     "Count"
     body = plain(answer)

@@ -67,6 +67,7 @@ def _place(
     found = linked(name, taker, steps, requested)[:9] if scalar else []
     return next((i for i, x in enumerate(found) if type(x[2]) is type(value) and x[2] == value), None)
 
+# %% ../../nbs/offline/94_tools.ipynb #clash
 def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     "Does a tool set up one thing twice, with other arguments?"
     shared = lambda s, n: any(s['arguments'].get(k) == v for k, v in n['arguments'].items())
@@ -199,6 +200,7 @@ def _step(
 ) -> dict:
     return dict(thought=thought, action=action, arguments=list(arguments), answer=answer)
 
+# %% ../../nbs/offline/94_tools.ipynb #call
 def _call(
     tool: Mapping, values: dict[str, str], taken: dict[str, int], tools: list, steps: list,
     requested: set[str], skip: int,

@@ -110,6 +110,7 @@ def plot_histogram(
     ax.set_title(f'{title}{": " if title else ""}{kept_note(hist, threshold)}', fontsize=9, loc='left')
     return ax
 
+# %% ../../nbs/qa/64_alpagasus.ipynb #kept-note
 def kept_note(hist: Mapping[float, int], threshold: float | None) -> str:
     "What a threshold keeps, in words"
     if threshold is None: return 'no threshold separates them'

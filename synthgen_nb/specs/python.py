@@ -43,13 +43,16 @@ def _is_json(v) -> bool:
 
 # %% ../../nbs/specs/22_python.ipynb #simple
 SIMPLE: dict[str, dict[str, Any]] = {
-    'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'}, 'bool': {'type': 'boolean'},
+    'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'},
+    'bool': {'type': 'boolean'},
     'None': {'type': 'null'}, 'list': {'type': 'array'}, 'tuple': {'type': 'array'},
     'set': {'type': 'array', 'uniqueItems': True}, 'dict': {'type': 'object'}, 'Any': {}, 'object': {},
     'bytes': {'type': 'string', 'contentEncoding': 'base64'}, 'Path': {'type': 'string', 'format': 'path'},
     'datetime': {'type': 'string', 'format': 'date-time'}, 'date': {'type': 'string', 'format': 'date'}}
-ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple', 'Set': 'set',
-         'frozenset': 'set', 'FrozenSet': 'set', 'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict', 'Text': 'str'}
+ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple',
+         'Set': 'set',
+         'frozenset': 'set', 'FrozenSet': 'set', 'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict',
+         'Text': 'str'}
 
 def _named(types: Types, a: ast.expr, depth: int) -> dict[str, Any]:
     name = 'None' if isinstance(a, ast.Constant) and a.value is None else ast.unparse(a).rsplit('.', 1)[-1]
@@ -60,7 +63,8 @@ def _named(types: Types, a: ast.expr, depth: int) -> dict[str, Any]:
 
 # %% ../../nbs/specs/22_python.ipynb #alias
 def _alias(n: ast.stmt) -> tuple[str, ast.expr] | None: # Vector = list[float]
-    if not isinstance(n, ast.Assign) or len(n.targets) != 1 or not isinstance(n.targets[0], ast.Name): return None
+    if not isinstance(n, ast.Assign) or len(n.targets) != 1 or not isinstance(n.targets[0], ast.Name):
+        return None
     return (n.targets[0].id, n.value) if isinstance(n.value, (ast.Subscript, ast.BinOp, ast.Name)) else None
 
 # %% ../../nbs/specs/22_python.ipynb #generic
@@ -73,14 +77,18 @@ def _generic(types: Types, a: ast.Subscript, depth: int) -> dict[str, Any]:
     if name == 'Literal': return enum([v for ok, v in map(_literal, args) if ok])
     if name == 'Annotated': return sub(args[0]) | _annotated(args[1:])
     if name in ('Required', 'NotRequired', 'ReadOnly', 'Final', 'ClassVar', 'Awaitable'): return sub(args[0])
-    if name == 'dict': return {'type': 'object'} | ({'additionalProperties': sub(args[1])} if len(args) == 2 else {})
-    if name == 'tuple' and not (len(args) == 2 and isinstance(args[1], ast.Constant) and args[1].value is ...):
+    if name == 'dict':
+        return {'type': 'object'} | ({'additionalProperties': sub(args[1])} if len(args) == 2 else {})
+    if name == 'tuple' and not (len(args) == 2 and isinstance(args[1], ast.Constant)
+                                and args[1].value is ...):
         return {'type': 'array', 'prefixItems': [*map(sub, args)], 'items': False, 'minItems': len(args)}
-    return SIMPLE[name] | {'items': sub(args[0])} if name in ('list', 'set', 'tuple') else {'x-python': ast.unparse(a)}
+    return SIMPLE[name] | {'items': sub(args[0])} if name in ('list', 'set',
+        'tuple') else {'x-python': ast.unparse(a)}
 
 # %% ../../nbs/specs/22_python.ipynb #annotated
 LIMITS = {'ge': 'minimum', 'le': 'maximum', 'gt': 'exclusiveMinimum', 'lt': 'exclusiveMaximum',
-          'multiple_of': 'multipleOf', 'pattern': 'pattern', 'min_length': 'minLength', 'max_length': 'maxLength',
+          'multiple_of': 'multipleOf', 'pattern': 'pattern', 'min_length': 'minLength',
+          'max_length': 'maxLength',
           'description': 'description', 'title': 'title'}
 
 def _annotated(notes: list[ast.expr]) -> dict[str, Any]:
@@ -105,7 +113,8 @@ def union(parts: list[dict[str, Any]]) -> dict[str, Any]:
     "The schema of one or the other; plain types are joined as JSON Schema does: `type: [string, null]`"
     flat = [q for p in parts for q in (p['anyOf'] if set(p) == {'anyOf'} else [p])]
     if all(set(p) == {'type'} for p in flat):
-        types = list(dict.fromkeys(t for p in flat for t in (p['type'] if isinstance(p['type'], list) else [p['type']])))
+        types = list(dict.fromkeys(t for p in flat
+                                   for t in (p['type'] if isinstance(p['type'], list) else [p['type']])))
         return {'type': types if len(types) > 1 else types[0]}
     return {'anyOf': flat}
 
@@ -132,8 +141,10 @@ def _fields(types: Types, c: ast.ClassDef) -> dict[str, Any]:
     for n in c.body:
         if not isinstance(n, ast.AnnAssign) or not isinstance(n.target, ast.Name): continue
         props[n.target.id] = types.schema(n.annotation) | _default(n.value)
-        if n.value is None and total and 'NotRequired' not in ast.unparse(n.annotation): need.append(n.target.id)
-    notes = ({'required': need} if need else {}) | ({'description': doc} if (doc := ast.get_docstring(c)) else {})
+        if n.value is None and total and 'NotRequired' not in ast.unparse(n.annotation):
+            need.append(n.target.id)
+    notes = ({'required': need} if need else {}) | ({'description': doc} if (doc := ast.get_docstring(c))
+                                                    else {})
     return {'type': 'object', 'properties': props} | notes
 
 def _default(node: ast.expr | None) -> dict[str, Any]:
@@ -155,14 +166,16 @@ def split_docstring(doc: str) -> tuple[str, dict[str, str]]:
     for head, body in zip(parts[1::2], parts[2::2], strict=True):
         if head not in ('Args', 'Arguments', 'Parameters'): continue
         numpy = re.match(r'-{3,}\n', body)
-        said |= {m[1]: one(m[2]) for m in _NUMPY.finditer(body[numpy.end():])} if numpy else {m[2]: one(m[3]) for m in _GOOGLE.finditer(body)}
+        said |= {m[1]: one(m[2]) for m in _NUMPY.finditer(body[numpy.end():])} if numpy else {m[2]: one(m[3])
+            for m in _GOOGLE.finditer(body)}
     general = re.split(r'^\s*(?::\w+|>>>)', parts[0], maxsplit=1, flags=re.M)[0]
     return general.strip(), said
 
 # %% ../../nbs/specs/22_python.ipynb #comments
 def comments(source: str) -> dict[int, str]:
     "line → the comment at its end"
-    return {t.start[0]: t.string.lstrip('# ').strip() for t in tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip('# ').strip()
+            for t in tokenize.generate_tokens(io.StringIO(source).readline)
             if t.type == tokenize.COMMENT and t.line[:t.start[1]].strip()}
 
 # %% ../../nbs/specs/22_python.ipynb #examples
@@ -170,15 +183,19 @@ def doctests(doc: str, name: str, params: list[str]) -> list[dict[str, Any]]:
     "Calls of a function in its docstring, as arguments by name"
     out = []
     for line in re.findall(r'^\s*>>> (.+)$', doc, re.M):
-        try: calls = [n for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Call) and ast.unparse(n.func).rsplit('.', 1)[-1] == name]
+        try:
+            calls = [n for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Call)
+                     and ast.unparse(n.func).rsplit('.', 1)[-1] == name]
         except SyntaxError: continue
         for c in calls:
             given = [*zip(params, c.args), *((k.arg, k.value) for k in c.keywords if k.arg)] # noqa: B905
-            if all(_literal(v)[0] for _, v in given): out.append({'arguments': {k: _literal(v)[1] for k, v in given}})
+            if all(_literal(v)[0] for _, v in given):
+                out.append({'arguments': {k: _literal(v)[1] for k, v in given}})
     return out
 
 # %% ../../nbs/specs/22_python.ipynb #function-tool
-def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said: dict[int, str], where: str, skip: Collection[str]) -> Tool:
+def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said: dict[int, str], where: str,
+              skip: Collection[str]) -> Tool:
     types, a, doc = Types(tree), f.args, ast.get_docstring(f) or ''
     general, words = split_docstring(doc)
     plain = [*a.posonlyargs, *a.args]
@@ -189,15 +206,21 @@ def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said:
     props = {}
     for p in params:
         text = words.get(p.arg) or (said.get(p.lineno, '') if alone(p) and p.lineno > f.lineno else '')
-        props[p.arg] = types.schema(p.annotation) | ({'description': text} if text else {}) | _default(defaults.get(p.arg))
-    schema = {'type': 'object', 'properties': props, 'required': [p.arg for p in params if p.arg not in defaults], 'additionalProperties': bool(a.kwarg)}
+        props[p.arg] = types.schema(p.annotation) | ({'description': text} if text
+                                                     else {}) | _default(defaults.get(p.arg))
+    schema = {'type': 'object', 'properties': props,
+              'required': [p.arg for p in params if p.arg not in defaults],
+              'additionalProperties': bool(a.kwarg)}
     defs, types.defs = dict(types.defs), {}
     returns = types.schema(f.returns)
-    binding = {'function': f.name} | ({'positional': [p.arg for p in a.posonlyargs if p.arg not in skip]} if a.posonlyargs else {})
+    binding = {'function': f.name} | ({'positional': [p.arg for p in a.posonlyargs if p.arg not in skip]}
+                                      if a.posonlyargs else {})
     marks = [ast.unparse(d) for d in f.decorator_list]
     return Tool(name=f.name, description=general, parameters=schema | ({'$defs': defs} if defs else {}),
-                returns=returns | ({'$defs': types.defs} if types.defs else {}), examples=tuple(doctests(doc, f.name, [p.arg for p in params])),
-                docs=doc if doc != general else '', kind='python', source=f'{where}:{f.lineno}', binding=binding, meta={'decorators': marks} if marks else {})
+                returns=returns | ({'$defs': types.defs} if types.defs else {}),
+                examples=tuple(doctests(doc, f.name, [p.arg for p in params])),
+                docs=doc if doc != general else '', kind='python', source=f'{where}:{f.lineno}',
+                binding=binding, meta={'decorators': marks} if marks else {})
 
 # %% ../../nbs/specs/22_python.ipynb #parse-python
 def parse_python(
@@ -209,13 +232,16 @@ def parse_python(
     try: tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError) as e:
         line = getattr(e, 'lineno', None) or 1
-        return Outcome(dropped=[Drop(id=content_id(source), stage='parse', reason='syntax_error', detail=f'{where}:{line}: {e}', record={'line': line})])
+        return Outcome(dropped=[Drop(id=content_id(source), stage='parse', reason='syntax_error',
+                                     detail=f'{where}:{line}: {e}', record={'line': line})])
     out: Outcome[Tool] = Outcome()
     said = comments(source)
     for f in tree.body:
         if not isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) or f.name.startswith('_'): continue
         why = 'it takes any number of positional values (*args), which have no name' if f.args.vararg else ''
-        if not f.returns and not any(p.annotation for p in [*f.args.args, *f.args.kwonlyargs]) and (f.args.args or f.args.kwonlyargs):
+        if not f.returns and not any(p.annotation
+                                     for p in [*f.args.args, *f.args.kwonlyargs]) and (f.args.args
+                                         or f.args.kwonlyargs):
             why = 'nothing in its signature has a type'
         if why:
             out.dropped.append(Drop(id=content_id(where, f.name), stage='parse', reason='not_a_tool',

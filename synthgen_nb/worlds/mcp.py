@@ -76,6 +76,7 @@ async def _hold(s: Session, ready: asyncio.Future):
             item = s.queue.get_nowait()
             if item and not item[1].done(): item[1].set_exception(ConnectionError('the server is gone'))
 
+# %% ../../nbs/worlds/34_mcp.ipynb #work
 async def _work(client, work, answer: asyncio.Future):
     "One piece of work: its result, or what went wrong, goes to whoever waits"
     try: got = await work(client)
@@ -95,6 +96,7 @@ async def _ask(s: Session, work, timeout: float) -> Any:
     if s.task in done: raise ConnectionError('the server is gone')
     raise TimeoutError
 
+# %% ../../nbs/worlds/34_mcp.ipynb #hang-up
 async def _hang_up(s: Session):
     "Hang up; the SDK ends the process, first kindly"
     if s.task is None: return
@@ -127,8 +129,10 @@ for who in ('AUTHOR', 'COMMITTER'):
 
 def folder_state(folder: Path) -> dict[str, Any]:
     "What lies in a folder"
-    at, digest = lambda p: p.relative_to(folder).as_posix(), lambda p: hashlib.sha256(p.read_bytes()).hexdigest()[:16]
-    files = [p for p in sorted(folder.rglob('*')) if p.is_file() and '.git' not in p.relative_to(folder).parts]
+    at, digest = (lambda p: p.relative_to(folder).as_posix(),
+                  lambda p: hashlib.sha256(p.read_bytes()).hexdigest()[:16])
+    files = [p for p in sorted(folder.rglob('*')) if p.is_file()
+             and '.git' not in p.relative_to(folder).parts]
     repos = [g for g in sorted(folder.rglob('.git')) if g.is_dir()]
     named = [p for g in repos for p in (g/'HEAD', *sorted((g/'refs').rglob('*'))) if p.is_file()]
     heads = {at(p): p.read_text().strip() for p in named}
@@ -171,6 +175,7 @@ async def _begin(w: McpWorld):
     w.session = Session(w.target if w.remote else _command(w))
     await w.session.open()
 
+# %% ../../nbs/worlds/34_mcp.ipynb #command
 def _command(w: McpWorld):
     "The server's command in a fresh folder, as the SDK takes it"
     root = Path(tempfile.mkdtemp(prefix='mcp-')).resolve()
@@ -196,7 +201,8 @@ async def _listed(w: McpWorld) -> list[Tool]:
     "The tools that the server lists"
     out, cursor = list[Tool](), None
     while True:
-        page = await w.session.ask(lambda c, at=cursor: c.list_tools(cursor=at), 30) # type: ignore[union-attr, misc]
+        ask = lambda c, at=cursor: c.list_tools(cursor=at)
+        page = await w.session.ask(ask, 30) # type: ignore[union-attr, arg-type]
         shown = [t.model_dump(mode='json', by_alias=True, exclude_none=True) for t in page.tools]
         out += [mcp_tool(d, f'{w.name}#{d["name"]}') for d in shown]
         cursor = page.next_cursor
@@ -216,7 +222,8 @@ async def _call(w: McpWorld, tool: Tool, arguments: dict[str, Any], timeout: flo
 
 async def _failed(w: McpWorld, e: Exception) -> ToolError:
     "A protocol error is the tool's; a connection that broke is the server's death"
-    broken = isinstance(e, (ConnectionError, OSError, EOFError)) or 'closed' in f'{type(e).__name__} {e}'.lower()
+    broken = isinstance(e, (ConnectionError, OSError,
+                            EOFError)) or 'closed' in f'{type(e).__name__} {e}'.lower()
     if not broken: return ToolError(str(_here(str(e), w.folder)))
     await _begin(w)
     return ToolError('the server ended in the middle of the call; it was started anew', 'died')

@@ -9,7 +9,7 @@ __all__ = ['WORLD', 'worlds', 'worlds_help', 'open_world', 'has_own_tools', 'pla
 # %% ../../nbs/worlds/38_open.ipynb #imports
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -144,7 +144,8 @@ async def execute_in_worlds(
                             'Give one with --world.')
     out: Outcome[Trajectory] = Outcome()
     for name, ts in by_world.items():
-        new = await execute_trajectories(ts, lambda name=name: open_world(name, tools, model), timeout, workers) # type: ignore[misc]
+        fresh = partial(open_world, name, tools, model)
+        new = await execute_trajectories(ts, fresh, timeout, workers)
         out.kept += new.kept
         out.dropped += new.dropped
     return out.check(len(rows))

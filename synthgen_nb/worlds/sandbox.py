@@ -20,15 +20,18 @@ from .world import LIMIT, ToolError, WorldKind, execute_all, needed
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #walls
 def _bubblewrap(own: Path, readable: Sequence[Path]) -> list[str]:
-    system = [p for p in ('/usr', '/lib', '/lib64', '/lib32', '/bin', '/etc/ld.so.cache', '/etc/localtime') if Path(p).exists()]
+    system = [p for p in ('/usr', '/lib', '/lib64', '/lib32', '/bin', '/etc/ld.so.cache', '/etc/localtime')
+              if Path(p).exists()]
     python = Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent
     real = list(dict.fromkeys(str(q) for p in (*readable, *python) for q in (p, p.resolve())))
     binds = [x for p in [*system, *real] for x in ('--ro-bind', p, p)]
     here = ['--bind', str(own), str(own), '--chdir', str(own)]
-    return ['bwrap', '--unshare-all', '--die-with-parent', '--new-session', '--tmpfs', '/tmp', '--proc', '/proc', '--dev', '/dev', *binds, *here, '--']
+    return ['bwrap', '--unshare-all', '--die-with-parent', '--new-session', '--tmpfs', '/tmp', '--proc',
+            '/proc', '--dev', '/dev', *binds, *here, '--']
 
 def _namespaces(own: Path, readable: Sequence[Path]) -> list[str]:
-    return ['unshare', '--user', '--map-root-user', '--net', '--ipc', '--uts', '--pid', '--fork', '--kill-child=KILL', '--']
+    return ['unshare', '--user', '--map-root-user', '--net', '--ipc', '--uts', '--pid', '--fork',
+            '--kill-child=KILL', '--']
 
 WRAPS = {'bubblewrap': _bubblewrap, 'namespaces': _namespaces}
 
@@ -49,7 +52,8 @@ def walls() -> tuple[str, ...]:
 class Guest:
     "The sandboxed program that holds a Python file"
     def __init__(self, file: Path, memory: int, seconds: int, readable: Sequence[Path]):
-        self.told: dict[str, Any] = {'file': str(file), 'memory': memory, 'seconds': seconds, 'readable': [str(r) for r in readable]}
+        self.told: dict[str, Any] = {'file': str(file), 'memory': memory, 'seconds': seconds,
+                                     'readable': [str(r) for r in readable]}
         self.own = Path(tempfile.mkdtemp(prefix='sandbox-')).resolve()
         self.process: Any = None
 
@@ -64,11 +68,7 @@ class Guest:
             *wrap, sys.executable, '-I', '-B', str(host), '--serve', stdin=pipe, stdout=pipe, stderr=none,
             cwd=self.own, env=env, start_new_session=True, limit=4*LIMIT + 10_000)
         for request in (self.told | {'own': str(self.own)}, {'do': 'reset', 'initial': initial}):
-            got = await self.ask(request, 30)
-            if 'error' not in got: continue
-            await self.end()
-            why = f'it cannot be loaded in the sandbox: {clip(got["error"], 300)}'
-            raise SynthgenError(f'{self.told["file"]}: {why}')
+            if 'error' in (got := await self.ask(request, 30)): await _refuse(self, got['error'])
 
     async def ask(self, request: dict, timeout: float) -> dict:
         "One request and its reply"
@@ -86,10 +86,17 @@ class Guest:
 
     async def end(self) -> int: return await _ended(self)
 
+# %% ../../nbs/worlds/33_sandbox.ipynb #refuse
+async def _refuse(g: Guest, error: str):
+    "End a program whose file cannot be loaded"
+    await g.end()
+    raise SynthgenError(f'{g.told["file"]}: it cannot be loaded in the sandbox: {clip(error, 300)}')
+
 # %% ../../nbs/worlds/33_sandbox.ipynb #ended
 async def _ended(g: Guest) -> int: # exit status
     "Kill a program and all that it started, and remove its folder"
-    if g.process.returncode is None: await asyncio.wait([asyncio.ensure_future(g.process.wait())], timeout=.05)
+    if g.process.returncode is None:
+        await asyncio.wait([asyncio.ensure_future(g.process.wait())], timeout=.05)
     code = g.process.returncode
     try: os.killpg(g.process.pid, signal.SIGKILL)
     except ProcessLookupError: pass
@@ -110,7 +117,9 @@ class PythonWorld:
         self.file = Path(file).resolve()
         if not self.file.is_file(): raise SynthgenError(f'{file}: no such file')
         found = parse_python(self.file.read_text(encoding='utf-8'), self.file.name)
-        if not found.kept: raise SynthgenError(f'{file}: no function in it can be a tool. ' + '; '.join(d.detail for d in found.dropped[:3]))
+        if not found.kept:
+            raise SynthgenError(f'{file}: no function in it can be a tool. '
+                                + '; '.join(d.detail for d in found.dropped[:3]))
         self.name, self.tools, self.walls = f'python:{file}', tuple(found.kept), walls()
         self.limits = memory, seconds, [Path(r).resolve() for r in readable]
         self.guest: Guest | None = None

@@ -114,7 +114,8 @@ def prepared(
     return tool, args
 
 # %% ../../nbs/worlds/30_world.ipynb #attempt
-async def attempt_call(world: World, tool: Tool, args: dict[str, Any], timeout: float) -> tuple[Status, Any, str]:
+async def attempt_call(world: World, tool: Tool, args: dict[str, Any], timeout: float) -> tuple[Status, Any,
+    str]:
     "Status, content and error of a call that is in order"
     try:
         result = await asyncio.wait_for(world.call(tool, args, timeout), timeout + 60)
