@@ -146,7 +146,7 @@ def _respell(raw: str, q: str) -> str:
     new = [_escape(t, own) if n % 2 else t for n, t in enumerate(tokens)]
     if _FOREIGN.search(raw): raise _Unread(f'ambiguous: an escape of Python or JavaScript: {clip(raw, 60)}')
     doubled = any(t.startswith('\\\\') and not old.startswith('\\\\') for old,
-                  t in zip(tokens[1::2], new[1::2]))
+                  t in zip(tokens[1::2], new[1::2], strict=True))
     if doubled and _ESCAPED.search(raw):
         raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
     return f'"{"".join(new)}"'

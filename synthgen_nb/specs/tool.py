@@ -164,8 +164,8 @@ LONGEST = 64
 def legal(name: str) -> str:
     "The nearest name that every provider accepts; one that is too long keeps its two ends"
     s = re.sub(r'[^A-Za-z0-9_-]+', '_', name.strip()).strip('_') or 'tool'
-    return (((((((s if len(s) <= LONGEST
-                  else f'{s[:40].rstrip("_")}_{s[-14:].lstrip("_")}_{content_id(name)[:6]}'[:LONGEST])))))))
+    short = f'{s[:40].rstrip("_")}_{s[-14:].lstrip("_")}_{content_id(name)[:6]}'[:LONGEST]
+    return s if len(s) <= LONGEST else short
 
 # %% ../../nbs/specs/20_tool.ipynb #with-unique-names
 def with_unique_names(
