@@ -114,9 +114,13 @@ def prepared(
     return tool, args
 
 # %% ../../nbs/worlds/30_world.ipynb #attempt
-async def attempt_call(world: World, tool: Tool, args: dict[str, Any], timeout: float) -> tuple[Status, Any,
-    str]:
-    "Status, content and error of a call that is in order"
+async def attempt_call(
+    world: World,         # where it runs
+    tool: Tool,           # of that world
+    args: dict[str, Any], # complete, and checked
+    timeout: float,       # seconds
+) -> tuple[Status, Any, str]: # status, content, error
+    "Run a call that is in order; what the tool raises becomes a status and an error"
     try:
         result = await asyncio.wait_for(world.call(tool, args, timeout), timeout + 60)
         return 'ok', json.loads(json.dumps(result, allow_nan=False)), ''
@@ -124,6 +128,7 @@ async def attempt_call(world: World, tool: Tool, args: dict[str, Any], timeout: 
     except TimeoutError: return 'timeout', None, f'no result after {timeout:g} s'
     except (TypeError, ValueError) as e: return 'error', None, f'the result is not JSON: {e}'
 
+# %% ../../nbs/worlds/30_world.ipynb #within
 def within(limit: int, status: Status, content: Any, error: str) -> tuple[Status, Any, str]:
     "A result that is larger than the limit is an error instead"
     text = json.dumps(content, ensure_ascii=False) if status == 'ok' else ''
@@ -131,7 +136,9 @@ def within(limit: int, status: Status, content: Any, error: str) -> tuple[Status
     return 'too_large', None, f'{len(text)} characters, the limit is {limit}; it begins {clip(text[:200])}'
 
 # %% ../../nbs/worlds/30_world.ipynb #hash
-async def state_hash(world: World) -> str: # '' where the world cannot show its state
+async def state_hash(
+    world: World,
+) -> str: # '' where the world cannot show its state
     "A short name for the state that a world is in"
     s = await world.state()
     return '' if s is None else content_id(s)
