@@ -116,13 +116,13 @@ def document_rule(
     text: str,                  # of a document
     kind: str,                  # its format
     leave_out: Collection[str], # rules in use
-    least_tokens: int = 0,      # that it should have
+    min_tokens: int = 0,      # that it should have
     tokens: int = 0,            # that it has
     languages: Collection[str] = (), # to keep; none: all
 ) -> tuple[str, str] | None: # (reason, detail); None: it stays
     "Is a document left out for what it is?"
     if 'generated' in leave_out and kind in ('python', 'code') and is_generated(text): return 'boilerplate:generated', 'a program wrote it'
-    if tokens < least_tokens: return 'too_short', f'{tokens} tokens; the least is {least_tokens} (corpus.least_tokens)'
+    if tokens < min_tokens: return 'too_short', f'{tokens} tokens; the least is {min_tokens} (corpus.min_tokens)'
     if languages and kind not in ('python', 'code') and (found := natural_language(text)) and found not in languages:
         return f'language:{found}', f'its language is {found}; kept are {", ".join(languages)} (corpus.languages)'
     return None
