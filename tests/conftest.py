@@ -72,7 +72,7 @@ for line in sys.stdin:
     for n in (1, 2): os.dup2(os.open(f"{job['out']}.{n}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), n)
     os.environ.update(job["env"])
     sys.argv = ["synthgen", *job["args"]]
-    from synthgen_nb.cli import main
+    from synthgen_nb.cli.main import main
     status = 0
     try: main()
     except SystemExit as e: status = e.code or 0

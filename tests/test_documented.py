@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,7 +10,7 @@ from itertools import pairwise
 import pytest
 from conftest import ROOT, SYNTHGEN, command, rows, write_docs
 
-from synthgen_nb.cli import app
+from synthgen_nb.cli.main import app, register
 
 ELSEWHERE = {  # lines that are run by somebody else, or by hand
     "make demo": "CI",
@@ -19,6 +18,7 @@ ELSEWHERE = {  # lines that are run by somebody else, or by hand
     "make docs": "test_repo builds the site",
     "make export": "test_repo exports",
     "make lab": "opens JupyterLab",
+    "python nbs/_docs/rhythm.py": "test_rhythm",
     ". .venv/bin/activate": "the tests run in an environment already",
 }
 HEAVY = ("litellm", "datasets", "lancedb", "pandas", "pyarrow", "numpy", "sklearn", "matplotlib", "papermill", "IPython", "pydantic")
@@ -30,14 +30,10 @@ def lines(name: str) -> list[str]:
     return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md"])
 def test_every_documented_line_runs_as_written(tmp_path, server, name):
     write_docs(tmp_path / "docs", 5)
-    for part in ("nbs/core/00_records.ipynb", "nbs/qa/61_backtranslation.ipynb"):  # a part of nbs, so that the test stays quick
-        (tmp_path / part).parent.mkdir(parents=True)
-        shutil.copy(ROOT / part, tmp_path / part)
-    for page in ("README.md", "CONTRIBUTING.md"):
-        shutil.copy(ROOT / page, tmp_path)
+    write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
     ran = []
     for line in lines(name):
@@ -57,6 +53,7 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
 
 
 def test_help_names_every_command():
+    register([])
     env, names = os.environ | {"COLUMNS": "200"}, [c.name or c.callback.__name__ for c in app.registered_commands]
     ask = lambda *args: subprocess.run([SYNTHGEN, *args], capture_output=True, text=True, env=env)
     said = ask("--help")
@@ -69,14 +66,14 @@ def test_help_names_every_command():
 
 HELP = """
 import sys
-from synthgen_nb.cli import main
+from synthgen_nb.cli.main import main
 sys.argv = ["synthgen", "--help"]
 try: main()
 except SystemExit: pass
 """
 
 
-@pytest.mark.parametrize("code", ["import synthgen_nb.cli", HELP], ids=["import", "help"])
+@pytest.mark.parametrize("code", ["import synthgen_nb.cli.main", HELP], ids=["import", "help"])
 def test_looking_costs_nothing(code):
     code += f"\nimport sys; print('loaded:', [m for m in {HEAVY} if m in sys.modules])"
     r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

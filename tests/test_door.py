@@ -230,7 +230,7 @@ def test_scores_are_read_from_log_probabilities(base, server, tmp_path):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
     args = ["multi-score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--scorer", "logprob"]
     base(*args, env=env_of(server, tmp_path))
-    scored = rows(tmp_path / "out_scored.jsonl")
+    scored = rows(tmp_path / "out.jsonl") + [d["record"] for d in rows(tmp_path / "out_dropped.jsonl")]
     assert len(scored) == 3 and all(s["value"] is not None for p in scored for s in p["scores"])
     assert server.control()["last"]["body"]["top_logprobs"] == 20 and server.control()["asked"] == 6, "one call a score, not eight"
     r = base(*args, env=env_of(server, tmp_path, "anthropic"), ok=False)

@@ -42,8 +42,8 @@ async def shorten(
         else: out.kept.append(x.but(answer=a.value['answer'], origin=(*x.origin, p.origin('shorten', a))))
     return out.check(len(pairs))
 
-def offline_reply(inputs: dict) -> dict:
-    return dict(answer=' '.join(inputs['answer'].split()[:inputs['max_words']]))""",
+def offline_reply(answer: str, max_words: int) -> dict:
+    return dict(answer=' '.join(answer.split()[:max_words]))""",
 ]
 PROMPT = """purpose: Shorten an answer.
 paper: ours

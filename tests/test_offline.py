@@ -3,16 +3,23 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from synthgen_nb.offline.questions import CRITERIA, LICENCE, questions, rate, reply, rewrite
-from synthgen_nb.offline.prose import fit, norm, plain, sentences
+from synthgen_nb.core.methods import Method
+from synthgen_nb.offline import model as offline, ratings
+from synthgen_nb.offline.grammar import DATA, lists, plain, sentences
+from synthgen_nb.offline.model import reply, rules_hash
+from synthgen_nb.offline.pairs import pairs_for, rewrite
+from synthgen_nb.offline.prose import LICENCE, fit, norm
+from synthgen_nb.offline.ratings import CRITERIA, rate
 from synthgen_nb.core.records import SynthgenError
 
 MD = """# Beacon
@@ -127,7 +134,7 @@ RUBRIC = {"name": "ten", "criteria": [{"name": k, "low": 0, "high": top} for k, 
 
 def ask(which, n=50, **kw):
     text, kind, language = TEXTS[which]
-    return questions(text, kind, language, source=f"beacon.{which}", n=n, **kw)
+    return pairs_for(text, kind, language, source=f"beacon.{which}", n=n, **kw)
 
 
 def total(q, a, text):
@@ -208,18 +215,18 @@ def test_n_and_avoid(which):
     ],
 )
 def test_unsuitable(text, reason):
-    r = questions(text)
+    r = pairs_for(text)
     assert not r["suitable"] and r["pairs"] == [] and reason in r["reason"]
 
 
 def test_licence_header_is_never_an_answer():
     text = "# Copyright 2020 by the authors. All rights reserved.\n# Redistribution is permitted.\n" + PY
-    assert all(not LICENCE.search(p["answer"]) for p in questions(text, "code", "python", n=50)["pairs"])
+    assert all(not LICENCE.search(p["answer"]) for p in pairs_for(text, "code", "python", n=50)["pairs"])
 
 
 def test_same_reply_in_every_process():
     code = (
-        "import json, sys; from synthgen_nb.offline.questions import reply\n"
+        "import json, sys; from synthgen_nb.offline.model import reply\n"
         'x = json.load(sys.stdin); q = reply("questions", x); p = q["pairs"]\n'
         'r = [reply("rate", {**a, "text": x["text"], "rubric": x["rubric"], "topic": "sensors"}) for a in p]\n'
         'w = [reply("rewrite", {**a, "text": x["text"]}) for a in p]\n'
@@ -308,8 +315,55 @@ def test_rewrite_extends_what_is_short():
 
 
 def test_unknown_task():
-    with pytest.raises(SynthgenError, match="questions, rewrite, rate"):
+    with pytest.raises(SynthgenError, match=r"It knows rate, .*questions, .*rewrite"):
         reply("sonnet", {})
+
+
+def test_a_method_brings_its_own_replies(monkeypatch):
+    poet = Method(name="poet", title="Poet", faithful="heuristic", claim="Writes verses.", takes="pairs", replies={"sonnet": "os.path:split"})
+    monkeypatch.setattr(offline, "methods", lambda: {"poet": poet})
+    assert reply("sonnet", {"p": "a/b"}) == ("a", "b")
+    with pytest.raises(SynthgenError, match=r"replies=\{'ode': 'module:function'\}"):
+        reply("ode", {})
+
+
+def test_every_prompt_has_a_task_that_is_answered():
+    asked = {m[1] for f in Path(__file__).parents[1].glob("prompts/*.yaml") if (m := re.search(r"(?m)^task: (\w+)", f.read_text()))}
+    assert len(asked) > 10 and asked <= set(offline.tasks())
+
+
+def test_the_hash_covers_modules_and_data(monkeypatch, tmp_path):
+    before = rules_hash()
+    shutil.copytree(DATA.parent, tmp_path / "offline")
+    monkeypatch.setattr(offline, "DATA", tmp_path / "offline" / "data")
+    assert rules_hash() == before
+    for name in ("prose.py", "data/prose.yaml"):
+        file = tmp_path / "offline" / name
+        file.write_text(file.read_text(encoding="utf-8") + "\n# one more line\n", encoding="utf-8")
+        assert rules_hash() != before
+        before = rules_hash()
+
+
+@pytest.mark.parametrize("file", sorted(DATA.glob("*.yaml")), ids=lambda f: f.stem)
+def test_word_lists_belong_to_a_module_and_are_used(file):
+    module = (DATA.parent / f"{file.stem}.py").read_text(encoding="utf-8")
+    assert [k for k in lists(file.stem) if f"'{k}'" not in module and f'"{k}"' not in module] == []
+
+
+def test_a_long_line_of_hyphens_is_no_trap():
+    text = "To empty the cache, call clear.\n\n" + "-" * 400 + "x\n"
+    t = time.perf_counter()
+    assert rewrite("How do I empty the cache?", text[:-2], text)["answer"]
+    assert time.perf_counter() - t < 1
+
+
+def test_kinship_does_not_depend_on_the_order_of_a_set():
+    asked = [f"word{i}" for i in range(9)]
+    first, here = set(asked[:3]), set(asked[5:])
+    just = " ".join(asked[3:5]) + " "
+    sums = {ratings.kinship(dict.fromkeys(order), set(), first, here, just, len(just)) for order in permutations(asked[:6])}
+    sums |= {ratings.kinship(dict.fromkeys(order), set(), first, here, just, len(just)) for order in permutations(asked[1:8])}
+    assert len(sums) == 2
 
 
 def test_reply_takes_missing_and_none():
@@ -361,7 +415,7 @@ ANY = st.one_of(st.text(max_size=400), st.lists(PIECES, max_size=30).map("".join
 @settings(max_examples=80, deadline=None)
 @given(text=ANY, kind=st.sampled_from([("text", None), ("code", "python"), ("code", "c"), ("code", "yaml")]), n=st.integers(0, 9))
 def test_any_text(text, kind, n):
-    r = questions(text, *kind, section="A > B", n=n)
+    r = pairs_for(text, *kind, section="A > B", n=n)
     assert len(r["pairs"]) <= n
     for p in r["pairs"]:
         assert p["answer"] and p["answer"] in text and p["question"].endswith("?")
@@ -387,7 +441,7 @@ def test_yield_on_real_documents():
         for c in re.findall(r"(?s).{1,3000}(?:\n\n|\Z)", f.read_text())
     ]
     t = time.perf_counter()
-    got = [questions(c, n=50) for c in chunks]
+    got = [pairs_for(c, n=50) for c in chunks]
     took = time.perf_counter() - t
     suitable = [g for g in got if g["suitable"]]
     assert all(p["answer"] in c for c, g in zip(chunks, got, strict=True) for p in g["pairs"])

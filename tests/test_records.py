@@ -1,6 +1,7 @@
 """Records, stores, settings, prompts and judgement keep what they promise, for any content."""
 
 import asyncio
+import json
 import multiprocessing
 import sqlite3
 import threading
@@ -370,3 +371,19 @@ def test_curating_twice_is_curating_once(rows, threshold):
     )
     twice = run(once.kept)
     assert twice.kept == once.kept and not twice.dropped
+
+
+def test_the_hash_of_a_prompt_and_of_a_rubric_follows_a_changed_copy():
+    prompt, rubric = load_prompt("rewrite"), load_rubric("workbench")
+    before = prompt.hash, rubric.hash
+    assert prompt.model_copy(update={"user": "Another text"}).hash != before[0]
+    assert rubric.model_copy(update={"version": rubric.version + 1}).hash != before[1]
+    assert (prompt.hash, rubric.hash) == before
+
+
+def test_a_row_is_written_with_its_content_first_and_its_history_last():
+    row = Pair(question="Why?", answer="Because.")
+    keys = list(row.model_dump())
+    assert keys[:4] == ["id", "question", "answer", "chunk_id"]
+    assert keys[-4:] == ["scores", "origin", "parents", "meta"]
+    assert list(json.loads(row.model_dump_json())) == keys

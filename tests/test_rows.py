@@ -12,7 +12,7 @@ from synthgen_nb.specs.trajectory import Call, Trajectory, Turn
 from synthgen_nb.tools.apigen import accounts, format_check, verify
 from synthgen_nb.tools.grounding import unquoted
 from synthgen_nb.tools.rows import Plan, covering, make_rows
-from synthgen_nb.tools.survey import place_of
+from synthgen_nb.worlds.open import place_of
 from synthgen_nb.tools.toolllm import (
     Limits,
 )

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from synthgen_nb.core.models import Answer, open_model, parse_reply
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Pair, load, save
-from synthgen_nb.export.formats import FORMATS, export, multitask
+from synthgen_nb.export.formats import export
+from synthgen_nb.export.pairs import PAIR_FORMATS as FORMATS
+from synthgen_nb.export.pairs import multitask
 from synthgen_nb.qa import step_by_step as ss
 
 Q, A = "Can a contiguous dataset be resized?", "No, only a dataset with chunked storage can grow."

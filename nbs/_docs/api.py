@@ -53,10 +53,17 @@ def parameters(f) -> list[tuple[ast.arg, ast.expr | None, str]]:
         + ([(a.kwarg, None, '**')] if a.kwarg else []))
 
 
+def bare(annotation):
+    "A type without what `Annotated` says beside it, which is for the command line"
+    named = isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == 'Annotated'
+    return annotation.slice.elts[0] if named else annotation
+
+
 def signature(f, name: str, method: bool = False) -> str:
     "One line; Sphinx breaks it where it is long"
     a = copy.deepcopy(f.args)
     if method and (own := a.posonlyargs or a.args) and own[0].arg in ('self', 'cls'): del own[0]
+    for x in (*a.posonlyargs, *a.args, *a.kwonlyargs): x.annotation = bare(x.annotation)
     cut = lambda d: d if d is None or len(ast.unparse(d)) <= 60 else ast.Constant(...)
     a.defaults, a.kw_defaults = [cut(d) for d in a.defaults], [cut(d) for d in a.kw_defaults]
     return f'{name}({ast.unparse(a)})' + (f' -> {ast.unparse(f.returns)}' if f.returns else '')

@@ -2,8 +2,7 @@
 import re
 
 from docutils import nodes
-from docutils.utils.math import MathError
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from nbdev.config import get_config
 from sphinx.util import logging
 
@@ -46,10 +45,10 @@ copybutton_selector = 'div.cell_input pre, div[class^="highlight-"]:not(.cell_ou
 
 def formula(self, node):
     "TeX as MathML, which browsers draw themselves"
-    try: self.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
-    except MathError as e:
-        logging.getLogger(__name__).warning('formula: %s', e, location=node)
-        self.body.append(self.starttag(node, 'code') + self.encode(node.astext()) + '</code>')
+    made = convert(node.astext(), display='block' if isinstance(node, nodes.math_block) else 'inline')
+    if unknown := re.search(r">\\(\w+)", made): # what it does not know it passes on as text
+        logging.getLogger(__name__).warning('formula: unknown command \\%s', unknown[1], location=node)
+    self.body.append(made)
     raise nodes.SkipNode
 
 

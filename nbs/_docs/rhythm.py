@@ -8,6 +8,7 @@ import ast
 import re
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -57,7 +58,7 @@ def first_look(found: list[Cell]) -> int:
 def joined(code: str) -> int:
     "Statements that stand on a line with the one before them, after a semicolon"
     bodies = [getattr(x, f) for x in ast.walk(ast.parse(code)) for f in ('body', 'orelse', 'finalbody') if isinstance(getattr(x, f, None), list)]
-    return sum(a.end_lineno == b.lineno for body in bodies for a, b in zip(body, body[1:], strict=False))
+    return sum(a.end_lineno == b.lineno for body in bodies for a, b in pairwise(body))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from ..core.declared import declared
 from ..core.providers import PROVIDERS
 
 # %% ../../nbs/cli/90_app.ipynb #app
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  rich_markup_mode=None,
                   context_settings=dict(help_option_names=['-h', '--help']),
                   help='''Make fine-tuning data from documents with language models, and keep a record worth reading.
 
@@ -41,35 +42,50 @@ def argument(help: str, **more): return typer.Argument(help=help, show_default=F
 Out = Annotated[Path, option('-o', '--output', help='File to write; .json, .jsonl or .parquet.')]
 In = Annotated[Path, argument('Pairs: .json, .jsonl or .parquet.')]
 Rows = Annotated[Path, argument('Rows with tool calls: .json, .jsonl or .parquet.', metavar='IN')]
-Db = Annotated[Path | None, option('--db', help='Chunk database of the pairs. Default: the one they were made from.')]
+Db = Annotated[Path | None, option('--db',
+                                   help='Chunk database of the pairs. Default: the one they were made from.')]
 Chunks = Annotated[Path, argument('Chunk database, made by `synthgen ingest`.')]
 Config = Annotated[Path | None, option('--config', help='Settings file. Default: the nearest synthgen.yaml.')]
 
 # %% ../../nbs/cli/90_app.ipynb #model-options
-Provider = Annotated[str | None, option('--provider', help=f'{", ".join(PROVIDERS)}, or a name of your own in synthgen.yaml. '
+Provider = Annotated[str | None, option('--provider',
+                                        help=f'{", ".join(PROVIDERS)}, or a name of your own in '
+                                             'synthgen.yaml. '
                                         'Default: as there, else offline.')]
 ModelName = Annotated[str | None, option('--model', help='Model of the provider, or provider/model.')]
-Workers = Annotated[int | None, option('--workers', min=1, help='Most calls under way at once. Default: of the provider.')]
+Workers = Annotated[int | None, option('--workers', min=1,
+                                       help='Most calls under way at once. Default: of the provider.')]
 RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, see prompts/rubrics.')]
-Threshold = Annotated[float | None, option('--threshold', help='Least rating that is kept. Default: as in synthgen.yaml, '
+Threshold = Annotated[float | None, option('--threshold',
+                                           help='Least rating that is kept. Default: as in synthgen.yaml, '
                                            "else the rubric's own (workbench: 7).")]
-Topic = Annotated[str | None, option('--topic', help='Drop what is not about this. Default: as in synthgen.yaml, else any topic.')]
-BatchSize = Annotated[int, typer.Option('--batch-size', min=1, help='Pairs that share a call of the judge. More than 1 is cheaper '
+Topic = Annotated[str | None, option('--topic',
+                                     help='Drop what is not about this. Default: as in synthgen.yaml, else '
+                                          'any topic.')]
+BatchSize = Annotated[int, typer.Option('--batch-size', min=1,
+                                        help='Pairs that share a call of the judge. More than 1 is cheaper '
                                         'and sways the judge; how much is reported.')]
 
 # %% ../../nbs/cli/90_app.ipynb #chunk-options
-Tables = Annotated[list[str] | None, option('--table', help='Chunk table to read; repeat for several. Default: every one.')]
+Tables = Annotated[list[str] | None, option('--table',
+                                            help='Chunk table to read; repeat for several. Default: every '
+                                                 'one.')]
 NPairs = Annotated[int, typer.Option('--n-pairs', min=1, help='Most pairs from one call.')]
-Target = Annotated[int | None, option('--target-pairs', min=1, help='Exactly so many pairs. Default: whatever one round gives.')]
-ChunkIds = Annotated[str | None, option('--chunk-ids', help='Only these chunks: ids with commas between, or a file with one a line.')]
+Target = Annotated[int | None, option('--target-pairs', min=1,
+                                      help='Exactly so many pairs. Default: whatever one round gives.')]
+ChunkIds = Annotated[str | None, option('--chunk-ids',
+                                        help='Only these chunks: ids with commas between, or a file with one '
+                                             'a line.')]
 MaxChunks = Annotated[int | None, option('--max-chunks', min=1, help='Use only so many chunks.')]
 ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')]
 
 # %% ../../nbs/cli/90_app.ipynb #export-options
 Format = Annotated[str, typer.Option('-f', '--format', help='chatml, alpaca, sharegpt or jsonl.')]
-ToolFormat = Annotated[str, typer.Option('-f', '--format', help='openai, trl, chatml, sharegpt, alpaca, functiongemma or jsonl.')]
+ToolFormat = Annotated[str, typer.Option('-f', '--format',
+                                         help='openai, trl, chatml, sharegpt, alpaca, functiongemma or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
-Reasoning = Annotated[str, typer.Option('--reasoning', help='think (before the answer, in a <think> block), inline, drop, '
+Reasoning = Annotated[str, typer.Option('--reasoning',
+                                        help='think (before the answer, in a <think> block), inline, drop, '
                                         'or multitask (two rows a pair).')]
 
 # %% ../../nbs/cli/90_app.ipynb #tool-options
@@ -78,12 +94,17 @@ WORLDS = '; '.join(w['usage'] for w in _KINDS)                            # as `
 OWN_TOOLS = '; '.join(w['usage'] for w in _KINDS if w.get('own_tools'))   # those that bring their tools
 
 World = Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. '
-                              'Default: the tools if they are a world, else a synthetic service made from them.')]
-Tools = Annotated[str, argument(f'Tools: a specification of any format, or a world that has its own ({OWN_TOOLS}).',
+                              'Default: the tools if they are a world, else a synthetic service made from '
+                              'them.')]
+Tools = Annotated[str, argument(f'Tools: a specification of any format, or a world that has its own '
+                                f'({OWN_TOOLS}).',
                                 metavar='TOOLS')]
-Known = Annotated[list[str] | None, option('--value', help='name=value: a parameter whose value is known to exist, such as a path '
+Known = Annotated[list[str] | None, option('--value',
+                                           help='name=value: a parameter whose value is known to exist, such '
+                                                'as a path '
                                            'or an id; repeat for several.')]
-Single = Annotated[bool, typer.Option('--single-step', help='Rows of one call. Default: both kinds, mixed by complexity.')]
+Single = Annotated[bool, typer.Option('--single-step',
+                                      help='Rows of one call. Default: both kinds, mixed by complexity.')]
 Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls.')]
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
 Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]

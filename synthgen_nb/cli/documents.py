@@ -17,7 +17,8 @@ from .files import counted
 @app.command()
 def ingest(
     source: Annotated[list[Path], argument('Files and folders.')],
-    output: Annotated[str, option('-o', '--output', help='Folder of the chunk database (LanceDB), or an address such as '
+    output: Annotated[str, option('-o', '--output',
+                                  help='Folder of the chunk database (LanceDB), or an address such as '
                                   's3://bucket/corpus.')],
     chunk_tokens: ChunkTokens = '512-1024', config: Config = None,
 ):
@@ -30,9 +31,11 @@ def ingest(
     passages = [d for d in got.dropped if 'start' in d.record]
     files = [d for d in got.dropped if 'start' not in d.record]
     for d in files[:20]: print(f'skipped {d.detail or d.reason}', file=sys.stderr)
-    if len(files) > 20: print(f'skipped {len(files) - 20} more files: {counted(d.reason for d in files)}', file=sys.stderr)
+    if len(files) > 20:
+        print(f'skipped {len(files) - 20} more files: {counted(d.reason for d in files)}', file=sys.stderr)
     if passages:
-        print(f'left out of documents, by the rules of corpus.leave_out: {counted(d.reason for d in passages)}', file=sys.stderr)
+        print(f'left out of documents, by the rules of corpus.leave_out: '
+              f'{counted(d.reason for d in passages)}', file=sys.stderr)
     print(f'{got.chunks} chunks in {output} from {got.note}; {len(files)} files skipped')
     print(f'next: synthgen pipeline {shlex.quote(output)} -o train.jsonl')
 

@@ -58,11 +58,12 @@ def chunk_texts(
 ) -> dict[str, str]: # chunk id → text
     "The chunks that pairs were made from"
     from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.corpus.store import _address, read_chunks
+    from synthgen_nb.corpus.store import address, read_chunks
     dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
     for d in dbs:
-        if not _address(d) and not Path(d).exists():
-            raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk database with --db.')
+        if not address(d) and not Path(d).exists():
+            raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk '
+                                'database with --db.')
     wanted = {p.chunk_id for p in pairs}
     return {c.id: c.text for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted}
 
@@ -78,9 +79,11 @@ def by_rules(
     cost = ', '.join(f'{k} {n}' for k, n in per_rule(out.dropped, settings.rules).items())
     if out.dropped: print(f'rules: {cost} of {len(records)} left out', file=sys.stderr)
     if records and not out.kept:
-        raise SynthgenError(f'the rules of the settings leave nothing of {len(records)} records: {", ".join(settings.rules)}')
+        raise SynthgenError(f'the rules of the settings leave nothing of {len(records)} records: '
+                            f'{", ".join(settings.rules)}')
     return out.kept, out.dropped
 
+# %% ../../nbs/cli/91_files.ipynb #chunks-of
 def chunks_of(
     db: Path,               # chunk database
     tables: list[str] | None, # None: every one
@@ -112,6 +115,7 @@ def door(
     if workers: m.block = m.block.model_copy(update=dict(workers=workers))
     return s, m
 
+# %% ../../nbs/cli/91_files.ipynb #paid
 def paid(model: 'Model') -> str:
     "What a stage asked and paid, in a line"
     r = model.meter.row()
@@ -148,7 +152,9 @@ def finished(
     if out.kept: save(out.kept, output)
     else:
         output.unlink(missing_ok=True)
-        raise SynthgenError(f'{nothing or "nothing was kept"} ({why(out)}); reasons are in {beside(output, "dropped")}')
+        first = next((f'; first: {d.detail}' for d in out.dropped if d.detail), '')
+        raise SynthgenError(f'{nothing or "nothing was kept"} ({why(out)}){first}; reasons are in '
+                            f'{beside(output, "dropped")}')
 
 # %% ../../nbs/cli/91_files.ipynb #table
 def table(

@@ -18,7 +18,9 @@ from .files import table
 @app.command('list-providers')
 def list_providers(
     config: Config = None,
-    check: Annotated[bool, typer.Option('--check', help='Make one tiny call to each that is set up; status 1 if the one in use '
+    check: Annotated[bool, typer.Option('--check',
+                                        help='Make one tiny call to each that is set up; status 1 if the one '
+                                             'in use '
                                         'does not answer.')] = False,
 ):
     "Show every provider: set up or what is missing, its model, address and limits."
@@ -28,21 +30,27 @@ def list_providers(
     print(table(rows))
     if not check:
         print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
-              '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: http://localhost:11434}\n'
-              '    groq: {like: openai, model: …, base_url: https://api.groq.com/openai/v1, api_key: "${GROQ_API_KEY}"}')
-    elif not _checked(s, [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]): raise typer.Exit(1)
+              '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: '
+              'http://localhost:11434}\n'
+              '    groq: {like: openai, model: …, base_url: https://api.groq.com/openai/v1, api_key: '
+              '"${GROQ_API_KEY}"}')
+    elif not _checked(s, [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]):
+        raise typer.Exit(1)
 
+# %% ../../nbs/cli/96_looking.ipynb #installed
 def _installed(row: dict) -> dict:
     "What a provider needs besides settings"
     from importlib.util import find_spec
-    lacks = row['provider'].strip('* ') == 'claude' and row['state'] == 'configured' and not find_spec('claude_agent_sdk')
+    lacks = (row['provider'].strip('* ') == 'claude' and row['state'] == 'configured'
+             and not find_spec('claude_agent_sdk'))
     return row | (dict(state="pip install 'synthgen_nb[claude]'") if lacks else {})
 
 def _checked(s, names: list[str]) -> bool: # does the one in use answer?
     from synthgen_nb.core.models import check
     async def ask(): return await asyncio.gather(*[check(s, n.strip('* ')) for n in names])
     found = dict(zip(names, asyncio.run(ask()), strict=True))
-    print('\n' + '\n'.join(f'{n.ljust(11)}  {"ok    " if ok else "failed"}  {what}' for n, (ok, what) in found.items()))
+    print('\n' + '\n'.join(f'{n.ljust(11)}  {"ok    " if ok else "failed"}  {what}' for n,
+                           (ok, what) in found.items()))
     return found.get(f'* {s.llm.provider}', (False,))[0]
 
 # %% ../../nbs/cli/96_looking.ipynb #prompts
@@ -64,17 +72,22 @@ def prompts(name: Annotated[str | None, argument('Print this prompt.')] = None, 
         for stem in files[kind]:
             try: p = read(stem, folder)
             except SynthgenError as e: bad.append(str(e))
-            else: rows.append(dict(kind=kind, name=stem, version=p.version, hash=p.hash, purpose=clip(p.purpose, 70)))
+            else:
+                rows.append(dict(kind=kind, name=stem, version=p.version, hash=p.hash,
+                                 purpose=clip(p.purpose, 70)))
     print(table(rows))
     if bad: raise SynthgenError('\n'.join(bad))
 
 # %% ../../nbs/cli/96_looking.ipynb #calls
 @app.command()
 def calls(
-    export: Annotated[Path | None, option('--export', help='Write every call with its reply to this .jsonl file.')] = None,
-    prune_days: Annotated[float | None, option('--prune-days', min=0, help='Forget calls older than so many days; 0 forgets all of '
+    export: Annotated[Path | None, option('--export',
+                                          help='Write every call with its reply to this .jsonl file.')] = None,
+    prune_days: Annotated[float | None, option('--prune-days', min=0,
+                                               help='Forget calls older than so many days; 0 forgets all of '
                                                'them.')] = None,
-    model: Annotated[str | None, option('--model', help='With --prune-days: only calls of this provider/model.')] = None,
+    model: Annotated[str | None, option('--model',
+                                        help='With --prune-days: only calls of this provider/model.')] = None,
     config: Config = None,
 ):
     "Show the store of model calls: size, hits and spend. What it holds is never paid for again."
@@ -91,7 +104,9 @@ def calls(
         elif prune_days is not None: print(f'{store.prune(c, prune_days or None, model)} calls forgotten')
         else: print(f'{table(store.stats(c)) or "no calls"}\n\n{path}: {path.stat().st_size / 1e6:.1f} MB')
 
+# %% ../../nbs/cli/96_looking.ipynb #written
 def _written(rows, path: Path) -> int:
     from synthgen_nb.core.records import check_writable
     check_writable(path)
-    with open(path, 'w', encoding='utf-8') as f: return sum(1 for r in rows if f.write(json.dumps(r, ensure_ascii=False) + '\n'))
+    with open(path, 'w', encoding='utf-8') as f:
+        return sum(1 for r in rows if f.write(json.dumps(r, ensure_ascii=False) + '\n'))

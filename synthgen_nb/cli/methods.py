@@ -36,6 +36,7 @@ def run_method(
     finished(out, output, bad, f'nothing came of {len(records)} {m.takes}')
     print(f'{output}: {out!r}{not_pairs(bad) if m.takes == "pairs" else ""}\n{paid(door_to)}')
 
+# %% ../../nbs/cli/97_methods.ipynb #records
 def _records(m: 'Method', source: Path, settings) -> tuple[list, list]: # records, those left out
     if m.takes == 'chunks': return chunks_of(source, None, None, None, settings)
     if m.takes == 'trajectories':
@@ -55,16 +56,19 @@ def command_of(
     hints, given = get_type_hints(step), inspect.signature(step).parameters
     if unknown := [k for k in m.options if k not in given]:
         from synthgen_nb.core.records import SynthgenError
-        raise SynthgenError(f'{m.module}: METHOD offers {unknown[0]!r}, which {m.step} does not take. It takes: {", ".join(given)}.')
+        raise SynthgenError(f'{m.module}: METHOD offers {unknown[0]!r}, which {m.step} does not take. It '
+                            f'takes: {", ".join(given)}.')
     own = {k: _option(k, help, hints[k], given[k].default) for k, help in m.options.items()}
     def command(source, output, db=None, workers=None, provider=None, model=None, config=None, **options):
         run_method(m, source, output, options, (config, provider, model, workers), db)
     command.__doc__ = m.claim
-    command.__signature__ = inspect.Signature([*_fixed(m, 'source', 'output'), *own.values(), # type: ignore[attr-defined]
-                                               *_fixed(m, 'db', 'workers', 'provider', 'model', 'config')])
-    command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()} # type: ignore[attr-defined]
+    shown = [*_fixed(m, 'source', 'output'), *own.values(),
+             *_fixed(m, 'db', 'workers', 'provider', 'model', 'config')]
+    command.__signature__ = inspect.Signature(shown) # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in shown}
     return command
 
+# %% ../../nbs/cli/97_methods.ipynb #option
 def _option(name: str, help: str, kind: Any, default: Any) -> inspect.Parameter:
     shown = Annotated[kind, typer.Option('--' + name.replace('_', '-'), help=help)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=shown)
@@ -72,9 +76,11 @@ def _option(name: str, help: str, kind: Any, default: Any) -> inspect.Parameter:
 def _fixed(m: 'Method', *names: str) -> list[inspect.Parameter]:
     "The parameters that every command of a method has"
     source = dict(chunks=Chunks, pairs=In, trajectories=Rows, tools=Rows)[m.takes]
-    kinds = dict(source=source, output=Out, db=Db, workers=Workers, provider=Provider, model=ModelName, config=Config)
+    kinds = dict(source=source, output=Out, db=Db, workers=Workers, provider=Provider, model=ModelName,
+                 config=Config)
     default = lambda n: inspect.Parameter.empty if n in ('source', 'output') else None
-    return [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default(n), annotation=kinds[n]) for n in names]
+    return [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default(n), annotation=kinds[n])
+            for n in names]
 
 # %% ../../nbs/cli/97_methods.ipynb #register
 def method_commands() -> dict[str, dict[str, Any]]: # command → the declaration of its method
@@ -91,6 +97,7 @@ def register(
     for name, d in method_commands().items():
         app.command(name)(_whole(d) if name in words else _named(d['claim']))
 
+# %% ../../nbs/cli/97_methods.ipynb #whole
 def _whole(declaration: dict[str, Any]) -> Callable:
     from synthgen_nb.core.methods import Method
     return command_of(Method(**declaration))

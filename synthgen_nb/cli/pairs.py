@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName, NPairs, Out, Provider,
+from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName,
+                                 NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Threshold, Topic, Workers, app, option)
-from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished, not_pairs, paid,
+from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
+                                   not_pairs, paid,
     read_pairs, save_drops, why)
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -22,19 +24,28 @@ from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, do
 def generate(
     db: Chunks, output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None,
     max_chunks: MaxChunks = None, chunk_ids: ChunkIds = None,
-    method: Annotated[str, typer.Option('--method', help='qa: question and answer from the chunk. backtranslation: the chunk, of 600 '
-                                        'to 3000 characters, is the answer (ingest with --chunk-tokens 150-600).')] = 'qa',
-    seeds: Annotated[Path | None, option('--seeds', help='Backtranslation: pairs to learn from, few.')] = None,
-    tuned: Annotated[bool, typer.Option('--tuned', help='Backtranslation: the model was finetuned to write instructions for texts.')] = False,
+    method: Annotated[str, typer.Option('--method',
+                                        help='qa: question and answer from the chunk. backtranslation: the '
+                                             'chunk, of 600 '
+                                        'to 3000 characters, is the answer (ingest with --chunk-tokens '
+                                        '150-600).')] = 'qa',
+    seeds: Annotated[Path | None, option('--seeds',
+                                         help='Backtranslation: pairs to learn from, few.')] = None,
+    tuned: Annotated[bool, typer.Option('--tuned',
+                                        help='Backtranslation: the model was finetuned to write instructions '
+                                             'for texts.')] = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Write question-answer pairs for the chunks of a database."
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.qa import backtranslation, grounded
-    if method not in ('qa', 'backtranslation'): raise SynthgenError(f'unknown method {method!r}. Known: qa, backtranslation.')
-    if method == 'qa' and (seeds or tuned): raise SynthgenError('--seeds and --tuned belong to --method backtranslation')
+    if method not in ('qa', 'backtranslation'):
+        raise SynthgenError(f'unknown method {method!r}. Known: qa, backtranslation.')
+    if method == 'qa' and (seeds or tuned):
+        raise SynthgenError('--seeds and --tuned belong to --method backtranslation')
     if method != 'qa' and target_pairs:
-        raise SynthgenError('--target-pairs belongs to --method qa; backtranslation gives one pair for each chunk: use --max-chunks')
+        raise SynthgenError('--target-pairs belongs to --method qa; backtranslation gives one pair for each '
+                            'chunk: use --max-chunks')
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
@@ -48,18 +59,21 @@ def generate(
     _generated(out, left_out, output, len(chunks), target_pairs)
     print(paid(m))
 
+# %% ../../nbs/cli/93_pairs.ipynb #generated
 def _generated(out, left_out: list, output: Path, n_chunks: int, target_pairs: int | None):
     finished(out, output, left_out, f'no pair came of {n_chunks} chunks')
     out.dropped = [*left_out, *out.dropped]
     print(f'{output}: {out!r}')
     if out.note == 'corpus exhausted':
-        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give', file=sys.stderr)
+        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give',
+              file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #enrich
 @app.command()
 def enrich(
     source: In, output: Out, db: Db = None,
-    preserve_original: Annotated[bool, typer.Option('--preserve-original/--no-preserve-original', help='Keep the original answer '
+    preserve_original: Annotated[bool, typer.Option('--preserve-original/--no-preserve-original',
+                                                    help='Keep the original answer '
                                                     'where the rewrite cannot stand; else drop the pair.')] = True,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -70,7 +84,8 @@ def enrich(
     pairs, bad = read_pairs(source)
     texts = chunk_texts(pairs, db)
     if not texts:
-        raise SynthgenError(f'{source}: none of the {len(pairs)} pairs has its chunk at hand to rewrite from. '
+        raise SynthgenError(f'{source}: none of the {len(pairs)} pairs has its chunk at hand to rewrite '
+                            'from. '
                             'Give the chunk database with --db.')
     _, m = door(config, provider, model, workers, 'rewrite', 'rewrite')
     out = asyncio.run(rewrite(pairs, m, texts, preserve_original))
@@ -79,22 +94,26 @@ def enrich(
     refused = sum(bool(p.origin[-1].note) for p in out.kept)
     changed = len({p.id for p in out.kept} - {p.id for p in pairs})
     same = len(out.kept) - changed - refused
-    print(f'{output}: {out!r}; {changed} answers changed, {same} already good, {refused} rewrites refused{not_pairs(bad)}')
+    print(f'{output}: {out!r}; {changed} answers changed, {same} already good, {refused} rewrites '
+          f'refused{not_pairs(bad)}')
     print(f'{_novel(out.kept, texts, output)}\n{paid(m)}')
 
+# %% ../../nbs/cli/93_pairs.ipynb #novel
 def _novel(pairs, texts, output: Path) -> str: # a line
     from synthgen_nb.core.records import write_bytes
     from synthgen_nb.qa.rewriting import novel_counts, novel_report
     report, file = novel_report(pairs, texts), beside(output, 'novel', '.json')
     n = novel_counts(report)
-    write_bytes(file, (json.dumps(dict(counts=n, answers=report), indent=1, ensure_ascii=False) + '\n').encode())
+    write_bytes(file, (json.dumps(dict(counts=n, answers=report), indent=1, ensure_ascii=False)
+                       + '\n').encode())
     return (f'not in the source: {n["numbers"]} numbers, {n["code"]} pieces of code, {n["entities"]} names, '
             f'in {n["answers"]} answers ({file})')
 
 # %% ../../nbs/cli/93_pairs.ipynb #curate
 @app.command()
 def curate(
-    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
+    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench',
+    topic: Topic = None,
     batch_size: BatchSize = 1, db: Db = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -112,7 +131,8 @@ def curate(
     texts = chunk_texts(pairs, db)
     if blind := sum(p.chunk_id not in texts for p in pairs):
         print(f'{blind} of {len(pairs)} pairs are rated without their source, which is not at hand (--db)'
-              + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''), file=sys.stderr)
+              + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''),
+              file=sys.stderr)
     topic = first_of(topic, s.topic)
     out, everyone, swayed = asyncio.run(_judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size))
     m.calls.close()
@@ -121,11 +141,15 @@ def curate(
     if swayed: metrics |= {'batch_size': batch_size, 'alone': swayed}
     write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     finished(out, output, [*bad, *left_out], f'none of {len(pairs)} pairs reached {least:g}')
-    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: ' + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()))
+    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: '
+          + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()))
     print(paid(m))
-    if swayed: print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be decided otherwise, '
+    if swayed:
+        print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be '
+              'decided otherwise, '
                      f'ratings differ by {swayed["mean_difference"] or 0:.2f}')
 
+# %% ../../nbs/cli/93_pairs.ipynb #judged
 async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int):
     from synthgen_nb.core.account import all_rated, sway
     from synthgen_nb.core.curate import curate
@@ -152,19 +176,23 @@ def generate_cot(
     _generated(out, left_out, output, len(chunks), target_pairs)
     print(f'{_reasoning(out.kept)}\n{paid(m)}')
 
+# %% ../../nbs/cli/93_pairs.ipynb #reasoning
 def _reasoning(pairs) -> str: # how many have it, why the others do not, and how many contradict their answer
     from synthgen_nb.qa.step_by_step import contradicted, without
     missing, against = without(pairs), contradicted(pairs)
     reasons = counted(w.split(':')[0] for w in missing.values())
     return (f'{len(pairs) - len(missing)} of {len(pairs)} pairs have reasoning'
             + (f', {len(missing)} have none ({reasons})' if missing else '')
-            + (f'; in {len(against)} it contradicts the answer (criterion reasoning_agrees: 0)' if against else ''))
+            + (f'; in {len(against)} it contradicts the answer (criterion reasoning_agrees: 0)' if against
+               else ''))
 
 # %% ../../nbs/cli/93_pairs.ipynb #enhance-cot
 @app.command('enhance-cot')
 def enhance_cot(
     source: In, output: Out, db: Db = None,
-    blind: Annotated[bool, typer.Option('--blind', help='Hide the answer from the model, and compare what it comes to with it.')] = False,
+    blind: Annotated[bool, typer.Option('--blind',
+                                        help='Hide the answer from the model, and compare what it comes to '
+                                             'with it.')] = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Add 2 to 5 steps of reasoning to pairs that have none. Question, answer and every other field stay; running it again asks only for what is missing."
@@ -176,14 +204,17 @@ def enhance_cot(
     _, m = door(config, provider, model, workers, 'enhance-cot', 'rewrite')
     todo = [p for p in pairs if not p.reasoning]
     if unsourced := sum(p.chunk_id not in texts for p in todo):
-        print(f'{unsourced} of {len(todo)} pairs are reasoned about without their source, which is not at hand (--db)', file=sys.stderr)
+        print(f'{unsourced} of {len(todo)} pairs are reasoned about without their source, which is not at '
+              'hand (--db)', file=sys.stderr)
     out = asyncio.run(step_by_step.enhance(pairs, m, texts, blind))
     m.calls.close()
     finished(out, output, bad)
-    print(f'{output}: {len(pairs) - len(todo)} had reasoning, {len(todo)} were asked for; {_reasoning(out.kept)}{not_pairs(bad)}')
+    print(f'{output}: {len(pairs) - len(todo)} had reasoning, {len(todo)} were asked for; '
+          f'{_reasoning(out.kept)}{not_pairs(bad)}')
     print(paid(m))
     if todo and not any(p.reasoning for p in out.kept):
-        raise SynthgenError(f'no reasoning could be had for any of the {len(todo)} pairs; the notes in {output} say why')
+        raise SynthgenError(f'no reasoning could be had for any of the {len(todo)} pairs; the notes in '
+                            f'{output} say why')
 
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
 @app.command()
@@ -198,7 +229,8 @@ def dedup(source: In, output: Out):
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
-def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '', reasoning: Reasoning = 'think'):
+def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '',
+           reasoning: Reasoning = 'think'):
     "Write pairs in a training format."
     from synthgen_nb.core.records import Pair
     from synthgen_nb.export.formats import check_format, export as do

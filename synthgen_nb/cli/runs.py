@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (ChunkTokens, Config, Format, Known, MaxChunks, MaxSteps, ModelName, Multi, NPairs, Out, Provider,
-    Reasoning, RubricName, Seed, Single, System, Tables, Target, Threshold, ToolFormat, Tools, Topic, Workers, World, app, argument, option)
+from .app import (ChunkTokens, Config, Format, Known, MaxChunks, MaxSteps, ModelName, Multi,
+                                 NPairs, Out, Provider,
+    Reasoning, RubricName, Seed, Single, System, Tables, Target, Threshold, ToolFormat, Tools, Topic, Workers,
+    World, app, argument, option)
 from .files import table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
@@ -34,38 +36,51 @@ def recorded(
     write_bytes(output, (folder/train).read_bytes())
     return folder, read_run(folder)
 
-def _where(folder: Path, notebook: str): print(f'run record:    {folder/notebook}\nlook:          synthgen show {folder.name}')
+# %% ../../nbs/cli/95_runs.ipynb #where
+def _where(folder: Path, notebook: str):
+    print(f'run record:    {folder/notebook}\nlook:          synthgen show {folder.name}')
 
 def _not_read(skipped: list[str], folder: Path):
     for s in skipped[:10]: print(f'not read: {s}', file=sys.stderr)
-    if len(skipped) > 10: print(f'and {len(skipped) - 10} more; all are in {folder/"run.json"}', file=sys.stderr)
+    if len(skipped) > 10:
+        print(f'and {len(skipped) - 10} more; all are in {folder/"run.json"}', file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #pipeline
 @app.command()
 def pipeline(
     source: Annotated[list[Path], argument('Documents (files and folders), or one chunk database.')],
-    output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None, max_chunks: MaxChunks = None,
+    output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None,
+    max_chunks: MaxChunks = None,
     chunk_tokens: ChunkTokens = '512-1024',
-    rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite', help='Rewrite answers from their source.')] = True,
+    rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
+                                          help='Rewrite answers from their source.')] = True,
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
-    max_calls: Annotated[int | None, option('--max-calls', min=1, help='With a target: start no further wave after so many calls of '
+    max_calls: Annotated[int | None, option('--max-calls', min=1,
+                                            help='With a target: start no further wave after so many calls '
+                                                 'of '
                                             'the model.')] = None,
-    cot: Annotated[bool, typer.Option('--cot/--no-cot', help='Add 2 to 5 steps of reasoning to what was accepted.')] = False,
-    step: Annotated[list[str] | None, option('--step', help='A further method of pairs, by its name, run on what was accepted; '
+    cot: Annotated[bool, typer.Option('--cot/--no-cot',
+                                      help='Add 2 to 5 steps of reasoning to what was accepted.')] = False,
+    step: Annotated[list[str] | None, option('--step',
+                                             help='A further method of pairs, by its name, run on what was '
+                                                  'accepted; '
                                              'repeat for several.')] = None,
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, judge, reason (--cot), deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     from synthgen_nb.core.records import SynthgenError, check_writable
-    from synthgen_nb.corpus.store import _address
-    given = {k: v for k, v in locals().items() if k not in ('source', 'output', 'config', 'table', 'step')}
+    from synthgen_nb.corpus.store import address
     check_writable(output)
-    if missing := [s for s in source if not _address(s) and not s.exists()]:
+    if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given |= dict(source=[str(s) for s in source], tables=table, steps=step)
-    folder, r = recorded('qa', {k: v for k, v in given.items() if not isinstance(v, type)}, output, config)
-    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
+    given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
+                 target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
+                 rewrite=rewrite, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
+                 format=format, system_prompt=system_prompt, workers=workers, provider=provider, model=model)
+    folder, r = recorded('qa', given, output, config)
+    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
+          f'{r["model"]})')
     _where(folder, 'qa.ipynb')
     _not_read(r['skipped'], folder)
     if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
@@ -74,11 +89,16 @@ def pipeline(
 @app.command('tool-pipeline')
 def tool_pipeline(
     source: Tools, output: Out,
-    target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many rows in the training file.')] = 20,
-    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '', value: Known = None,
+    target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
+                                              help='Exactly so many rows in the training file.')] = 20,
+    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
+    value: Known = None,
     seed: Seed = 0,
-    judge: Annotated[str, option('--judge', help='provider/model of the judge, better not the one that writes. Default: the same.')] = '',
-    threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'openai', system_prompt: System = '',
+    judge: Annotated[str, option('--judge',
+                                 help='provider/model of the judge, better not the one that writes. Default: '
+                                      'the same.')] = '',
+    threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'openai',
+    system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
@@ -90,24 +110,31 @@ def tool_pipeline(
     check_format(format, Trajectory)
     known_values(value or [])
     both = single_step == multi_step
-    given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge, workers=workers,
-                 target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both, max_steps=max_steps,
+    given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
+                 workers=workers,
+                 target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
+                 max_steps=max_steps,
                  rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt)
     folder, r = recorded('tools', given, output, config)
     n = r['measures']
-    ran = 'every call simulated by a model, none executed' if n['simulated_calls'] else f'every call executed in {r["world"]}'
+    ran = ('every call simulated by a model, none executed' if n['simulated_calls']
+           else f'every call executed in {r["world"]}')
     print(f'training file: {output} ({n["rows"]} rows, {ran}; {n["distinct_sequences"]} distinct sequences, '
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
     _where(folder, 'tools.ipynb')
     _not_read(r['skipped'], folder)
-    if r['not_reproducible']: print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
+    if r['not_reproducible']:
+        print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #run
 @app.command()
 def run(
-    notebook: Annotated[str, argument('Name of a pipeline (qa), or the path of a notebook with a parameters cell.')],
-    parameter: Annotated[list[str] | None, option('-p', '--parameter', help='name=value; repeat for several, and to give a list.')] = None,
+    notebook: Annotated[str, argument('Name of a pipeline (qa), or the path of a notebook with a parameters '
+                                      'cell.')],
+    parameter: Annotated[list[str] | None,
+                         option('-p', '--parameter',
+                                help='name=value; repeat for several, and to give a list.')] = None,
 ):
     "Execute a pipeline notebook into a run record. Without -p it uses the notebook's defaults."
     from synthgen_nb.core.settings import load_settings
@@ -119,6 +146,7 @@ def run(
     folder = do(notebook, given, load_settings(given.get('config') or None).paths.runs, command)
     print(f'run record: {folder}\nlook:       synthgen show {folder.name}')
 
+# %% ../../nbs/cli/95_runs.ipynb #given
 def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
     "name=value as a dictionary; a list takes every value that is given for it"
     from synthgen_nb.core.records import SynthgenError
@@ -126,7 +154,8 @@ def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
     for p in parameters:
         name, eq, value = p.partition('=')
         if not eq: raise SynthgenError(f'-p {p}: expected name=value')
-        if name in given or known.get(name, {}).get('type') == 'list': given.setdefault(name, []).append(value)
+        if name in given or known.get(name, {}).get('type') == 'list':
+            given.setdefault(name, []).append(value)
         else: given[name] = value
     return given
 
@@ -141,7 +170,8 @@ def runs():
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()
-def show(name: Annotated[str, argument('Name of a run, the beginning of one, `last`, or a folder.', metavar='RUN')] = 'last'):
+def show(name: Annotated[str, argument('Name of a run, the beginning of one, `last`, or a folder.',
+                                       metavar='RUN')] = 'last'):
     "Print one run: how it ended, its parameters, what was lost, what it cost."
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import find_run, read_run
@@ -150,12 +180,17 @@ def show(name: Annotated[str, argument('Name of a run, the beginning of one, `la
     took = f' after {r["seconds"]:g} s' if 'seconds' in r else ''
     print(f'{r["name"]}: {r["status"]}{took}' + (f'\n  {r["error"]}' if 'error' in r else ''))
     if r.get('command'): print(f'  {r["command"]}')
-    if e := r.get('export'): print(f'  {_exported(e, folder)}' + (f'; {r["ended"]}' if r.get('ended') else ''))
+    if e := r.get('export'):
+        print(f'  {_exported(e, folder)}' + (f'; {r["ended"]}' if r.get('ended') else ''))
     print(f'  model {r.get("model", "?")}, ' + ', '.join(f'{k} {v}' for k, v in r['versions'].items()))
     if r.get('funnel'): print('\n' + table(r['funnel'], 'stage unit in out lost why'))
-    if r.get('stages'): print('\n' + table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))
+    if r.get('stages'):
+        print('\n' + table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))
     given = {k: v for k, v in r['parameters'].items() if v not in ('', [], None, 0) and k != 'command'}
-    print('\nparameters: ' + ', '.join(f'{k}={v}' for k, v in given.items()) + f'\nread it: jupyter lab {folder/r["notebook"]}')
+    print('\nparameters: ' + ', '.join(f'{k}={v}' for k, v in given.items())
+          + f'\nread it: jupyter lab {folder/r["notebook"]}')
 
+# %% ../../nbs/cli/95_runs.ipynb #exported
 def _exported(e: dict, folder: Path) -> str:
-    return f'{e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} ({e["format"]})'
+    return (f'{e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} '
+            f'({e["format"]})')

@@ -12,14 +12,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import (OWN_TOOLS, WORLDS, Config, Known, MaxSteps, ModelName, Multi, Out, Provider, Rows, RubricName, Seed, Single, Threshold,
+from .app import (OWN_TOOLS, WORLDS, Config, Known, MaxSteps, ModelName, Multi, Out, Provider,
+                                 Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option)
 from .files import apart, beside, counted, door, finished, paid, save_drops
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
 def tool_parse(
-    source: Annotated[str, argument('OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python file; '
+    source: Annotated[str, argument('OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python '
+                                    'file; '
                                     f'or a world: {OWN_TOOLS}', metavar='IN')],
     output: Out,
 ):
@@ -37,6 +39,7 @@ def tool_parse(
     save(out.kept, output)
     print(f'{output}: {len(out.kept)} tools ({_effects(out.kept)}); {len(out.dropped)} problems')
 
+# %% ../../nbs/cli/94_tools.ipynb #effects
 def _effects(tools) -> str:
     from collections import Counter
     return ', '.join(f'{n} {e}' for e, n in Counter(t.effect for t in tools).most_common())
@@ -45,9 +48,12 @@ def _effects(tools) -> str:
 @app.command('tool-generate')
 def tool_generate(
     source: Tools, output: Out,
-    target_pairs: Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many verified rows.')] = 20,
-    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '', value: Known = None,
-    seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
+                                              help='Exactly so many verified rows.')] = 20,
+    single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
+    value: Known = None,
+    seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
+    config: Config = None,
 ):
     "Write requests for tools and solve them with calls that really run. Every row is verified; what was dropped goes beside the output."
     from synthgen_nb.core.records import SynthgenError, check_writable, save
@@ -55,21 +61,27 @@ def tool_generate(
     check_writable(output)
     apart(Path(source), output)
     _, m = door(config, provider, model, workers, 'generate', 'generate')
-    made, place = asyncio.run(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value or [], seed))
+    made, place = asyncio.run(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value
+                                    or [], seed))
     m.calls.close()
-    save_drops([d for o in (made.proposed, made.solved, made.accepted) for d in o.dropped] + made.repeated, output)
+    save_drops([d for o in (made.proposed, made.solved, made.accepted) for d in o.dropped] + made.repeated,
+               output)
     if not made.rows:
         output.unlink(missing_ok=True)
-        raise SynthgenError(f'no row came of {made.asked} requests; reasons are in {beside(output, "dropped")}')
+        raise SynthgenError(f'no row came of {made.asked} requests; reasons are in '
+                            f'{beside(output, "dropped")}')
     save(made.rows, output)
     ran = all(o.executed for t in made.rows for o in t.observations)
     how = f'every call executed in {place}' if ran else 'every call simulated by a model, none executed'
     print(f'{output}: {len(made.rows)} rows, {how}; {made.ended}')
     print(', '.join(f'{k} {n}' for k, n in accounts(made.accepted).items()) + f'\n{paid(m)}')
-    if made.unreproducible: print(f'not reproducible, so left out: {", ".join(made.unreproducible)}', file=sys.stderr)
+    if made.unreproducible:
+        print(f'not reproducible, so left out: {", ".join(made.unreproducible)}', file=sys.stderr)
     if len(made.rows) < target_pairs: print(made.ended, file=sys.stderr)
 
-async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int, values: list[str], seed: int):
+# %% ../../nbs/cli/94_tools.ipynb #made
+async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
+                values: list[str], seed: int):
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.tools.rows import Plan, make_rows
     from synthgen_nb.tools.survey import known_values
@@ -78,14 +90,18 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
-    plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps), Limits(max_steps), seed=seed)
-    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model), plan, values=known_values(values)), place
+    plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
+                Limits(max_steps), seed=seed)
+    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model), plan,
+                           values=known_values(values)), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')
 def tool_execute(
     source: Rows, output: Out,
-    world: Annotated[str | None, option('--world', help=f'Where calls run: {WORLDS}. Default: the world that a row names.')] = None,
+    world: Annotated[str | None, option('--world',
+                                        help=f'Where calls run: {WORLDS}. Default: the world that a row '
+                                             'names.')] = None,
     timeout: Annotated[float, typer.Option('--timeout', min=0.01, help='Seconds for one call.')] = 30,
     tools: Annotated[Path | None, option('--tools', help='Tools for the simulated world.')] = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
@@ -102,9 +118,11 @@ def tool_execute(
     finished(out, output, got.dropped, f'no row of {len(got.kept)} could be executed whole')
     ran = [o for t in out.kept for o in t.observations]
     worlds = dict.fromkeys(t.world for t in out.kept)
-    print(f'{output}: {out!r}; {sum(o.executed for o in ran)} calls executed, {sum(not o.executed for o in ran)} simulated, '
+    print(f'{output}: {out!r}; {sum(o.executed for o in ran)} calls executed, '
+          f'{sum(not o.executed for o in ran)} simulated, '
           f'in {", ".join(worlds)}')
 
+# %% ../../nbs/cli/94_tools.ipynb #trajectories
 def _trajectories(source: Path):
     "The rows of a file; those that hold no calls are named"
     from synthgen_nb.core.records import SynthgenError
@@ -121,8 +139,10 @@ def tool_curate(
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
                                  'Default: the world that the rows name.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools',
-    min_success: Annotated[float, typer.Option('--min-success', min=0, max=1, help='Least share of calls that succeeded.')] = 1.0,
-    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1, help='Largest share of one difficulty (simple, medium, '
+    min_success: Annotated[float, typer.Option('--min-success', min=0, max=1,
+                                               help='Least share of calls that succeeded.')] = 1.0,
+    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1,
+                                           help='Largest share of one difficulty (simple, medium, '
                                            'complex); 1 leaves them as they are.')] = 1.0,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -145,9 +165,11 @@ def tool_curate(
     reasons = f' ({counted(d.kind for d in out.dropped)})' if out.dropped else ''
     print(f'{output}: kept {len(out.kept)} of {n}, dropped {len(out.dropped)}{reasons}')
     surplus = counted(d.reason.split(':')[1] for d in out.dropped if d.kind == 'surplus')
-    print(f'difficulty: {metrics["difficulty_kept"]}' + (f'; levelling left out {surplus}' if surplus else ''))
+    print(f'difficulty: {metrics["difficulty_kept"]}'
+          + (f'; levelling left out {surplus}' if surplus else ''))
     print(paid(m))
 
+# %% ../../nbs/cli/94_tools.ipynb #curated
 async def _curated(rows, source: str, *more):
     from synthgen_nb.tools.curation import curate_trajectories, tools_for
     return await curate_trajectories(rows, await tools_for(rows, source), *more)

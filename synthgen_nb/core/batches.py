@@ -88,6 +88,7 @@ async def anthropic_submit(lines: list[str], request: dict, block: Provider) -> 
     raw, _ = await http('POST', f'{to.url}/batches', to.headers, block.timeout, data=body)
     return read_json(raw)['id']
 
+# %% ../../nbs/core/03d_batches.ipynb #anthropic-state
 async def anthropic_state(id: str, request: dict, block: Provider) -> tuple[bool, str, dict]:
     to = anthropic_request(request, block)
     raw, _ = await http('GET', f'{to.url}/batches/{id}', to.headers, block.timeout)

@@ -97,6 +97,7 @@ _PUT = f'''insert into calls ({_COLUMNS}) values ({",".join("?" * len(_COLUMNS.s
     on conflict(key) do update set {", ".join(f"{c}=excluded.{c}" for c in ["created", *_REPLY.split(", ")])}
     where not calls.ok'''
 
+# %% ../../nbs/core/03_calls.ipynb #row
 def _row(request: Request, reply: Reply) -> tuple:
     asked = request.key, time.time(), request.get('model', ''), request.get('prompt', '')
     likely = [None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)]
@@ -127,6 +128,7 @@ def open_store(
             if e.sqlite_errorcode & 0xff != sqlite3.SQLITE_BUSY or time.monotonic() > until: raise
             time.sleep(.02)
 
+# %% ../../nbs/core/03_calls.ipynb #prepared
 def _prepared(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
     version = lambda: db.execute('pragma user_version').fetchone()[0]
     if (found := version()) not in (0, 1, _FORMAT):
@@ -166,6 +168,7 @@ def claims_file(path: str) -> int | None: # None: nobody to share with
     if name not in _OPEN: _OPEN[name] = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     return _OPEN[name]
 
+# %% ../../nbs/core/03_calls.ipynb #claim
 def claim(file: int | None, key: str) -> bool: # False: another process is making this very call now
     "Say that this process makes a call; it ends with `release`, or with the process, however that dies"
     if file is None: return True
@@ -191,6 +194,7 @@ async def write_soon(calls: Calls, row: tuple) -> None:
     calls._due.append((row, written))
     await written
 
+# %% ../../nbs/core/03_calls.ipynb #write-due
 def _write_due(calls: Calls) -> None:
     due, calls._due, error = calls._due, [], None
     try: write_replies(calls, [row for row, _ in due])

@@ -12,7 +12,6 @@ import asyncio, re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -60,7 +59,7 @@ class Rubric(BaseModel):
             raise ValueError(f'{self.name}: a reply of {self.reply} holds one criterion')
         return self
 
-    @cached_property
+    @property
     def hash(self) -> str:
         return content_id(self.model_dump(exclude={'purpose', 'source'}, exclude_defaults=True))
 
@@ -232,6 +231,7 @@ def scores_of(
                    rationale=given[c.name]['rationale'], **by) for c in rubric.criteria]
     return *parts, Score(value=sum(s.value or 0 for s in parts), **overall)
 
+# %% ../../nbs/core/06_judge.ipynb #line-of
 def _line_of(text: str, rubric: Rubric) -> tuple[dict, str]:
     "The score on a line, in the form of a JSON reply; or why there is none"
     c, lines = rubric.criteria[0], [l for l in text.splitlines() if l.strip()]

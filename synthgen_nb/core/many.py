@@ -26,6 +26,7 @@ BLOCK = 256 # questions looked up at a time
 T = TypeVar('T')
 R = TypeVar('R')
 
+# %% ../../nbs/core/03g_many.ipynb #in-order
 async def in_order(
     items: Iterable[T],                                   # questions; read as it goes
     known: Callable[[Sequence[T]], Sequence[R | None]],   # results of a block that are there already
@@ -212,6 +213,7 @@ async def fetched(work: Work, id: str, asked: dict[str, tuple[Ask, Request]], re
         left = f'{len(missing)} of {len(asked)} calls of batch {id}'
         remark(f'{line.name}: {left} were not answered; they are asked directly')
 
+# %% ../../nbs/core/03g_many.ipynb #waited
 async def waited(line: Line, id: str, request: Request) -> dict:
     "Wait for a batch; gives what the provider says of it at the end"
     pause, said, block = 1.0, '', line.block

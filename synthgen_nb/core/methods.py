@@ -37,7 +37,8 @@ class Method(BaseModel):
     faithful: Faithful             # how near to the paper
     claim: str                     # what it does, in a sentence
     takes: Literal['chunks', 'pairs', 'tools', 'trajectories'] # what goes in
-    stage: str = ''                # of a pipeline: generate, rewrite, judge, reason, select; '' if it has none
+    # of a pipeline: generate, rewrite, judge, reason, select; '' if it has none
+    stage: str = ''
     command: str = ''              # of the command line; '' if it has none
     step: str = ''                 # function of its module: async (records, model, **options) → Outcome
     note: str = ''                 # what of it is nearer to the paper, or farther

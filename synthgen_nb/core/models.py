@@ -249,10 +249,10 @@ async def over(
     model: Model,
     items: Sequence[T],           # what is asked about
     render: Callable[[T], Ask],   # the question for one of them
-    more: dict | None = None,     # as for `answers`
+    more: dict | None = None,     # as for `map`
 ) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
     "Each item with the answer to its question"
-    async with aclosing(answers(model, map(render, items), len(items), more)) as found:
+    async with aclosing(model.map(map(render, items), len(items), **(more or {}))) as found:
         for x in items: yield x, await anext(found)
 
 # %% ../../nbs/core/04_models.ipynb #batch_work

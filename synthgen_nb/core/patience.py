@@ -81,6 +81,7 @@ class Line:
             _PACES[key] = Pace(b.workers, b.requests_per_minute, b.tokens_per_minute)
         return _PACES[key]
 
+# %% ../../nbs/core/03f_patience.ipynb #cost-of
 def cost_of(reply: Reply, price: tuple[float, float] | None) -> float | None: # US dollars; None: not known
     if reply.cost is not None or price is None: return reply.cost
     return reply.input_tokens * price[0] + reply.output_tokens * price[1]
@@ -94,6 +95,7 @@ class Tried:
     failures: int = 0     # of them, without an answer
     schema: bool = False  # the last one had the schema beside the words
 
+# %% ../../nbs/core/03f_patience.ipynb #sent-2
 async def sent(
     line: Line,
     request: dict,      # as the call store has it
@@ -139,6 +141,7 @@ async def once(line: Line, pace: Pace, request: dict, ask: Ask, tried: Tried, gu
         pace.leave(how, start, estimate=guess, **more)
         if down and not pace.down: remark(f'{line.where} answers again')
 
+# %% ../../nbs/core/03f_patience.ipynb #paid
 async def paid(line: Line, request: dict, ask: Ask) -> tuple[Reply, Mapping, float | None]: # cost in dollars
     line.purse.open()
     cost = None

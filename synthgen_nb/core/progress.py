@@ -76,6 +76,7 @@ class Meter:
                     input_tokens=self.input_tokens, output_tokens=self.output_tokens, cost=cost,
                     seconds=round(self.seconds, 3))
 
+# %% ../../nbs/core/03e_progress.ipynb #count
 def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
     if paid:
         m.paid += 1

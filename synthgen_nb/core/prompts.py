@@ -8,7 +8,8 @@ __all__ = ['KEYWORDS', 'assets', 'find_prompts', 'read_yaml', 'schema_text', 'sc
 
 # %% ../../nbs/core/02_prompts.ipynb #imports
 import json, re
-from functools import cache, cached_property, lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -31,8 +32,10 @@ def find_prompts(
     sub: str = '',                    # '' for prompts, 'rubrics' for rubrics
 ) -> dict[str, Path]: # file stem → file, sorted
     "Every prompt (or rubric) there is"
-    if folder and not Path(folder).is_dir(): raise SynthgenError(f'{folder}: no such folder of prompts (settings: paths.prompts)')
-    found = {f.stem: f for d in (assets('prompts'), folder) if d for f in sorted((Path(d)/sub).glob('*.yaml'))}
+    if folder and not Path(folder).is_dir():
+        raise SynthgenError(f'{folder}: no such folder of prompts (settings: paths.prompts)')
+    found = {f.stem: f for d in (assets('prompts'), folder) if d
+             for f in sorted((Path(d)/sub).glob('*.yaml'))}
     return dict(sorted(found.items()))
 
 # %% ../../nbs/core/02_prompts.ipynb #read_yaml
@@ -43,9 +46,11 @@ def read_yaml(
 ) -> tuple[Path, dict]:
     "One YAML file as a dictionary; an unknown name is an error that lists the known ones"
     import yaml
-    if name not in files: raise SynthgenError(f'no {what} {name!r}{nearest(name, files) or "."} There are: {", ".join(files)}.')
+    if name not in files:
+        raise SynthgenError(f'no {what} {name!r}{nearest(name, files) or "."} There are: {", ".join(files)}.')
     try: d = yaml.safe_load(files[name].read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise SynthgenError(f'{files[name]}: not valid YAML ({clip(e)})') from None
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise SynthgenError(f'{files[name]}: not valid YAML ({clip(e)})') from None
     if not isinstance(d, dict): raise SynthgenError(f'{files[name]}: expected keys, found {type(d).__name__}')
     return files[name], d
 
@@ -61,46 +66,61 @@ def schema_text(s: dict) -> str: # JSON, its keys in their order: models write i
     return known[1]
 
 # %% ../../nbs/core/02_prompts.ipynb #schema_type
-KEYWORDS = frozenset('type properties required additionalProperties items enum minItems maxItems minLength maxLength minimum maximum pattern '
+KEYWORDS = frozenset('type properties required additionalProperties items enum minItems maxItems minLength '
+                     'maxLength minimum maximum pattern '
                      'description contentMediaType'.split())
 
 class _Reply(BaseModel):
     model_config = ConfigDict(extra='ignore', coerce_numbers_to_str=True)
 
+# %% ../../nbs/core/02_prompts.ipynb #schema-type
 def schema_type(
-    s: dict,             # a JSON Schema: object, array, string, integer, number, boolean, enum; "null" beside a type
+    s: dict,             # a JSON Schema: object, array, string, integer, number, boolean, enum
     name: str = 'Reply', # for error messages
 ) -> Any: # a type pydantic can check
-    "A JSON Schema as a type"
-    if odd := sorted(set(s) - KEYWORDS, key=str):
-        raise SynthgenError(f'{name}: {odd[0]!r} is no keyword of an output schema{nearest(str(odd[0]), KEYWORDS)} '
+    "A JSON Schema as a type; \"null\" may stand beside a type"
+    if unknown := sorted(set(s) - KEYWORDS, key=str):
+        hint = nearest(str(unknown[0]), KEYWORDS)
+        raise SynthgenError(f'{name}: {unknown[0]!r} is no keyword of an output schema{hint} '
                             '(in YAML a description with a comma wants quotation marks)')
     if 'enum' in s: return Literal[tuple(s['enum'])]
     kind, null = s.get('type'), False
     if isinstance(kind, list): null, kind = 'null' in kind, next((k for k in kind if k != 'null'), None)
-    limits = lambda **names: {k: s[v] for k, v in names.items() if v in s}
-    t: Any
-    if kind == 'object':
-        req = s.get('required', [])
-        fields: dict[str, Any] = {k: (schema_type(v, k), Field(...)) if k in req else (schema_type(v, k) | None, None)
-                                  for k, v in s.get('properties', {}).items()}
-        t = create_model(name, __base__=_Reply, **fields)
-    elif kind == 'array':
-        item = schema_type(s.get('items', {'type': 'string'}), name)
-        t = _annotated(list[item], limits(min_length='minItems', max_length='maxItems')) # type: ignore[valid-type]
-    elif kind == 'string': t = _annotated(str, limits(min_length='minLength', max_length='maxLength', pattern='pattern'))
-    elif kind == 'integer': t = Annotated[_annotated(int, limits(ge='minimum', le='maximum')), BeforeValidator(_number)]
-    elif kind == 'number': t = Annotated[_annotated(float, limits(ge='minimum', le='maximum') | dict(allow_inf_nan=False)), BeforeValidator(_number)]
-    elif kind == 'boolean': t = bool
-    else: raise SynthgenError(f'{name}: type {kind!r} is not supported in an output schema; use object, array, string, integer, number, boolean or enum')
+    if kind not in _KINDS:
+        raise SynthgenError(f'{name}: type {kind!r} is not supported in an output schema; use object, array, '
+                            'string, integer, number, boolean or enum')
+    t = _KINDS[kind](s, name)
     return t | None if null else t
+
+# %% ../../nbs/core/02_prompts.ipynb #kinds-of-schema
+def _object(s: dict, name: str) -> Any:
+    required, properties = s.get('required', []), s.get('properties', {})
+    one = lambda k, v: (schema_type(v, k), Field(...)) if k in required else (schema_type(v, k) | None, None)
+    fields: dict[str, Any] = {k: one(k, v) for k, v in properties.items()}
+    return create_model(name, __base__=_Reply, **fields)
+
+def _array(s: dict, name: str) -> Any:
+    item: Any = schema_type(s.get('items', {'type': 'string'}), name)
+    return _annotated(list[item], s, min_length='minItems', max_length='maxItems') # type: ignore[valid-type]
+
+def _numeric(kind: Any, s: dict, **more: Any) -> Any:
+    return Annotated[_annotated(kind, s, ge='minimum', le='maximum', **more), BeforeValidator(_number)]
 
 def _number(x):
     if isinstance(x, bool): raise ValueError('expected a number, not true or false')
     return x
 
-def _annotated(t, limits: dict):
+# %% ../../nbs/core/02_prompts.ipynb #limits-of-schema
+def _annotated(t: Any, s: dict, infinite: bool = True, **names: str) -> Any: # pydantic's name → the schema's
+    "A type with the limits that a schema sets"
+    limits: dict[str, Any] = {k: s[v] for k, v in names.items() if v in s}
+    if not infinite: limits['allow_inf_nan'] = False
     return Annotated[t, Field(**limits)] if limits else t
+
+_KINDS: dict[Any, Callable[[dict, str], Any]] = dict(
+    object=_object, array=_array, boolean=lambda s, name: bool,
+    string=lambda s, name: _annotated(str, s, min_length='minLength', max_length='maxLength', pattern='pattern'),
+    integer=lambda s, name: _numeric(int, s), number=lambda s, name: _numeric(float, s, infinite=False))
 
 # %% ../../nbs/core/02_prompts.ipynb #Ask
 class Ask(BaseModel):
@@ -128,28 +148,35 @@ class Prompt(BaseModel):
     system: str                 # Jinja2
     user: str                   # Jinja2
 
-    @cached_property
+    @property
     def hash(self) -> str: return content_id(self.name, self.version, self.system, self.user, self.output)
 
     def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
         "The step that an answer to this prompt is: what made a record, and with what"
-        made: dict[str, Any] = dict(faithful=self.faithful, model=a.model, prompt=self.name, prompt_hash=self.hash, calls=a.calls)
+        made: dict[str, Any] = dict(faithful=self.faithful, model=a.model, prompt=self.name,
+                                    prompt_hash=self.hash, calls=a.calls)
         return Origin(method=method, **made | more)
 
-    def render(self, output: dict | None = None, **inputs) -> Ask: # output: the schema, where the prompt leaves it open
+    def render(self, output: dict | None = None,
+               **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"
         if odd := set(inputs) ^ set(self.inputs):
-            raise SynthgenError(f'prompt {self.name}: inputs {sorted(odd)} are missing or unknown; it takes {sorted(self.inputs)}')
-        msgs = tuple(dict(role=r, content=_template(getattr(self, r)).render(**inputs).strip()) for r in ('system', 'user'))
-        return Ask.model_construct(prompt=self.name, prompt_hash=self.hash, task=self.task, messages=msgs, output=output or self.output, inputs=inputs)
+            raise SynthgenError(f'prompt {self.name}: inputs {sorted(odd)} are missing or unknown; it takes '
+                                f'{sorted(self.inputs)}')
+        msgs = tuple(dict(role=r, content=_template(getattr(self, r)).render(**inputs).strip())
+                     for r in ('system', 'user'))
+        return Ask.model_construct(prompt=self.name, prompt_hash=self.hash, task=self.task, messages=msgs,
+                                   output=output or self.output, inputs=inputs)
 
 # %% ../../nbs/core/02_prompts.ipynb #environment
 @cache
 def _environment():
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
-    env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    env.filters['tojson'] = lambda v: json.dumps(v, ensure_ascii=False) # Jinja's own is for HTML: it writes ' as \u0027, and sorts keys
+    env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+                                        autoescape=False)
+    env.filters['tojson'] = lambda v: json.dumps(v,
+                                                 ensure_ascii=False) # Jinja's own is for HTML: it writes ' as \u0027, and sorts keys
     return env
 
 @lru_cache(256)
@@ -163,7 +190,8 @@ def problems(p: Prompt) -> list[str]:
     for role in ('system', 'user'):
         try: used |= meta.find_undeclared_variables(_environment().parse(getattr(p, role)))
         except TemplateError as e: out.append(f'{role}: line {getattr(e, "lineno", "?")}: {e}')
-    out += [f'{n!r} is used but not among the inputs{nearest(n, p.inputs)}' for n in sorted(used - set(p.inputs))]
+    out += [f'{n!r} is used but not among the inputs{nearest(n, p.inputs)}'
+            for n in sorted(used - set(p.inputs))]
     out += [f'input {n!r} is never used' for n in p.inputs if n not in used and not out]
     try: schema_type(p.output) if p.output else None
     except SynthgenError as e: out.append(f'output: {e}')
@@ -179,7 +207,10 @@ def load_prompt(
     try: p = Prompt(name=name, **d)
     except (ValidationError, TypeError) as e:
         if not isinstance(e, ValidationError): raise SynthgenError(f'{file}: {e}') from None
-        x = e.errors()[0]; key = '.'.join(map(str, x['loc']))
-        raise SynthgenError(f'{file}: {key}: {x["msg"]}' + (nearest(key, Prompt.model_fields) if x['type'] == 'extra_forbidden' else '')) from None
+        x = e.errors()[0]
+        key = '.'.join(map(str, x['loc']))
+        raise SynthgenError(f'{file}: {key}: {x["msg"]}'
+                            + (nearest(key, Prompt.model_fields) if x['type'] == 'extra_forbidden'
+                               else '')) from None
     if bad := problems(p): raise SynthgenError(f'{file}: ' + '; '.join(bad))
     return p

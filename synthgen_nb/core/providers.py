@@ -55,7 +55,7 @@ _OPENAI: dict[str, Any] = dict(
 PROVIDERS: dict[str, Service] = dict(
     offline=Service(
         'extractive', send=f'{_T}:answer_here', priced=False,
-        answer='synthgen_nb.offline.questions:reply', identity=f'{_T}:rules_hash'),
+        answer='synthgen_nb.offline.model:reply', identity='synthgen_nb.offline.model:rules_hash'),
     ollama=Service(
         'llama3.1', 'http://localhost:11434', home='http://localhost:11434', workers=4,
         write=f'{_T}:ollama_request', read=f'{_T}:ollama_reply', litellm='ollama_chat', embedding='ollama/'),

@@ -53,11 +53,12 @@ def clip(x, n: int = 120) -> str:
 # %% ../../nbs/core/00_records.ipynb #explain
 def explain(
     e: ValidationError, # of any pydantic model
-    most: int = 5,      # problems named
+    max_problems: int = 5, # problems named
 ) -> str: # `field.inner: what is wrong; …`
     "What pydantic found, in one line"
     where = lambda x: f'{".".join(map(str, x["loc"]))}: ' if x['loc'] else ''
-    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') + _found(x) for x in e.errors()[:most])
+    return '; '.join(where(x) + x['msg'].removeprefix('Value error, ') + _found(x)
+                     for x in e.errors()[:max_problems])
 
 def _found(x) -> str:
     "What stands there instead, so that whoever wrote it can put it right"
@@ -167,6 +168,14 @@ class Row(Record):
     parents: tuple[str, ...] = ()   # ids it was made from, oldest first
     meta: dict[str, Any] = {}       # fields of other programs, kept as they came
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_):
+        "In a file the content of a row comes first, and what is known about it last"
+        super().__pydantic_init_subclass__()
+        for f in Row.model_fields:
+            if f != 'id': cls.model_fields[f] = cls.model_fields.pop(f)
+        cls.model_rebuild(force=True)
+
     @property
     def rating(self) -> float | None: # None where nobody rated it
         return next((s.value for s in reversed(self.scores) if s.criterion == 'overall'), None)
@@ -260,10 +269,12 @@ class Outcome(Generic[R]):
 def brief(r: Record) -> dict[str, Any]:
     "The columns of a record that a reader wants to see first"
     if isinstance(r, Pair):
-        return dict(question=r.question, answer=r.answer, rating=r.rating, source=r.sources[0] if r.sources else '')
+        source = r.sources[0] if r.sources else ''
+        return dict(question=r.question, answer=r.answer, rating=r.rating, source=source)
     if isinstance(r, Chunk): return dict(section=r.section, text=r.text, tokens=r.tokens, source=r.path)
     return r.model_dump()
 
+# %% ../../nbs/core/00_records.ipynb #markdown-table
 def markdown_table(
     rows: Sequence[dict[str, Any]], # one dictionary a row; the first names the columns
     width: int = 120,               # characters shown of a cell
@@ -425,5 +436,6 @@ def load(
                 raise SynthgenError(f'{path}: {where} is not a {cls.__name__.lower()}: {why}') from None
             rec = row if isinstance(row, dict) else {'value': row}
             detail = f'{where}: {why}'
-            bad.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=detail, record=rec))
+            bad.append(Drop(id=content_id(row), stage='load', reason='invalid_row', detail=detail,
+                            record=rec))
     return good

@@ -7,18 +7,54 @@ __all__ = ['parse_reply', 'form', 'reask']
 
 # %% ../../nbs/core/03a_replies.ipynb #imports
 import json, re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from pydantic import ValidationError
 from .prompts import schema_text, schema_type
 from .records import clip, explain
 
+# %% ../../nbs/core/03a_replies.ipynb #parse_reply
+@lru_cache(maxsize=256)
+def _type(schema: str): return schema_type(json.loads(schema))
+
+def parse_reply(
+    text: str,           # as it came
+    output: dict | None, # JSON Schema of an object; None: the text is the value
+) -> tuple[Any, str]: # the value and no error, or None and the error: machine reason, a colon, the particular
+    """The checked value of a reply
+
+    Reasons: `empty_reply` (nothing was said), `not_json` (no complete object), `schema_error` (an object of another kind),
+    `ambiguous` (more than one reading)."""
+    if output is None:
+        answer = _after_thinking(text)
+        return (answer, '') if answer else (None, 'empty_reply: nothing is said')
+    kind = _type(schema_text(output))
+    try: value = kind.model_validate(_STRICT.decode(text)).model_dump()
+    except (ValueError, RecursionError): return _parse_slowly(text, kind, output)
+    why = _flaw(value, any(e in text for e in _ESCAPES))
+    return (None, why) if why else (value, '')
+
+# %% ../../nbs/core/03a_replies.ipynb #parse-slowly
+def _parse_slowly(text: str, kind: Any, output: dict) -> tuple[Any, str]:
+    "The value of a reply that is not plain JSON of the right kind"
+    answer = _after_thinking(text)
+    if not answer:
+        return None, 'empty_reply: nothing is said' + (' after the thinking' if text.strip(_BLANK) else '')
+    try: found = _objects(_plain(answer))
+    except _Unread as e: return None, str(e)
+    return _only_one(found, kind, output)
+
 # %% ../../nbs/core/03a_replies.ipynb #decoder
-class _Unread(ValueError): "Why a reply cannot be read, or not in one way only; begins with the machine reason"
+class _Unread(ValueError):
+    "Why a reply cannot be read, or not in one way only; begins with the machine reason"
 
 class _Float(float):
     "A number that remembers its spelling"
-    def __new__(cls, s: str): new = super().__new__(cls, s); new.spelling = s; return new # type: ignore[attr-defined]
+    def __new__(cls, s: str):
+        new = super().__new__(cls, s)
+        new.spelling = s # type: ignore[attr-defined]
+        return new
     def __str__(self): return self.spelling # type: ignore[attr-defined]
 
 class _NoNumber:
@@ -26,54 +62,67 @@ class _NoNumber:
     def __init__(self, name: str): self.name = name
     def __repr__(self): return self.name
 
+# %% ../../nbs/core/03a_replies.ipynb #once
 def _once(pairs: list[tuple[str, Any]]) -> dict:
     "An object, none of whose keys has two values"
     d = dict(pairs)
-    if len(d) < len(pairs) and (twice := next((k for k, v in pairs if v != d[k]), None)) is not None:
-        raise _Unread(f'ambiguous: the key "{clip(twice, 40)}" stands twice, with different values')
-    return d
+    twice = next((k for k, v in pairs if v != d[k]), None) if len(d) < len(pairs) else None
+    if twice is None: return d
+    raise _Unread(f'ambiguous: the key "{clip(twice, 40)}" stands twice, with different values')
 
 _HOOKS: dict[str, Any] = dict(object_pairs_hook=_once, parse_float=_Float, parse_constant=_NoNumber)
-_STRICT, _JSON = json.JSONDecoder(**_HOOKS), json.JSONDecoder(strict=False, **_HOOKS) # the second lets raw new lines stand in strings
+_STRICT = json.JSONDecoder(**_HOOKS)
+_JSON = json.JSONDecoder(strict=False, **_HOOKS) # lets raw new lines stand in strings
 
 # %% ../../nbs/core/03a_replies.ipynb #after-thinking
 _TAG = 'think|thinking|thought|thoughts|reasoning|reflection|scratchpad'
 _CLOSE = rf'</(?:{_TAG})>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>'
-_THOUGHT = re.compile(rf'(?P<close>{_CLOSE})|<(?:{_TAG})>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>', re.I)
-_CHANNEL = re.compile(r'(analysis|commentary|final)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)', re.S)
+_OPEN = rf'<(?:{_TAG})>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>'
+_THOUGHT = re.compile(rf'(?P<close>{_CLOSE})|{_OPEN}', re.I)
+_CHANNEL = re.compile(r'(analysis|commentary|final)\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>(.*?)'
+                      r'(?=<\|(?:end|return|call|start|channel)\|>|\Z)', re.S)
 _BEGUN = re.compile(r'[\s\ufeff\u200b]*(?:(?:```|~~~)\w*\s*|["`])?(?:\{|\[\s*\{)')
 _BLANK = ' \t\r\n\ufeff\u200b\u200c\u200d\u2060\xa0'
 
+# %% ../../nbs/core/03a_replies.ipynb #after-thinking-2
 def _after_thinking(text: str) -> str:
     "A reply without the thinking it begins with"
     text = text.strip(_BLANK)
-    if text.startswith('<|') and (said := _CHANNEL.findall(text)):
-        return next((t.strip(_BLANK) for name in ('final', 'commentary') for c, t in reversed(said) if c == name), '')
-    if text.startswith('analysis') and (end := text.find('assistantfinal')) > 0: return text[end + len('assistantfinal'):].strip(_BLANK)
+    if text.startswith('<|') and (parts := _CHANNEL.findall(text)): return _last_channel(parts)
+    if text.startswith('analysis') and (end := text.find('assistantfinal')) > 0:
+        return text[end + len('assistantfinal'):].strip(_BLANK)
     at, inside = 0, False
     for m in _THOUGHT.finditer(text):
-        if not inside and _BEGUN.match(text, at): break # the answer has begun: the tag is part of it, or `_objects` sees it
+        if not inside and _BEGUN.match(text, at):
+            break # the answer has begun: the tag is in it, or `_objects` sees it
         if m['close']: at, inside = m.end(), False
         elif not inside and text[at:m.start()].strip(_BLANK): break
         else: inside = True
     return '' if inside else text[at:].strip(_BLANK)
 
+def _last_channel(parts: list[tuple[str, str]]) -> str:
+    "The text of the last `final` channel, or else of the last commentary"
+    return next((t.strip(_BLANK) for name in ('final', 'commentary') for c, t in reversed(parts)
+                 if c == name), '')
+
 # %% ../../nbs/core/03a_replies.ipynb #string-end
-_GAP = r'(?>[\s\ufeff\u200b-\u200d\u2060]+|//[^\n]{0,400}+\n|#[^\n]{0,400}+\n|/\*(?>[^*]|\*(?!/)){0,400}+\*/)*+' # white space and comments
+_GAP = (r'(?>[\s\ufeff\u200b-\u200d\u2060]+|//[^\n]{0,400}+\n|#[^\n]{0,400}+\n'
+        r'|/\*(?>[^*]|\*(?!/)){0,400}+\*/)*+') # white space and comments
 _KEY = rf'''(?:"[^"\n]{{1,80}}"|'[^'\n]{{1,80}}'|`[^`\n]{{1,80}}`|[“”][^“”\n]{{1,80}}[“”]){_GAP}:'''
 _BARE = rf'[A-Za-z_$][\w$-]{{0,80}}+{_GAP}:'
 _PLUS = rf'\+{_GAP}["\'`“]' # strings joined as in JavaScript
 _SPACE = re.compile(_GAP)
-_AFTER = dict( # what follows the end of a string
+_AFTER = dict( # what follows the end of a string; `value_bare`: in objects whose keys have no quotes
     key=re.compile(_GAP + ':'),
     value=re.compile(rf'{_GAP}(?:[}}\]]|\Z|{_PLUS}|,{_GAP}(?:[}}\]]|\Z|{_KEY})|{_KEY})'),
-    value_bare=re.compile(rf'{_GAP}(?:[}}\]]|\Z|{_PLUS}|,{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE})|{_KEY})'), # in objects whose keys have no quotes
+    value_bare=re.compile(rf'{_GAP}(?:[}}\]]|\Z|{_PLUS}|,{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE})|{_KEY})'),
     item=re.compile(rf'''{_GAP}(?:[}}\]]|\Z|,{_GAP}(?:["'`“”{{\[\]}}\dtfnTFN-]|\Z))'''))
 _QUOTES = {'"': '"', "'": "'", '`': '`', '“': '“”', '”': '“”'}
 _STEP = {q: re.compile(rf'\\.|[{c}]', re.S) for q, c in _QUOTES.items()}
 
+# %% ../../nbs/core/03a_replies.ipynb #quotations
 def _quotations(s: str, marks: list[int]) -> bool:
-    "Whether the bare quotation marks in the text of a string are quotations: in turn opening and closing, keys only in brackets"
+    "Whether the bare marks in a string are quotations: in turn opening and closing, keys only in brackets"
     for n, at in enumerate(marks):
         before, after = s[at - 1:at] or ' ', s[at + 1:at + 2]
         if n % 2 == 0 and (after.isspace() or (before.isalnum() and before not in 'fbrFBR')): return False
@@ -84,107 +133,181 @@ def _quotations(s: str, marks: list[int]) -> bool:
         if depth < 0 or (m[0][-1] == ':' and not depth): return False
     return not depth
 
-# %% ../../nbs/core/03a_replies.ipynb #string
-def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
-    "The string that opens at `i`: as JSON text, where it ends, and whether that was plain"
-    q, after, odd = text[i], _AFTER[place], 0
-    marks: list[int] = [] # quotation marks that stand in the text
-    if text.startswith('"""', i) and (at := text.find('"""', i + 3)) > 0 and after.match(text, at + 3): return _respell(text[i + 3:at], q), at + 3, False
-    for m in _STEP[q].finditer(text, i + 1):
-        at = m.start()
-        if text[at] == '\\': continue
-        if len(marks) % 2 == 0 and after.match(text, at + 1): break
-        if place == 'key': raise _Unread(f'not_json: no colon after the key {clip(text[i:at + 1], 40)}')
-        if q == "'" and text[at - 1].isalnum() and text[at + 1:at + 2].isalnum(): odd += 1 # an apostrophe
-        else: marks.append(at - i - 1)
-    else: raise _Unread(f'not_json: the reply ends inside the string that begins with {clip(text[i:i + 40], 40)}')
-    if (marks and not _quotations(text[i + 1:at], marks)) or ((marks or odd) and place == 'item'):
-        raise _Unread(f'not_json: a quotation mark inside a string needs a backslash: {clip(text[i:at + 1], 60)}')
-    return _respell(text[i + 1:at], q), at + 1, not (marks or odd)
-
 # %% ../../nbs/core/03a_replies.ipynb #respell
 _ESCAPED = re.compile(r'(?<!\\)(?:\\\\)*\\[bfnrt][a-z]') # new lines, or the beginnings of names
 _FOREIGN = re.compile(r'(?<!\\)(?:\\\\)*\\(?:x[\da-fA-F]{2}|U[\da-fA-F]{8}|u\{|N\{)')
 
 def _respell(raw: str, q: str) -> str:
     "The inside of a string as JSON text, with what JSON allows in place of what it does not"
-    own, odd = _QUOTES[q] + ("'" if q == '"' else ''), False
-    if q == '"' and "\\'" in raw and re.search(r"(?<!\\)'", raw): raise _Unread(f"ambiguous: \\' is no escape of JSON: {clip(raw, 60)}")
-    def one(m):
-        nonlocal odd
-        s = m[0]
-        if s[0] != '\\': return '\\' + s if s == '"' else s
-        if s[1] in own: return '\\"' if s[1] == '"' else s[1]
-        if s[1] in '"\\/bfnrt' or len(s) == 6: return s
-        odd = True
-        return '\\\\' + s[1:]
-    out = re.sub(r'\\u[\da-fA-F]{4}|\\.|"', one, raw, flags=re.S)
+    if q == '"' and "\\'" in raw and re.search(r"(?<!\\)'", raw):
+        raise _Unread(f"ambiguous: \\' is no escape of JSON: {clip(raw, 60)}")
+    own = _QUOTES[q] + ("'" if q == '"' else '')
+    tokens = re.split(r'(\\u[\da-fA-F]{4}|\\.|")', raw, flags=re.S)
+    new = [_escape(t, own) if n % 2 else t for n, t in enumerate(tokens)]
     if _FOREIGN.search(raw): raise _Unread(f'ambiguous: an escape of Python or JavaScript: {clip(raw, 60)}')
-    if odd and _ESCAPED.search(raw): raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
-    return f'"{out}"'
+    doubled = any(t.startswith('\\\\') and not old.startswith('\\\\') for old,
+                  t in zip(tokens[1::2], new[1::2], strict=True))
+    if doubled and _ESCAPED.search(raw):
+        raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
+    return f'"{"".join(new)}"'
+
+# %% ../../nbs/core/03a_replies.ipynb #escape
+def _escape(s: str, own: str) -> str:
+    "A quotation mark or an escape as JSON writes it; `own` are the marks that need no backslash here"
+    if s[0] != '\\': return '\\' + s
+    if s[1] in own: return '\\"' if s[1] == '"' else s[1]
+    return s if s[1] in '"\\/bfnrt' or len(s) == 6 else '\\\\' + s[1:]
+
+# %% ../../nbs/core/03a_replies.ipynb #string
+def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
+    "The string that opens at `i`: as JSON text, where it ends, and whether that was plain"
+    q, after, apostrophes = text[i], _AFTER[place], 0
+    marks: list[int] = [] # quotation marks that stand in the text
+    if text.startswith('"""', i) and (at := text.find('"""', i + 3)) > 0 and after.match(text, at + 3):
+        return _respell(text[i + 3:at], q), at + 3, False
+    for m in _STEP[q].finditer(text, i + 1):
+        at = m.start()
+        if text[at] == '\\': continue
+        if len(marks) % 2 == 0 and after.match(text, at + 1): break
+        if place == 'key': raise _Unread(f'not_json: no colon after the key {clip(text[i:at + 1], 40)}')
+        if q == "'" and text[at - 1].isalnum() and text[at + 1:at + 2].isalnum(): apostrophes += 1
+        else: marks.append(at - i - 1)
+    else:
+        raise _Unread(f'not_json: the reply ends inside the string that begins with '
+                      f'{clip(text[i:i + 40], 40)}')
+    doubtful = (marks or apostrophes) and place == 'item'
+    if doubtful or (marks and not _quotations(text[i + 1:at], marks)):
+        raise _Unread(f'not_json: a quotation mark inside a string needs a backslash: '
+                      f'{clip(text[i:at + 1], 60)}')
+    return _respell(text[i + 1:at], q), at + 1, not (marks or apostrophes)
 
 # %% ../../nbs/core/03a_replies.ipynb #mend
-_LITERAL = {w: w for w in ('true', 'false', 'null', 'NaN', 'Infinity', '-Infinity')} | {'True': 'true', 'False': 'false', 'None': 'null'}
+@dataclass
+class _Pass:
+    "How far the reading of a broken object has come"
+    text: str
+    i: int                   # where the next token begins
+    out: list[str] = field(default_factory=list)   # tokens written
+    stack: list[str] = field(default_factory=list) # brackets that are open
+    want: str = 'value'      # what comes next: value, more, next, colon
+    comma: bool = False      # one is to be written before the next token
+    bare: bool = False       # keys come without quotes
+    sure: bool = True        # no doubt about brackets and quotation marks
+    done: bool = False
+
+# %% ../../nbs/core/03a_replies.ipynb #mend-2
+def _mend(text: str, i: int) -> tuple[str, int, bool]:
+    "The object or list that begins at `i`, as JSON text; where it ends; whether its brackets and marks were plain"
+    p = _Pass(text, i)
+    while not p.done:
+        p.i = _skip(text, p.i)
+        ch = text[p.i:p.i + 1]
+        if not ch: _end(p)
+        elif ch in '}]' and p.want in ('more', 'next'): _close(p, ch)
+        elif p.want == 'more': _between(p, ch)
+        elif p.want == 'colon': _colon(p, ch)
+        elif p.want == 'next' and p.stack[-1] == '{': _key(p, ch)
+        else: _value(p, ch)
+    return ''.join(p.out), p.i, p.sure
+
+# %% ../../nbs/core/03a_replies.ipynb #tokens
+_LITERAL = {w: w for w in ('true', 'false', 'null', 'NaN', 'Infinity', '-Infinity')}
+_LITERAL |= {'True': 'true', 'False': 'false', 'None': 'null'}
 _WORD = re.compile(r'[^\s\ufeff\u200b-\u200d\u2060,:{}\[\]"\'`“”]+')
 _NAME = re.compile(r'[A-Za-z_$][\w$-]*')
 _NUMBER = re.compile(r'-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?')
 
 def _skip(text: str, i: int) -> int: return _SPACE.match(text, i).end() # type: ignore[union-attr]
-def _at(text: str, i: int) -> str: return text[(j := _skip(text, i)):j + 1]
+
+def _at(text: str, i: int) -> str:
+    "The first character after the white space at `i`"
+    j = _skip(text, i)
+    return text[j:j + 1]
 
 def _scalar(text: str, i: int) -> tuple[str, int]:
+    "The literal or number at `i`, and where it ends"
     m = _WORD.match(text, i)
     word = m[0] if m else text[i]
-    if word not in _LITERAL and not _NUMBER.fullmatch(word): raise _Unread(f'not_json: {clip(word, 40)} is not a JSON value; text stands in quotation marks')
+    if word not in _LITERAL and not _NUMBER.fullmatch(word):
+        raise _Unread(f'not_json: {clip(word, 40)} is not a JSON value; text stands in quotation marks')
     return _LITERAL.get(word, word), i + len(word)
 
-def _mend(text: str, i: int) -> tuple[str, int, bool]:
-    "The object or list that begins at `i`, as JSON text; where it ends; whether there was no doubt about its brackets and quotation marks"
-    out: list[str] = []
-    stack: list[str] = []
-    sure, comma, bare, want = True, False, False, 'value'
-    def put(s: str):
-        nonlocal comma
-        out.append(', ' + s if comma else s); comma = False
-    while True:
-        i = _skip(text, i)
-        ch, top = text[i:i + 1], stack[-1] if stack else ''
-        if not ch:
-            if stack == ['{'] and want == 'more' and out[-1] in '}]': return ''.join(out) + '}', i, False
-            raise _Unread('not_json: the reply ends before its object does')
-        if ch in '}]' and want in ('more', 'next'):
-            if ch == ']' and stack[-2:] == ['[', '{'] and want == 'more': # a row that is not closed, in a list that is
-                out.append('}'); stack.pop(); sure = False
-            elif top + ch not in ('{}', '[]'): raise _Unread(f'not_json: {ch} closes nothing, after {text[max(0, i - 40):i]!r}')
-            out.append(ch); stack.pop(); comma = False; i += 1; want = 'more'
-            if not stack: return ''.join(out), i, sure
-        elif want == 'more' and top == '{' and ch == '+' and out[-1][-1] == '"' and _at(text, i + 1) in _QUOTES:
-            s, i, plain = _string(text, _skip(text, i + 1), 'value_bare' if bare else 'value')
-            out[-1], sure = out[-1][:-1] + s[1:], sure and plain
-        elif want == 'more':
-            comma, want = True, 'next'
-            if ch == ',':
-                i += 1
-                if _at(text, i) == ',': raise _Unread('not_json: two commas with nothing between them')
-            elif ch not in ('"\'`“”' if top == '{' else '{['): raise _Unread(f'not_json: expected a comma or a bracket before {clip(text[i:i + 40], 40)}')
-        elif want == 'colon':
-            if ch != ':': raise _Unread(f'not_json: expected a colon before {clip(text[i:i + 40], 40)}')
-            out.append(': '); i += 1; want = 'value'
-        elif want == 'next' and top == '{':
-            if ch in _QUOTES: s, i, _ = _string(text, i, 'key')
-            elif m := _NAME.match(text, i): s, i, bare = f'"{m[0]}"', m.end(), True
-            else: raise _Unread(f'not_json: expected a key before {clip(text[i:i + 40], 40)}')
-            put(s); want = 'colon'
-        elif ch in '{[': put(ch); stack.append(ch); i += 1; want = 'next'
-        else:
-            if ch in _QUOTES:
-                s, i, plain = _string(text, i, 'item' if top == '[' else 'value_bare' if bare else 'value')
-                sure = sure and plain
-            else: s, i = _scalar(text, i)
-            put(s); want = 'more'
+# %% ../../nbs/core/03a_replies.ipynb #brackets
+def _end(p: _Pass):
+    "The reply is over: only the last bracket may be missing"
+    if p.stack != ['{'] or p.want != 'more' or p.out[-1] not in '}]':
+        raise _Unread('not_json: the reply ends before its object does')
+    p.out.append('}')
+    p.sure, p.done = False, True
+
+def _close(p: _Pass, ch: str):
+    "A closing bracket"
+    if ch == ']' and p.stack[-2:] == ['[',
+                                      '{'] and p.want == 'more': # a row that is not closed, in a list that is
+        p.out.append('}')
+        p.stack.pop()
+        p.sure = False
+    elif p.stack[-1] + ch not in ('{}', '[]'):
+        raise _Unread(f'not_json: {ch} closes nothing, after {p.text[max(0, p.i - 40):p.i]!r}')
+    p.out.append(ch)
+    p.stack.pop()
+    p.comma, p.want, p.done = False, 'more', not p.stack
+    p.i += 1
+
+# %% ../../nbs/core/03a_replies.ipynb #between
+def _between(p: _Pass, ch: str):
+    "What follows a value: a comma, the next key or row without one, or `+` and more of the string"
+    top = p.stack[-1] if p.stack else ''
+    if top == '{' and ch == '+' and p.out[-1][-1] == '"' and _at(p.text, p.i + 1) in _QUOTES: return _join(p)
+    p.comma, p.want = True, 'next'
+    if ch == ',':
+        p.i += 1
+        if _at(p.text, p.i) == ',': raise _Unread('not_json: two commas with nothing between them')
+    elif ch not in ('"\'`“”' if top == '{' else '{['):
+        raise _Unread(f'not_json: expected a comma or a bracket before {clip(p.text[p.i:p.i + 40], 40)}')
+
+def _join(p: _Pass):
+    "The string after `+` becomes the end of the one before"
+    s, p.i, plain = _string(p.text, _skip(p.text, p.i + 1), 'value_bare' if p.bare else 'value')
+    p.out[-1] = p.out[-1][:-1] + s[1:]
+    p.sure = p.sure and plain
+
+# %% ../../nbs/core/03a_replies.ipynb #values
+def _put(p: _Pass, token: str, want: str):
+    "Write a token, after the comma that is due"
+    p.out.append(', ' + token if p.comma else token)
+    p.comma, p.want = False, want
+
+def _colon(p: _Pass, ch: str):
+    if ch != ':': raise _Unread(f'not_json: expected a colon before {clip(p.text[p.i:p.i + 40], 40)}')
+    p.i += 1
+    _put(p, ': ', 'value')
+
+def _key(p: _Pass, ch: str):
+    "A key, with or without quotation marks"
+    if ch in _QUOTES: s, p.i, _ = _string(p.text, p.i, 'key')
+    elif m := _NAME.match(p.text, p.i): s, p.i, p.bare = f'"{m[0]}"', m.end(), True
+    else: raise _Unread(f'not_json: expected a key before {clip(p.text[p.i:p.i + 40], 40)}')
+    _put(p, s, 'colon')
+
+# %% ../../nbs/core/03a_replies.ipynb #value
+def _value(p: _Pass, ch: str):
+    "A string, a literal, a number, or the bracket that begins an object or list"
+    if ch in '{[':
+        _put(p, ch, 'next')
+        p.stack.append(ch)
+        p.i += 1
+        return
+    place = 'item' if p.stack and p.stack[-1] == '[' else 'value_bare' if p.bare else 'value'
+    if ch in _QUOTES:
+        s, p.i, plain = _string(p.text, p.i, place)
+        p.sure = p.sure and plain
+    else: s, p.i = _scalar(p.text, p.i)
+    _put(p, s, 'more')
 
 # %% ../../nbs/core/03a_replies.ipynb #find
-_START = re.compile(r'''\{(?=[\s\ufeff\u200b]*(?:["'`“”}]|//|/\*|[A-Za-z_$][\w$-]{0,80}+\s*:))|\[(?=\s*(?:["'`“{\[\]]|-?\d[\d.\s]{0,40}[,\]]))''')
+_START = re.compile(r'''\{(?=[\s\ufeff\u200b]*(?:["'`“”}]|//|/\*|[A-Za-z_$][\w$-]{0,80}+\s*:))'''
+                    r'''|\[(?=\s*(?:["'`“{\[\]]|-?\d[\d.\s]{0,40}[,\]]))''')
 _LEFT = re.compile(r'''["'”]\s*[}\]]''') # what a string leaves behind that ended too early
 
 def _read(text: str, i: int) -> tuple[Any, int, bool]:
@@ -197,6 +320,7 @@ def _read(text: str, i: int) -> tuple[Any, int, bool]:
     except _Unread: raise
     except ValueError as e: raise _Unread(f'not_json: {clip(e, 80)}') from None
 
+# %% ../../nbs/core/03a_replies.ipynb #objects
 def _objects(text: str) -> list[tuple[Any, bool, int]]:
     "The objects and lists of a reply: value, whether there was no doubt in reading it, length"
     found: list[tuple[Any, bool, int]] = []
@@ -204,16 +328,20 @@ def _objects(text: str) -> list[tuple[Any, bool, int]]:
     while True:
         m = _START.search(text, at)
         to = m.start() if m else len(text)
-        if found and _LEFT.search(text, at, to): raise _Unread('not_json: a quotation mark inside a string needs a backslash')
+        if found and _LEFT.search(text, at, to):
+            raise _Unread('not_json: a quotation mark inside a string needs a backslash')
         if any(t['close'] for t in _THOUGHT.finditer(text, at, to)): found.clear() # that was thinking
         if not m: return found
         value, at, sure = _read(text, to)
         found.append((value, sure, at - to))
 
 # %% ../../nbs/core/03a_replies.ipynb #roots
-_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object', 'content', 'final', 'final_answer', 'return', 'root',
-              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls', 'structured_output'}
-_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties', 'status', 'index'}
+_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object',
+              'content', 'final', 'final_answer', 'return', 'root',
+              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls',
+              'structured_output'}
+_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties',
+           'status', 'index'}
 
 def _inflate(v: Any, s: dict) -> Any:
     "A value, with objects and lists that came as strings of JSON read where the schema wants them, and written where it wants a string of JSON"
@@ -223,10 +351,12 @@ def _inflate(v: Any, s: dict) -> Any:
     if isinstance(v, str) and s.get('type') in ('object', 'array') and v.lstrip()[:1] in ('{', '['):
         try: v = _JSON.decode(v)
         except (ValueError, RecursionError): return v
-    if isinstance(v, dict) and 'properties' in s: return {k: _inflate(x, s['properties'].get(k, {})) for k, x in v.items()}
+    if isinstance(v, dict) and 'properties' in s:
+        return {k: _inflate(x, s['properties'].get(k, {})) for k, x in v.items()}
     if isinstance(v, list) and 'items' in s: return [_inflate(x, s['items']) for x in v]
     return v
 
+# %% ../../nbs/core/03a_replies.ipynb #envelope
 def _envelope(v: dict, props: dict) -> str:
     "The one key of an object that holds something, if that is a name for an envelope"
     inner = [k for k in v if k in props or k.lower() not in _LABELS]
@@ -254,6 +384,7 @@ def _leaves(v: Any, at: str = '') -> list[tuple[str, Any]]:
         else: out.append((f'{at}{k}', x))
     return out
 
+# %% ../../nbs/core/03a_replies.ipynb #flaw
 def _flaw(
     value: dict, # fits its schema
     look: bool,  # whether characters may have been lost in it
@@ -261,40 +392,25 @@ def _flaw(
     "What is wrong with a value that fits its schema"
     said = all(isinstance(x, bool) for x in value.values())
     for where, x in _leaves(value):
-        if not isinstance(x, str): said = said or (x is not None and not isinstance(x, bool)); continue
+        if not isinstance(x, str):
+            said = said or (x is not None and not isinstance(x, bool))
+            continue
         said = said or (x != '' and not x.isspace())
         lost = _LOST.search(x) if look else None
         if lost: return f'ambiguous: {where}: found the character {lost[0]!r}, write \\\\ for a backslash'
-        if x in ('…', '...'): return f'schema_error: {where}: found only "{x}", where the text itself should stand'
+        if x in ('…', '...'):
+            return f'schema_error: {where}: found only "{x}", where the text itself should stand'
     return '' if said else 'empty_reply: nothing is said in any field'
 
 def _whole(v: Any, s: dict) -> bool:
     "Whether every object has exactly the keys of its schema"
-    if isinstance(v, dict) and 'properties' in s: return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
+    if isinstance(v, dict) and 'properties' in s:
+        return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
     return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
 
-# %% ../../nbs/core/03a_replies.ipynb #parse_reply
-@lru_cache(maxsize=256)
-def _type(schema: str): return schema_type(json.loads(schema))
-
-def parse_reply(
-    text: str,           # as it came
-    output: dict | None, # JSON Schema of an object; None: the text is the value
-) -> tuple[Any, str]: # the value and no error, or None and the error: machine reason, a colon, the particular
-    """The checked value of a reply
-
-    Reasons: `empty_reply` (nothing was said), `not_json` (no complete object), `schema_error` (an object of another kind),
-    `ambiguous` (more than one reading)."""
-    if output is None: return (said, '') if (said := _after_thinking(text)) else (None, 'empty_reply: nothing is said')
-    kind = _type(schema_text(output))
-    try: value = kind.model_validate(_STRICT.decode(text)).model_dump()
-    except (ValueError, RecursionError): return _parse_slowly(text, kind, output)
-    return (None, why) if (why := _flaw(value, any(e in text for e in _ESCAPES))) else (value, '')
-
-def _parse_slowly(text: str, kind: Any, output: dict) -> tuple[Any, str]:
-    if not (said := _after_thinking(text)): return None, 'empty_reply: nothing is said' + (' after the thinking' if text.strip(_BLANK) else '')
-    try: found = _objects(_plain(said))
-    except _Unread as e: return None, str(e)
+# %% ../../nbs/core/03a_replies.ipynb #only-one
+def _only_one(found: list[tuple[Any, bool, int]], kind: Any, output: dict) -> tuple[Any, str]:
+    "The value that the objects of a reply agree on"
     fits: list[dict] = []
     flaw, longest = '', 0
     for read, sure, size in found:
@@ -305,23 +421,32 @@ def _parse_slowly(text: str, kind: Any, output: dict) -> tuple[Any, str]:
         value, why = _fit([read for read, _, _ in found], all(sure for _, sure, _ in found), kind, output)
         if value is not None: return value, ''
     if not fits: return None, flaw or 'not_json: no JSON object in the reply'
-    if any(f != fits[0] for f in fits): return None, f'ambiguous: {len(fits)} different objects, of which only one can be the answer'
-    return fits[0], ''
+    if all(f == fits[0] for f in fits): return fits[0], ''
+    return None, f'ambiguous: {len(fits)} different objects, of which only one can be the answer'
 
+# %% ../../nbs/core/03a_replies.ipynb #fit
 def _fit(read: Any, sure: bool, kind: Any, output: dict) -> tuple[dict | None, str]:
     "The value as the schema wants it, out of its wrapping, or why there is none"
     error = ''
     for root in _roots(read, output):
-        if not sure and not _whole(root, output): error = error or 'ambiguous: brackets or quotation marks can be read in two ways'; continue
+        if not sure and not _whole(root, output):
+            error = error or 'ambiguous: brackets or quotation marks can be read in two ways'
+            continue
         try: value = kind.model_validate(root).model_dump()
         except ValidationError as e: error = error or f'schema_error: {explain(e)}'
-        else: return (None, why) if (why := _flaw(value, True)) else (value, '')
+        else:
+            why = _flaw(value, True)
+            return (None, why) if why else (value, '')
     return None, error
 
+# %% ../../nbs/core/03a_replies.ipynb #plain
 def _plain(text: str) -> str:
     "A reply all of whose quotation marks are escaped, for a string or for HTML, without those escapes"
-    if '"' not in text and '&quot;' in text and not re.search(r'&(?!quot;)#?\w+;', text): return text.replace('&quot;', '"')
-    if (body := text.strip('"'))[:1] in ('{', '[') and re.match(r'[{\[\s]*(?:\\[nt]|\s)*\\"', body) and not re.search(r'(?<!\\)"', body):
+    if '"' not in text and '&quot;' in text and not re.search(r'&(?!quot;)#?\w+;', text):
+        return text.replace('&quot;', '"')
+    body = text.strip('"')
+    escaped = body[:1] in ('{', '[') and re.match(r'[{\[\s]*(?:\\[nt]|\s)*\\"', body)
+    if escaped and not re.search(r'(?<!\\)"', body):
         try: return json.loads(f'"{body}"', strict=False)
         except ValueError: pass
     return text
@@ -334,21 +459,26 @@ def form(
     if 'enum' in s: return ' or '.join(json.dumps(x, ensure_ascii=False) for x in s['enum'])
     kind = s.get('type')
     if isinstance(kind, list): return ' or '.join(form(s | {'type': k}) for k in kind)
-    if kind == 'object': return '{' + ', '.join(f'"{k}": {form(v)}' for k, v in s.get('properties', {}).items()) + '}'
+    if kind == 'object':
+        return '{' + ', '.join(f'"{k}": {form(v)}' for k, v in s.get('properties', {}).items()) + '}'
     if kind == 'array': return f'[{form(s.get("items", {"type": "string"}))}, …]'
     if kind in ('integer', 'number'):
         low, high = s.get('minimum'), s.get('maximum')
-        ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high)) if x is not None]
+        ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high))
+                if x is not None]
         return ' '.join(['whole number' if kind == 'integer' else 'number', *ends])
     return {'string': '"…"', 'boolean': 'true or false', 'null': 'null'}.get(str(kind), '…')
 
 _ADVICE = dict(
     empty_reply='Think briefly if you must, then give the answer itself.',
     truncated='Give the same answer in fewer words, with no thinking aloud.',
-    not_json=r'Keep what you said and mend the form: strings in "…"; inside them \" for a quotation mark, \n for a new line, \\ for a backslash.',
+    not_json=r'Keep what you said and mend the form: strings in "…"; inside them \" for a quotation mark, \n '
+             r'for a new line, \\ for a backslash.',
     schema_error='Put these right and keep everything else as it was.',
-    ambiguous=r'It can be read in more than one way. Give one final object; inside strings write \" for a quotation mark and \\ for a backslash.')
+    ambiguous=r'It can be read in more than one way. Give one final object; inside strings write \" for a '
+              r'quotation mark and \\ for a backslash.')
 
+# %% ../../nbs/core/03a_replies.ipynb #reask-2
 def reask(
     error: str,          # as `parse_reply` gives it
     text: str,           # the reply as it came
@@ -359,6 +489,8 @@ def reask(
     said = _after_thinking(text) or '(no answer)'
     if reason == 'truncated': what, said = 'it was cut off', said[:600] + ' …'
     ask = f'Your reply could not be used: {what or reason.replace("_", " ")}. {_ADVICE.get(reason, "")}'
-    if output: ask += f'\n\nReply with one complete JSON object of this form, with nothing before or after it:\n{form(output)}'
+    if output:
+        ask += (f'\n\nReply with one complete JSON object of this form, with nothing before or after '
+                f'it:\n{form(output)}')
     else: ask += '\n\nReply with your answer and nothing else.'
     return [dict(role='assistant', content=said), dict(role='user', content=ask)]

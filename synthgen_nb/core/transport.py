@@ -7,8 +7,8 @@ __all__ = ['REMEDY', 'LARGEST', 'JSON', 'OPENAI', 'http_send', 'service_of', 'Tr
            'remedy', 'session', 'http', 'read_json', 'strict_schema', 'merge', 'openai_body', 'openai_reply',
            'Outgoing', 'openai_request', 'address', 'key_of', 'bearer', 'to_json', 'mapped', 'ollama_request',
            'anthropic_request', 'laid_out', 'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply',
-           'answer_here', 'rules_hash', 'endpoint', 'claude_send', 'claude_sdk', 'claude_options', 'claude_reply',
-           'claude_trouble', 'price_of']
+           'answer_here', 'endpoint', 'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble',
+           'price_of']
 
 # %% ../../nbs/core/03c_transport.ipynb #imports
 import asyncio, json, os, re, time
@@ -367,12 +367,6 @@ async def answer_here(request: dict, ask: Ask, block: Provider) -> tuple[Reply, 
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     words = lambda s: len(s.split())
     return Reply(text, sum(words(m['content']) for m in request['messages']), words(text), cost=0.0), {}
-
-def rules_hash() -> str:
-    "What stands for the address of the stand-in: the text of its rules"
-    from importlib.util import find_spec
-    specs = [find_spec(f'synthgen_nb.offline.{m}') for m in ('prose', 'methods', 'questions', 'tools')]
-    return content_id(*[Path(s.origin).read_text(encoding='utf-8') for s in specs if s and s.origin])
 
 # %% ../../nbs/core/03c_transport.ipynb #endpoint
 def endpoint(name: str, block: Provider) -> str | None: # None: the provider's own address

@@ -15,7 +15,8 @@ STOPWORDS = set('''a an the of to in on for and or is are be by with from as at 
     i me my can could should when if why where who will not no use used using work working mean happens happen example
     look like there have has was were you your so than then into about between'''.split())
 
-ENDINGS = 'ations ation ings ing edly ies ied ions ion ers er ed es s ly e y'.split() # longest first, of each kind
+# longest first, of each kind
+ENDINGS = 'ations ation ings ing edly ies ied ions ion ers er ed es s ly e y'.split()
 
 @lru_cache(65536)
 def stem(w: str) -> str:

@@ -154,6 +154,7 @@ def _block_marks(text: str, starts: list[int], first: int, last: int, t, title: 
         yield Mark(at, 'definition' if kind in ('block', 'item') and _defines(raw) else kind, 10 + depth)
     if t.type == 'paragraph_open' and t.map[1] - t.map[0] > 1: yield from _entries(text, starts, first, last)
 
+# %% ../../nbs/corpus/12_chunk.ipynb #closed-until
 def _closed_until(text: str, starts: list[int], first: int, last: int, t, after: int) -> int:
     "The line before which nothing may be cut, after a closed block that ends before the line `after`"
     end = _html_table_end(text, starts[first], starts[last]) if t.type == 'html_block' else 0
@@ -278,6 +279,7 @@ class Atom(NamedTuple):
     mark: Mark
     tokens: int
 
+# %% ../../nbs/corpus/12_chunk.ipynb #atoms-2
 def atoms(
     doc: Document,   # what to cut
     max_tokens: int, # that a piece of prose may have
@@ -310,6 +312,7 @@ def marks_of(
     best.setdefault(0, Mark(0, 'block'))
     return sorted(best.values())
 
+# %% ../../nbs/corpus/12_chunk.ipynb #without
 def _without(text: str, marks: list[Mark], a: int, b: int) -> list[Mark]:
     "Marks when text[a:b] is left out: what begins with it begins after it"
     taken = [m for m in marks if a <= m.at < b]
@@ -390,6 +393,7 @@ def pack(
             if cost < best[j + 1]: best[j + 1], came[j + 1] = cost, i
     return _way_back(came)
 
+# %% ../../nbs/corpus/12_chunk.ipynb #way-back
 def _way_back(came: list[int]) -> list[tuple[int, int]]:
     "The chunks that led to the end of the document, from the first"
     cuts, k = [], len(came) - 1
@@ -477,6 +481,7 @@ def _chunks(doc: Document, min_tokens: int, max_tokens: int, count: Count = coun
         text = doc.text[a:b]
         yield Chunk(text=text, kind=kind, language=doc.language, tokens=count(text), sources=(where,))
 
+# %% ../../nbs/corpus/12_chunk.ipynb #trimmed
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     "Without the blanks around it; the indentation of the first line belongs to it"
     piece = text[start:end]
@@ -553,6 +558,7 @@ def _good_starts(doc: Document, places: list[_Place]) -> int:
         good += k >= 0 and not doc.text[heads[k]:a].strip()
     return good
 
+# %% ../../nbs/corpus/12_chunk.ipynb #wholes
 def _wholes(doc: Document) -> list[tuple[int, int]]:
     "Start and end of every fence and table of a document"
     marks = marks_of(doc)

@@ -15,36 +15,58 @@ from typing import Any, NamedTuple
 class Language(NamedTuple):
     "A language that is cut at its definitions"
     suffixes: tuple[str, ...]
-    module: str          # of the grammar
-    function: str        # in it, that gives the grammar
+    module: str             # of the grammar
+    function: str           # in it, that gives the grammar
     defines: frozenset[str] # kinds of nodes
     holds: frozenset[str]   # kinds of nodes whose children are looked at too
 
-def _language(suffixes: str, module: str, defines: str, holds: str = '', function: str = 'language') -> Language:
-    return Language(tuple(suffixes.split()), f'tree_sitter_{module}', function, frozenset(defines.split()), frozenset(holds.split()))
+def _language(suffixes: str, module: str, defines: str, holds: str = '',
+              function: str = 'language') -> Language:
+    kinds = frozenset(defines.split())
+    return Language(tuple(suffixes.split()), f'tree_sitter_{module}', function, kinds,
+                    frozenset(holds.split()))
 
-_C = 'function_definition struct_specifier union_specifier enum_specifier type_definition preproc_function_def declaration'
-_JS = 'function_declaration generator_function_declaration class_declaration method_definition lexical_declaration variable_declaration'
-_TS = _JS + ' interface_declaration type_alias_declaration enum_declaration abstract_class_declaration function_signature abstract_method_signature'
+# %% ../../nbs/corpus/10_code.ipynb #c-languages
+_C = ('function_definition struct_specifier union_specifier enum_specifier type_definition '
+      'preproc_function_def declaration')
+_CPP = _C + ' class_specifier template_declaration alias_declaration field_declaration'
 _CBLOCK = 'preproc_ifdef preproc_if preproc_else linkage_specification declaration_list'
+_CPP_HOLDS = (_CBLOCK + ' namespace_definition class_specifier struct_specifier '
+              'field_declaration_list template_declaration')
 LANGUAGES = {
     'c': _language('.c .h', 'c', _C, _CBLOCK),
-    'cpp': _language('.cc .cpp .cxx .hpp .hh .hxx .cu .cuh', 'cpp', _C + ' class_specifier template_declaration alias_declaration field_declaration',
-                     _CBLOCK + ' namespace_definition class_specifier struct_specifier field_declaration_list template_declaration'),
-    'java': _language('.java', 'java', 'class_declaration interface_declaration enum_declaration record_declaration annotation_type_declaration '
-                      'method_declaration constructor_declaration', 
-                      'class_declaration interface_declaration enum_declaration class_body interface_body enum_body enum_body_declarations'),
-    'javascript': _language('.js .mjs .cjs .jsx', 'javascript', _JS, 'export_statement class_declaration class_body'),
-    'typescript': _language('.ts .mts .cts', 'typescript', _TS, 'export_statement class_declaration abstract_class_declaration '
-                            'class_body internal_module statement_block ambient_declaration', 'language_typescript'),
-    'tsx': _language('.tsx', 'typescript', _TS, 'export_statement class_declaration class_body', 'language_tsx'),
-    'go': _language('.go', 'go', 'function_declaration method_declaration type_declaration'),
-    'rust': _language('.rs', 'rust', 'function_item struct_item enum_item trait_item impl_item mod_item macro_definition '
-                      'type_item union_item const_item static_item function_signature_item',
-                      'impl_item trait_item mod_item declaration_list'),
+    'cpp': _language('.cc .cpp .cxx .hpp .hh .hxx .cu .cuh', 'cpp', _CPP, _CPP_HOLDS),
+}
+
+# %% ../../nbs/corpus/10_code.ipynb #java-languages
+_JAVA = ('class_declaration interface_declaration enum_declaration record_declaration '
+         'annotation_type_declaration method_declaration constructor_declaration')
+_JAVA_HOLDS = ('class_declaration interface_declaration enum_declaration class_body interface_body '
+               'enum_body enum_body_declarations')
+_JS = ('function_declaration generator_function_declaration class_declaration method_definition '
+       'lexical_declaration variable_declaration')
+_TS = (_JS + ' interface_declaration type_alias_declaration enum_declaration abstract_class_declaration '
+       'function_signature abstract_method_signature')
+_JS_HOLDS = 'export_statement class_declaration class_body'
+_TS_HOLDS = _JS_HOLDS + ' abstract_class_declaration internal_module statement_block ambient_declaration'
+LANGUAGES |= {
+    'java': _language('.java', 'java', _JAVA, _JAVA_HOLDS),
+    'javascript': _language('.js .mjs .cjs .jsx', 'javascript', _JS, _JS_HOLDS),
+    'typescript': _language('.ts .mts .cts', 'typescript', _TS, _TS_HOLDS, 'language_typescript'),
+    'tsx': _language('.tsx', 'typescript', _TS, _JS_HOLDS, 'language_tsx'),
+}
+
+# %% ../../nbs/corpus/10_code.ipynb #other-languages
+_GO = 'function_declaration method_declaration type_declaration'
+_RUST = ('function_item struct_item enum_item trait_item impl_item mod_item macro_definition type_item '
+         'union_item const_item static_item function_signature_item')
+LANGUAGES |= {
+    'go': _language('.go', 'go', _GO),
+    'rust': _language('.rs', 'rust', _RUST, 'impl_item trait_item mod_item declaration_list'),
     'shell': _language('.sh .bash .zsh', 'bash', 'function_definition'),
 }
-SUFFIXES = {s: name for name, l in LANGUAGES.items() for s in l.suffixes} | {'.py': 'python', '.pyi': 'python'}
+SUFFIXES = {s: name for name, l in LANGUAGES.items() for s in l.suffixes} | {'.py': 'python',
+    '.pyi': 'python'}
 
 # %% ../../nbs/corpus/10_code.ipynb #parser
 @cache
@@ -64,7 +86,7 @@ def missing(
     except ImportError: return LANGUAGES[language].module.replace('_', '-')
     return None
 
-# %% ../../nbs/corpus/10_code.ipynb #Definition
+# %% ../../nbs/corpus/10_code.ipynb #definitions
 class Definition(NamedTuple):
     "Something that a file defines"
     start: int   # offset of its first line, with the comments above
@@ -72,61 +94,20 @@ class Definition(NamedTuple):
     name: str
     kind: str    # the grammar's word for it; '': a statement
 
-_ABOVE = {'comment', 'line_comment', 'block_comment', 'attribute_item', 'decorator', 'preproc_comment'}
-
-_INSIDE = ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier', 'declaration')
-
-def _name(node: Any) -> str:
-    "The name that a node defines"
-    seen: list[Any] = [node]
-    while seen:
-        n = seen.pop(0)
-        for field in ('name', 'declarator', 'type', 'definition', 'declaration'):
-            c = n.child_by_field_name(field)
-            if c is None: continue
-            if c.type.endswith(('identifier', 'constant')) or c.type in ('word', 'destructor_name', 'operator_name', 'template_type', 'generic_type'):
-                return c.text.decode('utf-8', 'replace')
-            seen.append(c)
-        seen += [c for c in n.named_children if c.type in _INSIDE][:1]
-    return ''
-
-def _named(node: Any, language: str) -> bool:
-    "Does a node of a defining kind really define? A declaration may only use a name, and a constant may be a mere number"
-    if node.type == 'declaration': return b'(' in node.text and b'=' not in node.text.split(b'(')[0]
-    if node.type == 'field_declaration': return any('function_declarator' in c.type for c in node.named_children)
-    if node.type in ('lexical_declaration', 'variable_declaration'): return b'=>' in node.text or b'function' in node.text[:200]
-    if node.type in ('struct_specifier', 'union_specifier', 'enum_specifier', 'class_specifier'): return node.child_by_field_name('body') is not None
-    return True
-
-# %% ../../nbs/corpus/10_code.ipynb #definitions
-_WRAPS = ('export_statement', 'template_declaration', 'ambient_declaration')
-
-def _walk(node: Any, l: Language, language: str, depth: int = 0) -> Iterator[tuple[Any, Any, int, bool]]:
-    "(node, where it starts with what belongs to it, depth, does it define?) for what may start a chunk"
-    above: Any = None
-    for c in node.children:
-        if not c.is_named: continue
-        if c.type in _ABOVE: above = above or c; continue
-        inner = next((x for x in c.named_children if x.type in l.defines), None) if c.type in _WRAPS else c
-        defines = inner is not None and inner.type in l.defines and _named(inner, language)
-        yield c, above or c, depth, defines
-        above = None
-        if c.type in l.holds or (inner is not None and inner.type in l.holds):
-            deeper = c.type not in _CBLOCK.split() and not c.type.endswith(('_body', '_list'))
-            yield from _walk(inner if inner is not None else c, l, language, depth + deeper)
-
+# %% ../../nbs/corpus/10_code.ipynb #definitions-2
 def definitions(
     text: str,     # source code
     language: str, # of `LANGUAGES`
 ) -> list[Definition]: # in order; statements between them have no kind
     "Where the definitions of a file start, and its other statements"
     data = text.encode('utf-8', 'replace')
-    l = LANGUAGES[language]
     offsets = _Offsets(text, data)
     found = []
-    for node, first, depth, defines in _walk(_parser(language).parse(data).root_node, l, language):
+    for node, first, depth, defines in _walk(_parser(language).parse(data).root_node, LANGUAGES[language],
+                                             language):
         at = offsets.line_start(first.start_byte)
-        if offsets.alone(first.start_byte): found.append(Definition(at, depth, _name(node) if defines else '', node.type if defines else ''))
+        name, kind = (_name(node), node.type) if defines else ('', '')
+        if offsets.alone(first.start_byte): found.append(Definition(at, depth, name, kind))
     return found
 
 # %% ../../nbs/corpus/10_code.ipynb #offsets
@@ -140,13 +121,65 @@ class _Offsets:
         start = max(self.data.rfind(b'\n', 0, byte), self.data.rfind(b'\r', 0, byte)) + 1
         if self.plain: return start
         if start < self.at: self.at = self.chars = 0
-        self.chars += len(self.data[self.at:start].decode('utf-8', 'replace')); self.at = start
+        self.chars += len(self.data[self.at:start].decode('utf-8', 'replace'))
+        self.at = start
         return self.chars
 
     def alone(self, byte: int) -> bool:
         "Is it the first thing on its line?"
         start = max(self.data.rfind(b'\n', 0, byte), self.data.rfind(b'\r', 0, byte)) + 1
         return not self.data[start:byte].strip()
+
+# %% ../../nbs/corpus/10_code.ipynb #name
+_INSIDE = ('variable_declarator', 'type_spec', 'function_definition', 'class_specifier', 'struct_specifier',
+           'declaration')
+_NAMES = ('word', 'destructor_name', 'operator_name', 'template_type', 'generic_type')
+
+def _name(node: Any) -> str:
+    "The name that a node defines"
+    seen: list[Any] = [node]
+    while seen:
+        n = seen.pop(0)
+        for field in ('name', 'declarator', 'type', 'definition', 'declaration'):
+            c = n.child_by_field_name(field)
+            if c is None: continue
+            if c.type.endswith(('identifier', 'constant')) or c.type in _NAMES:
+                return c.text.decode('utf-8', 'replace')
+            seen.append(c)
+        seen += [c for c in n.named_children if c.type in _INSIDE][:1]
+    return ''
+
+# %% ../../nbs/corpus/10_code.ipynb #named
+_RECORDS = ('struct_specifier', 'union_specifier', 'enum_specifier', 'class_specifier')
+
+def _named(node: Any, language: str) -> bool:
+    "Does a node of a defining kind really define?"
+    if node.type == 'declaration': return b'(' in node.text and b'=' not in node.text.split(b'(')[0]
+    if node.type == 'field_declaration':
+        return any('function_declarator' in c.type for c in node.named_children)
+    if node.type in ('lexical_declaration', 'variable_declaration'):
+        return b'=>' in node.text or b'function' in node.text[:200]
+    if node.type in _RECORDS: return node.child_by_field_name('body') is not None
+    return True
+
+# %% ../../nbs/corpus/10_code.ipynb #walk
+_ABOVE = {'comment', 'line_comment', 'block_comment', 'attribute_item', 'decorator', 'preproc_comment'}
+_WRAPS = ('export_statement', 'template_declaration', 'ambient_declaration')
+
+def _walk(node: Any, l: Language, language: str, depth: int = 0) -> Iterator[tuple[Any, Any, int, bool]]:
+    "(node, where it starts with what belongs to it, depth, does it define?) for what may start a chunk"
+    above: Any = None
+    for c in node.children:
+        if not c.is_named: continue
+        if c.type in _ABOVE:
+            above = above or c
+            continue
+        inner = next((x for x in c.named_children if x.type in l.defines), None) if c.type in _WRAPS else c
+        yield c, above or c, depth, inner is not None and inner.type in l.defines and _named(inner, language)
+        above = None
+        if c.type in l.holds or (inner is not None and inner.type in l.holds):
+            deeper = c.type not in _CBLOCK.split() and not c.type.endswith(('_body', '_list'))
+            yield from _walk(inner if inner is not None else c, l, language, depth + deeper)
 
 # %% ../../nbs/corpus/10_code.ipynb #is_generated
 _GENERATED = re.compile(r'@generated|code generated .{0,80}do not edit|automatically generated|'
@@ -156,6 +189,7 @@ def is_generated(
     text: str, # source code
 ) -> bool:
     "Was this file made by a program?"
-    head = '\n'.join(l for l in text[:2000].split('\n')[:20] if re.match(r'\s*(//|#|/?\*|--|;|<!--|"""|\'\'\')', l))
+    head = '\n'.join(l for l in text[:2000].split('\n')[:20]
+                     if re.match(r'\s*(//|#|/?\*|--|;|<!--|"""|\'\'\')', l))
     lines = text.count('\n') + 1
     return bool(_GENERATED.search(head)) or (len(text) > 5000 and len(text) / lines > 400)

@@ -22,23 +22,28 @@ OLE = bytes.fromhex('d0cf11e0a1b11ae1')
 class Bomb(ValueError): "What it unpacks to is out of all proportion"
 class Protected(ValueError): "The file cannot be opened without a password"
 
+# %% ../../nbs/corpus/10e_office.ipynb #check-zip-2
 def check_zip(
     data: bytes, # the file
 ) -> None:
     "Raise if an office file cannot, or should not, be opened"
     if data.startswith(OLE):
-        if 'EncryptedPackage'.encode('utf-16-le') in data: raise Protected('protected by a password: save it without one')
+        if 'EncryptedPackage'.encode('utf-16-le') in data:
+            raise Protected('protected by a password: save it without one')
         raise ValueError('the binary format of before 2007: save it as docx, pptx or xlsx')
     with zipfile.ZipFile(io.BytesIO(data)) as z:
         parts = z.infolist()
-        if any(p.flag_bits & 1 for p in parts): raise Protected('protected by a password: save it without one')
+        if any(p.flag_bits & 1 for p in parts):
+            raise Protected('protected by a password: save it without one')
         size = sum(p.file_size for p in parts)
         if size > MAX_UNPACKED or len(parts) > 20_000:
-            raise Bomb(f'{len(data) / 1e6:.1f} MB that unpack to {size / 1e6:.0f} MB; the limit is {MAX_UNPACKED / 1e6:.0f} MB')
+            raise Bomb(f'{len(data) / 1e6:.1f} MB that unpack to {size / 1e6:.0f} MB; the limit is '
+                       f'{MAX_UNPACKED / 1e6:.0f} MB')
         for p in parts:
             if p.filename.endswith(('.xml', '.rels')):
                 with z.open(p) as f: head = f.read(4096)
-                if b'<!DOCTYPE' in head or b'<!ENTITY' in head: raise Bomb(f'{p.filename} defines entities, which no office program writes')
+                if b'<!DOCTYPE' in head or b'<!ENTITY' in head:
+                    raise Bomb(f'{p.filename} defines entities, which no office program writes')
 
 # %% ../../nbs/corpus/10e_office.ipynb #table
 def _cell(v: Any) -> str:
@@ -53,6 +58,7 @@ def pipe_table(
     lines = ['| ' + ' | '.join([_cell(v) for v in r] + [''] * (width - len(r))) + ' |' for r in rows]
     return '\n'.join([lines[0], '|' + ' --- |' * width, *lines[1:]]) if lines else ''
 
+# %% ../../nbs/corpus/10e_office.ipynb #tables
 def _tables(rows: Sequence[Sequence[Any]], most: int = 2400) -> Iterator[tuple[int, int, str]]:
     "(first row, last row, table) in tables of about `most` characters, rows counted from 1 as in the sheet"
     head, start, size = rows[0], 1, 0
@@ -77,12 +83,16 @@ def _latex(e: ElementTree.Element) -> str:
     if tag == 'f': return rf'\frac{{{part("num")}}}{{{part("den")}}}'
     if tag == 'rad': return rf'\sqrt[{d}]{{{part("e")}}}' if (d := part('deg')) else rf'\sqrt{{{part("e")}}}'
     if tag in ('sSup', 'sSub', 'sSubSup'):
-        return f'{{{part("e")}}}' + (f'_{{{part("sub")}}}' if tag != 'sSup' else '') + (f'^{{{part("sup")}}}' if tag != 'sSub' else '')
+        return f'{{{part("e")}}}' + (f'_{{{part("sub")}}}' if tag != 'sSup' else '') + (f'^{{{part("sup")}}}'
+            if tag != 'sSub' else '')
     if tag == 'nary':
         sign = value('chr', '∫')
         return f'{_OPERATORS.get(sign, sign)}_{{{part("sub")}}}^{{{part("sup")}}} {part("e")}'
-    if tag == 'd': return value('begChr', '(') + ', '.join(_latex(c) for c in e.findall(f'{_M}e')) + value('endChr', ')')
-    if tag == 'm': return r'\begin{matrix}' + r' \\ '.join(' & '.join(_latex(c) for c in r.findall(f'{_M}e')) for r in e.findall(f'{_M}mr')) + r'\end{matrix}'
+    if tag == 'd':
+        return value('begChr', '(') + ', '.join(_latex(c) for c in e.findall(f'{_M}e')) + value('endChr', ')')
+    if tag == 'm':
+        return r'\begin{matrix}' + r' \\ '.join(' & '.join(_latex(c) for c in r.findall(f'{_M}e'))
+                                                for r in e.findall(f'{_M}mr')) + r'\end{matrix}'
     return '' if tag.endswith('Pr') else ''.join(_latex(c) for c in e)
 
 # %% ../../nbs/corpus/10e_office.ipynb #with-formulas
@@ -101,7 +111,9 @@ def _formulas_as_text(data: bytes) -> bytes:
                 run.tail, parent[i] = e.tail, run
         out = io.BytesIO()
         with zipfile.ZipFile(out, 'w') as new:
-            for p in z.infolist(): new.writestr(p, ElementTree.tostring(root) if p.filename == 'word/document.xml' else z.read(p))
+            for p in z.infolist():
+                new.writestr(p, ElementTree.tostring(root) if p.filename == 'word/document.xml'
+                             else z.read(p))
     return out.getvalue()
 
 # %% ../../nbs/corpus/10e_office.ipynb #docx
@@ -111,7 +123,8 @@ def docx_to_markdown(
     "A Word document as Markdown"
     import mammoth
     check_zip(data)
-    styles = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh\np[style-name^='Code'] => pre:separator('\\n')"
+    styles = ("p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh\np[style-name^='Code'] "
+              "=> pre:separator('\\n')")
     page = mammoth.convert_to_html(io.BytesIO(_formulas_as_text(data)), style_map=styles,
                                    convert_image=mammoth.images.img_element(lambda image: {})).value
     return html_to_markdown(f'<main>{page}</main>')
@@ -121,18 +134,22 @@ def _shape(shape) -> Iterator[str]:
     "The Markdown of one shape, and of those in it"
     if hasattr(shape, 'shapes'):
         for s in shape.shapes: yield from _shape(s)
-    elif getattr(shape, 'has_table', False): yield pipe_table([[c.text for c in r.cells] for r in shape.table.rows])
+    elif getattr(shape, 'has_table', False):
+        yield pipe_table([[c.text for c in r.cells] for r in shape.table.rows])
     elif getattr(shape, 'has_chart', False):
         c = shape.chart
         if c.has_title and c.chart_title.has_text_frame: yield c.chart_title.text_frame.text
         names = [str(x) for p in c.plots for x in p.categories]
         series = [s for p in c.plots for s in p.series]
-        yield pipe_table([['', *(s.name for s in series)], *[[n, *(list(s.values)[i] for s in series)] for i, n in enumerate(names)]])
+        yield pipe_table([['', *(s.name for s in series)],
+                          *[[n, *(list(s.values)[i] for s in series)] for i, n in enumerate(names)]])
     elif shape.has_text_frame:
-        lines = [('  ' * p.level + '- ' if p.level or len(shape.text_frame.paragraphs) > 1 else '') + ' '.join(p.text.split())
+        lines = [('  ' * p.level + '- ' if p.level or len(shape.text_frame.paragraphs) > 1 else '')
+                 + ' '.join(p.text.split())
                  for p in shape.text_frame.paragraphs if p.text.strip()]
         if lines: yield '\n'.join(lines)
 
+# %% ../../nbs/corpus/10e_office.ipynb #pptx-to-markdown
 def pptx_to_markdown(
     data: bytes, # the file
 ) -> tuple[str, str, list[int]]: # (Markdown, title, offset at which each slide starts)
@@ -145,7 +162,8 @@ def pptx_to_markdown(
         head = slide.shapes.title
         name = ' '.join(head.text_frame.text.split()) if head is not None else ''
         title = title or name
-        parts = [f'## {name or f"Slide {i}"}', *(b for s in slide.shapes if head is None or s.shape_id != head.shape_id for b in _shape(s))]
+        parts = [f'## {name or f"Slide {i}"}',
+                 *(b for s in slide.shapes if head is None or s.shape_id != head.shape_id for b in _shape(s))]
         notes = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
         if notes is not None and notes.text.strip(): parts.append('Notes: ' + notes.text.strip())
         text += '\n\n'.join(p for p in parts if p) + '\n\n'
@@ -158,15 +176,20 @@ def _sheet_rows(sheet) -> list[list]:
     "The rows of a sheet that hold something, without its empty columns"
     rows: list[list] = []
     for n, r in enumerate(sheet.iter_rows(values_only=True)):
-        if n >= MAX_ROWS: raise ValueError(f'the sheet {sheet.title!r} has more than {MAX_ROWS} rows: give it as a text of its own')
+        if n >= MAX_ROWS:
+            raise ValueError(f'the sheet {sheet.title!r} has more than {MAX_ROWS} rows: give it as a text of '
+                             'its own')
         if any(v is not None and str(v).strip() for v in r): rows.append(list(r))
-    full = [k for k in range(max(map(len, rows), default=0)) if any(k < len(r) and r[k] is not None for r in rows)]
+    full = [k for k in range(max(map(len, rows), default=0))
+            if any(k < len(r) and r[k] is not None for r in rows)]
     return [[r[k] if k < len(r) else None for k in full] for r in rows]
 
+# %% ../../nbs/corpus/10e_office.ipynb #sheet
 def _sheet(title: str, rows: Sequence[Sequence[Any]]) -> Iterable[str]:
     yield f'## {title}'
     parts = list(_tables(rows)) if rows else []
-    for first, last, table in parts: yield f'### {title}, rows {first} to {last}\n\n{table}' if len(parts) > 1 else table
+    for first, last, table in parts:
+        yield f'### {title}, rows {first} to {last}\n\n{table}' if len(parts) > 1 else table
 
 def xlsx_to_markdown(
     data: bytes, # the file

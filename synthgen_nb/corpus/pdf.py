@@ -31,6 +31,7 @@ MONO = re.compile(r'mono|courier|cmtt|typewriter|consol|menlo|inconsolata|fixed|
 BOLD = re.compile(r'bold|black|heavy|semibold|cmbx|-bd|demi', re.I)
 CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]')
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #piece
 class _Piece(NamedTuple):
     x: float
     y: float
@@ -52,7 +53,8 @@ def _pieces(page) -> list[_Piece]:
 # %% ../../nbs/corpus/10d_pdf.ipynb #to-lines
 def _clean(text: str) -> str:
     "Ligatures as letters, no-break blanks as blanks; a sign without a meaning is taken for a bullet where a line starts with it"
-    text = unicodedata.normalize('NFC', re.sub('[ﬀ-ﬆ]', lambda m: unicodedata.normalize('NFKC', m[0]), text)).replace('\xa0', ' ')
+    text = unicodedata.normalize('NFC', re.sub('[ﬀ-ﬆ]', lambda m: unicodedata.normalize('NFKC', m[0]),
+                                               text)).replace('\xa0', ' ')
     return CONTROL.sub('', re.sub(r'^\s*[\x80-\x9f\u2022\u25cf\u25aa\uf0b7\ufffd]\s*', '- ', text))
 
 def _line(page: int, pieces: Sequence[_Piece]) -> Line | None:
@@ -60,11 +62,14 @@ def _line(page: int, pieces: Sequence[_Piece]) -> Line | None:
     weight: Counter = Counter()
     for p in pieces: weight[p.size, p.font] += len(p.text.strip())
     (size, _), _n = weight.most_common(1)[0] if weight else ((0.0, ''), 0)
-    share = lambda found: sum(n for (_, f), n in weight.items() if found.search(f)) / max(1, sum(weight.values()))
+    share = lambda found: sum(n for (_, f), n in weight.items() if found.search(f)) / max(1,
+        sum(weight.values()))
     first, mono = pieces[0], share(MONO) > .95
-    kept = text.rstrip() if mono and text.startswith('  ') else text.strip() # code may be indented with blanks
+    # code may be indented with blanks
+    kept = text.rstrip() if mono and text.startswith('  ') else text.strip()
     return Line(page, first.x, first.y, size, share(BOLD) > .6, mono, kept) if text.strip() else None
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #page-lines
 def page_lines(
     page,        # of pypdf
     number: int, # counted from 1
@@ -95,8 +100,10 @@ def _key(text: str) -> str: return re.sub(r'\d+|\b[ivxlc]+\b', '#', text.casefol
 def _edges(lines: Sequence[Line], height: float) -> list[Line]:
     "The two highest and the two lowest lines of a page, as far as they stand in its margins"
     by_height = sorted(lines, key=lambda l: l.y)
-    return [l for l in dict.fromkeys([*by_height[:2], *by_height[-2:]]) if not .12 * height < l.y < .88 * height]
+    return [l for l in dict.fromkeys([*by_height[:2], *by_height[-2:]])
+            if not .12 * height < l.y < .88 * height]
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #without-furniture
 def without_furniture(
     pages: Sequence[Sequence[Line]], # the lines of each page
     heights: Sequence[float],        # of each page, in points
@@ -105,7 +112,8 @@ def without_furniture(
     edges = [set(_edges(lines, h)) for lines, h in zip(pages, heights, strict=True)]
     seen = Counter(k for edge in edges for k in {_key(l.text) for l in edge})
     often, body = max(3, len(pages) // 5), _body_size(l for p in pages for l in p)
-    def stays(l: Line) -> bool: return l.size >= 1.14 * body or (not PAGE_NUMBER.fullmatch(l.text) and seen[_key(l.text)] < often)
+    def stays(l: Line) -> bool:
+        return l.size >= 1.14 * body or (not PAGE_NUMBER.fullmatch(l.text) and seen[_key(l.text)] < often)
     return [[l for l in lines if l not in edge or stays(l)] for lines, edge in zip(pages, edges, strict=True)]
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #headings
@@ -122,13 +130,16 @@ def _titles(reader) -> dict[str, int]:
     except Exception: return {} # a broken outline is no reason to lose the text
     return out
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #heading-levels
 def heading_levels(
     lines: Sequence[Line],   # of the whole document
     titles: dict[str, int],  # the outline
 ) -> dict[Line, int]: # for the lines that are headings
     "Which lines are headings, and how high"
     body = _body_size(lines)
-    def shape(l: Line) -> bool: return len(l.text) <= 120 and not l.mono and bool(re.search(r'[^\W\d_]{2}', l.text)) and not l.text.endswith(('.', ',', ';'))
+    def shape(l: Line) -> bool:
+        return len(l.text) <= 120 and not l.mono and bool(re.search(r'[^\W\d_]{2}',
+            l.text)) and not l.text.endswith(('.', ',', ';'))
     large = [l for l in lines if l.size >= 1.14 * body and shape(l)]
     ranks = {s: min(i, 4) for i, s in enumerate(sorted({l.size for l in large}, reverse=True), 1)}
     out: dict[Line, int] = {}
@@ -138,8 +149,11 @@ def heading_levels(
         number = NUMBERED.match(l.text)
         if not shape(l): continue
         if known and (l.bold or l.size > body or number): out[l] = known
-        elif l.size >= 1.14 * body: out[l] = 1 + number[2].count('.') + (min(ranks.values()) < ranks[l.size]) if number else ranks[l.size]
-        elif l.bold and number and l.size >= body and len(l.text) < 90: out[l] = min(2 + number[2].count('.'), 6)
+        elif l.size >= 1.14 * body:
+            out[l] = (1 + number[2].count('.') + (min(ranks.values()) < ranks[l.size]) if number
+                      else ranks[l.size])
+        elif l.bold and number and l.size >= body and len(l.text) < 90:
+            out[l] = min(2 + number[2].count('.'), 6)
     return out
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #join
@@ -155,6 +169,7 @@ def _join(lines: Sequence[str], words: set[str]) -> str:
         else: out = f'{out} {l}'
     return out
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #breaks
 def _breaks(a: Line, b: Line, gap: float) -> bool:
     "Does a new paragraph start with line b?"
     if a.page != b.page: return a.text.endswith(('.', ':', '!', '?')) or not b.text[:1].islower()
@@ -164,20 +179,26 @@ def _breaks(a: Line, b: Line, gap: float) -> bool:
 
 def _code(lines: Sequence[Line]) -> str:
     left = min(l.x for l in lines)
-    return '```\n' + '\n'.join(' ' * round((l.x - left) / (.55 * max(l.size, 1))) + l.text for l in lines) + '\n```'
+    return '```\n' + '\n'.join(' ' * round((l.x - left) / (.55 * max(l.size, 1))) + l.text
+                               for l in lines) + '\n```'
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #blocks
 def _blocks(lines: Sequence[Line], levels: dict[Line, int], words: set[str]) -> Iterator[tuple[int, str]]:
     "(page, Markdown) of each block"
     steps = [a.y - b.y for a, b in pairwise(lines) if a.page == b.page and 0 < a.y - b.y < 4 * max(a.size, 1)]
     gap = median(steps) if steps else 12.0
-    sort = lambda l: ('heading', levels[l]) if l in levels else ('code', l.page) if l.mono else ('text', 0) # a listing ends with its page
+    sort = lambda l: ('heading', levels[l]) if l in levels else ('code', l.page) if l.mono else ('text',
+        0) # a listing ends with its page
     for (kind, level), run in groupby(lines, sort):
         group = list(run)
-        if kind == 'code' and len(group) > 1: yield group[0].page, _code(group); continue
+        if kind == 'code' and len(group) > 1:
+            yield group[0].page, _code(group)
+            continue
         at = 0
         for i in range(1, len(group) + 1):
-            if i < len(group) and not (group[i - 1].y - group[i].y > 2 * gap if kind == 'heading' else _breaks(group[i - 1], group[i], gap)): continue
+            if i < len(group) and not (group[i - 1].y - group[i].y > 2 * gap if kind == 'heading'
+                                       else _breaks(group[i - 1], group[i], gap)):
+                continue
             text = _join([l.text for l in group[at:i]], words)
             yield group[at].page, '#' * level + ' ' + text if kind == 'heading' else re.sub(r'^(#|>|\||~~~|```)', r'\\\1', text)
             at = i
@@ -189,19 +210,24 @@ class NoText(ValueError): "The pages hold no text: pictures of pages, most likel
 def _open(data: bytes):
     from pypdf import PdfReader
     reader = PdfReader(io.BytesIO(data))
-    if reader.is_encrypted and not reader.decrypt(''): raise Protected('protected by a password: save it without one')
+    if reader.is_encrypted and not reader.decrypt(''):
+        raise Protected('protected by a password: save it without one')
     return reader
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #pdf-to-markdown-2
 def pdf_to_markdown(
     data: bytes,             # the file
     most_pages: int = 2000,  # what follows is an error, not silence
 ) -> tuple[str, str, list[int]]: # (Markdown, title, offset at which each page starts)
     "The text of a PDF as Markdown, with its pages"
     reader = _open(data)
-    if len(reader.pages) > most_pages: raise ValueError(f'{len(reader.pages)} pages; the limit is {most_pages}. Split it.')
-    pages = without_furniture([page_lines(p, i) for i, p in enumerate(reader.pages, 1)], [float(p.mediabox.top) for p in reader.pages])
+    if len(reader.pages) > most_pages:
+        raise ValueError(f'{len(reader.pages)} pages; the limit is {most_pages}. Split it.')
+    pages = without_furniture([page_lines(p, i) for i, p in enumerate(reader.pages, 1)],
+                              [float(p.mediabox.top) for p in reader.pages])
     lines = [l for p in pages for l in p]
-    if not lines: raise NoText('no text in its pages, so they are pictures: run a text recognition (OCR) on it first')
+    if not lines:
+        raise NoText('no text in its pages, so they are pictures: run a text recognition (OCR) on it first')
     levels = heading_levels(lines, _titles(reader))
     words = set(re.findall(r'[^\W\d_]+(?:-[^\W\d_]+)*', ' '.join(l.text for l in lines).casefold()))
     text, starts = '', [0]
@@ -209,5 +235,6 @@ def pdf_to_markdown(
         while len(starts) < page: starts.append(len(text))
         text += block + '\n\n'
     meta = reader.metadata
-    title = str(meta.title).strip() if meta and meta.title else next((l.text for l in lines if l in levels), '')
+    title = str(meta.title).strip() if meta and meta.title else next((l.text for l in lines if l in levels),
+        '')
     return text.rstrip('\n') + '\n', title, [*starts, *[len(text)] * (len(reader.pages) - len(starts))]

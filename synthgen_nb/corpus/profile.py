@@ -25,16 +25,20 @@ def profile(
     sizes = sorted(c.tokens for c in chunks)
     documents = {s.path for c in chunks for s in c.sources}
     biggest = Counter(s.path for c in chunks for s in c.sources).most_common(1)
-    return dict(documents=len(documents), chunks=len(chunks), tokens=sum(sizes), median_tokens=sizes[len(sizes) // 2] if sizes else 0,
-                longest=sizes[-1] if sizes else 0, code=sum(c.kind == 'code' for c in chunks), repeated_places=places - len(chunks),
+    return dict(documents=len(documents), chunks=len(chunks), tokens=sum(sizes),
+                median_tokens=sizes[len(sizes) // 2] if sizes else 0,
+                longest=sizes[-1] if sizes else 0, code=sum(c.kind == 'code' for c in chunks),
+                repeated_places=places - len(chunks),
                 largest_document_share=round(biggest[0][1] / max(1, places), 3) if biggest else 0.0,
                 languages=dict(Counter(c.language or 'prose' for c in chunks).most_common()))
 
+# %% ../../nbs/corpus/15_profile.ipynb #left-out
 def left_out(
     db: str | Path, # made by `ingest`
 ) -> dict[str, int]: # rule → passages
     "What the rules took out of the documents that were read"
-    return dict(Counter(d['reason'] for r in read_manifest(db) for d in json.loads(r['left_out'])).most_common())
+    return dict(Counter(d['reason'] for r in read_manifest(db)
+                        for d in json.loads(r['left_out'])).most_common())
 
 # %% ../../nbs/corpus/15_profile.ipynb #topics
 def topics(
@@ -52,10 +56,12 @@ def topics(
     group = KMeans(min(k, len(texts) - 1), n_init=3, random_state=seed).fit_predict(v)
     return group, _names(texts, group), PCA(2, random_state=seed).fit_transform(v)
 
+# %% ../../nbs/corpus/15_profile.ipynb #names
 def _names(texts: Sequence[str], group: np.ndarray) -> list[str]:
     "The words that tell each group from the others"
     from sklearn.feature_extraction.text import TfidfVectorizer
-    words = TfidfVectorizer(stop_words='english', token_pattern=r'(?u)\b[A-Za-z][A-Za-z_]{3,}\b', max_features=5000, sublinear_tf=True)
+    words = TfidfVectorizer(stop_words='english', token_pattern=r'(?u)\b[A-Za-z][A-Za-z_]{3,}\b',
+                            max_features=5000, sublinear_tf=True)
     try: m = words.fit_transform(texts)
     except ValueError: return ['' for _ in range(group.max() + 1)] # no words at all
     mean, names = np.asarray(m.mean(0))[0], words.get_feature_names_out()
@@ -74,20 +80,24 @@ def plot_profile(
 ): # a matplotlib figure
     "Lengths, documents and a map of a corpus, side by side"
     import matplotlib.pyplot as plt
-    fig, (a, b, c) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained', width_ratios=[1, 1, 1.7])
+    fig, (a, b, c) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained',
+                                  width_ratios=[1, 1, 1.7])
     p = profile(chunks)
     sizes = [x.tokens for x in chunks]
     a.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0])
     for x in limits: a.axvline(x, color=COLOURS[1], linestyle='--', linewidth=1)
     inside = sum(limits[0] <= n <= limits[1] for n in sizes)
-    a.set(xlabel='tokens in a chunk', ylabel='chunks', title=f'{inside} of {len(sizes)} within {limits[0]}–{limits[1]}')
+    a.set(xlabel='tokens in a chunk', ylabel='chunks',
+          title=f'{inside} of {len(sizes)} within {limits[0]}–{limits[1]}')
     top = Counter(s.path for x in chunks for s in x.sources).most_common(8)[::-1]
     b.barh([Path(f).name[-22:] for f, _ in top], [n for _, n in top], color=COLOURS[2])
     b.set(xlabel='chunks', title=f'{p["documents"]} documents, {p["repeated_places"]} repeats')
     some = list(chunks)[::max(1, -(-len(chunks) // most))]
     group, names, xy = topics(some)
-    for g, name in enumerate(names): c.scatter(*xy[group == g].T, s=9, color=COLOURS[g % len(COLOURS)], label=name)
-    c.set(xticks=[], yticks=[], xlabel='first principal component', ylabel='second', title=f'{len(chunks)} chunks in {len(names)} topics')
+    for g, name in enumerate(names):
+        c.scatter(*xy[group == g].T, s=9, color=COLOURS[g % len(COLOURS)], label=name)
+    c.set(xticks=[], yticks=[], xlabel='first principal component', ylabel='second',
+          title=f'{len(chunks)} chunks in {len(names)} topics')
     c.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, .5), frameon=False)
     fig.set_facecolor('white')
     return fig

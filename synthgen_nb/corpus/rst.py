@@ -52,6 +52,7 @@ def rst_to_markdown(
     lines = [l.expandtabs(8).rstrip() for l in re.split(r'\r\n|\n|\r', text)]
     return '\n'.join(_block(_Page(_names('\n'.join(lines))), [*lines, '']))
 
+# %% ../../nbs/corpus/10c_rst.ipynb #block
 def _block(page: _Page, lines: Sequence[str], depth: int = 0) -> list[str]:
     "The Markdown of some lines: as many lines"
     out: list[str] = []
@@ -359,6 +360,7 @@ class _Directive(NamedTuple):
     @property
     def free(self) -> list[str]: return [''] * (self.at - 1) # the lines that its options took
 
+# %% ../../nbs/corpus/10c_rst.ipynb #directive-2
 def _directive(name: str, arg: str, lines: Sequence[str]) -> _Directive:
     "Take a directive apart"
     at, options = 1, {}
@@ -387,6 +389,7 @@ def _turned(page: _Page, d: _Directive, depth: int) -> list[str]:
     head = _remark(page, d) if d.name in REMARKS else _inline(f'**{d.arg}**', page.names) if titled else ''
     return [head, *d.free, *_inside(page, d.body, depth)]
 
+# %% ../../nbs/corpus/10c_rst.ipynb #close-math
 def _close_math(body: list[str]) -> list[str]:
     "The lines of a formula, closed on the blank line after it or where else there is room"
     last = max((k for k, l in enumerate(body) if l.strip()), default=-1)

@@ -21,7 +21,8 @@ Kind = Literal['text', 'vector', 'both']
 class Hit(NamedTuple):
     "A chunk that was found"
     chunk: Chunk
-    score: float # BM25 for words, cosine for vectors, sum of reciprocal ranks for both; compare it within one search only
+    # BM25 for words, cosine for vectors, sum of reciprocal ranks for both; compare it within one search only
+    score: float
 
 # %% ../../nbs/corpus/14_search.ipynb #table
 def _in_memory(chunks: Sequence[Chunk]):
@@ -31,17 +32,20 @@ def _in_memory(chunks: Sequence[Chunk]):
     schema = chunk_schema(1024, 'hashing')
     parts = (chunks[i:i + BATCH] for i in range(0, len(chunks), BATCH))
     batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
-    table = connect('memory://').create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, batches), schema=schema)
+    table = connect('memory://').create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, batches),
+                                              schema=schema)
     table.create_index('content', config=FTS())
     return table
 
 def _table(db: str | Path):
     "(table to search, model of its vectors)"
-    if CHUNKS in table_names(db) and is_ours(t := open_table(db, CHUNKS)): return t, (t.schema.metadata or {})[b'embedding'].decode()
+    if CHUNKS in table_names(db) and is_ours(t := open_table(db, CHUNKS)):
+        return t, (t.schema.metadata or {})[b'embedding'].decode()
     return _in_memory(read_chunks(db)), 'hashing'
 
 # %% ../../nbs/corpus/14_search.ipynb #search
-COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'token_count', 'language', 'sources']
+COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'token_count',
+           'language', 'sources']
 FUSION = 60
 
 def _by_words(table, query: str, k: int) -> list[dict]:
@@ -53,9 +57,12 @@ def _by_vector(table, query: str, k: int, model: str, settings: Settings | None)
     v = embed([query], model, settings)[0]
     if not v.any(): return [] # no word in it
     if len(v) != table.schema.field('vector').type.list_size:
-        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has {table.schema.field("vector").type.list_size}: ingest again')
-    return [r | {'_score': 1 - r['_distance']} for r in table.search(v).metric('cosine').select([*COLUMNS, '_distance']).limit(k).to_list()]
+        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has '
+                            f'{table.schema.field("vector").type.list_size}: ingest again')
+    return [r | {'_score': 1 - r['_distance']}
+            for r in table.search(v).metric('cosine').select([*COLUMNS, '_distance']).limit(k).to_list()]
 
+# %% ../../nbs/corpus/14_search.ipynb #search-2
 def search(
     db: str | Path,                   # a LanceDB
     query: str,                       # words, a question, or a passage
@@ -64,13 +71,16 @@ def search(
     settings: Settings | None = None, # for an embedding model behind a provider
 ) -> list[Hit]: # best first
     "The chunks nearest to a text"
-    if kind not in get_args(Kind): raise SynthgenError(f'search kind {kind!r}{nearest(kind, get_args(Kind)) or "."} There are: {", ".join(get_args(Kind))}.')
+    if kind not in get_args(Kind):
+        raise SynthgenError(f'search kind {kind!r}{nearest(kind, get_args(Kind)) or "."} There are: '
+                            f'{", ".join(get_args(Kind))}.')
     if not query.strip(): raise SynthgenError('the query is empty: give some words to search for')
     table, model = _table(db)
     wide = k if kind != 'both' else max(4 * k, 40)
     try: found = [_by_words(table, query, wide)] if kind != 'vector' else []
     except (OSError, RuntimeError, ValueError) as e:
-        raise SynthgenError(f'{db}: its words are not indexed or the index is damaged ({clip(e, 120)}). Ingest again, or use --kind vector.') from None
+        raise SynthgenError(f'{db}: its words are not indexed or the index is damaged ({clip(e, 120)}). '
+                            'Ingest again, or use --kind vector.') from None
     if kind != 'text': found.append(_by_vector(table, query, wide, model, settings))
     rows = {r['id']: r for rs in found for r in rs}
     score = {r['id']: r['_score'] for rs in found for r in rs} if kind != 'both' else \

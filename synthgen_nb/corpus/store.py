@@ -36,7 +36,8 @@ def chunk_schema(dimensions: int, embedding: str):
     "The columns of `chunks`; the mark that the table is ours, and the model of its vectors"
     import pyarrow as pa
     s, n = pa.string(), pa.int64()
-    columns = dict(id=s, kind=s, content=s, vector=pa.list_(pa.float32(), dimensions), source_file=s, section_path=s,
+    columns = dict(id=s, kind=s, content=s, vector=pa.list_(pa.float32(), dimensions), source_file=s,
+                   section_path=s,
                    start_line=n, end_line=n, page=n, token_count=n, language=s, sources=s)
     return pa.schema(list(columns.items()), metadata={'synthgen_nb': '1', 'embedding': embedding})
 
@@ -45,7 +46,8 @@ def as_row(c: Chunk) -> dict[str, Any]:
     "A chunk as a row, without its vector"
     s = c.sources[0] if c.sources else Source(path='')
     return dict(id=c.id, kind=c.kind, content=c.text, source_file=s.path, section_path=' > '.join(s.section),
-                start_line=s.start_line, end_line=s.end_line, page=s.page, token_count=c.tokens, language=c.language,
+                start_line=s.start_line, end_line=s.end_line, page=s.page, token_count=c.tokens,
+                language=c.language,
                 sources=_places_json(c.sources))
 
 def _places_json(places: Iterable[Source]) -> str:
@@ -112,7 +114,8 @@ def is_ours(table) -> bool: return (table.schema.metadata or {}).get(b'synthgen_
 # %% ../../nbs/corpus/13_store.ipynb #broken
 def _broken(path: str | Path, table: str, e: Exception) -> SynthgenError:
     first = clip(str(e).replace(str(Path(path).resolve()).lstrip('/'), str(path)).split(', /')[0], 160)
-    return SynthgenError(f'{path}: the table {table!r} cannot be read ({first}). Its files are damaged or incomplete: '
+    return SynthgenError(f'{path}: the table {table!r} cannot be read ({first}). Its files are damaged or '
+                         'incomplete: '
                          f'restore {table}.lance from a copy, or delete that folder and ingest again.')
 
 # %% ../../nbs/corpus/13_store.ipynb #refuse-foreign
@@ -121,16 +124,19 @@ def _there(db: str | Path, name: str) -> bool:
     if address(db): return name in _remote_tables(db)
     return any((Path(db)/f'{name}.lance/_versions').glob('*')) # none: killed before its first commit
 
+# %% ../../nbs/corpus/13_store.ipynb #refuse-foreign-2
 def _refuse_foreign(db: str | Path) -> None:
     "Raise if we would write over what is not ours"
     p = Path(db)
     if not address(db) and p.exists() and not p.is_dir():
         raise SynthgenError(f'{db}: a file stands where the database should be. Choose a folder.')
     if not address(db) and p.is_dir() and any(p.iterdir()) and not is_db(db):
-        raise SynthgenError(f'{db}: this folder holds other files. Choose a new or empty folder for the database.')
+        raise SynthgenError(f'{db}: this folder holds other files. Choose a new or empty folder for the '
+                            'database.')
     for name in (*READABLE, DOCUMENTS):
         if _there(db, name) and _is_foreign(db, name):
-            raise SynthgenError(f'{db}: the table {name!r} was written by another program and is left as it is. '
+            raise SynthgenError(f'{db}: the table {name!r} was written by another program and is left as it '
+                                'is. '
                                 f'Choose another folder for the database.')
 
 def _is_foreign(db: str | Path, name: str) -> bool:
@@ -156,7 +162,8 @@ class Ingested:
         counts = ((self.new, 'new'), (self.changed, 'changed'), (same, 'as before'), (self.gone, 'gone'))
         parts = ', '.join(f'{n} {what}' for n, what in counts if n)
         what = f' ({parts})' if self.changed or self.gone or same else ''
-        return f'{self.documents} documents{what}' + (f', repeats merged: {self.repeats}' if self.repeats else '')
+        return f'{self.documents} documents{what}' + (f', repeats merged: {self.repeats}' if self.repeats
+                                                      else '')
 
 # %% ../../nbs/corpus/13_store.ipynb #listing
 def _file_hash(path: str) -> str:
@@ -169,17 +176,20 @@ def _document_row(doc: Document, digest: str, recipe: str, chunks: Sequence[Chun
     "A document as a row of the list"
     places = [len(c.sources) for c in chunks]
     tokens = sum(c.tokens * n for c, n in zip(chunks, places, strict=True))
-    return dict(path=doc.path, hash=digest, recipe=recipe, kind=doc.kind, language=doc.language, title=doc.title,
+    return dict(path=doc.path, hash=digest, recipe=recipe, kind=doc.kind, language=doc.language,
+                title=doc.title,
                 characters=len(doc.text), pages=len(doc.pages), chunks=sum(places), tokens=tokens,
                 commit=doc.commit, licence=doc.licence,
                 left_out=json.dumps([d.model_dump() for d in left], ensure_ascii=False))
 
+# %% ../../nbs/corpus/13_store.ipynb #documents-schema
 def _documents_schema():
     import pyarrow as pa
     n = {'characters', 'pages', 'chunks', 'tokens', 'position'}
     names = ('path', 'hash', 'recipe', 'kind', 'language', 'title', 'characters', 'pages', 'chunks', 'tokens',
              'commit', 'licence', 'left_out', 'position')
-    return pa.schema([(k, pa.int64() if k in n else pa.string()) for k in names], metadata={'synthgen_nb': '1'})
+    return pa.schema([(k, pa.int64() if k in n else pa.string()) for k in names],
+                     metadata={'synthgen_nb': '1'})
 
 # %% ../../nbs/corpus/13_store.ipynb #documents-of
 def read_manifest(
@@ -192,6 +202,7 @@ def read_manifest(
     except Exception as e: raise _broken(db, DOCUMENTS, e) from None
     return sorted(rows, key=lambda r: r['position'])
 
+# %% ../../nbs/corpus/13_store.ipynb #usable
 def _usable(db: str | Path, model: str) -> Any:
     "The table of chunks; None where there is none, or where all is made anew: another model, or damaged files"
     if not _there(db, CHUNKS): return None
@@ -207,7 +218,8 @@ def _known(db: str | Path, recipe: str, table: Any) -> tuple[dict[str, dict], se
     "(documents read by this recipe, all documents) of a database; none where the list or the table is lost"
     try: rows = read_manifest(db) if _there(db, DOCUMENTS) else []
     except SynthgenError: rows = []
-    return {r['path']: r for r in rows if r['recipe'] == recipe and table is not None}, {r['path'] for r in rows}
+    return {r['path']: r for r in rows if r['recipe'] == recipe and table is not None}, {r['path']
+        for r in rows}
 
 # %% ../../nbs/corpus/13_store.ipynb #spool
 class _Spool:
@@ -247,6 +259,7 @@ class _Differences(NamedTuple):
     stay: int                      # chunks that stay
     places: int                    # of those
 
+# %% ../../nbs/corpus/13_store.ipynb #differences-2
 def _differences(table, same: set[str], order: dict[str, int], spool: _Spool) -> _Differences:
     "Compare a table with the spool; what the table has already leaves the spool"
     moved: dict[str, list[Source]] = {}
@@ -295,7 +308,8 @@ def _moved_batches(table, moved: dict[str, list[Source]], schema: Any) -> Iterat
         yield as_batch([_first_place(r, moved[r['id']]) for r in rows], vectors, schema)
 
 # %% ../../nbs/corpus/13_store.ipynb #commit
-def _commit(db: str | Path, table, d: _Differences, spool: _Spool, order: dict[str, int], make: Embedder, schema: Any):
+def _commit(db: str | Path, table, d: _Differences, spool: _Spool, order: dict[str, int], make: Embedder,
+            schema: Any):
     "Write what differs, in one commit; returns the table"
     import pyarrow as pa
     fresh = _new_batches(spool, order, make, schema)
@@ -307,9 +321,11 @@ def _commit(db: str | Path, table, d: _Differences, spool: _Spool, order: dict[s
         return table
     merge = table.merge_insert('id').when_matched_update_all().when_not_matched_insert_all()
     if d.gone: merge = merge.when_not_matched_by_source_delete(f'id IN ({_quoted(d.gone)})')
-    merge.execute(pa.RecordBatchReader.from_batches(schema, chain(_moved_batches(table, d.moved, schema), fresh)))
+    merge.execute(pa.RecordBatchReader.from_batches(schema,
+                                                    chain(_moved_batches(table, d.moved, schema), fresh)))
     return table
 
+# %% ../../nbs/corpus/13_store.ipynb #tidy
 def _tidy(db: str | Path, table) -> None:
     "Index the words, join small files, forget old versions, and drop the two tables of earlier releases"
     from lancedb.index import FTS
@@ -323,7 +339,8 @@ def _tidy(db: str | Path, table) -> None:
 def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     "What decides, beside its bytes, what becomes of a file"
     c = settings.corpus
-    return content_id('recipe', VERSION, tokens, c.tokenizer, c.least_tokens, c.languages, sorted(c.leave_out),
+    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.languages,
+                      sorted(c.leave_out),
                       c.embedding)
 
 def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int],
@@ -335,6 +352,7 @@ def _take_in(path: str, digest: str, read: Callable, tokens: tuple[int, int],
     for c in chunks: spool.add(c)
     return _document_row(doc, digest, recipe, chunks, left), left
 
+# %% ../../nbs/corpus/13_store.ipynb #ingest-2
 def ingest(
     sources: str | Path | Iterable[str | Path], # files and folders
     db: str | Path,                             # folder of the database, or the URI of an object store
@@ -390,7 +408,8 @@ def _write(db: str | Path, table: Any, out: Ingested, spool: _Spool, rows: dict[
                             'The chunks that were there are as they were.') from None
 
 # %% ../../nbs/corpus/13_store.ipynb #to-chunk
-COLUMNS = ('id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'start_char', 'end_char',
+COLUMNS = ('id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'start_char',
+           'end_char',
            'token_count', 'language', 'sources', 'position')
 MOST = 1024 # tokens of a chunk of another program that is taken as it is
 
@@ -400,20 +419,26 @@ def _places(row: dict[str, Any]) -> tuple[Source, ...]:
     whole = lambda name, default: int(v) if (v := row.get(name)) is not None and v == v else default
     start, line = whole('start_char', 0), whole('start_line', 1)
     section = tuple(s.strip() for s in (row.get('section_path') or '').split(' > ') if s.strip())
-    return (Source(path=row.get('source_file') or '', start=start, end=whole('end_char', start + len(row['content'])), start_line=line,
+    return (Source(path=row.get('source_file') or '', start=start,
+                   end=whole('end_char', start + len(row['content'])), start_line=line,
                    end_line=whole('end_line', line + row['content'].count('\n')), section=section),)
 
+# %% ../../nbs/corpus/13_store.ipynb #as-chunk
 def as_chunk(row: dict[str, Any], table: str) -> Chunk:
     language = row.get('language') or None
-    told = row.get('kind') or ('code' if table == 'chunks' and language not in (None, 'text', 'markdown', 'rst', 'html') else '')
+    told = row.get('kind') or ('code' if table == 'chunks'
+                               and language not in (None, 'text', 'markdown', 'rst', 'html') else '')
     code = table == 'code_chunks' or told == 'code'
     tokens = row.get('token_count') or count_tokens(row['content'])
-    return Chunk(text=row['content'], kind='code' if code else 'text', language=language, tokens=tokens, sources=_places(row))
+    return Chunk(text=row['content'], kind='code' if code else 'text', language=language, tokens=tokens,
+                 sources=_places(row))
 
 # %% ../../nbs/corpus/13_store.ipynb #recut
 def _recut(c: Chunk) -> Iterator[Chunk]:
     "A chunk that is too long, in pieces; any other as it is"
-    if c.tokens <= MOST: yield c; return
+    if c.tokens <= MOST:
+        yield c
+        return
     known = {None: 'markdown', 'markdown': 'markdown', 'text': 'text', 'python': 'python', 'py': 'python'}
     kind = known.get(c.language, 'code') if c.kind == 'text' or c.language else 'text'
     language = 'cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None
@@ -421,8 +446,10 @@ def _recut(c: Chunk) -> Iterator[Chunk]:
     for piece in chunk_document(doc, (MOST // 2, MOST)):
         at = piece.sources[0]
         yield piece.but(kind=c.kind, language=c.language, sources=tuple(
-            s.model_copy(update=dict(start=s.start + p.start, end=s.start + p.end, start_line=s.start_line + p.start_line - 1,
-                                     end_line=s.start_line + p.end_line - 1, section=s.section or at.section)) for s in c.sources for p in piece.sources))
+            s.model_copy(update=dict(start=s.start + p.start, end=s.start + p.end, start_line=s.start_line
+                                     + p.start_line - 1,
+                                     end_line=s.start_line + p.end_line - 1, section=s.section
+                                     or at.section)) for s in c.sources for p in piece.sources))
 
 # %% ../../nbs/corpus/13_store.ipynb #read-rows
 def _rows(path: str | Path, name: str, ids: Sequence[str] | None) -> list[tuple[str, dict[str, Any]]]:
@@ -440,6 +467,7 @@ def _rows(path: str | Path, name: str, ids: Sequence[str] | None) -> list[tuple[
     except Exception as e: raise _broken(path, name, e) from None
     return [(name, r) for r in rows if isinstance(r['content'], str) and r['content'].strip()]
 
+# %% ../../nbs/corpus/13_store.ipynb #read-chunks
 def read_chunks(
     db: str | Path,                      # a LanceDB
     tables: Sequence[str] | None = None, # which; None: all that hold chunks
@@ -447,7 +475,8 @@ def read_chunks(
 ) -> list[Chunk]: # in the order of ingestion
     "The chunks of a database, without their vectors"
     names = [n for n in table_names(db) if n != DOCUMENTS]
-    wanted = [t for t in READABLE if t in names] if tables is None else [tables] if isinstance(tables, str) else list(tables)
+    wanted = [t for t in READABLE if t in names] if tables is None else [tables] if isinstance(tables,
+        str) else list(tables)
     if missing := [t for t in wanted if t not in names]:
         raise SynthgenError(f'{db}: no table {missing[0]!r}; there are {", ".join(names)}')
     if not wanted:
@@ -455,8 +484,11 @@ def read_chunks(
     asked = None if ids is None else list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
     if asked == []: return []
     rows = [r for t in wanted for r in _rows(db, t, asked)]
-    rows.sort(key=lambda r: p if (p := r[1].get('position')) is not None else -1) # tables without it keep their own order
-    try: chunks = merge_chunks(p for t, r in rows for c in [as_chunk(r, t)] for p in (_recut(c) if 'sources' not in r else [c]))
+    rows.sort(key=lambda r: p if (p := r[1].get('position')) is not None
+              else -1) # tables without it keep their own order
+    try:
+        chunks = merge_chunks(p for t, r in rows for c in [as_chunk(r, t)]
+                              for p in (_recut(c) if 'sources' not in r else [c]))
     except (ValueError, TypeError) as e:
         raise SynthgenError(f'{db}: a row of {", ".join(wanted)} is not a chunk ({clip(e, 160)})') from None
     order = {r['path']: i for i, r in enumerate(read_manifest(db))}
@@ -465,5 +497,6 @@ def read_chunks(
     found = {c.id: c for c in chunks}
     if lost := [i for i in asked if i not in found]:
         more = f' (and {len(lost) - 1} more)' if len(lost) > 1 else ''
-        raise SynthgenError(f'{db}: no chunk with the id {lost[0]!r}{more}. It may have been ingested anew since.')
+        raise SynthgenError(f'{db}: no chunk with the id {lost[0]!r}{more}. It may have been ingested anew '
+                            'since.')
     return [c for c in chunks if c.id in set(asked)]

@@ -21,7 +21,8 @@ def funnel_row(
     "One stage of a funnel; an `AssertionError` if it does not add up"
     why = Counter(r.split(':')[0] for r in lost)
     if n_in != n_out + why.total():
-        raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {why.total()} were lost: it does not add up')
+        raise AssertionError(f'{stage}: {n_in} {unit} went in, {n_out} came out and {why.total()} were lost: '
+                             'it does not add up')
     worst_first = ', '.join(f'{k} {n}' for k, n in why.most_common())
     return {'stage': stage, 'unit': unit, 'in': n_in, 'out': n_out, 'lost': n_in - n_out, 'why': worst_first}
 
@@ -45,6 +46,7 @@ def plot_funnel(
     title = f'{rows[-1]["out"]} of {rows[0]["in"]} {unit} reach the training file'
     return _finish(fig, ax, unit, '', title, 'lower right')
 
+# %% ../../nbs/experiments/81_report.ipynb #finish
 def _finish(fig, ax, x: str, y: str, title: str, legend: str = ''): # the figure
     "Labels, a title, and no frame"
     ax.set_xlabel(x)

@@ -43,7 +43,8 @@ def parameters_of(
     try: found = papermill.inspect_notebook(str(notebook))
     except Exception as e: # papermill and nbformat raise many types
         raise SynthgenError(f'{notebook} cannot be run: {clip(e)}') from None
-    read = lambda v: dict(type=v['inferred_type_name'], default=ast.literal_eval(v['default']), help=v['help'])
+    read = lambda v: dict(type=v['inferred_type_name'], default=ast.literal_eval(v['default']),
+                          help=v['help'])
     return {name: read(v) for name, v in found.items()}
 
 # %% ../../nbs/experiments/80_runs.ipynb #convert
@@ -63,6 +64,7 @@ def _text(x: Any) -> str:
     if not isinstance(x, str): raise TypeError(x)
     return x
 
+# %% ../../nbs/experiments/80_runs.ipynb #truth
 def _truth(x: Any) -> bool:
     if (word := str(x).lower()) not in ('true', 'false', 'yes', 'no', '1', '0'): raise ValueError(x)
     return word in ('true', 'yes', '1')
@@ -77,7 +79,8 @@ def _number(kind: type) -> Callable[[Any], Any]:
         return kind(x)
     return read
 
-_READ: dict[str, Callable[[Any], Any]] = dict(str=_text, bool=_truth, list=_listed, int=_number(int), float=_number(float))
+_READ: dict[str, Callable[[Any], Any]] = dict(str=_text, bool=_truth, list=_listed, int=_number(int),
+                                              float=_number(float))
 
 # %% ../../nbs/experiments/80_runs.ipynb #resolve
 _SECRET_NAME = re.compile(r'(^|_)(api_?keys?|secrets?|password|passwd|token|credentials?)$', re.I)
@@ -89,6 +92,7 @@ def looks_secret(name: str, value: Any) -> bool:
     values = value if isinstance(value, (list, tuple)) else [value]
     return bool(_SECRET_NAME.search(name)) or any(_SECRET_VALUE.search(str(v)) for v in values)
 
+# %% ../../nbs/experiments/80_runs.ipynb #resolve-parameters
 def resolve_parameters(
     notebook: str | Path,    # whose parameters they are
     given: dict[str, Any],   # name → value or text
@@ -97,10 +101,12 @@ def resolve_parameters(
     known = parameters_of(notebook)
     for name, value in given.items():
         if looks_secret(name, value):
-            raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain text. '
+            raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain '
+                                'text. '
                                 'Put keys in the environment, and ${NAME} in synthgen.yaml.')
         if name not in known:
-            raise SynthgenError(f'{Path(notebook).stem} has no parameter {name!r}{nearest(name, known) or "."} '
+            raise SynthgenError(f'{Path(notebook).stem} has no parameter '
+                                f'{name!r}{nearest(name, known) or "."} '
                                 f'It takes: {", ".join(known)}.')
     return {k: convert(k, given[k], v['type']) if k in given else v['default'] for k, v in known.items()}
 
@@ -111,7 +117,8 @@ def versions() -> dict[str, str]:
     for name in ('synthgen_nb', 'litellm', 'lancedb', 'papermill', 'pydantic', 'scikit-learn'):
         try: out[name] = version(name)
         except PackageNotFoundError: pass
-    if commit := _git('rev-parse', '--short', 'HEAD'): out['commit'] = commit + ('+changes' if _git('status', '--porcelain') else '')
+    if commit := _git('rev-parse', '--short', 'HEAD'):
+        out['commit'] = commit + ('+changes' if _git('status', '--porcelain') else '')
     return out
 
 def _git(*args) -> str:
@@ -155,13 +162,15 @@ def run(
     if 'run_dir' in params: params['run_dir'] = str(folder)
     start = time.monotonic()
     record = dict(name=folder.name, notebook=book.name, status='running', pid=os.getpid(), command=command,
-                  started=datetime.now(UTC).isoformat(timespec='seconds'), parameters=params, versions=versions())
+                  started=datetime.now(UTC).isoformat(timespec='seconds'), parameters=params,
+                  versions=versions())
     _write(folder, record)
     error = _execute(book, folder, params)
     result = _tidy(folder/book.name) if (folder/book.name).exists() else {}
     status = 'interrupted' if error == STOPPED else 'failed' if error else 'done'
     ended = dict(status=status, seconds=round(time.monotonic() - start, 1), **result)
-    _write(folder, {k: v for k, v in record.items() if k != 'pid'} | ended | (dict(error=error) if error else {}))
+    _write(folder, {k: v for k, v in record.items() if k != 'pid'} | ended
+           | (dict(error=error) if error else {}))
     if error == STOPPED: raise KeyboardInterrupt
     if error: raise SynthgenError(f'{error}\nThe record of the failed run is {folder/book.name}')
     return folder
@@ -177,8 +186,10 @@ def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it 
     try:
         with _Watch(progress), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            papermill.execute_notebook(str(book), str(folder/book.name), params, cwd=os.getcwd(), progress_bar=False,
-                                       kernel_name='python3', extra_arguments=['--log-level=50']) # its own log is noise
+            papermill.execute_notebook(str(book), str(folder/book.name), params, cwd=os.getcwd(),
+                                       progress_bar=False,
+                                       kernel_name='python3',
+                                       extra_arguments=['--log-level=50']) # its own log is noise
     except KeyboardInterrupt: # it may have ended the kernel too, which nobody waits for any more
         logging.getLogger('asyncio').setLevel(logging.CRITICAL)
         return STOPPED
@@ -188,6 +199,7 @@ def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it 
         progress.unlink(missing_ok=True)
     return ''
 
+# %% ../../nbs/experiments/80_runs.ipynb #failure
 def _failure(e: Exception) -> str:
     "What went wrong in a notebook, as our own errors would say it"
     name, value = getattr(e, 'ename', type(e).__name__), getattr(e, 'evalue', str(e))
@@ -220,11 +232,13 @@ class _Watch:
         self.thread.join()
         for b in self.bars.values(): b.close()
 
+# %% ../../nbs/experiments/80_runs.ipynb #show
 def _show(bars: dict[str, Progress], label: str, n: int | None, total: int | None):
     if n is None: # a remark, not a count
         print(label, file=sys.stderr, flush=True)
         return
-    if label not in bars or bars[label].n > n or bars[label].total != total: bars[label] = Progress(label, total)
+    if label not in bars or bars[label].n > n or bars[label].total != total:
+        bars[label] = Progress(label, total)
     while bars[label].n < n: bars[label].step()
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
@@ -266,8 +280,10 @@ def list_runs(
 
 def _overview(folder: Path) -> dict:
     r = read_run(folder)
-    return dict(run=folder.name, status=r['status'], model=r.get('model', ''), rows=(r.get('export') or {}).get('rows'),
-                calls=_total(r, 'calls'), paid=_total(r, 'paid'), cost=_total(r, 'cost'), seconds=r.get('seconds'))
+    return dict(run=folder.name, status=r['status'], model=r.get('model', ''),
+                rows=(r.get('export') or {}).get('rows'),
+                calls=_total(r, 'calls'), paid=_total(r, 'paid'), cost=_total(r, 'cost'),
+                seconds=r.get('seconds'))
 
 def _total(r: dict, what: str):
     values = [s.get(what) for s in r.get('stages', [])]
@@ -285,4 +301,5 @@ def find_run(
     if name == 'last': hits = sorted(n for n in names if n[:1].isdigit())[-1:]
     if len(hits) == 1: return Path(runs)/hits[0]
     if hits: raise SynthgenError(f'several runs {name!r} in {runs}: {", ".join(hits)}')
-    raise SynthgenError(f'no run {name!r} in {runs}' + (nearest(name, names) or '. `synthgen runs` lists them.'))
+    raise SynthgenError(f'no run {name!r} in {runs}'
+                        + (nearest(name, names) or '. `synthgen runs` lists them.'))

@@ -34,9 +34,11 @@ def plot_sequences(
     ax.set(xlim=(-1.75, 1.75), ylim=(-1.75, 1.75), aspect='equal')
     ax.axis('off')
     distinct = len({tuple(c) for c in chains})
-    ax.set_title(f'{len(chains)} chains, {distinct} distinct sequences, {len(uses)} tools', fontsize=10, loc='left')
+    ax.set_title(f'{len(chains)} chains, {distinct} distinct sequences, {len(uses)} tools', fontsize=10,
+                 loc='left')
     return fig
 
+# %% ../../nbs/experiments/82_sequences.ipynb #circle
 def _circle(names: Sequence[str]) -> dict[str, tuple[float, float]]: # name → x, y
     angle = lambda i: 2 * math.pi * i / len(names)
     return {n: (math.cos(angle(i)), math.sin(angle(i))) for i, n in enumerate(names)}

@@ -37,10 +37,12 @@ def card(
         '## Licence', '', f'The text derives from {about.derives} and from the output of the models named. '
         'State their licence here before you share the data.', ''])
 
-OFFLINE = ('**Made with the offline extractive model:** questions, requests and answers are put together by rules '
+OFFLINE = ('**Made with the offline extractive model:** questions, requests and answers are put together by '
+           'rules '
            'from spans of the documents and of results, and ratings are not a judgement of quality. '
            'Good for trying the pipeline; not training data.')
 
+# %% ../../nbs/export/53_card.ipynb #about
 @dataclass(frozen=True)
 class About:
     "What a card says of one kind of rows"

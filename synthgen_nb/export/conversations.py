@@ -51,6 +51,7 @@ def messages(
             rows.append((dict(role='tool', tool_call_id=o.call, name=c.tool, content=result_text(o)), False))
     return dict(messages=[m for m, _ in rows], tools=shown_tools(t, tools), train_on=[x for _, x in rows])
 
+# %% ../../nbs/export/51_conversations.ipynb #message
 def _message(turn: Turn, args: dict[str, dict[str, Any]], text: bool) -> dict:
     m: dict[str, Any] = dict(role=turn.role, content=turn.text)
     if turn.thought: m['reasoning_content'] = turn.thought
@@ -94,7 +95,8 @@ def chatml(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: 
     return dict(messages=[m for m, _ in rows], train_on=[x for _, x in rows])
 
 # %% ../../nbs/export/51_conversations.ipynb #sharegpt
-def sharegpt(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: # {"conversations", "tools", …}
+def sharegpt(t: Trajectory, tools: Mapping[str, Tool],
+             system: str = '') -> dict: # {"conversations", "tools", …}
     "ShareGPT with function_call and observation turns; the tools are JSON text"
     args = arguments_of(t)
     turns = [x for turn in t.turns for x in _sharegpt_turns(turn, args)]
@@ -154,6 +156,7 @@ def functiongemma(t: Trajectory, tools: Mapping[str, Tool], system: str = '') ->
             body = ''
     return dict(text='<bos>' + out + (_turn('model', body) if body else ''))
 
+# %% ../../nbs/export/51_conversations.ipynb #turn
 def _turn(role: str, body: str) -> str: return f'<start_of_turn>{role}\n{body}<end_of_turn>\n'
 
 def _declaration(f: dict) -> str:

@@ -69,6 +69,7 @@ def export(
     else: write_rows(out, path, native=format != 'jsonl')
     return len(out)
 
+# %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
     if isinstance(x, Trajectory): return [CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)

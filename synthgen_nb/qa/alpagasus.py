@@ -43,8 +43,8 @@ METHOD = Method(
     takes='pairs', stage='judge', command='', step='alpagasus',
     options={'threshold': 'Lowest rating that is kept, 0-5. Default: read off the histogram.'},
     replies={
-        'rate_first_line': 'synthgen_nb.offline.questions:rate_first_line',
-        'compare': 'synthgen_nb.offline.questions:compare',
+        'rate_first_line': 'synthgen_nb.offline.ratings:rate_first_line',
+        'compare': 'synthgen_nb.offline.ratings:compare_answers',
     })
 
 # %% ../../nbs/qa/64_alpagasus.ipynb #histogram
@@ -110,6 +110,7 @@ def plot_histogram(
     ax.set_title(f'{title}{": " if title else ""}{kept_note(hist, threshold)}', fontsize=9, loc='left')
     return ax
 
+# %% ../../nbs/qa/64_alpagasus.ipynb #kept-note
 def kept_note(hist: Mapping[float, int], threshold: float | None) -> str:
     "What a threshold keeps, in words"
     if threshold is None: return 'no threshold separates them'

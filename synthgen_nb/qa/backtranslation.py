@@ -41,8 +41,8 @@ METHOD = Method(
     claim='A passage is the answer; a model writes the instruction that it answers, and grades the pairs.',
     options={'seeds': 'Pairs that show how instructions are written.',
              'tuned': 'The model was finetuned to write instructions for texts.'},
-    replies={'instruct': 'synthgen_nb.offline.questions:instruct',
-             'rate_last_line': 'synthgen_nb.offline.questions:rate_last_line'})
+    replies={'instruct': 'synthgen_nb.offline.pairs:instruct',
+             'rate_last_line': 'synthgen_nb.offline.ratings:rate_last_line'})
 
 # %% ../../nbs/qa/61_backtranslation.ipynb #unfit_header
 MENUS = re.compile(

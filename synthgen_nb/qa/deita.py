@@ -58,8 +58,8 @@ METHOD = Method(
         'samples': 'Draws for each score of the sampled scorer.',
     },
     replies={
-        'digit': 'synthgen_nb.offline.methods:digit',
-        'rank': 'synthgen_nb.offline.methods:rank',
+        'digit': 'synthgen_nb.offline.methods:digit_score',
+        'rank': 'synthgen_nb.offline.methods:rank_items',
         'evolve_question': 'synthgen_nb.offline.methods:evolve_question',
         'evolve_answer': 'synthgen_nb.offline.methods:evolve_answer',
     })
@@ -165,7 +165,7 @@ def read_logprobs(
     min_mass: float = 0.5, # probability that the digits must have together
 ) -> Reading:
     "The expectation over the digits at the first token that is not blank"
-    if logprobs is None: return Reading(None, 'no_logprobs: the provider gives none')
+    if logprobs is None: return Reading(None, 'no_logprobs: the provider gives none; use --scorer sampled')
     first = next((t for t in logprobs if t['token'].strip()), None)
     if first is None: return Reading(None, 'no_logprobs: the reply is empty')
     mass = dict.fromkeys(DIGITS, 0.0)

@@ -48,7 +48,7 @@ METHOD = Method(
     stage='generate', command='generate', step='generate',
     claim='One prompt writes question and answer, both grounded in a chunk.',
     options={'n_pairs': 'Most pairs from one call.', 'target_pairs': 'Exactly so many pairs in all.'},
-    replies={'questions': 'synthgen_nb.offline.questions:questions'})
+    replies={'questions': 'synthgen_nb.offline.model:questions'})
 
 # %% ../../nbs/qa/60_grounded.ipynb #check_counts
 def check_counts(

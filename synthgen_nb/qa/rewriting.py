@@ -40,8 +40,8 @@ METHOD = Method(
     claim='An answer is rewritten from its source, keeps all code and may add no facts.',
     options={'preserve_original':
              'Keep the original answer where the rewrite cannot stand; else drop the pair.'},
-    replies={'rewrite': 'synthgen_nb.offline.questions:rewrite',
-             'rewrite_document': 'synthgen_nb.offline.questions:rewrite_document'})
+    replies={'rewrite': 'synthgen_nb.offline.pairs:rewrite',
+             'rewrite_document': 'synthgen_nb.offline.pairs:rewrite_document'})
 
 # %% ../../nbs/qa/62_rewriting.ipynb #response_of
 _RESPONSE = re.compile(r'<response>(.*?)</response>', re.S)

@@ -69,10 +69,10 @@ METHOD = Method(
         'every_script': 'Compare words of all scripts, not only ASCII ones.',
     },
     replies={
-        'instructions': 'synthgen_nb.offline.questions:invented',
-        'classify': 'synthgen_nb.offline.methods:classify',
-        'output_first': 'synthgen_nb.offline.methods:instances',
-        'input_first': 'synthgen_nb.offline.methods:instances',
+        'instructions': 'synthgen_nb.offline.model:instructions',
+        'classify': 'synthgen_nb.offline.methods:has_labels',
+        'output_first': 'synthgen_nb.offline.model:output_first',
+        'input_first': 'synthgen_nb.offline.model:input_first',
     })
 
 # %% ../../nbs/qa/67_self_instruct.ipynb #SEEDS

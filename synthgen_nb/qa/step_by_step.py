@@ -40,7 +40,7 @@ METHOD = Method(
     options={'blind': 'Hide the answer from the model, and compare what it comes to with it.',
              'attempts': 'Most tries for one pair.'},
     replies={'explain': 'synthgen_nb.offline.methods:explain', 'solve': 'synthgen_nb.offline.methods:solve',
-             'reasoned_questions': 'synthgen_nb.offline.questions:reasoned_questions'})
+             'reasoned_questions': 'synthgen_nb.offline.model:reasoned_questions'})
 
 # %% ../../nbs/qa/65_step_by_step.ipynb #tidy_steps
 _ENUMERATED = re.compile(r'^\s*(?:step\s+)?\d+\s*[.):]\s+', re.I)

@@ -30,18 +30,23 @@ def read_document(
     except Exception as e:
         why = f'line {first.lineno}: {first.msg}' if isinstance(first, json.JSONDecodeError) else clip(e, 200)
         raise SynthgenError(f'{where}: neither JSON nor YAML ({why})') from None
-    if _nodes(doc, {}) > MOST_NODES: raise SynthgenError(f'{where}: unfolds into more than {MOST_NODES:,} nodes')
+    if _nodes(doc, {}) > MOST_NODES:
+        raise SynthgenError(f'{where}: unfolds into more than {MOST_NODES:,} nodes')
     return _plain(doc)
 
 # %% ../../nbs/specs/21_openapi.ipynb #yaml
 def _yaml(text: str) -> Any:
     import yaml
     class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)): pass # type: ignore[misc]
-    Loader.yaml_implicit_resolvers = {k: [(t, r) for t, r in v if t not in ('tag:yaml.org,2002:timestamp', 'tag:yaml.org,2002:bool')]
+    Loader.yaml_implicit_resolvers = {k: [(t, r) for t, r in v
+                                          if t not in ('tag:yaml.org,2002:timestamp',
+                                                       'tag:yaml.org,2002:bool')]
                                       for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-    Loader.add_implicit_resolver('tag:yaml.org,2002:bool', re.compile(r'^(?:true|True|TRUE|false|False|FALSE)$'), list('tTfF'))
+    Loader.add_implicit_resolver('tag:yaml.org,2002:bool',
+                                 re.compile(r'^(?:true|True|TRUE|false|False|FALSE)$'), list('tTfF'))
     return yaml.load(text, Loader)
 
+# %% ../../nbs/specs/21_openapi.ipynb #nodes
 def _nodes(x: Any, seen: dict[int, int]) -> int:
     if not isinstance(x, (dict, list)): return 1
     if id(x) not in seen:
@@ -50,19 +55,24 @@ def _nodes(x: Any, seen: dict[int, int]) -> int:
     return seen[id(x)]
 
 def _plain(x: Any) -> Any:
-    if isinstance(x, dict): return {k if isinstance(k, str) else json.dumps(k) if not isinstance(k, tuple) else str(k): _plain(v) for k, v in x.items()}
+    if isinstance(x, dict):
+        return {k if isinstance(k, str) else json.dumps(k) if not isinstance(k, tuple) else str(k): _plain(v)
+                for k, v in x.items()}
     if isinstance(x, list): return [_plain(v) for v in x]
     return x if x is None or isinstance(x, (str, int, float, bool)) else str(x)
 
 # %% ../../nbs/specs/21_openapi.ipynb #Problem
 class Problem(Exception):
     "Something wrong with a document, and where"
-    def __init__(self, where: str, what: str): super().__init__(f'{where}: {what}'); self.where, self.what = where, what
+    def __init__(self, where: str, what: str):
+        super().__init__(f'{where}: {what}')
+        self.where, self.what = where, what
 
 def pointer(*parts: Any) -> str:
     "A place in the document"
     return '#' + ''.join('/' + str(p).replace('~', '~0').replace('/', '~1') for p in parts)
 
+# %% ../../nbs/specs/21_openapi.ipynb #follow
 def follow(
     doc: dict,    # the document
     node: Any,    # what may be a reference
@@ -77,20 +87,27 @@ def follow(
 def target(doc: dict, ref: str, where: str) -> Any:
     "What a reference of this document points at"
     from urllib.parse import unquote
-    if not ref.startswith('#'): raise Problem(where, f'$ref to {clip(ref)!r}, which is outside this document and is not fetched')
+    if not ref.startswith('#'):
+        raise Problem(where, f'$ref to {clip(ref)!r}, which is outside this document and is not fetched')
     try: return look_up(doc, unquote(ref[1:])) if ref != '#' else doc
-    except (LookupError, ValueError): raise Problem(where, f'$ref to {clip(ref)!r}, where there is nothing') from None
+    except (LookupError, ValueError):
+        raise Problem(where, f'$ref to {clip(ref)!r}, where there is nothing') from None
 
 # %% ../../nbs/specs/21_openapi.ipynb #recursion
 def _named_recursion(doc: dict) -> dict:
     "`$recursiveRef` of the 2019 dialect as a plain reference to the component that carries its anchor"
-    schemas = (doc.get('components') or {}).get('schemas') if isinstance(doc.get('components'), dict) else None
-    if not isinstance(schemas, dict) or not any(isinstance(s, dict) and '$recursiveAnchor' in s for s in schemas.values()): return doc
+    schemas = (doc.get('components') or {}).get('schemas') if isinstance(doc.get('components'),
+        dict) else None
+    if not isinstance(schemas, dict) or not any(isinstance(s, dict) and '$recursiveAnchor' in s
+                                                for s in schemas.values()):
+        return doc
     def point(s, ref):
         if not isinstance(s, dict): return s
         return {'$ref': ref} if s.get('$recursiveRef') == '#' else mapped(s, lambda x: point(x, ref))
-    named = lambda n, s: point({k: v for k, v in s.items() if k != '$recursiveAnchor'}, pointer('components', 'schemas', n))
-    new = {n: named(n, s) if isinstance(s, dict) and s.get('$recursiveAnchor') is True else s for n, s in schemas.items()}
+    named = lambda n, s: point({k: v for k, v in s.items() if k != '$recursiveAnchor'},
+                               pointer('components', 'schemas', n))
+    new = {n: named(n, s) if isinstance(s, dict) and s.get('$recursiveAnchor') is True else s for n,
+           s in schemas.items()}
     return doc | {'components': doc['components'] | {'schemas': new}}
 
 # %% ../../nbs/specs/21_openapi.ipynb #Refs
@@ -98,17 +115,22 @@ MOST_WRITTEN = 400 # schemas in one tool's schema, references written out
 
 class Refs:
     "The schemas that references of one document stand for, and what writing them out would take"
-    def __init__(self, doc: dict): self.doc, self.sizes, self.cyclic = doc, {}, set() # type: ignore[var-annotated]
+    def __init__(self, doc: dict):
+        self.doc, self.sizes, self.cyclic = doc, {}, set() # type: ignore[var-annotated]
 
-    def ref_of(self, s: Any) -> str | None: return s['$ref'] if isinstance(s, dict) and isinstance(s.get('$ref'), str) else None
+    def ref_of(self, s: Any) -> str | None:
+        return s['$ref'] if isinstance(s, dict) and isinstance(s.get('$ref'), str) else None
 
     def size(self, s: Any, where: str, path: tuple[str, ...] = ()) -> int:
         "Schemas in `s`, references written out; marks those that lead back to themselves"
         if len(path) > 200: raise Problem(where, 'references nested too deeply')
         ref, own = self.ref_of(s), 1
         if ref is not None:
-            if ref in path: self.cyclic.update(path[path.index(ref):]); return 1
-            if ref not in self.sizes: self.sizes[ref] = self.size(target(self.doc, ref, where), where, (*path, ref))
+            if ref in path:
+                self.cyclic.update(path[path.index(ref):])
+                return 1
+            if ref not in self.sizes:
+                self.sizes[ref] = self.size(target(self.doc, ref, where), where, (*path, ref))
             own += self.sizes[ref]
         return own + sum(self.size(x, where, path) for _, x in inner(s))
 
@@ -116,9 +138,12 @@ class Refs:
 def _def_name(ref: str, names: dict[str, str]) -> str:
     base = re.sub(r'[^A-Za-z0-9_.-]+', '_', ref.rsplit('/', 1)[-1].replace('~1', '/')) or 'root'
     name, n = base, 1
-    while name in names.values(): n += 1; name = f'{base}_{n}'
+    while name in names.values():
+        n += 1
+        name = f'{base}_{n}'
     return name
 
+# %% ../../nbs/specs/21_openapi.ipynb #whole
 def whole(
     refs: Refs,   # of the document
     schema: Any,  # as it stands there
@@ -127,7 +152,7 @@ def whole(
 ) -> Any: # a schema that needs nothing outside itself
     "A schema with its references written out, or gathered in `$defs` where they are cyclic or too many"
     keep_all = refs.size(schema, where) > MOST_WRITTEN
-    names: dict[str, str] = {}; todo: list[str] = []
+    names, todo = dict[str, str](), list[str]()
     def one(s, depth=0):
         if not isinstance(s, dict): return s
         if depth > 100: raise Problem(where, 'nested too deeply')
@@ -135,7 +160,9 @@ def whole(
         if ref is None: return fix(mapped(s, lambda x: one(x, depth + 1)))
         beside = {k: v for k, v in s.items() if k != '$ref'}
         if keep_all or ref in refs.cyclic:
-            if ref not in names: names[ref] = _def_name(ref, names); todo.append(ref)
+            if ref not in names:
+                names[ref] = _def_name(ref, names)
+                todo.append(ref)
             return fix({'$ref': f'#/$defs/{names[ref]}'} | mapped(beside, lambda x: one(x, depth + 1)))
         there = one(target(refs.doc, ref, where), depth + 1)
         return fix(_beside(there, mapped(beside, lambda x: one(x, depth + 1))))
@@ -143,9 +170,12 @@ def whole(
     while todo:
         ref = todo.pop()
         defs[names[ref]] = one(target(refs.doc, ref, where))
-    return out if not defs else (out if isinstance(out, dict) else {}) | {'$defs': (out.get('$defs') or {}) | defs}
+    return out if not defs else (out if isinstance(out, dict) else {}) | {'$defs': (out.get('$defs') or {})
+        | defs}
 
-NOTES = {'description', 'title', 'default', 'example', 'examples', 'deprecated', 'readOnly', 'writeOnly', '$comment', 'externalDocs', 'summary'}
+# %% ../../nbs/specs/21_openapi.ipynb #beside
+NOTES = {'description', 'title', 'default', 'example', 'examples', 'deprecated', 'readOnly', 'writeOnly',
+         '$comment', 'externalDocs', 'summary'}
 
 def _beside(there: Any, beside: dict) -> Any:
     "What stands beside a reference: notes replace notes, anything else must hold as well"
@@ -166,17 +196,21 @@ def modern(
         elif isinstance(s.get(strict), bool): del s[strict]
     if s.get('type') == 'file': s |= {'type': 'string', 'format': 'binary'}
     if 'example' in s and 'examples' not in s: s['examples'] = [s.pop('example')]
-    if isinstance(s.get('examples'), dict): s['examples'] = [v.get('value') if isinstance(v, dict) else v for v in s['examples'].values()]
+    if isinstance(s.get('examples'), dict):
+        s['examples'] = [v.get('value') if isinstance(v, dict) else v for v in s['examples'].values()]
     if isinstance(s.get('items'), list): s['prefixItems'] = s.pop('items')
     if isinstance(s.get('pattern'), str) and not compiles(s['pattern']): s['x-pattern'] = s.pop('pattern')
-    if isinstance(s.get('required'), bool): s.pop('required') # a habit of old documents: it belongs to the parameter
+    if isinstance(s.get('required'), bool):
+        s.pop('required') # a habit of old documents: it belongs to the parameter
     hidden = 'readOnly' if request else 'writeOnly'
     if isinstance(s.get('required'), list) and all(isinstance(n, str) for n in s['required']):
         props = s['properties'] if isinstance(s.get('properties'), dict) else {}
-        need = [n for n in dict.fromkeys(s['required']) if not (isinstance(p := props.get(n), dict) and p.get(hidden) is True)]
+        need = [n for n in dict.fromkeys(s['required'])
+                if not (isinstance(p := props.get(n), dict) and p.get(hidden) is True)]
         s = s | {'required': need} if need else {k: v for k, v in s.items() if k != 'required'}
     return s
 
+# %% ../../nbs/specs/21_openapi.ipynb #nullable
 def _nullable(s: dict) -> dict:
     if 'enum' in s and None not in s['enum']: s = s | {'enum': [*s['enum'], None]}
     if isinstance(s.get('type'), str): return s | {'type': [s['type'], 'null']}
@@ -198,7 +232,9 @@ class Api:
     def bad(self, at: str, what: str): self.problems.append(Problem(at, what))
 
     def schema(self, s: Any, at: str, request: bool = True) -> Any:
-        if not isinstance(s, (dict, bool)): self.bad(at, f'a schema must be an object, not {type(s).__name__}'); return {}
+        if not isinstance(s, (dict, bool)):
+            self.bad(at, f'a schema must be an object, not {type(s).__name__}')
+            return {}
         try: return whole(self.refs, s, at, lambda x: modern(x, request))
         except Problem as e: self.bad(e.where, e.what)
         except RecursionError: self.bad(at, 'nested too deeply')
@@ -209,75 +245,94 @@ class Api:
         except Problem as e: self.bad(e.where, e.what)
 
 # %% ../../nbs/specs/21_openapi.ipynb #parameters
-OLD_SCHEMA = ('type', 'format', 'items', 'enum', 'default', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'minLength', 'maxLength', 'pattern',
+OLD_SCHEMA = ('type', 'format', 'items', 'enum', 'default', 'minimum', 'maximum', 'exclusiveMinimum',
+              'exclusiveMaximum', 'minLength', 'maxLength', 'pattern',
               'minItems', 'maxItems', 'uniqueItems', 'multipleOf', 'x-nullable')
 
 def _listed(api: Api, holder: dict, at: str) -> list[tuple[str, dict]]:
     "The parameters of a path or an operation, with their places"
     raw, out = holder.get('parameters', []), []
-    if not isinstance(raw, list): api.bad(f'{at}/parameters', f'must be a list, not {type(raw).__name__}'); return []
+    if not isinstance(raw, list):
+        api.bad(f'{at}/parameters', f'must be a list, not {type(raw).__name__}')
+        return []
     for i, p in enumerate(raw):
-        here = f'{at}/parameters/{i}'; p = api.follow(p, here)
+        here = f'{at}/parameters/{i}'
+        p = api.follow(p, here)
         if p is None: continue
         if not isinstance(p, dict): api.bad(here, f'a parameter must be an object, not {type(p).__name__}')
         elif not isinstance(p.get('name'), str) or not p['name']: api.bad(here, 'a parameter without a name')
-        elif p.get('in') not in (('path', 'query', 'header', 'body', 'formData') if api.old else ('path', 'query', 'header', 'cookie')):
+        elif p.get('in') not in (('path', 'query', 'header', 'body', 'formData') if api.old
+                                 else ('path', 'query', 'header', 'cookie')):
             api.bad(here, f'parameter {p["name"]!r} is in {p.get("in")!r}, which is no place')
         else: out.append((here, p))
     return out
 
+# %% ../../nbs/specs/21_openapi.ipynb #parameter-schema
 def _parameter_schema(api: Api, p: dict, at: str) -> dict:
     if api.old: s: Any = {k: p[k] for k in OLD_SCHEMA if k in p}
     elif 'schema' in p: s = p['schema']
-    elif isinstance(p.get('content'), dict) and p['content']: s = next(iter(p['content'].values())).get('schema', {})
-    else: api.bad(at, f'parameter {p["name"]!r} has neither schema nor content'); return {}
+    elif isinstance(p.get('content'), dict) and p['content']:
+        s = next(iter(p['content'].values())).get('schema', {})
+    else:
+        api.bad(at, f'parameter {p["name"]!r} has neither schema nor content')
+        return {}
     if api.old and 'type' not in s: api.bad(at, f'parameter {p["name"]!r} has no type')
     got = api.schema(s, at)
-    notes = {k: p[k] for k in ('description', 'deprecated') if p.get(k)} | ({'examples': [p['example']]} if 'example' in p else {})
+    notes = {k: p[k] for k in ('description', 'deprecated') if p.get(k)} | ({'examples': [p['example']]}
+        if 'example' in p else {})
     return (got if isinstance(got, dict) else {}) | notes
 
 # %% ../../nbs/specs/21_openapi.ipynb #place
-OLD_STYLE = {'csv': {'style': 'form', 'explode': False}, 'multi': {'style': 'form', 'explode': True}, 'ssv': {'style': 'spaceDelimited', 'explode': False},
-             'pipes': {'style': 'pipeDelimited', 'explode': False}, 'tsv': {'style': 'tabDelimited', 'explode': False}}
+OLD_STYLE = {'csv': {'style': 'form', 'explode': False}, 'multi': {'style': 'form', 'explode': True},
+             'ssv': {'style': 'spaceDelimited', 'explode': False},
+             'pipes': {'style': 'pipeDelimited', 'explode': False},
+             'tsv': {'style': 'tabDelimited', 'explode': False}}
 
 def _place(api: Api, p: dict) -> dict:
     "Where a value goes in a request, and how it is written there"
     out = {'in': p['in'], 'name': p['name']}
-    if api.old: return out | OLD_STYLE.get(p.get('collectionFormat', 'csv'), {}) if p.get('type') == 'array' else out
+    if api.old:
+        return out | OLD_STYLE.get(p.get('collectionFormat', 'csv'), {}) if p.get('type') == 'array' else out
     if 'content' in p and 'schema' not in p: out['media'] = next(iter(p['content']), '')
     return out | {k: p[k] for k in ('style', 'explode', 'allowReserved') if k in p}
 
 # %% ../../nbs/specs/21_openapi.ipynb #body
 def _media(content: dict) -> str:
     "The media type to use of several: JSON, then forms, then what is there"
-    rank = lambda m: (0 if re.search(r'[/+]json\b', m) else 1 if 'x-www-form-urlencoded' in m else 2 if 'multipart/' in m else 3 if m == '*/*' else 4)
+    rank = lambda m: (0 if re.search(r'[/+]json\b', m) else 1 if 'x-www-form-urlencoded' in m else 2
+                      if 'multipart/' in m else 3 if m == '*/*' else 4)
     return min(content, key=rank)
 
 def _body(api: Api, op: dict, params: list[tuple[str, dict]], at: str) -> tuple[dict | None, bool, str]:
     "The body as (schema, required, media type)"
     if api.old: return _old_body(api, op, params)
     if 'requestBody' not in op: return None, False, ''
-    here = f'{at}/requestBody'; b = api.follow(op['requestBody'], here)
+    here = f'{at}/requestBody'
+    b = api.follow(op['requestBody'], here)
     if not isinstance(b, dict) or not isinstance(b.get('content'), dict) or not b['content']:
         if b is not None: api.bad(here, 'a request body without content')
         return None, False, ''
-    m = _media(b['content']); at = f'{here}/content/{m.replace("/", "~1")}'
+    m = _media(b['content'])
+    at = f'{here}/content/{m.replace("/", "~1")}'
     got = api.schema((b['content'][m] or {}).get('schema', {}), at)
     note = {'description': b['description']} if b.get('description') else {}
     return (got if isinstance(got, dict) else {}) | note, bool(b.get('required')), m
 
+# %% ../../nbs/specs/21_openapi.ipynb #old-body
 def _old_body(api: Api, op: dict, params: list[tuple[str, dict]]) -> tuple[dict | None, bool, str]:
     consumes = op.get('consumes') or api.doc.get('consumes') or []
     for at, p in params:
         if p['in'] != 'body': continue
         got = api.schema(p.get('schema', {}), f'{at}/schema')
         note = {'description': p['description']} if p.get('description') else {}
-        return (got if isinstance(got, dict) else {}) | note, bool(p.get('required')), _media(dict.fromkeys(consumes)) if consumes else 'application/json'
+        return (got if isinstance(got, dict)
+                else {}) | note, bool(p.get('required')), _media(dict.fromkeys(consumes)) if consumes else 'application/json'
     form = [(at, p) for at, p in params if p['in'] == 'formData']
     if not form: return None, False, ''
     need = [p['name'] for _, p in form if p.get('required')]
     upload = any(p.get('type') == 'file' for _, p in form) or 'multipart/form-data' in consumes
-    schema = {'type': 'object', 'properties': {p['name']: _parameter_schema(api, p, at) for at, p in form}} | ({'required': need} if need else {})
+    schema = {'type': 'object', 'properties': {p['name']: _parameter_schema(api, p, at) for at,
+                                               p in form}} | ({'required': need} if need else {})
     return schema, bool(need), 'multipart/form-data' if upload else 'application/x-www-form-urlencoded'
 
 # %% ../../nbs/specs/21_openapi.ipynb #results
@@ -287,13 +342,17 @@ def _success(responses: dict) -> str | None:
     ok = sorted(c for c in codes if re.fullmatch(r'2\d\d|2XX', c, re.I))
     return next((c for c in [*ok, *(c for c in codes if c == 'default')]), None)
 
+# %% ../../nbs/specs/21_openapi.ipynb #returns
 def _returns(api: Api, op: dict, at: str) -> tuple[dict, str]:
     "The result as (schema, media type)"
     responses = op.get('responses', {})
-    if not isinstance(responses, dict): api.bad(f'{at}/responses', f'must be an object, not {type(responses).__name__}'); return {}, ''
+    if not isinstance(responses, dict):
+        api.bad(f'{at}/responses', f'must be an object, not {type(responses).__name__}')
+        return {}, ''
     code = _success(responses)
     if code is None: return {}, ''
-    here = f'{at}/responses/{code}'; r = api.follow(next(v for k, v in responses.items() if str(k) == code), here)
+    here = f'{at}/responses/{code}'
+    r = api.follow(next(v for k, v in responses.items() if str(k) == code), here)
     if not isinstance(r, dict): return {}, ''
     if api.old: content = {'application/json': {'schema': r['schema']}} if 'schema' in r else {}
     else: content = r.get('content') or {}
@@ -308,23 +367,31 @@ def servers(api: Api, *holders: dict) -> list[str]: # operation, path, document:
     "Addresses at which an operation is served"
     if api.old:
         host = api.doc.get('host', '')
-        return [f'{s}://{host}{api.doc.get("basePath", "")}' for s in api.doc.get('schemes') or ['https']] if host else []
-    listed: list = next((h['servers'] for h in holders if isinstance(h.get('servers'), list) and h['servers']), [])
-    fill = lambda s: re.sub(r'\{(\w+)\}', lambda m: str(((s.get('variables') or {}).get(m[1]) or {}).get('default', m[0])), s['url'])
+        return [f'{s}://{host}{api.doc.get("basePath", "")}' for s in api.doc.get('schemes')
+                or ['https']] if host else []
+    listed: list = next((h['servers'] for h in holders if isinstance(h.get('servers'), list)
+                         and h['servers']), [])
+    fill = lambda s: re.sub(r'\{(\w+)\}',
+                            lambda m: str(((s.get('variables') or {}).get(m[1]) or {}).get('default', m[0])),
+                            s['url'])
     return [fill(s) for s in listed if isinstance(s, dict) and isinstance(s.get('url'), str)]
 
+# %% ../../nbs/specs/21_openapi.ipynb #security
 def security(api: Api, op: dict) -> list[dict]:
     "What a caller must show: the schemes of the first alternative"
-    schemes = (api.doc.get('securityDefinitions') if api.old else (api.doc.get('components') or {}).get('securitySchemes')) or {}
+    schemes = (api.doc.get('securityDefinitions') if api.old
+               else (api.doc.get('components') or {}).get('securitySchemes')) or {}
     asked = op.get('security', api.doc.get('security')) or []
     names = list(asked[0]) if asked and isinstance(asked[0], dict) else []
-    return [{'scheme': n} | {k: v for k, v in (schemes.get(n) or {}).items() if k in ('type', 'in', 'name', 'scheme')} for n in names]
+    return [{'scheme': n} | {k: v for k, v in (schemes.get(n) or {}).items()
+                             if k in ('type', 'in', 'name', 'scheme')} for n in names]
 
 # %% ../../nbs/specs/21_openapi.ipynb #operation
 def _operation(api: Api, path: str, method: str, item: dict, op: dict, at: str) -> Tool:
-    merged = {(p['name'], p['in']): (here, p) for here, p in [*_listed(api, item, pointer('paths', path)), *_listed(api, op, at)]}
+    merged = {(p['name'], p['in']): (here, p) for here,
+              p in [*_listed(api, item, pointer('paths', path)), *_listed(api, op, at)]}
     params = [x for x in merged.values() if not (x[1]['in'] == 'header' and x[1]['name'].lower() in IGNORED)]
-    props: dict[str, Any] = {}; places: dict[str, dict] = {}; need: list[str] = []; defs: dict[str, Any] = {}
+    props, places, need, defs = dict[str, Any](), dict[str, dict](), list[str](), dict[str, Any]()
     def take(name: str, schema: dict, place: dict, required: bool):
         if name in props: name = f'{name}_{place["in"]}'
         found = schema.pop('$defs', {})
@@ -332,37 +399,50 @@ def _operation(api: Api, path: str, method: str, item: dict, op: dict, at: str) 
         if required: need.append(name)
     for here, p in params:
         if p['in'] in ('body', 'formData'): continue
-        take(p['name'], _parameter_schema(api, p, here), _place(api, p), bool(p.get('required')) or p['in'] == 'path')
+        take(p['name'], _parameter_schema(api, p, here), _place(api, p), bool(p.get('required'))
+             or p['in'] == 'path')
     schema, required, media = _body(api, op, params, at)
     if schema is not None: take('body', schema, {'in': 'body', 'media': media}, required)
-    inside, declared = set(re.findall(r'\{([^{}]+)\}', path)), {p['name'] for _, p in params if p['in'] == 'path'}
-    if inside - declared: api.bad(at, f'the path holds {{{sorted(inside - declared)[0]}}}, which no parameter describes')
-    if declared - inside: api.bad(at, f'parameter {sorted(declared - inside)[0]!r} is in the path, and {path} does not hold it')
+    inside, declared = set(re.findall(r'\{([^{}]+)\}', path)), {p['name'] for _, p in params
+        if p['in'] == 'path'}
+    if inside - declared:
+        api.bad(at, f'the path holds {{{sorted(inside - declared)[0]}}}, which no parameter describes')
+    if declared - inside:
+        api.bad(at, f'parameter {sorted(declared - inside)[0]!r} is in the path, and {path} does not hold it')
     returns, gives = _returns(api, op, at)
-    arguments = {'type': 'object', 'properties': props, 'required': need, 'additionalProperties': False, '$defs': defs}
+    arguments = {'type': 'object', 'properties': props, 'required': need, 'additionalProperties': False,
+                 '$defs': defs}
     return Tool(
-        name=op.get('operationId') if isinstance(op.get('operationId'), str) and op['operationId'].strip() else f'{method} {path}', # type: ignore[arg-type]
+        name=op.get('operationId') if isinstance(op.get('operationId'), str) and op['operationId'].strip()
+        else f'{method} {path}', # type: ignore[arg-type]
         parameters={k: v for k, v in arguments.items() if v not in ([], {}) or k == 'properties'},
-        returns=returns, effect='read' if method in ('get', 'head', 'options', 'trace') else 'write', kind='openapi', source=f'{api.where}{at}',
+        returns=returns, effect='read' if method in ('get', 'head', 'options', 'trace') else 'write',
+        kind='openapi', source=f'{api.where}{at}',
         category=next((str(t) for t in op.get('tags') or []), ''), **_words(op, item),
-        binding={'method': method.upper(), 'path': path, 'servers': servers(api, op, item, api.doc), 'places': places, 'returns': gives,
+        binding={'method': method.upper(), 'path': path, 'servers': servers(api, op, item, api.doc),
+                 'places': places, 'returns': gives,
                  'security': security(api, op)},
-        meta={k: v for k, v in op.items() if k not in ('operationId', 'summary', 'description', 'parameters', 'requestBody')})
+        meta={k: v for k, v in op.items()
+              if k not in ('operationId', 'summary', 'description', 'parameters', 'requestBody')})
 
 # %% ../../nbs/specs/21_openapi.ipynb #words
 def _words(op: dict, item: dict) -> dict[str, Any]:
     "Description and documentation: the summary where there is one, else the first paragraph"
-    text = lambda k: next((h[k].strip() for h in (op, item) if isinstance(h.get(k), str) and h[k].strip()), '')
+    text = lambda k: next((h[k].strip() for h in (op, item) if isinstance(h.get(k), str) and h[k].strip()),
+                          '')
     summary, long = text('summary'), text('description')
     short = summary or long.split('\n\n')[0]
     return {'description': short, 'docs': long if long != short else ''}
 
+# %% ../../nbs/specs/21_openapi.ipynb #rename
 def _rename(schema: dict, found: dict, defs: dict) -> dict:
     "Put the `$defs` of one argument among those of all, under other names where two differ"
     names = {}
     for n, d in found.items():
         new, k = n, 1
-        while new in defs and defs[new] != d: k += 1; new = f'{n}_{k}'
+        while new in defs and defs[new] != d:
+            k += 1
+            new = f'{n}_{k}'
         names[n] = new
     def point(s):
         if not isinstance(s, dict): return s
@@ -379,17 +459,21 @@ def parse_openapi(
     "The operations of an OpenAPI 3.0 or 3.1, or Swagger 2 document"
     out: Outcome[Tool] = Outcome()
     def lose(p: Problem, name: str = ''):
-        out.dropped.append(Drop(id=content_id(where, p.where, p.what), stage='parse', reason='invalid_spec', detail=f'{where}{p.where}: {p.what}',
+        out.dropped.append(Drop(id=content_id(where, p.where, p.what), stage='parse', reason='invalid_spec',
+                                detail=f'{where}{p.where}: {p.what}',
                                 record={'operation': name, 'where': p.where, 'what': p.what}))
     for p in _outline(doc): lose(p)
     if not isinstance(doc, dict) or not isinstance(doc.get('paths'), dict): return out
     doc = _named_recursion(doc)
     for path, method, item, op, at in _operations(doc, lose):
         api = Api(doc, where)
-        if not isinstance(op, dict): lose(Problem(at, f'an operation must be an object, not {type(op).__name__}')); continue
+        if not isinstance(op, dict):
+            lose(Problem(at, f'an operation must be an object, not {type(op).__name__}'))
+            continue
         tool = _operation(api, path, method, item, op, at)
         for what, schema in (('its arguments', tool.parameters), ('its result', tool.returns)):
-            if not api.problems: api.problems += [Problem(at, f'the schema of {what} is wrong: {w}') for w in unsound(schema)]
+            if not api.problems:
+                api.problems += [Problem(at, f'the schema of {what} is wrong: {w}') for w in unsound(schema)]
         for p in api.problems: lose(p, tool.name)
         if not api.problems: out.kept.append(tool)
     out.kept = with_unique_names(out.kept)
@@ -400,20 +484,30 @@ def _outline(doc: Any) -> list[Problem]:
     "What is wrong with a document as a whole"
     if not isinstance(doc, dict): return [Problem('#', f'must be an object, not {type(doc).__name__}')]
     version = str(doc.get('openapi') or doc.get('swagger') or '')
-    out = [] if re.match(r'3\.[012]\b|2\.0\b', version) else [Problem('#', f'version {version or "missing"}; known are OpenAPI 3.0, 3.1 and Swagger 2.0')]
+    out = [] if re.match(r'3\.[012]\b|2\.0\b',
+                         version) else [Problem('#',
+                                                f'version {version or "missing"}; known are OpenAPI 3.0, 3.1 '
+                                                'and Swagger 2.0')]
     if not isinstance(doc.get('info'), dict): out.append(Problem('#/info', 'missing'))
     if 'paths' not in doc: out.append(Problem('#/paths', 'missing, so there is no operation'))
     elif not isinstance(doc['paths'], dict): out.append(Problem('#/paths', 'must be an object'))
     return out
 
+# %% ../../nbs/specs/21_openapi.ipynb #operations
 def _operations(doc: dict, lose) -> Iterator[tuple[str, str, dict, Any, str]]:
     "(path, method, path item, operation, place)"
     for path, item in doc['paths'].items():
         at = pointer('paths', path)
         if path.startswith('x-'): continue
-        if not path.startswith('/'): lose(Problem(at, 'a path must begin with /')); continue
+        if not path.startswith('/'):
+            lose(Problem(at, 'a path must begin with /'))
+            continue
         try: item = follow(doc, item, at)
-        except Problem as e: lose(e); continue
-        if not isinstance(item, dict): lose(Problem(at, f'a path item must be an object, not {type(item).__name__}')); continue
+        except Problem as e:
+            lose(e)
+            continue
+        if not isinstance(item, dict):
+            lose(Problem(at, f'a path item must be an object, not {type(item).__name__}'))
+            continue
         for m in item:
             if m in METHODS: yield path, m, item, item[m], pointer('paths', path, m)

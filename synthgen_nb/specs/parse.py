@@ -18,8 +18,10 @@ from .python import Types, parse_python
 from .tool import TYPES, Tool, compiles, mapped, unsound, with_unique_names
 
 # %% ../../nbs/specs/23_parse.ipynb #typed
-WORDS = {'str': 'string', 'text': 'string', 'int': 'integer', 'long': 'integer', 'float': 'number', 'double': 'number', 'bool': 'boolean',
-         'dict': 'object', 'map': 'object', 'hashmap': 'object', 'list': 'array', 'tuple': 'array', 'set': 'array', 'none': 'null', **{t: t for t in TYPES}}
+WORDS = {'str': 'string', 'text': 'string', 'int': 'integer', 'long': 'integer', 'float': 'number',
+         'double': 'number', 'bool': 'boolean',
+         'dict': 'object', 'map': 'object', 'hashmap': 'object', 'list': 'array', 'tuple': 'array',
+         'set': 'array', 'none': 'null', **{t: t for t in TYPES}}
 
 def typed(word: str) -> dict[str, Any]:
     "The schema that a type word stands for"
@@ -30,6 +32,7 @@ def typed(word: str) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError): return {'x-type': word}
     return {'x-type': word} if 'x-python' in json.dumps(found) else found
 
+# %% ../../nbs/specs/23_parse.ipynb #normal
 def normal(
     schema: Any,         # loosely written
     any_word: bool = False, # is a type word that nobody knows a mistake, or the author's own?
@@ -44,7 +47,8 @@ def normal(
     props = s['properties'] if isinstance(s.get('properties'), dict) else {}
     must = [n for n, p in props.items() if isinstance(p, dict) and p.get('required') is True]
     for n, p in props.items():
-        if isinstance(p, dict) and isinstance(p.get('required'), bool): props[n] = {k: v for k, v in p.items() if k != 'required'}
+        if isinstance(p, dict) and isinstance(p.get('required'), bool):
+            props[n] = {k: v for k, v in p.items() if k != 'required'}
     return s | {'required': must} if must and 'required' not in s else s
 
 # %% ../../nbs/specs/23_parse.ipynb #plain-tool
@@ -53,49 +57,65 @@ def _rest(d: dict, *used: str) -> dict: return {k: v for k, v in d.items() if k 
 def plain_tool(d: dict, source: str) -> Tool:
     "The workbench's own format: tool_id, name, category, description, parameters, returns, examples, complexity"
     ps = d.get('parameters') or []
-    named = [{'name': n} | (p if isinstance(p, dict) else {'type': p}) for n, p in ps.items()] if isinstance(ps, dict) else ps
+    named = [{'name': n} | (p if isinstance(p, dict) else {'type': p}) for n,
+             p in ps.items()] if isinstance(ps, dict) else ps
     for i, p in enumerate(named):
-        if not isinstance(p, dict) or not isinstance(p.get('name'), str): raise ValueError(f'/parameters/{i}: a parameter needs a name')
+        if not isinstance(p, dict) or not isinstance(p.get('name'), str):
+            raise ValueError(f'/parameters/{i}: a parameter needs a name')
     props = {p['name']: normal(_rest(p, 'name', 'required', 'optional'), True) for p in named}
     need = [p['name'] for p in named if p.get('required', not p.get('optional', 'default' in p))]
     examples = d.get('examples') or []
     said = {k: d[k] for k in ('description', 'category', 'complexity', 'effect') if d.get(k)}
-    return Tool(name=d.get('name') or d['tool_id'], **said, parameters={'type': 'object', 'properties': props} | ({'required': need} if need else {}),
-                returns=_returns(d), kind='plain', source=source, examples=tuple(examples if isinstance(examples, list) else [examples]),
+    return Tool(name=d.get('name') or d['tool_id'], **said,
+                parameters={'type': 'object', 'properties': props} | ({'required': need} if need else {}),
+                returns=_returns(d), kind='plain', source=source,
+                examples=tuple(examples if isinstance(examples, list) else [examples]),
                 binding={'tool_id': d['tool_id']} if 'tool_id' in d else {},
-                meta=_rest(d, 'tool_id', 'name', *said, 'parameters', 'returns', 'response', 'output_parameters', 'examples'))
+                meta=_rest(d, 'tool_id', 'name', *said, 'parameters', 'returns', 'response',
+                           'output_parameters', 'examples'))
 
+# %% ../../nbs/specs/23_parse.ipynb #returns
 def _returns(d: dict) -> dict:
-    r: Any = next((d[k] for k in ('returns', 'response', 'output_parameters', 'outputSchema', 'output_schema') if d.get(k)), {})
+    r: Any = next((d[k] for k in ('returns', 'response', 'output_parameters', 'outputSchema',
+                                  'output_schema') if d.get(k)), {})
     if isinstance(r, str): return s if (s := typed(r)) and 'x-type' not in s else {'description': r}
-    if not isinstance(r, dict): raise ValueError(f'/returns: must be an object or a text, not {type(r).__name__}')
-    fields = r and all(isinstance(v, dict) for v in r.values()) and not {'properties', '$ref', 'items'} & set(r) # name → schema, and no schema itself
+    if not isinstance(r, dict):
+        raise ValueError(f'/returns: must be an object or a text, not {type(r).__name__}')
+    fields = r and all(isinstance(v, dict) for v in r.values()) and not {'properties', '$ref',
+        'items'} & set(r) # name → schema, and no schema itself
     return normal({'type': 'object', 'properties': r} if fields else r, True)
 
 # %% ../../nbs/specs/23_parse.ipynb #function-tool
 def _arguments(s: Any) -> dict:
     s = normal(s or {})
     if not isinstance(s, dict): raise ValueError(f'/parameters: must be an object, not {type(s).__name__}')
-    if s.get('type', 'object') != 'object': raise ValueError(f'/parameters: the arguments of a call are an object, not {s["type"]!r}')
+    if s.get('type', 'object') != 'object':
+        raise ValueError(f'/parameters: the arguments of a call are an object, not {s["type"]!r}')
     return {'type': 'object', 'properties': {}} | s
 
 def function_tool(d: dict, source: str) -> Tool:
     "An OpenAI function: nested below `function`, or flat"
     f = d['function'] if isinstance(d.get('function'), dict) else d
     outer = _rest(d, 'function', 'type') if f is not d else {}
-    return Tool(name=f['name'], description=f.get('description') or '', parameters=_arguments(f.get('parameters')), returns=_returns(f),
+    return Tool(name=f['name'], description=f.get('description') or '',
+                parameters=_arguments(f.get('parameters')), returns=_returns(f),
                 kind='openai', source=source,
-                meta=outer | _rest(f, 'name', 'description', 'parameters', 'returns', 'response', 'output_parameters', *(() if f is not d else ('type',))))
+                meta=outer | _rest(f, 'name', 'description', 'parameters', 'returns', 'response',
+                                   'output_parameters', *(() if f is not d else ('type',))))
 
+# %% ../../nbs/specs/23_parse.ipynb #mcp-tool
 def mcp_tool(d: dict, source: str, server: str = '') -> Tool:
     "One entry of an MCP server's `tools/list`; its hints say whether it changes anything"
     hints = d.get('annotations') or {}
     effect: Any = 'unknown' if 'readOnlyHint' not in hints else 'read' if hints['readOnlyHint'] else 'write'
     schema = d.get('inputSchema', d.get('input_schema'))
-    return Tool(name=d['name'], description=d.get('description') or d.get('title') or '', parameters=_arguments(schema),
-                returns=_returns(_rest(d, 'returns')), effect=effect, category=server, kind='mcp', source=source,
+    return Tool(name=d['name'], description=d.get('description') or d.get('title') or '',
+                parameters=_arguments(schema),
+                returns=_returns(_rest(d, 'returns')), effect=effect, category=server, kind='mcp',
+                source=source,
                 binding={'name': d['name']} | ({'server': server} if server else {}),
-                meta=_rest(d, 'name', 'description', 'inputSchema', 'input_schema', 'outputSchema', 'output_schema'))
+                meta=_rest(d, 'name', 'description', 'inputSchema', 'input_schema', 'outputSchema',
+                           'output_schema'))
 
 # %% ../../nbs/specs/23_parse.ipynb #one
 def one_tool(
@@ -106,12 +126,15 @@ def one_tool(
     "A tool from whatever describes it"
     if not isinstance(d, dict): raise ValueError(f'a tool must be an object, not {type(d).__name__}')
     if {'effect', 'binding', 'kind'} <= set(d): return Tool.model_validate(d)
-    name = d['function'].get('name') if isinstance(d.get('function'), dict) else d.get('name', d.get('tool_id'))
+    name = d['function'].get('name') if isinstance(d.get('function'), dict) else d.get('name',
+        d.get('tool_id'))
     if not isinstance(name, str) or not name.strip(): raise ValueError('/name: a tool needs a name')
     if 'inputSchema' in d or 'input_schema' in d: tool = mcp_tool(d, source, server)
-    elif 'function' in d or ('tool_id' not in d and _is_schema(d.get('parameters'))): tool = function_tool(d, source)
+    elif 'function' in d or ('tool_id' not in d and _is_schema(d.get('parameters'))):
+        tool = function_tool(d, source)
     else: tool = plain_tool(d, source)
-    if wrong := [*unsound(tool.parameters, '/parameters'), *unsound(tool.returns, '/returns')]: raise ValueError('; '.join(wrong))
+    if wrong := [*unsound(tool.parameters, '/parameters'), *unsound(tool.returns, '/returns')]:
+        raise ValueError('; '.join(wrong))
     return tool
 
 def _is_schema(p: Any) -> bool: return isinstance(p, dict) and (not p or isinstance(p.get('type'), str))
@@ -121,11 +144,14 @@ def _described(x: Any, at: str = '', server: str = '') -> Iterable[tuple[str, st
     "(place, server, description) of every tool in a value"
     if isinstance(x, list):
         for i, y in enumerate(x): yield from _described(y, f'{at}/{i}', server)
-    elif isinstance(x, dict) and isinstance(x.get('result'), dict) and 'jsonrpc' in x: yield from _described(x['result'], f'{at}/result', server)
-    elif isinstance(x, dict) and (k := next((k for k in ('tools', 'functions') if isinstance(x.get(k), list)), '')):
+    elif isinstance(x, dict) and isinstance(x.get('result'), dict) and 'jsonrpc' in x:
+        yield from _described(x['result'], f'{at}/result', server)
+    elif isinstance(x, dict) and (k := next((k for k in ('tools', 'functions') if isinstance(x.get(k), list)),
+                                            '')):
         yield from _described(x[k], f'{at}/{k}', x['server'] if isinstance(x.get('server'), str) else server)
     else: yield at, server, x
 
+# %% ../../nbs/specs/23_parse.ipynb #parse-list
 def parse_list(
     value: Any,      # a list of descriptions, or something that holds one
     where: str = '', # its name
@@ -138,7 +164,8 @@ def parse_list(
         except ValueError as e:
             why = explain(e) if isinstance(e, ValidationError) else str(e)
             record = d if isinstance(d, dict) else {'value': d}
-            out.dropped.append(Drop(id=content_id(source, d), stage='parse', reason='invalid_spec', detail=f'{source}: {why}', record=record))
+            out.dropped.append(Drop(id=content_id(source, d), stage='parse', reason='invalid_spec',
+                                    detail=f'{source}: {why}', record=record))
     own = all(isinstance(d, dict) and 'binding' in d for *_, d in _described(value))
     out.kept = out.kept if own else with_unique_names(out.kept)
     return out
@@ -165,23 +192,30 @@ def tools_in(
 ) -> list[Tool]:
     "The tools of a document that must have some"
     got = parse_tools(path)
-    if not got.kept: raise SynthgenError(f'{path}: no usable tool in it' + ''.join(f'\n  {d.detail}' for d in got.dropped))
+    if not got.kept:
+        raise SynthgenError(f'{path}: no usable tool in it' + ''.join(f'\n  {d.detail}' for d in got.dropped))
     return got.kept
 
 # %% ../../nbs/specs/23_parse.ipynb #only-one
 def _only_one(folder: Path) -> Path:
     "The specification in a folder, if there is one and no more"
-    files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.suffix.lower() in ('.json', '.jsonl', '.yaml', '.yml', '.py', '.parquet')][:200]
+    files = [p for p in sorted(folder.rglob('*')) if p.is_file()
+             and p.suffix.lower() in ('.json', '.jsonl', '.yaml', '.yml', '.py', '.parquet')][:200]
     found = [p for p in files if p.stat().st_size <= MOST_BYTES and _tools_in(p)]
     if len(found) == 1: return found[0]
-    if not found: raise SynthgenError(f'{folder} is a folder, and none of the {len(files)} files in it that could describe tools does')
-    names = ', '.join(str(p) for p in found[:10]) + (f' and {len(found) - 10} more' if len(found) > 10 else '')
-    raise SynthgenError(f'{folder} is a folder with {len(found)} files that describe tools; name one of them: {names}')
+    if not found:
+        raise SynthgenError(f'{folder} is a folder, and none of the {len(files)} files in it that could '
+                            'describe tools does')
+    names = ', '.join(str(p) for p in found[:10]) + (f' and {len(found) - 10} more' if len(found) > 10
+                                                     else '')
+    raise SynthgenError(f'{folder} is a folder with {len(found)} files that describe tools; name one of '
+                        f'them: {names}')
 
 def _tools_in(path: Path) -> bool:
     try: return bool(parse_tools(path).kept)
     except SynthgenError: return False
 
+# %% ../../nbs/specs/23_parse.ipynb #parse-text
 def parse_text(
     text: str,       # of a document
     where: str = '', # its name; a name that ends in .py settles what it is
@@ -194,12 +228,16 @@ def parse_text(
     except SynthgenError:
         if not _is_python(text): raise
         doc = None
-    if doc is None or (not isinstance(doc, (dict, list)) and _is_python(text)): return parse_python(text, where)
-    if isinstance(doc, dict) and ({'openapi', 'swagger'} & set(doc) or isinstance(doc.get('paths'), dict)): return parse_openapi(doc, where)
+    if doc is None or (not isinstance(doc, (dict, list)) and _is_python(text)):
+        return parse_python(text, where)
+    if isinstance(doc, dict) and ({'openapi', 'swagger'} & set(doc) or isinstance(doc.get('paths'), dict)):
+        return parse_openapi(doc, where)
     if not isinstance(doc, (dict, list)) or not doc:
-        raise SynthgenError(f'{where}: no tools in it. Known are OpenAPI, MCP tools/list, OpenAI functions, a list of tools, and Python files.')
+        raise SynthgenError(f'{where}: no tools in it. Known are OpenAPI, MCP tools/list, OpenAI functions, '
+                            'a list of tools, and Python files.')
     return parse_list(doc, where)
 
+# %% ../../nbs/specs/23_parse.ipynb #is-python
 def _is_python(text: str) -> bool:
     try: return any(isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.parse(text).body)
     except (SyntaxError, ValueError, RecursionError): return False

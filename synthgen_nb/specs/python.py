@@ -12,18 +12,26 @@ from typing import Any
 from ..core.records import Drop, Outcome, content_id
 from .tool import Tool, with_unique_names
 
-# %% ../../nbs/specs/22_python.ipynb #simple
-SIMPLE: dict[str, dict[str, Any]] = {'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'},
-          'bool': {'type': 'boolean'}, 'None': {'type': 'null'},
-          'list': {'type': 'array'}, 'tuple': {'type': 'array'}, 'set': {'type': 'array', 'uniqueItems': True}, 'dict': {'type': 'object'},
-          'Any': {}, 'object': {}, 'bytes': {'type': 'string', 'contentEncoding': 'base64'}, 'Path': {'type': 'string', 'format': 'path'},
-          'datetime': {'type': 'string', 'format': 'date-time'}, 'date': {'type': 'string', 'format': 'date'}}
-ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple', 'Set': 'set', 'frozenset': 'set',
-         'FrozenSet': 'set', 'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict', 'Text': 'str'}
-LIMITS = {'ge': 'minimum', 'le': 'maximum', 'gt': 'exclusiveMinimum', 'lt': 'exclusiveMaximum', 'multiple_of': 'multipleOf', 'pattern': 'pattern',
-          'min_length': 'minLength', 'max_length': 'maxLength', 'description': 'description', 'title': 'title'}
+# %% ../../nbs/specs/22_python.ipynb #Types
+class Types:
+    "Turns the annotations of one file into schemas; classes it meets are collected in `defs`"
+    def __init__(self, tree: ast.Module):
+        self.classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
+        self.alias = dict(a for n in tree.body if (a := _alias(n)))
+        self.defs: dict[str, Any] = {}
 
-def _literal(node: ast.AST) -> tuple[bool, Any]:
+    def schema(self, a: ast.expr | None, depth: int = 0) -> dict[str, Any]:
+        "The schema of an annotation"
+        if a is None or depth > 20: return {}
+        if isinstance(a, ast.Constant) and isinstance(a.value, str):
+            try: return self.schema(ast.parse(a.value, mode='eval').body, depth + 1)
+            except SyntaxError: return {'x-python': a.value}
+        if isinstance(a, ast.BinOp) and isinstance(a.op, ast.BitOr):
+            return union([self.schema(a.left, depth + 1), self.schema(a.right, depth + 1)])
+        return _generic(self, a, depth + 1) if isinstance(a, ast.Subscript) else _named(self, a, depth)
+
+# %% ../../nbs/specs/22_python.ipynb #literal
+def _literal(node: ast.AST) -> tuple[bool, Any]: # is it a value of JSON, and which
     try: v = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError): return False, None
     return (True, v) if _is_json(v) else (False, None)
@@ -33,84 +41,68 @@ def _is_json(v) -> bool:
     if isinstance(v, dict): return all(isinstance(k, str) and _is_json(x) for k, x in v.items())
     return v is None or isinstance(v, (str, int, float, bool))
 
-# %% ../../nbs/specs/22_python.ipynb #Types
-class Types:
-    "Turns the annotations of one file into schemas; classes it meets are collected in `defs`"
-    def __init__(self, tree: ast.Module):
-        self.classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
-        self.alias = {n.targets[0].id: n.value for n in tree.body
-                      if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name)
-                      and isinstance(n.value, (ast.Subscript, ast.BinOp, ast.Name))}
-        self.defs: dict[str, Any] = {}
+# %% ../../nbs/specs/22_python.ipynb #simple
+SIMPLE: dict[str, dict[str, Any]] = {
+    'str': {'type': 'string'}, 'int': {'type': 'integer'}, 'float': {'type': 'number'},
+    'bool': {'type': 'boolean'},
+    'None': {'type': 'null'}, 'list': {'type': 'array'}, 'tuple': {'type': 'array'},
+    'set': {'type': 'array', 'uniqueItems': True}, 'dict': {'type': 'object'}, 'Any': {}, 'object': {},
+    'bytes': {'type': 'string', 'contentEncoding': 'base64'}, 'Path': {'type': 'string', 'format': 'path'},
+    'datetime': {'type': 'string', 'format': 'date-time'}, 'date': {'type': 'string', 'format': 'date'}}
+ALIAS = {'List': 'list', 'Sequence': 'list', 'Iterable': 'list', 'Collection': 'list', 'Tuple': 'tuple',
+         'Set': 'set',
+         'frozenset': 'set', 'FrozenSet': 'set', 'Dict': 'dict', 'Mapping': 'dict', 'MutableMapping': 'dict',
+         'Text': 'str'}
 
-    def schema(self, a: ast.expr | None, depth: int = 0) -> dict[str, Any]:
-        "The schema of an annotation"
-        if a is None or depth > 20: return {}
-        if isinstance(a, ast.Constant) and isinstance(a.value, str):
-            try: return self.schema(ast.parse(a.value, mode='eval').body, depth + 1)
-            except SyntaxError: return {'x-python': a.value}
-        if isinstance(a, ast.BinOp) and isinstance(a.op, ast.BitOr): return union([self.schema(a.left, depth + 1), self.schema(a.right, depth + 1)])
-        if isinstance(a, ast.Subscript): return self._generic(a, depth + 1)
-        return self._named(a, depth)
+def _named(types: Types, a: ast.expr, depth: int) -> dict[str, Any]:
+    name = 'None' if isinstance(a, ast.Constant) and a.value is None else ast.unparse(a).rsplit('.', 1)[-1]
+    name = ALIAS.get(name, name)
+    if name in types.classes: return _class(types, types.classes[name])
+    if name in types.alias: return types.schema(types.alias[name], depth + 1)
+    return dict(SIMPLE[name]) if name in SIMPLE else {'x-python': ast.unparse(a)}
 
-    def _named(self, a: ast.expr, depth: int) -> dict[str, Any]:
-        name = 'None' if isinstance(a, ast.Constant) and a.value is None else ast.unparse(a).rsplit('.', 1)[-1]
-        name = ALIAS.get(name, name)
-        if name in self.classes: return self._class(self.classes[name])
-        if name in self.alias: return self.schema(self.alias[name], depth + 1)
-        return dict(SIMPLE[name]) if name in SIMPLE else {'x-python': ast.unparse(a)}
+# %% ../../nbs/specs/22_python.ipynb #alias
+def _alias(n: ast.stmt) -> tuple[str, ast.expr] | None: # Vector = list[float]
+    if not isinstance(n, ast.Assign) or len(n.targets) != 1 or not isinstance(n.targets[0], ast.Name):
+        return None
+    return (n.targets[0].id, n.value) if isinstance(n.value, (ast.Subscript, ast.BinOp, ast.Name)) else None
 
-    def _generic(self, a: ast.Subscript, depth: int) -> dict[str, Any]:
-        name = ast.unparse(a.value).rsplit('.', 1)[-1]
-        name, args = ALIAS.get(name, name), a.slice.elts if isinstance(a.slice, ast.Tuple) else [a.slice]
-        sub = lambda x: self.schema(x, depth)
-        if name in ('Optional', 'Union'): return union([*map(sub, args), *([{'type': 'null'}] if name == 'Optional' else [])])
-        if name == 'Literal': return enum([v for ok, v in map(_literal, args) if ok])
-        if name == 'Annotated': return sub(args[0]) | self._annotated(args[1:])
-        if name in ('Required', 'NotRequired', 'ReadOnly', 'Final', 'ClassVar', 'Awaitable'): return sub(args[0])
-        if name == 'dict': return {'type': 'object', 'additionalProperties': sub(args[1])} if len(args) == 2 else {'type': 'object'}
-        if name == 'tuple' and not (len(args) == 2 and isinstance(args[1], ast.Constant) and args[1].value is ...):
-            return {'type': 'array', 'prefixItems': [*map(sub, args)], 'items': False, 'minItems': len(args)}
-        if name in ('list', 'set', 'tuple'): return SIMPLE[name] | {'items': sub(args[0])}
-        return {'x-python': ast.unparse(a)}
+# %% ../../nbs/specs/22_python.ipynb #generic
+def _generic(types: Types, a: ast.Subscript, depth: int) -> dict[str, Any]:
+    name = ast.unparse(a.value).rsplit('.', 1)[-1]
+    name, args = ALIAS.get(name, name), a.slice.elts if isinstance(a.slice, ast.Tuple) else [a.slice]
+    sub = lambda x: types.schema(x, depth)
+    if name == 'Union': return union([*map(sub, args)])
+    if name == 'Optional': return union([*map(sub, args), {'type': 'null'}])
+    if name == 'Literal': return enum([v for ok, v in map(_literal, args) if ok])
+    if name == 'Annotated': return sub(args[0]) | _annotated(args[1:])
+    if name in ('Required', 'NotRequired', 'ReadOnly', 'Final', 'ClassVar', 'Awaitable'): return sub(args[0])
+    if name == 'dict':
+        return {'type': 'object'} | ({'additionalProperties': sub(args[1])} if len(args) == 2 else {})
+    if name == 'tuple' and not (len(args) == 2 and isinstance(args[1], ast.Constant)
+                                and args[1].value is ...):
+        return {'type': 'array', 'prefixItems': [*map(sub, args)], 'items': False, 'minItems': len(args)}
+    return SIMPLE[name] | {'items': sub(args[0])} if name in ('list', 'set',
+        'tuple') else {'x-python': ast.unparse(a)}
 
-    def _annotated(self, notes: list[ast.expr]) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for n in notes:
-            ok, v = _literal(n)
-            if ok and isinstance(v, str): out['description'] = v
-            if isinstance(n, ast.Call): out |= {LIMITS[k.arg]: _literal(k.value)[1] for k in n.keywords if k.arg in LIMITS and _literal(k.value)[0]}
-        return out
+# %% ../../nbs/specs/22_python.ipynb #annotated
+LIMITS = {'ge': 'minimum', 'le': 'maximum', 'gt': 'exclusiveMinimum', 'lt': 'exclusiveMaximum',
+          'multiple_of': 'multipleOf', 'pattern': 'pattern', 'min_length': 'minLength',
+          'max_length': 'maxLength',
+          'description': 'description', 'title': 'title'}
 
-    def _class(self, c: ast.ClassDef) -> dict[str, Any]:
-        if c.name not in self.defs:
-            self.defs[c.name] = {} # stands while its fields are read, so a class may hold itself
-            self.defs[c.name] = self._members(c) if _bases(c) & {'Enum', 'StrEnum', 'IntEnum'} else self._fields(c)
-        return {'$ref': f'#/$defs/{c.name}'}
+def _annotated(notes: list[ast.expr]) -> dict[str, Any]:
+    "What stands beside a type in `Annotated`"
+    out: dict[str, Any] = {}
+    for n in notes:
+        ok, v = _literal(n)
+        if ok and isinstance(v, str): out['description'] = v
+        if not isinstance(n, ast.Call): continue
+        known = [k for k in n.keywords if k.arg in LIMITS and _literal(k.value)[0]]
+        out |= {LIMITS[str(k.arg)]: _literal(k.value)[1] for k in known}
+    return out
 
-    def _members(self, c: ast.ClassDef) -> dict[str, Any]:
-        return enum([_literal(n.value)[1] for n in c.body if isinstance(n, ast.Assign) and _literal(n.value)[0]])
-
-    def _fields(self, c: ast.ClassDef) -> dict[str, Any]:
-        props: dict[str, Any] = {}; need: list[str] = []
-        for base in [self.classes[b] for b in _bases(c) if b in self.classes and b != c.name]:
-            self._class(base); props |= self.defs[base.name].get('properties', {}); need += self.defs[base.name].get('required', [])
-        total = not any(k.arg == 'total' and _literal(k.value)[1] is False for k in c.keywords)
-        for n in c.body:
-            if not isinstance(n, ast.AnnAssign) or not isinstance(n.target, ast.Name): continue
-            props[n.target.id] = self.schema(n.annotation) | _default(n.value)
-            if n.value is None and total and 'NotRequired' not in ast.unparse(n.annotation): need.append(n.target.id)
-        doc = ast.get_docstring(c)
-        return {'type': 'object', 'properties': props} | ({'required': need} if need else {}) | ({'description': doc} if doc else {})
-
-# %% ../../nbs/specs/22_python.ipynb #types-helpers
-def _bases(c: ast.ClassDef) -> set[str]: return {ast.unparse(b).rsplit('.', 1)[-1] for b in c.bases}
-
-def _default(node: ast.expr | None) -> dict[str, Any]:
-    if node is None: return {}
-    ok, v = _literal(node)
-    return {'default': v} if ok else {'x-default': ast.unparse(node)}
-
+# %% ../../nbs/specs/22_python.ipynb #union
 def enum(values: list) -> dict[str, Any]:
     "The schema of one of a few values"
     kinds = {bool: 'boolean', int: 'integer', float: 'number', str: 'string', type(None): 'null'}
@@ -121,9 +113,44 @@ def union(parts: list[dict[str, Any]]) -> dict[str, Any]:
     "The schema of one or the other; plain types are joined as JSON Schema does: `type: [string, null]`"
     flat = [q for p in parts for q in (p['anyOf'] if set(p) == {'anyOf'} else [p])]
     if all(set(p) == {'type'} for p in flat):
-        types = list(dict.fromkeys(t for p in flat for t in (p['type'] if isinstance(p['type'], list) else [p['type']])))
+        types = list(dict.fromkeys(t for p in flat
+                                   for t in (p['type'] if isinstance(p['type'], list) else [p['type']])))
         return {'type': types if len(types) > 1 else types[0]}
     return {'anyOf': flat}
+
+# %% ../../nbs/specs/22_python.ipynb #class
+def _class(types: Types, c: ast.ClassDef) -> dict[str, Any]:
+    if c.name not in types.defs:
+        types.defs[c.name] = {} # stands while its fields are read, so a class may hold itself
+        types.defs[c.name] = _members(c) if _bases(c) & {'Enum', 'StrEnum', 'IntEnum'} else _fields(types, c)
+    return {'$ref': f'#/$defs/{c.name}'}
+
+def _bases(c: ast.ClassDef) -> set[str]: return {ast.unparse(b).rsplit('.', 1)[-1] for b in c.bases}
+
+def _members(c: ast.ClassDef) -> dict[str, Any]:
+    return enum([_literal(n.value)[1] for n in c.body if isinstance(n, ast.Assign) and _literal(n.value)[0]])
+
+# %% ../../nbs/specs/22_python.ipynb #fields
+def _fields(types: Types, c: ast.ClassDef) -> dict[str, Any]:
+    props, need = dict[str, Any](), list[str]()
+    for base in [types.classes[b] for b in _bases(c) if b in types.classes and b != c.name]:
+        _class(types, base)
+        props |= types.defs[base.name].get('properties', {})
+        need += types.defs[base.name].get('required', [])
+    total = not any(k.arg == 'total' and _literal(k.value)[1] is False for k in c.keywords)
+    for n in c.body:
+        if not isinstance(n, ast.AnnAssign) or not isinstance(n.target, ast.Name): continue
+        props[n.target.id] = types.schema(n.annotation) | _default(n.value)
+        if n.value is None and total and 'NotRequired' not in ast.unparse(n.annotation):
+            need.append(n.target.id)
+    notes = ({'required': need} if need else {}) | ({'description': doc} if (doc := ast.get_docstring(c))
+                                                    else {})
+    return {'type': 'object', 'properties': props} | notes
+
+def _default(node: ast.expr | None) -> dict[str, Any]:
+    if node is None: return {}
+    ok, v = _literal(node)
+    return {'default': v} if ok else {'x-default': ast.unparse(node)}
 
 # %% ../../nbs/specs/22_python.ipynb #params-said
 _SPHINX = re.compile(r'^\s*:param (?:[^:]*\s)?(\w+):\s*(.*(?:\n(?!\s*:)\s+.*)*)', re.M)
@@ -139,13 +166,16 @@ def split_docstring(doc: str) -> tuple[str, dict[str, str]]:
     for head, body in zip(parts[1::2], parts[2::2], strict=True):
         if head not in ('Args', 'Arguments', 'Parameters'): continue
         numpy = re.match(r'-{3,}\n', body)
-        said |= {m[1]: one(m[2]) for m in _NUMPY.finditer(body[numpy.end():])} if numpy else {m[2]: one(m[3]) for m in _GOOGLE.finditer(body)}
+        said |= {m[1]: one(m[2]) for m in _NUMPY.finditer(body[numpy.end():])} if numpy else {m[2]: one(m[3])
+            for m in _GOOGLE.finditer(body)}
     general = re.split(r'^\s*(?::\w+|>>>)', parts[0], maxsplit=1, flags=re.M)[0]
     return general.strip(), said
 
+# %% ../../nbs/specs/22_python.ipynb #comments
 def comments(source: str) -> dict[int, str]:
     "line → the comment at its end"
-    return {t.start[0]: t.string.lstrip('# ').strip() for t in tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip('# ').strip()
+            for t in tokenize.generate_tokens(io.StringIO(source).readline)
             if t.type == tokenize.COMMENT and t.line[:t.start[1]].strip()}
 
 # %% ../../nbs/specs/22_python.ipynb #examples
@@ -153,15 +183,19 @@ def doctests(doc: str, name: str, params: list[str]) -> list[dict[str, Any]]:
     "Calls of a function in its docstring, as arguments by name"
     out = []
     for line in re.findall(r'^\s*>>> (.+)$', doc, re.M):
-        try: calls = [n for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Call) and ast.unparse(n.func).rsplit('.', 1)[-1] == name]
+        try:
+            calls = [n for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Call)
+                     and ast.unparse(n.func).rsplit('.', 1)[-1] == name]
         except SyntaxError: continue
         for c in calls:
             given = [*zip(params, c.args), *((k.arg, k.value) for k in c.keywords if k.arg)] # noqa: B905
-            if all(_literal(v)[0] for _, v in given): out.append({'arguments': {k: _literal(v)[1] for k, v in given}})
+            if all(_literal(v)[0] for _, v in given):
+                out.append({'arguments': {k: _literal(v)[1] for k, v in given}})
     return out
 
 # %% ../../nbs/specs/22_python.ipynb #function-tool
-def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said: dict[int, str], where: str, skip: Collection[str]) -> Tool:
+def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said: dict[int, str], where: str,
+              skip: Collection[str]) -> Tool:
     types, a, doc = Types(tree), f.args, ast.get_docstring(f) or ''
     general, words = split_docstring(doc)
     plain = [*a.posonlyargs, *a.args]
@@ -172,15 +206,21 @@ def _function(f: ast.FunctionDef | ast.AsyncFunctionDef, tree: ast.Module, said:
     props = {}
     for p in params:
         text = words.get(p.arg) or (said.get(p.lineno, '') if alone(p) and p.lineno > f.lineno else '')
-        props[p.arg] = types.schema(p.annotation) | ({'description': text} if text else {}) | _default(defaults.get(p.arg))
-    schema = {'type': 'object', 'properties': props, 'required': [p.arg for p in params if p.arg not in defaults], 'additionalProperties': bool(a.kwarg)}
-    defs = dict(types.defs); types.defs = {}
+        props[p.arg] = types.schema(p.annotation) | ({'description': text} if text
+                                                     else {}) | _default(defaults.get(p.arg))
+    schema = {'type': 'object', 'properties': props,
+              'required': [p.arg for p in params if p.arg not in defaults],
+              'additionalProperties': bool(a.kwarg)}
+    defs, types.defs = dict(types.defs), {}
     returns = types.schema(f.returns)
-    binding = {'function': f.name} | ({'positional': [p.arg for p in a.posonlyargs if p.arg not in skip]} if a.posonlyargs else {})
+    binding = {'function': f.name} | ({'positional': [p.arg for p in a.posonlyargs if p.arg not in skip]}
+                                      if a.posonlyargs else {})
     marks = [ast.unparse(d) for d in f.decorator_list]
     return Tool(name=f.name, description=general, parameters=schema | ({'$defs': defs} if defs else {}),
-                returns=returns | ({'$defs': types.defs} if types.defs else {}), examples=tuple(doctests(doc, f.name, [p.arg for p in params])),
-                docs=doc if doc != general else '', kind='python', source=f'{where}:{f.lineno}', binding=binding, meta={'decorators': marks} if marks else {})
+                returns=returns | ({'$defs': types.defs} if types.defs else {}),
+                examples=tuple(doctests(doc, f.name, [p.arg for p in params])),
+                docs=doc if doc != general else '', kind='python', source=f'{where}:{f.lineno}',
+                binding=binding, meta={'decorators': marks} if marks else {})
 
 # %% ../../nbs/specs/22_python.ipynb #parse-python
 def parse_python(
@@ -192,17 +232,22 @@ def parse_python(
     try: tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError) as e:
         line = getattr(e, 'lineno', None) or 1
-        return Outcome(dropped=[Drop(id=content_id(source), stage='parse', reason='syntax_error', detail=f'{where}:{line}: {e}', record={'line': line})])
+        return Outcome(dropped=[Drop(id=content_id(source), stage='parse', reason='syntax_error',
+                                     detail=f'{where}:{line}: {e}', record={'line': line})])
     out: Outcome[Tool] = Outcome()
     said = comments(source)
     for f in tree.body:
         if not isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) or f.name.startswith('_'): continue
         why = 'it takes any number of positional values (*args), which have no name' if f.args.vararg else ''
-        if not f.returns and not any(p.annotation for p in [*f.args.args, *f.args.kwonlyargs]) and (f.args.args or f.args.kwonlyargs):
+        if not f.returns and not any(p.annotation
+                                     for p in [*f.args.args, *f.args.kwonlyargs]) and (f.args.args
+                                         or f.args.kwonlyargs):
             why = 'nothing in its signature has a type'
         if why:
-            out.dropped.append(Drop(id=content_id(where, f.name), stage='parse', reason='not_a_tool', detail=f'{where}:{f.lineno}: {f.name}: {why}',
-                                    record={'name': f.name, 'line': f.lineno})); continue
+            out.dropped.append(Drop(id=content_id(where, f.name), stage='parse', reason='not_a_tool',
+                                    detail=f'{where}:{f.lineno}: {f.name}: {why}',
+                                    record={'name': f.name, 'line': f.lineno}))
+            continue
         out.kept.append(_function(f, tree, said, where, skip))
     out.kept = with_unique_names(out.kept)
     return out

@@ -21,10 +21,13 @@ Kind = Literal['openapi', 'mcp', 'openai', 'plain', 'python']
 class Tool(Record):
     "Something that can be called"
     identity: ClassVar = ('name', 'description', 'parameters', 'returns', 'binding')
-    name: str                       # unique in its set and legal everywhere: letters, digits, _ and -, at most 64
+    # unique in its set and legal everywhere: letters, digits, _ and -, at most 64
+    name: str
     description: str = ''           # what it does, as its author says
-    parameters: dict[str, Any] = Field(default_factory=lambda: {'type': 'object', 'properties': {}}) # JSON Schema of the arguments
-    returns: dict[str, Any] = Field(default_factory=dict) # JSON Schema of the result; empty where nothing is said
+    parameters: dict[str, Any] = Field(default_factory=lambda: {'type': 'object',
+        'properties': {}}) # JSON Schema of the arguments
+    # JSON Schema of the result; empty where nothing is said
+    returns: dict[str, Any] = Field(default_factory=dict)
     effect: Effect = 'unknown'      # does a call change anything?
     category: str = ''              # tag, server or topic it belongs to
     complexity: str = ''            # as its author says: simple, medium, complex
@@ -32,7 +35,8 @@ class Tool(Record):
     docs: str = ''                  # longer documentation, where there is more than the description
     kind: Kind = 'plain'            # the format it was described in
     source: str = ''                # the document and the place in it
-    binding: dict[str, Any] = Field(default_factory=dict) # how a world reaches it: HTTP method and path, the server's own name for it, …
+    # how a world reaches it: HTTP method and path, the server's own name for it, …
+    binding: dict[str, Any] = Field(default_factory=dict)
     meta: dict[str, Any] = Field(default_factory=dict) # whatever else the document says, kept as it came
 
     @property
@@ -42,10 +46,12 @@ class Tool(Record):
 
     def function(self) -> dict[str, Any]:
         "The tool as chat models take it: OpenAI's function form"
-        return {'type': 'function', 'function': {'name': self.name, 'description': self.description, 'parameters': self.parameters}}
+        return {'type': 'function', 'function': {'name': self.name, 'description': self.description,
+                                                 'parameters': self.parameters}}
 
 # %% ../../nbs/specs/20_tool.ipynb #mapped
-ONE = ('items', 'additionalProperties', 'not', 'contains', 'propertyNames', 'if', 'then', 'else', 'unevaluatedProperties', 'unevaluatedItems', 'contentSchema')
+ONE = ('items', 'additionalProperties', 'not', 'contains', 'propertyNames', 'if', 'then', 'else',
+       'unevaluatedProperties', 'unevaluatedItems', 'contentSchema')
 MANY = ('allOf', 'anyOf', 'oneOf', 'prefixItems')
 NAMED = ('properties', 'patternProperties', 'dependentSchemas', '$defs', 'definitions')
 
@@ -62,11 +68,13 @@ def mapped(
         else: out[k] = v
     return out
 
+# %% ../../nbs/specs/20_tool.ipynb #inner
 def inner(schema: Any) -> list[tuple[str, Any]]:
     "The schemas directly inside one, each with its place"
     if not isinstance(schema, dict): return []
     out = [(f'/{k}/{n}', x) for k in NAMED if isinstance(schema.get(k), dict) for n, x in schema[k].items()]
-    out += [(f'/{k}/{i}', x) for k in MANY if isinstance(schema.get(k), list) for i, x in enumerate(schema[k])]
+    out += [(f'/{k}/{i}', x) for k in MANY if isinstance(schema.get(k), list) for i,
+            x in enumerate(schema[k])]
     return out + [(f'/{k}', schema[k]) for k in ONE if k in schema]
 
 # %% ../../nbs/specs/20_tool.ipynb #look-up
@@ -93,17 +101,25 @@ _schemas = lambda v: isinstance(v, list) and bool(v)
 
 def compiles(pattern: Any) -> bool:
     "Can Python read this regular expression?"
-    try: re.compile(pattern); return True
+    try:
+        re.compile(pattern)
+        return True
     except (re.error, TypeError, RecursionError, OverflowError): return False
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    'type': (lambda v: v in TYPES if isinstance(v, str) else isinstance(v, list) and bool(v) and all(t in TYPES for t in v), f'one of {", ".join(TYPES)}'),
+    'type': (lambda v: v in TYPES if isinstance(v, str) else isinstance(v, list) and bool(v)
+             and all(t in TYPES for t in v), f'one of {", ".join(TYPES)}'),
     'required': (lambda v: isinstance(v, list) and all(isinstance(x, str) for x in v), 'a list of names'),
-    'enum': (lambda v: isinstance(v, list), 'a list'), '$ref': (lambda v: isinstance(v, str), 'a text'), 'pattern': (compiles, 'a regular expression'),
-    **{k: (_number, 'a number') for k in ('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf')},
-    **{k: (_size, 'a size') for k in ('minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties')},
-    **{k: (_schemas, 'a list of schemas') for k in MANY}, **{k: (lambda v: isinstance(v, dict), 'schemas by name') for k in NAMED}}
+    'enum': (lambda v: isinstance(v, list), 'a list'), '$ref': (lambda v: isinstance(v, str), 'a text'),
+    'pattern': (compiles, 'a regular expression'),
+    **{k: (_number, 'a number') for k in ('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum',
+                                          'multipleOf')},
+    **{k: (_size, 'a size') for k in ('minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties',
+                                      'maxProperties')},
+    **{k: (_schemas, 'a list of schemas') for k in MANY},
+    **{k: (lambda v: isinstance(v, dict), 'schemas by name') for k in NAMED}}
 
+# %% ../../nbs/specs/20_tool.ipynb #unsound-2
 def unsound(
     schema: Any,      # JSON Schema 2020-12
     at: str = '',     # its place
@@ -111,10 +127,13 @@ def unsound(
 ) -> list[str]: # `/where: what`, empty where all is well
     "What is wrong with a schema itself"
     if isinstance(schema, bool): return []
-    if not isinstance(schema, dict): return [f'{at or "/"}: a schema must be an object, not {clip(json.dumps(schema, default=str), 60)}']
+    if not isinstance(schema, dict):
+        return [f'{at or "/"}: a schema must be an object, not {clip(json.dumps(schema, default=str), 60)}']
     root = schema if root is None else root
-    out = [f'{at}/{k}: {clip(json.dumps(schema[k], default=str), 60)} is not {what}' for k, (ok, what) in RULES.items() if k in schema and not ok(schema[k])]
-    if isinstance(r := schema.get('$ref'), str) and not _leads(root, r): out.append(f'{at}/$ref: {r} leads nowhere')
+    out = [f'{at}/{k}: {clip(json.dumps(schema[k], default=str), 60)} is not {what}' for k,
+           (ok, what) in RULES.items() if k in schema and not ok(schema[k])]
+    if isinstance(r := schema.get('$ref'), str) and not _leads(root, r):
+        out.append(f'{at}/$ref: {r} leads nowhere')
     return out + [p for where, s in inner(schema) for p in unsound(s, at + where, root)]
 
 def _leads(root: Any, ref: str) -> bool:
@@ -145,8 +164,10 @@ LONGEST = 64
 def legal(name: str) -> str:
     "The nearest name that every provider accepts; one that is too long keeps its two ends"
     s = re.sub(r'[^A-Za-z0-9_-]+', '_', name.strip()).strip('_') or 'tool'
-    return s if len(s) <= LONGEST else f'{s[:40].rstrip("_")}_{s[-14:].lstrip("_")}_{content_id(name)[:6]}'[:LONGEST]
+    short = f'{s[:40].rstrip("_")}_{s[-14:].lstrip("_")}_{content_id(name)[:6]}'[:LONGEST]
+    return s if len(s) <= LONGEST else short
 
+# %% ../../nbs/specs/20_tool.ipynb #with-unique-names
 def with_unique_names(
     tools: Iterable[Tool], # in the order of their document
 ) -> list[Tool]: # the same tools, each with a name of its own
@@ -154,8 +175,11 @@ def with_unique_names(
     taken: set[str] = set()
     out = []
     for t in tools:
-        name = base = legal(t.name); n = 1
-        while name in taken: n += 1; name = f'{base[:LONGEST - len(str(n)) - 1]}_{n}'
+        name = base = legal(t.name)
+        n = 1
+        while name in taken:
+            n += 1
+            name = f'{base[:LONGEST - len(str(n)) - 1]}_{n}'
         taken.add(name)
         out.append(t if name == t.name else t.but(name=name, binding={'name': t.name} | t.binding))
     return out

@@ -151,7 +151,8 @@ def as_trajectory(row: dict) -> Trajectory: # or ValueError
     if 'turns' in row: return Trajectory.model_validate(row)
     if isinstance(row.get('messages'), list): return _of_messages(row)
     solution = row.get('solution')
-    if isinstance(solution, dict) and isinstance(solution.get('reasoning_path'), list): return _of_steps(row, solution)
+    if isinstance(solution, dict) and isinstance(solution.get('reasoning_path'), list):
+        return _of_steps(row, solution)
     raise ValueError('no turns, messages or solution in it')
 
 # %% ../../nbs/specs/24_trajectory.ipynb #of-messages
@@ -176,7 +177,8 @@ def _of_steps(row: dict, solution: dict) -> Trajectory:
     "A row with an instruction and a path of steps"
     path = solution['reasoning_path']
     call = lambda i, p: Call(id=f'call_{i}', tool=str(p.get('tool')), arguments=p.get('args') or {})
-    work = [Turn(role='assistant', thought=str(p.get('thought') or ''), calls=(call(i, p),)) for i, p in enumerate(path, 1)]
+    work = [Turn(role='assistant', thought=str(p.get('thought') or ''), calls=(call(i, p),)) for i,
+            p in enumerate(path, 1)]
     end = [Turn(role='assistant', text=solution['final_answer'])] if solution.get('final_answer') else []
     asked = Turn(role='user', text=str(row.get('instruction') or solution.get('instruction') or ''))
     rest = {k: v for k, v in row.items() if k not in ('solution', 'instruction')}

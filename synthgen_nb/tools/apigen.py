@@ -47,7 +47,8 @@ METHOD = Method(
     name='apigen', title='APIGen', paper='arXiv 2406.18518', faithful='paper',
     claim='Verify tool calls by their format, by executing them, and by a judge; nothing unchecked passes.',
     takes='trajectories', stage='judge', command='', step='verify',
-    replies={'tool_judge': 'synthgen_nb.offline.tools:judge', 'tool_rate': 'synthgen_nb.offline.tools:rate'},
+    replies={'tool_judge': 'synthgen_nb.offline.tools:judge_chain',
+             'tool_rate': 'synthgen_nb.offline.tools:rate_chain'},
 )
 
 # %% ../../nbs/tools/75_apigen.ipynb #verdict
@@ -125,6 +126,7 @@ def format_check(
         if why: out.append((c.id, why, detail))
     return out + ([] if t.answer.strip() else [('', 'no_answer', 'the chain ends without an answer')])
 
+# %% ../../nbs/tools/75_apigen.ipynb #format-score
 def format_score(t: Trajectory, tools: Mapping[str, Tool]) -> Score:
     "Stage 1, by the first thing that is wrong"
     found = format_check(t, tools)

@@ -32,7 +32,8 @@ def nouns(tool: str) -> frozenset[str]: # in the singular
     return frozenset(w.lower().removesuffix('s') for w in words if len(w) > 2)
 
 # %% ../../nbs/tools/69_feeds.ipynb #feeds
-_COMMON = frozenset('id ids name names title titles type types status key keys count counts size object description '
+_COMMON = frozenset('id ids name names title titles type types status key keys count counts size object '
+                    'description '
                     'message model number'.split())
 
 def _flat(name: Any) -> str: return re.sub(r'[^a-z0-9]', '', str(name).lower())

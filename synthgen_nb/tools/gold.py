@@ -45,8 +45,10 @@ def bfcl_call(
     for k, v in args.items():
         if k not in spec or k not in wanted: return 'unexpected_param'
         if why := _argument(v, spec[k], wanted[k], strict): return why
-    return 'missing_optional' if any('' not in options for k, options in wanted.items() if k not in args) else ''
+    return 'missing_optional' if any('' not in options for k, options in wanted.items()
+                                     if k not in args) else ''
 
+# %% ../../nbs/tools/71a_gold.ipynb #argument
 def _argument(value: Any, spec: Mapping[str, Any], options: Sequence[Any], strict: bool) -> str:
     why, variable = _typed(value, spec, options)
     if strict and not variable and problems(value, json_schema(spec)): return 'type_error:schema'
@@ -98,7 +100,8 @@ def _same_dict(value: dict, options: Sequence[Any], norm: Callable) -> str:
     why = 'value_error:dict_value'
     for o in options:
         if not isinstance(o, dict): continue
-        if set(value) - set(o) or any('' not in o[k] for k in set(o) - set(value)): why = 'value_error:dict_key'
+        if set(value) - set(o) or any('' not in o[k] for k in set(o) - set(value)):
+            why = 'value_error:dict_key'
         elif all(norm(v) in [norm(x) for x in o[k]] for k, v in value.items()): return ''
     return why
 
@@ -117,7 +120,8 @@ def json_schema(s: Any) -> Any:
     if isinstance(s, list): return [json_schema(x) for x in s]
     if not isinstance(s, dict): return s
     kinds: dict[Any, str] = {'dict': 'object', 'float': 'number', 'tuple': 'array'}
-    out = {k: s[k] for k in ('type', 'properties', 'items', 'enum', 'required', 'additionalProperties') if k in s}
+    out = {k: s[k] for k in ('type', 'properties', 'items', 'enum', 'required', 'additionalProperties')
+           if k in s}
     out |= {k: json_schema(out[k]) for k in ('items', 'additionalProperties') if k in out}
     if 'properties' in out: out['properties'] = {n: json_schema(x) for n, x in out['properties'].items()}
     if out.get('type') in kinds: out['type'] = kinds[out['type']]

@@ -43,19 +43,27 @@ def sourced(
     args: Any = call.arguments
     for at, v in leaves(call.arguments):
         name = at.split('/')[1]
-        if any(at == r.param or at.startswith(r.param + '/') for r in refs) or _free(v, tool.properties.get(name, {})) or stated(v, instruction): continue
-        if found := next(((o, p) for o in reversed(list(seen.values())) if o.ok for p, x in leaves(o.content) if type(x) is type(v) and x == v), None):
+        if any(at == r.param or at.startswith(r.param + '/') for r in refs) or _free(v,
+            tool.properties.get(name, {})) or stated(v, instruction):
+            continue
+        if found := next(((o, p) for o in reversed(list(seen.values())) if o.ok for p, x in leaves(o.content)
+                          if type(x) is type(v) and x == v), None):
             refs.append(Ref(param=at, call=found[0].call, path=found[1]))
-        elif not _hinted(v, [instruction, *(json.dumps(o.content) for o in seen.values() if o.ok)]): lost.append(at)
+        elif not _hinted(v, [instruction, *(json.dumps(o.content) for o in seen.values() if o.ok)]):
+            lost.append(at)
     for r in refs:
-        if r.param.count('/') == 1: args = {k: v for k, v in args.items() if k != r.param[1:]} # inside a list the value keeps its place until it is filled in
+        if r.param.count('/') == 1:
+            args = {k: v for k, v in args.items()
+                    if k != r.param[1:]} # inside a list the value keeps its place until it is filled in
     return Call(id=call.id, tool=call.tool, arguments=args, refs=tuple(refs)), lost
 
+# %% ../../nbs/tools/70_grounding.ipynb #hinted
 def _hinted(v: Any, texts: Sequence[str]) -> bool:
     "A text whose words are mostly there: `wind*` for the wind, `Asia/Tokyo` for Tokyo, a path put together from two"
     words = lambda s: re.findall(r'[a-z0-9]+', s.casefold())
     own, there = [w for w in words(str(v)) if len(w) > 2], {w for t in texts for w in words(t)}
-    return isinstance(v, str) and bool(own) and 2 * sum(any(x.startswith(w[:5]) for x in there) for w in own) >= len(own)
+    return isinstance(v, str) and bool(own) and 2 * sum(any(x.startswith(w[:5]) for x in there)
+                                                        for w in own) >= len(own)
 
 def _free(v: Any, schema: Any) -> bool:
     "A value that needs no source"
@@ -71,7 +79,8 @@ def quotable(
     given: Sequence[Any] = (), # values that went in
 ) -> list[Any]:
     "The values of a result that an answer could quote"
-    return [v for _, v in leaves(o.content) if not isinstance(v, bool) and v not in (None, '') and v not in given] if o.ok else []
+    return [v for _, v in leaves(o.content) if not isinstance(v, bool) and v not in (None, '')
+            and v not in given] if o.ok else []
 
 def unquoted(
     t: Trajectory,              # with observations and an answer
@@ -88,7 +97,8 @@ def unquoted(
 _HOLDER = re.compile(r'\$\{?[A-Za-z_][\w.]*(?:step|result|output|call|response|obs)\w*|\$\{?(?:step|result|output|call|response|prev|obs)[\w.\[\]]*'
                      r'|\{\{[^}]*\}\}|'
                      r'<[^<>]*\b(?:step|result|output|from|previous|previously|returned|call)\b[^<>]*>'
-                     r'|^<[A-Za-z_][\w -]*>$|\b(?:step|call)_?\d+[._](?:result|output|response)\w*|\b(?:result|output)_(?:of|from)_step_?\d+', re.I)
+                     r'|^<[A-Za-z_][\w '
+                     r'-]*>$|\b(?:step|call)_?\d+[._](?:result|output|response)\w*|\b(?:result|output)_(?:of|from)_step_?\d+', re.I)
 
 def placeholders(
     value: Any, # arguments
@@ -112,7 +122,8 @@ def steps_of(
             try: args = put(args, r.param, look_up(src.content, r.path) if src else f'{r.call}{r.path}')
             except (LookupError, ValueError, TypeError): args = put(args, r.param, f'{r.call}{r.path}')
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else o.error
-        out.append(dict(call=c.id, tool=c.tool, arguments=args, thought=thoughts[i] if thoughts else '', status=o.status, result=clip(text, width),
+        out.append(dict(call=c.id, tool=c.tool, arguments=args, thought=thoughts[i] if thoughts else '',
+                        status=o.status, result=clip(text, width),
                         content=o.content))
     return out
 

@@ -19,7 +19,8 @@ from ..specs.trajectory import Trajectory
 from .apigen import verify
 from .gorilla import MIX, Mix, Retriever, documented, withheld
 from .survey import repeatable, survey
-from .toolllm import Limits, Task, propose, sample_group, solve, ties
+from .instructions import Task, propose, sample_group, ties
+from .toolllm import Limits, solve
 from ..worlds.world import World
 
 # %% ../../nbs/tools/76_rows.ipynb #make-rows

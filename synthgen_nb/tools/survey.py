@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Pool', 'Ran', 'survey', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn', 'attempt',
            'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole', 'candidates', 'from_others',
-           'varied', 'prepared', 'try_tool', 'repeatable', 'known_values', 'place_of']
+           'varied', 'prepared', 'try_tool', 'repeatable', 'known_values']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -19,7 +19,7 @@ from ..core.records import SynthgenError, canonical, clip, leaves
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
 from ..worlds.synthetic import joined, sample
-from ..worlds.world import World, _attempt, _hash
+from ..worlds.world import World, attempt_call, state_hash
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
 async def survey(
@@ -66,10 +66,10 @@ class Runner:
 
     async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> Ran:
         if not self.clean or before: await self.world.reset(self.initial)
-        self.begin = self.begin or await _hash(self.world)
-        ran = [(await _attempt(self.world, b, a, 10))[1] for b, a in before]
-        status, content, error = await _attempt(self.world, t, args, 10)
-        after = await _hash(self.world)
+        self.begin = self.begin or await state_hash(self.world)
+        ran = [(await attempt_call(self.world, b, a, 10))[1] for b, a in before]
+        status, content, error = await attempt_call(self.world, t, args, 10)
+        after = await state_hash(self.world)
         self.clean = not before and after == self.begin and (t.effect == 'read' or status != 'ok')
         return status, content, error, after, ran
 
@@ -378,12 +378,3 @@ def known_values(
         if not eq or not name: raise SynthgenError(f'{clip(p, 60)!r} is not name=value')
         out.setdefault(name, []).append(v)
     return out
-
-# %% ../../nbs/tools/73_survey.ipynb #place-of
-def place_of(
-    source: str,     # where the tools come from: a document, or a world that has its own
-    world: str = '', # where calls run, if somebody said so
-) -> str: # the name of a world
-    "Where calls run: as said, else the source if it is a world, else a synthetic service made from it"
-    own = re.match(r'(hdf5|mcp|bfcl|python|synthetic)\b', source) and not Path(source).is_file()
-    return world or (source if own else 'synthetic:' + source)

@@ -22,6 +22,7 @@ class ToolCall(NamedTuple):
     result: str = ''   # what it gave
     gain: float = 0.0  # L⁻ − L⁺, in nats
 
+# %% ../../nbs/tools/72_toolformer.ipynb #toolformer-2
 def toolformer(
     tokens: Sequence[str],                               # x
     begin: Callable[[Sequence[str]], Sequence[float]],   # M: p_i for each position of a text
@@ -101,5 +102,6 @@ def merge(
     return out
 
 # %% ../../nbs/tools/72_toolformer.ipynb #METHOD
-METHOD = Method(name='toolformer', title='Toolformer', paper='arXiv 2302.04761', faithful='paper', takes='trajectories',
+METHOD = Method(name='toolformer', title='Toolformer', paper='arXiv 2302.04761', faithful='paper',
+                takes='trajectories',
     claim='Keep a call where its result makes the text that follows easier to predict.')

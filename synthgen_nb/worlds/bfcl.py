@@ -20,16 +20,21 @@ from ..specs.trajectory import Call
 from .world import Local, ToolError, WorldKind, execute_all, replay
 
 # %% ../../nbs/worlds/35_bfcl.ipynb #backends
-BACKENDS = {'GorillaFileSystem': 'gorilla_file_system', 'MathAPI': 'math_api', 'MessageAPI': 'message_api', 'TwitterAPI': 'posting_api',
-            'TicketAPI': 'ticket_api', 'TradingBot': 'trading_bot', 'TravelAPI': 'travel_booking', 'VehicleControlAPI': 'vehicle_control'}
+BACKENDS = {'GorillaFileSystem': 'gorilla_file_system', 'MathAPI': 'math_api', 'MessageAPI': 'message_api',
+            'TwitterAPI': 'posting_api',
+            'TicketAPI': 'ticket_api', 'TradingBot': 'trading_bot', 'TravelAPI': 'travel_booking',
+            'VehicleControlAPI': 'vehicle_control'}
 _CODE = 'bfcl_eval.eval_checker.multi_turn_eval.func_source_code'
 
 def bfcl_data() -> Path:
     "The folder of BFCL's data, or an error that says how to get it"
     spec = find_spec('bfcl_eval')
-    if spec is None or not spec.origin: raise SynthgenError('the BFCL environments are not installed. Run: pip install --no-deps bfcl-eval mpmath')
+    if spec is None or not spec.origin:
+        raise SynthgenError('the BFCL environments are not installed. Run: pip install --no-deps bfcl-eval '
+                            'mpmath')
     return Path(spec.origin).parent/'data'
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #rows-of
 def rows_of(name: str) -> list[dict]:
     "The rows of one of BFCL's files"
     path = bfcl_data()/name
@@ -39,9 +44,11 @@ def rows_of(name: str) -> list[dict]:
 # %% ../../nbs/worlds/35_bfcl.ipynb #bfcl-tools
 @cache
 def _tools(backend: str) -> tuple[Tool, ...]:
-    if backend not in BACKENDS: raise SynthgenError(f'unknown BFCL backend {backend!r}. Known: {", ".join(BACKENDS)}.')
+    if backend not in BACKENDS:
+        raise SynthgenError(f'unknown BFCL backend {backend!r}. Known: {", ".join(BACKENDS)}.')
     docs = rows_of(f'multi_turn_func_doc/{BACKENDS[backend]}.json')
-    return tuple(one_tool(d, f'bfcl#{backend}/{d["name"]}').but(category=backend, binding={'class': backend}, source=f'bfcl#{backend}') for d in docs)
+    return tuple(one_tool(d, f'bfcl#{backend}/{d["name"]}').but(category=backend, binding={'class': backend},
+        source=f'bfcl#{backend}') for d in docs)
 
 def bfcl_tools(backends: Sequence[str]) -> list[Tool]:
     "The tools of some backends"
@@ -59,14 +66,19 @@ def plain(x: Any, above: tuple[int, ...] = ()) -> Any:
     if isinstance(x, dict): return {str(k): plain(v, up) for k, v in x.items()}
     if isinstance(x, (list, tuple)): return [plain(v, up) for v in x]
     if isinstance(x, (set, frozenset)): return sorted((plain(v, up) for v in x), key=str)
-    fields = {k: v for k, v in vars(x).items() if k != 'parent' and not k.startswith('_')} if hasattr(x, '__dict__') else {}
-    return {'': type(x).__name__} | {k: plain(v, up) for k, v in fields.items()} if fields else str(x) if not hasattr(x, '__dict__') else {'': type(x).__name__}
+    fields = {k: v for k, v in vars(x).items() if k != 'parent' and not k.startswith('_')} if hasattr(x,
+        '__dict__') else {}
+    return {'': type(x).__name__} | {k: plain(v, up) for k,
+                                     v in fields.items()} if fields else str(x) if not hasattr(x,
+                                         '__dict__') else {'': type(x).__name__}
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #make
 def _make(backends: Sequence[str], initial: Any) -> dict[str, Any]:
     env = {}
     for b in backends:
         env[b] = getattr(importlib.import_module(f'{_CODE}.{BACKENDS[b]}'), b)()
-        if hasattr(env[b], '_load_scenario'): env[b]._load_scenario(copy.deepcopy((initial or {}).get(b, {})), long_context=False)
+        if hasattr(env[b], '_load_scenario'):
+            env[b]._load_scenario(copy.deepcopy((initial or {}).get(b, {})), long_context=False)
     return env
 
 def _call(cls: str, name: str):
@@ -83,7 +95,8 @@ def bfcl_world(
     "A world of BFCL's stateful backends"
     tools = [t for t in bfcl_tools(backends) if t.binding['class'] in backends]
     functions = {t.name: _call(t.binding['class'], t.name) for t in tools}
-    return Local(f'bfcl:{",".join(backends)}', tools, functions, lambda initial: _make(backends, initial), plain)
+    return Local(f'bfcl:{",".join(backends)}', tools, functions, lambda initial: _make(backends, initial),
+                 plain)
 
 # %% ../../nbs/worlds/35_bfcl.ipynb #WORLD
 WORLD = WorldKind(
@@ -106,17 +119,21 @@ def read_call(text: str, tools: Sequence[Tool], id: str) -> Call:
     if not isinstance(node, ast.Call): raise SynthgenError(f'{text!r} is not a call')
     name = ast.unparse(node.func)
     tool = next((t for t in tools if t.name == name), None)
-    if len(node.args) > len(names := list(tool.properties) if tool else []): raise SynthgenError(f'{text!r}: more arguments than the tool has')
+    if len(node.args) > len(names := list(tool.properties) if tool else []):
+        raise SynthgenError(f'{text!r}: more arguments than the tool has')
     given = [*zip(names, node.args), *((k.arg, k.value) for k in node.keywords)] # noqa: B905
-    return Call(id=id, tool=name, arguments={str(k): json.loads(json.dumps(ast.literal_eval(v))) for k, v in given})
+    return Call(id=id, tool=name, arguments={str(k): json.loads(json.dumps(ast.literal_eval(v))) for k,
+                                             v in given})
 
+# %% ../../nbs/worlds/35_bfcl.ipynb #gold-trajectories
 def gold_trajectories(category: str = 'multi_turn_base') -> list[dict]:
     "BFCL's multi-turn tasks: id, backends, initial state, questions, and gold calls by turn"
     answers = {r['id']: r['ground_truth'] for r in rows_of(f'possible_answer/BFCL_v4_{category}.json')}
     out = []
     for r in rows_of(f'BFCL_v4_{category}.json'):
         tools = bfcl_tools(r['involved_classes'])
-        calls = [[read_call(c, tools, f'call_{i}_{j}') for j, c in enumerate(turn, 1)] for i, turn in enumerate(answers[r['id']], 1)]
+        calls = [[read_call(c, tools, f'call_{i}_{j}') for j, c in enumerate(turn, 1)] for i,
+                 turn in enumerate(answers[r['id']], 1)]
         out.append({'id': r['id'], 'backends': tuple(r['involved_classes']), 'initial': r['initial_config'],
                     'questions': ['\n'.join(m['content'] for m in q) for q in r['question']], 'calls': calls})
     return out

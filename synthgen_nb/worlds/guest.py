@@ -24,13 +24,16 @@ def limit(
         resource.setrlimit(what, (most, most))
 
 # %% ../../nbs/worlds/32_guest.ipynb #events
-NEVER = ('socket.', 'subprocess.', 'os.system', 'os.fork', 'os.forkpty', 'os.posix_spawn', 'os.spawn', 'os.exec',
-         'os.kill', 'os.startfile', 'pty.', 'ctypes.', 'os.chroot', 'os.setuid', 'ftplib.', 'smtplib.', 'urllib.',
+NEVER = ('socket.', 'subprocess.', 'os.system', 'os.fork', 'os.forkpty', 'os.posix_spawn', 'os.spawn',
+         'os.exec',
+         'os.kill', 'os.startfile', 'pty.', 'ctypes.', 'os.chroot', 'os.setuid', 'ftplib.', 'smtplib.',
+         'urllib.',
          'http.', 'signal.pthread_kill', 'mmap.')
 FILES = ('os.remove', 'os.rename', 'os.mkdir', 'os.rmdir', 'os.chmod', 'os.chown', 'os.truncate', 'os.link',
          'os.symlink', 'os.utime', 'shutil.')
 LOOKS = ('os.listdir', 'os.scandir', 'os.walk', 'glob.glob')
-HARMLESS = ('ctypes.create_string_buffer', 'ctypes.create_unicode_buffer', 'ctypes.set_errno', 'ctypes.get_errno',
+HARMLESS = ('ctypes.create_string_buffer', 'ctypes.create_unicode_buffer', 'ctypes.set_errno',
+            'ctypes.get_errno',
             'ctypes.addressof')
 
 # %% ../../nbs/worlds/32_guest.ipynb #refuser
@@ -39,7 +42,8 @@ def refuser(
     readable: list[str], # folders that may be read as well
 ):
     "Event, what it is about → why it may not happen; '' where it may"
-    never, files, looks, quiet, decode, realpath = NEVER, FILES, LOOKS, HARMLESS, os.fsdecode, os.path.realpath
+    never, files, looks, quiet, decode, realpath = (NEVER, FILES, LOOKS, HARMLESS, os.fsdecode,
+                                                    os.path.realpath)
     sep, changing = os.sep, os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
     own = realpath(own)
     may_read = [own, *map(realpath, readable)]
@@ -52,7 +56,8 @@ def refuser(
         return args[1] == 1 if event == 'socket.__new__' else event in quiet
     def opening(name, mode, flags):
         writes = any(c in 'wax+' for c in mode or '') or bool((flags or 0) & changing)
-        return '' if inside(real(name), [own] if writes else may_read) else f'no access to {decode(name)} in the sandbox'
+        return '' if inside(real(name), [own] if writes
+                            else may_read) else f'no access to {decode(name)} in the sandbox'
     def refusal(event, args):
         if event == 'open': return opening(*args)
         if harmless(event, args): return ''
@@ -60,7 +65,8 @@ def refuser(
         if event.startswith(files):
             ours = all(inside(real(a), [own]) for a in args if isinstance(a, (str, bytes, os.PathLike)))
             return '' if ours else f'{event} outside its folder is not allowed in the sandbox'
-        outside = event in looks and args and not isinstance(args[0], int) and not inside(real(args[0]), may_read)
+        outside = event in looks and args and not isinstance(args[0], int) and not inside(real(args[0]),
+            may_read)
         return f'no access to {args[0]} in the sandbox' if outside else ''
     return refusal
 
@@ -106,10 +112,12 @@ def answer(module, ask: dict, own: str) -> dict:
         result = called(getattr(module, ask['function']), dict(ask['arguments']), ask.get('positional', []))
         text = json.dumps(result, ensure_ascii=False, allow_nan=False)
         return {'ok': result} if len(text) <= ask['limit'] else {'large': len(text)}
-    except (SystemExit, KeyboardInterrupt) as e: return {'error': f'{type(e).__name__}: the tool tried to end the program'}
+    except (SystemExit, KeyboardInterrupt) as e:
+        return {'error': f'{type(e).__name__}: the tool tried to end the program'}
     except MemoryError: return {'error': 'MemoryError: the tool took more memory than it may'}
     except BaseException as e: return {'error': f'{type(e).__name__}: {e}'[:2000]}
 
+# %% ../../nbs/worlds/32_guest.ipynb #called
 def called(function, arguments: dict, positional: list):
     "The result of a function, waited for where it has to be"
     first = [arguments.pop(n) for n in positional if n in arguments]

@@ -38,6 +38,7 @@ class Statistics(TypedDict):
     mean: float | None
     std: float | None
 
+# %% ../../nbs/worlds/31_hdf5.ipynb #dataset-statistics-2
 def dataset_statistics(
     h5: Files,
     file: str, # name of the file
@@ -58,6 +59,7 @@ class Along(TypedDict):
     axis: int
     values: Any
 
+# %% ../../nbs/worlds/31_hdf5.ipynb #reduce-axis-2
 def reduce_axis(
     h5: Files,
     file: str,                                      # name of the file
@@ -144,6 +146,7 @@ class Comparison(TypedDict):
     equal: bool
     largest_difference: float | None
 
+# %% ../../nbs/worlds/31_hdf5.ipynb #compare-datasets-2
 def compare_datasets(
     h5: Files,
     file: str,   # name of the file

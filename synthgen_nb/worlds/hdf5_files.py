@@ -67,7 +67,8 @@ def _simulation(f, rng):
     for name, shape, units, scale in (('density', box, 'kg/m3', 1.2), ('pressure', box, 'Pa', 101325.0),
                                       ('velocity', (*box, 3), 'm/s', 3.0)):
         values = scale*(1 + .1*rng.normal(size=shape)) if name != 'velocity' else rng.normal(0, scale, shape)
-        packed = dict(chunks=tuple(min(8, n) for n in shape), compression=None if name == 'pressure' else 'gzip')
+        packed = dict(chunks=tuple(min(8, n) for n in shape), compression=None if name == 'pressure'
+                      else 'gzip')
         d = f.create_dataset(f'fields/{name}', data=values.round(4), **packed)
         d.attrs.update(units=units, centering='cell')
     f['particles/position'] = rng.random((200, 3)).round(5)

@@ -72,6 +72,7 @@ class FileInfo(TypedDict):
     datasets: int
     mode: Literal['closed', 'r', 'a']
 
+# %% ../../nbs/worlds/30b_hdf5_read.ipynb #file-info-2
 def file_info(
     h5: Files,
     file: str, # name of the file
@@ -154,6 +155,7 @@ class Info(TypedDict):
     shape: list[int] | None
     dtype: str | None
 
+# %% ../../nbs/worlds/30b_hdf5_read.ipynb #get-info-2
 def get_info(
     h5: Files,
     file: str, # name of the file
@@ -261,6 +263,7 @@ class Filters(TypedDict):
     shuffle: bool
     checksum: bool
 
+# %% ../../nbs/worlds/30b_hdf5_read.ipynb #get-filters-2
 def get_filters(
     h5: Files,
     file: str, # name of the file

@@ -22,10 +22,12 @@ def is_public(address: str) -> bool:
     "May anybody be reached there? Not the machine itself, not its network, not a cloud's metadata, not even wrapped in IPv6"
     ip = ipaddress.ip_address(address.split('%')[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inside = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xffffffff) if ip in ipaddress.ip_network('64:ff9b::/96') else None)
+        inside = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xffffffff)
+                                                    if ip in ipaddress.ip_network('64:ff9b::/96') else None)
         if inside: return is_public(str(inside))
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
+# %% ../../nbs/worlds/36_http.ipynb #checked
 def checked_address(
     host: str,            # from the URL
     port: int,            # where it is to be reached
@@ -38,7 +40,8 @@ def checked_address(
     except OSError as e: raise ToolError(f'{host} has no address: {e}') from None
     named = {'127.0.0.1', '::1'} if host.lower() == 'localhost' else set(allow)
     for a in found:
-        if not is_public(a) and a not in named: raise ToolError(f'{host} leads to {a}, which is not public and was not named', 'refused')
+        if not is_public(a) and a not in named:
+            raise ToolError(f'{host} leads to {a}, which is not public and was not named', 'refused')
     return found[0]
 
 # %% ../../nbs/worlds/36_http.ipynb #written
@@ -46,15 +49,18 @@ def _text(v: Any) -> str: return v if isinstance(v, str) else json.dumps(v, ensu
 
 def _query(name: str, v: Any, place: Mapping[str, Any]) -> list[tuple[str, str]]:
     "A value in a query, in the style that the document asks for"
-    style = place.get('style', 'form'); explode = place.get('explode', style in ('form', 'deepObject'))
+    style = place.get('style', 'form')
+    explode = place.get('explode', style in ('form', 'deepObject'))
     if place.get('media'): return [(name, json.dumps(v, ensure_ascii=False))]
     if isinstance(v, dict):
         if style == 'deepObject': return [(f'{name}[{k}]', _text(x)) for k, x in v.items()]
-        return [(k, _text(x)) for k, x in v.items()] if explode else [(name, ','.join(y for k, x in v.items() for y in (k, _text(x))))]
+        return [(k, _text(x)) for k, x in v.items()] if explode else [(name,
+            ','.join(y for k, x in v.items() for y in (k, _text(x))))]
     if not isinstance(v, list): return [(name, _text(v))]
     sep = {'spaceDelimited': ' ', 'pipeDelimited': '|', 'tabDelimited': '\t'}.get(style, ',')
     return [(name, _text(x)) for x in v] if explode and style == 'form' else [(name, sep.join(map(_text, v)))]
 
+# %% ../../nbs/worlds/36_http.ipynb #simple
 def _simple(v: Any) -> str:
     if isinstance(v, dict): return ','.join(y for k, x in v.items() for y in (k, _text(x)))
     return ','.join(map(_text, v)) if isinstance(v, list) else _text(v)
@@ -64,16 +70,19 @@ def _segment(s: str) -> str: return s.replace('.', '%2E') if s in ('.', '..') el
 # %% ../../nbs/worlds/36_http.ipynb #body
 def _body(v: Any, media: str) -> tuple[bytes, str]:
     "A body as bytes, with its content type"
-    if 'x-www-form-urlencoded' in media and isinstance(v, dict): return urlencode([(k, _text(x)) for k, x in v.items()]).encode(), media
+    if 'x-www-form-urlencoded' in media and isinstance(v, dict):
+        return urlencode([(k, _text(x)) for k, x in v.items()]).encode(), media
     if 'multipart/' in media and isinstance(v, dict):
         mark = 'synthgen-boundary-7d1c'
         safe = lambda s: re.sub(r'[\r\n"]', '_', s)
-        parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{safe(k)}"\r\n\r\n{_text(x)}\r\n' for k, x in v.items()]
+        parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{safe(k)}"\r\n\r\n{_text(x)}\r\n' for k,
+                 x in v.items()]
         return (''.join(parts) + f'--{mark}--\r\n').encode(), f'multipart/form-data; boundary={mark}'
     if re.search(r'[/+]json\b', media): return json.dumps(v, ensure_ascii=False).encode(), media
     if media in ('', '*/*'): return json.dumps(v, ensure_ascii=False).encode(), 'application/json'
     return _text(v).encode(), media
 
+# %% ../../nbs/worlds/36_http.ipynb #request-of
 def request_of(
     tool: Tool,                # from an OpenAPI document
     arguments: dict[str, Any], # already checked
@@ -81,16 +90,19 @@ def request_of(
 ) -> tuple[str, str, dict[str, str], bytes | None]: # method, URL, headers, body
     "The request that a call stands for"
     b, path, headers, data = tool.binding, tool.binding['path'], {'Accept': 'application/json'}, None
-    query: list[tuple[str, str]] = []; cookies: list[str] = []
+    query, cookies = list[tuple[str, str]](), list[str]()
     for arg, v in arguments.items():
-        p = b['places'][arg]; name = p['name'] if 'name' in p else arg
+        p = b['places'][arg]
+        name = p['name'] if 'name' in p else arg
         if p['in'] == 'path': path = path.replace('{' + name + '}', _segment(_simple(v)))
         elif p['in'] == 'query': query += _query(name, v, p)
         elif p['in'] == 'header': headers[name] = _simple(v)
         elif p['in'] == 'cookie': cookies.append(f'{name}={quote(_simple(v))}')
         else: data, headers['Content-Type'] = _body(v, p['media'])
     if cookies: headers['Cookie'] = '; '.join(cookies)
-    return b['method'], base.rstrip('/') + path + (('&' if '?' in path else '?') + urlencode(query, quote_via=quote) if query else ''), headers, data
+    return b['method'], base.rstrip('/') + path + (('&' if '?' in path else '?')
+                                                   + urlencode(query, quote_via=quote) if query
+                                                   else ''), headers, data
 
 # %% ../../nbs/worlds/36_http.ipynb #send
 class _To(http.client.HTTPConnection):
@@ -100,8 +112,10 @@ class _To(http.client.HTTPConnection):
         self.address, self.secure = address, secure
     def connect(self):
         self.sock = socket.create_connection((self.address, self.port), self.timeout)
-        if self.secure: self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+        if self.secure:
+            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
+# %% ../../nbs/worlds/36_http.ipynb #send-request
 def send(
     method: str, url: str, headers: dict[str, str], data: bytes | None, # the request
     allow: Sequence[str], # hosts that may be reached
@@ -110,12 +124,13 @@ def send(
 ) -> tuple[int, str, bytes]: # status, content type, body
     "Send one request and read its response"
     u, end = urlsplit(url), time.monotonic() + timeout
-    if u.scheme not in ('http', 'https') or not u.hostname: raise ToolError(f'{clip(url)} is no address of an HTTP server', 'refused')
+    if u.scheme not in ('http', 'https') or not u.hostname:
+        raise ToolError(f'{clip(url)} is no address of an HTTP server', 'refused')
     port = u.port or (443 if u.scheme == 'https' else 80)
     c = _To(u.hostname, port, checked_address(u.hostname, port, allow), timeout, u.scheme == 'https')
     try:
         c.request(method, (u.path or '/') + (f'?{u.query}' if u.query else ''), data, headers)
-        r = c.getresponse(); got = b''
+        r, got = c.getresponse(), b''
         while chunk := r.read1(65536):
             got += chunk
             if len(got) > limit: raise ToolError(f'more than {limit} bytes', 'too_large')
@@ -124,8 +139,10 @@ def send(
         return r.status, r.headers.get_content_type(), got
     except ToolError: raise
     except TimeoutError: raise ToolError(f'no whole response after {timeout:g} s', 'timeout') from None
-    except (ConnectionError, http.client.IncompleteRead) as e: raise ToolError(f'{type(e).__name__}: {clip(e)}', 'died') from None
-    except (OSError, http.client.HTTPException, ValueError) as e: raise ToolError(f'{type(e).__name__}: {clip(e)}') from None
+    except (ConnectionError, http.client.IncompleteRead) as e:
+        raise ToolError(f'{type(e).__name__}: {clip(e)}', 'died') from None
+    except (OSError, http.client.HTTPException, ValueError) as e:
+        raise ToolError(f'{type(e).__name__}: {clip(e)}') from None
     finally: c.close()
 
 # %% ../../nbs/worlds/36_http.ipynb #HttpWorld
@@ -140,7 +157,9 @@ class HttpWorld:
         name: str = 'http',         # as `open_world` takes it
     ):
         self.tools = tuple(t for t in tools if t.kind == 'openapi' and t.binding.get('path'))
-        if not self.tools: raise SynthgenError('no tool of an OpenAPI document among them, so there is nothing to send requests to')
+        if not self.tools:
+            raise SynthgenError('no tool of an OpenAPI document among them, so there is nothing to send '
+                                'requests to')
         self.allow, self.base, self.headers, self.name = tuple(allow), base, dict(headers or {}), name
 
     async def __aenter__(self) -> Self: return self
@@ -152,14 +171,17 @@ class HttpWorld:
         base = self.base or next(iter(tool.binding['servers']), '')
         if not base: raise ToolError('the document names no server; give its address', 'refused')
         method, url, headers, data = request_of(tool, arguments, base)
-        status, kind, body = await asyncio.to_thread(send, method, url, headers | self.headers, data, self.allow, timeout)
+        status, kind, body = await asyncio.to_thread(send, method, url, headers | self.headers, data,
+                                                     self.allow, timeout)
         text = body.decode('utf-8', 'replace')
-        if 300 <= status < 400: raise ToolError(f'HTTP {status}: a redirect, which is not followed', 'refused')
+        if 300 <= status < 400:
+            raise ToolError(f'HTTP {status}: a redirect, which is not followed', 'refused')
         if status >= 400: raise ToolError(f'HTTP {status}: {clip(text, 500)}')
         if not text.strip(): return None
         try: return json.loads(text) if 'json' in kind or kind == 'text/plain' else text
         except ValueError:
-            if 'json' in kind: raise ToolError(f'the response says it is JSON and is not: {clip(text, 200)}') from None
+            if 'json' in kind:
+                raise ToolError(f'the response says it is JSON and is not: {clip(text, 200)}') from None
             return text
 
 # %% ../../nbs/worlds/36_http.ipynb #WORLD

@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['WORLD', 'worlds', 'worlds_help', 'open_world', 'has_own_tools', 'place_of', 'tools_of', 'SimulatedWorld', 'played',
-           'simulated_world_of']
+           'simulated_world_of', 'execute_in_worlds']
 
 # %% ../../nbs/worlds/38_open.ipynb #imports
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
-from ..core.methods import declared
+from ..core.declared import declared
 from ..core.models import Model
 from ..core.records import Outcome, SynthgenError, clip
 from ..core.settings import nearest
 from ..specs.parse import parse_tools
 from ..specs.tool import Tool
-from .world import ToolError, World, WorldKind, needed
+from ..specs.trajectory import Trajectory
+from .world import ToolError, World, WorldKind, execute_trajectories, needed
 
 # %% ../../nbs/worlds/38_open.ipynb #worlds
 @cache
@@ -125,3 +126,26 @@ def simulated_world_of(
 ) -> SimulatedWorld:
     "The world of the name `simulated`"
     return SimulatedWorld(needed(tools, 'simulated', 'tools'), needed(model, 'simulated', 'a model'))
+
+# %% ../../nbs/worlds/38_open.ipynb #execute_in_worlds
+async def execute_in_worlds(
+    rows: Sequence[Trajectory],          # what is executed
+    world: str | None = None,            # where; None: the world that a row names
+    tools: Sequence[Tool] | None = None, # for synthetic and simulated
+    model: Model | None = None,          # for simulated
+    timeout: float = 30,                 # seconds for each call
+    workers: int = 4,                    # worlds at work at once
+) -> Outcome[Trajectory]: # kept: every call succeeded; world by world
+    "Execute trajectories, each from reset, in the worlds they belong to"
+    by_world: dict[str, list[Trajectory]] = {}
+    for t in rows: by_world.setdefault(world or t.world, []).append(t)
+    if '' in by_world:
+        raise SynthgenError(f'{len(by_world[""])} of {len(rows)} rows do not say in which world they run. '
+                            'Give one with --world.')
+    out: Outcome[Trajectory] = Outcome()
+    for name, ts in by_world.items():
+        fresh = partial(open_world, name, tools, model)
+        new = await execute_trajectories(ts, fresh, timeout, workers)
+        out.kept += new.kept
+        out.dropped += new.dropped
+    return out.check(len(rows))

@@ -15,7 +15,8 @@ from .world import execute_all, replay
 # %% ../../nbs/worlds/34a_serve.ipynb #main
 def main(argv: list[str] | None = None):
     "Serve the HDF5 world over stdin and stdout, or on a port of this machine"
-    p = argparse.ArgumentParser(prog='python -m synthgen_nb.worlds.serve', description='The HDF5 world as an MCP server.')
+    p = argparse.ArgumentParser(prog='python -m synthgen_nb.worlds.serve',
+                                description='The HDF5 world as an MCP server.')
     p.add_argument('--seed', type=int, default=0, help='decides the data of the files')
     p.add_argument('--port', type=int, help='serve streamable HTTP on 127.0.0.1 instead of stdin and stdout')
     a = p.parse_args(argv)

@@ -17,23 +17,29 @@ from ..specs.tool import Tool, look_up, problems
 from .world import ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #words
-NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine quartz river sage tundra umber vale '
-         'willow zephyr').split()
+NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine '
+         'quartz '
+         'river sage tundra umber vale willow zephyr').split()
 _day = lambda r: f'2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}'
 _time = lambda r: f'{r.randint(0, 23):02}:{r.randint(0, 59):02}:00Z'
 _link = lambda r: f'https://example.org/{r.choice(NOUNS)}'
-_uuid = lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*(r.getrandbits(b) for b in (32, 16, 12, 12, 48)))
-FORMATS_OF = {'date': _day, 'time': _time, 'date-time': lambda r: f'{_day(r)}T{_time(r)}', 'email': lambda r: f'{r.choice(NOUNS)}@example.org',
-              'uri': _link, 'url': _link, 'uuid': _uuid, 'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}',
-              'hostname': lambda r: f'{r.choice(NOUNS)}.example.org', 'binary': lambda r: 'ZGF0YQ==', 'byte': lambda r: 'ZGF0YQ=='}
-NAMES_OF = {'email': 'email', 'url': 'url', 'uri': 'uri', 'date': 'date', 'timestamp': 'date-time', 'created': 'date-time', 'updated': 'date-time'}
+_bits = lambda r: [r.getrandbits(b) for b in (32, 16, 12, 12, 48)]
+_uuid = lambda r: '{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}'.format(*_bits(r))
+FORMATS_OF = {'date': _day, 'time': _time, 'date-time': lambda r: f'{_day(r)}T{_time(r)}',
+              'email': lambda r: f'{r.choice(NOUNS)}@example.org', 'uri': _link, 'url': _link, 'uuid': _uuid,
+              'ipv4': lambda r: f'192.0.2.{r.randint(1, 254)}',
+              'hostname': lambda r: f'{r.choice(NOUNS)}.example.org', 'binary': lambda r: 'ZGF0YQ==',
+              'byte': lambda r: 'ZGF0YQ=='}
+NAMES_OF = {'email': 'email', 'url': 'url', 'uri': 'uri', 'date': 'date', 'timestamp': 'date-time',
+            'created': 'date-time', 'updated': 'date-time'}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #pattern
 def from_pattern(pattern: str, rng: random.Random) -> str:
     "A text that a regular expression matches, where it is made of the usual pieces"
     from re import _parser as sre # type: ignore[attr-defined]
     def pick(items: list) -> str:
-        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL, ord('a')) # type: Any, Any
+        op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL,
+            ord('a')) # type: Any, Any
         if op is sre.RANGE: return chr(rng.randint(arg[0], arg[1]))
         if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: '7', sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
         return chr(arg)
@@ -43,7 +49,8 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
             if op is sre.LITERAL: out += chr(arg)
             elif op is sre.IN: out += pick(arg)
             elif op is sre.ANY: out += 'x'
-            elif op in (sre.MAX_REPEAT, sre.MIN_REPEAT): out += ''.join(walk(arg[2]) for _ in range(min(max(arg[0], 1), arg[1]) if arg[1] else 0))
+            elif op in (sre.MAX_REPEAT, sre.MIN_REPEAT):
+                out += ''.join(walk(arg[2]) for _ in range(min(max(arg[0], 1), arg[1]) if arg[1] else 0))
             elif op is sre.BRANCH: out += walk(arg[1][0])
             elif op is sre.SUBPATTERN: out += walk(arg[3])
         return out
@@ -62,7 +69,8 @@ def sample(
     root = schema if root is None else root
     if depth > 12: return None
     down = lambda s, n=name: sample(s, rng, n, root, depth + 1)
-    if '$ref' in schema: return down(look_up(root, schema['$ref'][1:]) | {k: v for k, v in schema.items() if k != '$ref'})
+    if '$ref' in schema:
+        return down(look_up(root, schema['$ref'][1:]) | {k: v for k, v in schema.items() if k != '$ref'})
     if 'const' in schema: return schema['const']
     if schema.get('enum'): return rng.choice([v for v in schema['enum'] if v is not None] or [None])
     if 'allOf' in schema: return down(joined(schema, root))
@@ -74,6 +82,7 @@ def sample(
     if given: return rng.choice(given)
     return _of_type(schema, rng, name, root, depth)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #joined
 def joined(schema: dict, root: Any) -> dict:
     "A schema and its `allOf` as one: properties and requirements together, else the later word holds"
     out: dict[str, Any] = {}
@@ -101,10 +110,13 @@ def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> A
 def _object(s: dict, rng: random.Random, root: Any, depth: int) -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
-    out = {n: sample(p, rng, n, root, depth + 1) for n, p in take.items()} | {n: rng.choice(NOUNS) for n in sorted(need - set(take))}
-    if not out and isinstance(extra := s.get('additionalProperties'), dict): out = {n: sample(extra, rng, n, root, depth + 1) for n in rng.sample(NOUNS, 2)}
-    return out
+    out = {n: sample(p, rng, n, root, depth + 1) for n, p in take.items()} | {n: rng.choice(NOUNS)
+        for n in sorted(need - set(take))}
+    extra = s.get('additionalProperties')
+    if out or not isinstance(extra, dict): return out
+    return {n: sample(extra, rng, n, root, depth + 1) for n in rng.sample(NOUNS, 2)}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
     if 'prefixItems' in s: return [sample(p, rng, name, root, depth + 1) for p in s['prefixItems']]
     n = max(s.get('minItems', 0), min(2 if depth < 4 else 0, s.get('maxItems', 2)))
@@ -115,19 +127,24 @@ def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> lis
         if not s.get('uniqueItems') or v not in out: out.append(v)
     return out
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #number
 def _number(s: dict, rng: random.Random, whole: bool) -> float:
     low, high = s.get('minimum', s.get('exclusiveMinimum')), s.get('maximum', s.get('exclusiveMaximum'))
     low = (0 if high is None else high - 100) if low is None else low
     high = low + 100 if high is None else min(high, low + 1000)
     edge = 1 if whole else (high - low)/1000
     low, high = low + edge*('exclusiveMinimum' in s), high - edge*('exclusiveMaximum' in s)
-    v = rng.randint(int(-(-low//1)), max(int(-(-low//1)), int(high//1))) if whole else round(rng.uniform(low, high), 2)
+    first = int(-(-low//1))
+    v = rng.randint(first, max(first, int(high//1))) if whole else round(rng.uniform(low, high), 2)
     step = s.get('multipleOf')
-    return v if not step else (round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step)
+    if not step: return v
+    return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #string
 def _string(s: dict, rng: random.Random, name: str) -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
-    elif (f := s.get('format', NAMES_OF.get(name.lower().split('_')[0]))) in FORMATS_OF: text = FORMATS_OF[f](rng)
+    elif (f := s.get('format', NAMES_OF.get(name.lower().split('_')[0]))) in FORMATS_OF:
+        text = FORMATS_OF[f](rng)
     elif re.search(r'id$|name$|^$|code$|key$', name.lower()): text = rng.choice(NOUNS)
     else: text = f'{rng.choice(NOUNS)} {name.replace("_", " ")}'
     while len(text) < s.get('minLength', 0): text += rng.choice(NOUNS)
@@ -143,13 +160,16 @@ class Role:
     parents: tuple[tuple[str, str], ...] = () # (collection, argument) of what it is a part of
 
 VERBS = {'create': 'create add new post insert register upload', 'list': 'list find search query all',
-         'get': 'get read show fetch retrieve describe view lookup', 'update': 'update set edit modify change patch rename replace',
+         'get': 'get read show fetch retrieve describe view lookup',
+         'update': 'update set edit modify change patch rename replace',
          'delete': 'delete remove drop cancel destroy'}
 _VERB = {w: action for action, words in VERBS.items() for w in words.split()}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #singular
 def singular(word: str) -> str:
     "pets → pet, categories → category"
-    return word[:-3] + 'y' if word.endswith('ies') else word[:-1] if word.endswith('s') and not word.endswith('ss') else word
+    return (word[:-3] + 'y' if word.endswith('ies') else word[:-1] if word.endswith('s')
+            and not word.endswith('ss') else word)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #by-path
 def _by_path(t: Tool, collections: set[str]) -> Role:
@@ -157,29 +177,40 @@ def _by_path(t: Tool, collections: set[str]) -> Role:
     parts = path.split('/')
     at = [i for i in range(1, len(parts) + 1) if _bare('/'.join(parts[:i])) in collections]
     arg = {p['name']: a for a, p in t.binding['places'].items() if p['in'] == 'path'}
-    def key(i): return arg.get(parts[i][1:-1], parts[i][1:-1]) if i < len(parts) and parts[i].startswith('{') else ''
+    def key(i):
+        return arg.get(parts[i][1:-1], parts[i][1:-1]) if i < len(parts) and parts[i].startswith('{') else ''
     if not at: return Role('other', _bare(path))
-    last = at[-1]; resource, rest = _bare('/'.join(parts[:last])), parts[last + 1:]
+    last = at[-1]
+    resource, rest = _bare('/'.join(parts[:last])), parts[last + 1:]
     parents = tuple((_bare('/'.join(parts[:i])), key(i)) for i in at[:-1] if key(i))
     tail = not key(last) and len(parts) > last or bool(rest)
     if tail and key(last): return Role('other', resource, '', (*parents, (resource, key(last))))
-    if tail: return Role('list' if method == 'GET' and _array_in(t.returns, t.returns) is not None else 'other', resource, '', parents)
-    if key(last): return Role({'GET': 'get', 'DELETE': 'delete', 'HEAD': 'get'}.get(method, 'update'), resource, key(last), parents)
-    return Role({'GET': 'list', 'POST': 'create', 'PUT': 'update', 'PATCH': 'update'}.get(method, 'other'), resource, '', parents)
+    if tail:
+        return Role('list' if method == 'GET' and _array_in(t.returns, t.returns) is not None else 'other',
+                    resource, '', parents)
+    if key(last):
+        return Role({'GET': 'get', 'DELETE': 'delete', 'HEAD': 'get'}.get(method, 'update'), resource,
+                    key(last), parents)
+    return Role({'GET': 'list', 'POST': 'create', 'PUT': 'update', 'PATCH': 'update'}.get(method, 'other'),
+                resource, '', parents)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #path
 def _path(t: Tool) -> str: return t.binding['path'].split('?')[0].rstrip('/')
 def _bare(path: str) -> str: return re.sub(r'\{[^}]*\}', '{}', path)
 
 def _collections(tools: Sequence[Tool]) -> set[str]:
     paths = {_bare(_path(t)) for t in tools if t.binding.get('path')}
-    return {p[:-3] for p in paths if p.endswith('/{}')} | {p.rsplit('/{}/', 1)[0] for p in paths if '/{}/' in p}
+    return {p[:-3] for p in paths if p.endswith('/{}')} | {p.rsplit('/{}/', 1)[0] for p in paths
+        if '/{}/' in p}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #by-name
 def _by_name(t: Tool, nouns: dict[str, int]) -> Role:
     verb, noun = _verb_noun(t.name)
     if not verb or nouns.get(noun, 0) < 2: return Role('other', noun)
-    ids = [p for p in t.properties if p in ('id', noun, f'{noun}_id', f'{noun}Id', f'{noun}_name', 'name', 'key', 'path')]
-    if verb in ('get', 'update', 'delete'): return Role(verb, noun, ids[0]) if ids else Role('list' if verb == 'get' else 'other', noun)
+    ids = [p for p in t.properties if p in ('id', noun, f'{noun}_id', f'{noun}Id', f'{noun}_name', 'name',
+                                            'key', 'path')]
+    if verb in ('get', 'update', 'delete'):
+        return Role(verb, noun, ids[0]) if ids else Role('list' if verb == 'get' else 'other', noun)
     return Role(verb, noun, ids[0] if ids and verb == 'create' else '')
 
 def _verb_noun(name: str) -> tuple[str, str]:
@@ -190,25 +221,31 @@ def roles(tools: Sequence[Tool]) -> dict[str, Role]:
     "The role of each tool"
     collections = _collections(tools)
     nouns: dict[str, int] = {}
-    for t in tools: nouns[_verb_noun(t.name)[1]] = nouns.get(_verb_noun(t.name)[1], 0) + bool(_verb_noun(t.name)[0])
+    for t in tools:
+        nouns[_verb_noun(t.name)[1]] = nouns.get(_verb_noun(t.name)[1], 0) + bool(_verb_noun(t.name)[0])
     return {t.name: _by_path(t, collections) if t.binding.get('path') else _by_name(t, nouns) for t in tools}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #shapes
-def _array_in(schema: Any, root: Any, depth: int = 0) -> tuple[str, Any] | None: # (field or '', schema of an item)
+def _array_in(schema: Any, root: Any, depth: int = 0) -> tuple[str,
+    Any] | None: # (field or '', schema of an item)
     "Where a result holds its list"
     if not isinstance(schema, dict) or depth > 8: return None
     s = joined(schema, root) if {'allOf', '$ref'} & set(schema) else schema
     for k in ('oneOf', 'anyOf'):
         if k in s: return next((x for x in (_array_in(o, root, depth + 1) for o in s[k]) if x), None)
     if s.get('type') == 'array': return '', s.get('items', {})
-    fields = {n: joined(p, root) if isinstance(p, dict) and {'allOf', '$ref'} & set(p) else p for n, p in s.get('properties', {}).items()}
+    fields = {n: joined(p, root) if isinstance(p, dict) and {'allOf', '$ref'} & set(p) else p for n,
+              p in s.get('properties', {}).items()}
     lists = {n: p for n, p in fields.items() if isinstance(p, dict) and p.get('type') == 'array'}
-    n = next((x for x in ('data', 'items', 'results', *([x for x in lists] if len(lists) == 1 else [])) if x in lists), None)
+    n = next((x for x in ('data', 'items', 'results', *([x for x in lists] if len(lists) == 1 else []))
+              if x in lists), None)
     return (n, lists[n].get('items', {})) if n else None
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #fill
 def _fits(value: Any, schema: Any, root: Any) -> bool:
     if not isinstance(schema, dict): return schema is not False
-    return not problems(value, schema | ({'$defs': root['$defs']} if isinstance(root, dict) and '$defs' in root else {}))
+    return not problems(value, schema | ({'$defs': root['$defs']} if isinstance(root, dict)
+                                         and '$defs' in root else {}))
 
 def fill(schema: Any, known: dict[str, Any], rng: random.Random) -> Any:
     "A result of a schema's shape, with the fields that are known"
@@ -241,46 +278,57 @@ class SyntheticWorld:
     ):
         self.tools, self.seed, self.name, self.each = tuple(tools), seed, name, each
         self.roles = roles(self.tools)
-        self.schemas = {r: s for r in {x.resource for x in self.roles.values()} if (s := self._schema_of(r)) is not None}
-        self.keys = {r: self._key_of(r) for r in self.schemas}
+        self.schemas = {r: s for r in {x.resource for x in self.roles.values()}
+                        if (s := _schema_of(self, r)) is not None}
+        self.keys = {r: _key_of(self, r) for r in self.schemas}
         self.store, self.fresh = Store(seed), dict[int, tuple[str, int]]()
 
-    async def __aenter__(self) -> Self: await self.reset(); return self
+    async def __aenter__(self) -> Self:
+        await self.reset()
+        return self
     async def __aexit__(self, *exc) -> None: pass
     async def reset(self, initial: Any = None) -> None:
         seed = (initial or {}).get('seed', self.seed)
         if seed not in self.fresh:
             self.store = Store(seed)
             _seeded(self)
-            self.fresh[seed] = json.dumps(self.store.objects), self.store.made # made once; a reset reads it again
+            # made once; a reset reads it again
+            self.fresh[seed] = json.dumps(self.store.objects), self.store.made
         objects, made = self.fresh[seed]
         self.store = Store(seed, json.loads(objects), made)
     async def state(self) -> Any: return self.store.objects
-    async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any: return _answer(self, tool, arguments)
+    async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
+        return _answer(self, tool, arguments)
 
-    def _with(self, resource: str, *actions: str) -> Iterator[Tool]:
-        for action in actions: yield from (t for t in self.tools if self.roles[t.name].resource == resource and self.roles[t.name].action == action)
+# %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
+def _with(w: SyntheticWorld, resource: str, *actions: str) -> Iterator[Tool]:
+    "The tools that do something with a resource, action by action"
+    for action in actions:
+        yield from (t for t in w.tools if (w.roles[t.name].resource, w.roles[t.name].action) == (resource,
+            action))
 
-    def _schema_of(self, resource: str) -> dict | None:
-        "What an object of a resource looks like: as it is fetched, created, or listed"
-        for t in self._with(resource, 'get', 'create', 'update'):
-            s = joined(t.returns, t.returns) if t.returns else {}
-            if s.get('properties') and not (_array_in(s, s) and self.roles[t.name].action != 'get'): return t.returns
-        for t in self._with(resource, 'list'):
-            found = _array_in(t.returns, t.returns)
-            if found and isinstance(found[1], dict): return found[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {})
-        args = next((t for t in self._with(resource, 'create')), None)
-        if args is None: return None
-        return args.properties.get('body', args.parameters) | ({'$defs': args.parameters['$defs']} if '$defs' in args.parameters else {})
+def _schema_of(w: SyntheticWorld, resource: str) -> dict | None:
+    "What an object of a resource looks like: as it is fetched, created, or listed"
+    defs = lambda s: {'$defs': s['$defs']} if '$defs' in s else {}
+    for t in _with(w, resource, 'get', 'create', 'update'):
+        s = joined(t.returns, t.returns) if t.returns else {}
+        if s.get('properties') and not (_array_in(s, s) and w.roles[t.name].action != 'get'): return t.returns
+    for t in _with(w, resource, 'list'):
+        found = _array_in(t.returns, t.returns)
+        if found and isinstance(found[1], dict): return found[1] | defs(t.returns)
+    args = next(_with(w, resource, 'create'), None)
+    return None if args is None else args.properties.get('body', args.parameters) | defs(args.parameters)
 
-    def _key_of(self, resource: str) -> tuple[str, dict]:
-        "The field of an object that is its id, and the schema of the argument that names it"
-        noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
-        arg = next((self.roles[t.name].key for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), '')
-        owner = next((t for t in self._with(resource, 'get', 'delete', 'update') if self.roles[t.name].key), None)
-        props = joined(self.schemas[resource], self.schemas[resource]).get('properties', {})
-        names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name', arg.removesuffix('_id').removesuffix('Id')]
-        return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
+# %% ../../nbs/worlds/37_synthetic.ipynb #key-of
+def _key_of(w: SyntheticWorld, resource: str) -> tuple[str, dict]:
+    "The field of an object that is its id, and the schema of the argument that names it"
+    noun = singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())
+    owner = next((t for t in _with(w, resource, 'get', 'delete', 'update') if w.roles[t.name].key), None)
+    arg = w.roles[owner.name].key if owner else ''
+    props = joined(w.schemas[resource], w.schemas[resource]).get('properties', {})
+    names = [arg, 'id', f'{noun}_id', f'{noun}Id', 'uuid', 'key', 'name',
+             arg.removesuffix('_id').removesuffix('Id')]
+    return next((n for n in names if n and n in props), 'id'), owner.properties.get(arg, {}) if owner else {}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #seeding
 def _new_id(w: SyntheticWorld, resource: str) -> Any:
@@ -289,12 +337,17 @@ def _new_id(w: SyntheticWorld, resource: str) -> Any:
     props = joined(w.schemas[resource], w.schemas[resource]).get('properties', {})
     s = joined(props.get(field_) or schema or {}, w.schemas[resource])
     w.store.made += 1
-    kind = s.get('type') if isinstance(s.get('type'), str) else next((t for t in s.get('type') or [] if t != 'null'), 'string')
+    kind = s.get('type') if isinstance(s.get('type'),
+                                       str) else next((t for t in s.get('type') or [] if t != 'null'),
+                                                      'string')
     if kind in ('integer', 'number'): return int(s.get('minimum', 0)) + w.store.made
-    if s.get('format') == 'uuid' or s.get('pattern') or s.get('enum'): return sample(s, w.store.rng('id', resource, w.store.made), field_)
-    noun = re.sub(r'[^a-z0-9]+', '_', singular(resource.rstrip('/').rsplit('/', 1)[-1].lower())).strip('_') or 'item'
+    if s.get('format') == 'uuid' or s.get('pattern') or s.get('enum'):
+        return sample(s, w.store.rng('id', resource, w.store.made), field_)
+    noun = re.sub(r'[^a-z0-9]+', '_', singular(resource.rstrip('/').rsplit('/',
+        1)[-1].lower())).strip('_') or 'item'
     return f'{noun}_{content_id(w.seed, resource, w.store.made)[:8]}'[:s.get('maxLength', 99)]
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #add
 def _add(w: SyntheticWorld, resource: str, given: dict, parents: dict) -> dict:
     "A new object: what is given, and the rest from the schema; other resources are referred to by ids that exist"
     schema = w.schemas[resource]
@@ -304,15 +357,18 @@ def _add(w: SyntheticWorld, resource: str, given: dict, parents: dict) -> dict:
         other = _resource_of(w, k) if k not in given else ''
         if there := w.store.objects.get(other): made[k] = next(iter(there.values()))[w.keys[other][0]]
     key = w.keys[resource][0]
-    if key not in given or str(given[key]) in w.store.objects.get(resource, {}): made[key] = _new_id(w, resource)
+    if key not in given or str(given[key]) in w.store.objects.get(resource, {}):
+        made[key] = _new_id(w, resource)
     made |= {k: v for k, v in parents.items() if k in made}
     w.store.objects.setdefault(resource, {})[str(made[key])] = made | {'': parents}
     return made
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #resource-of
 def _resource_of(w: SyntheticWorld, name: str) -> str:
     "The resource that a field like `petId` or `pet_id` refers to"
     m = re.fullmatch(r'(\w+?)_?[iI]d', name)
-    return next((r for r in sorted(w.schemas) if m and singular(r.rstrip('/').rsplit('/', 1)[-1].lower()) == m[1].lower()), '')
+    return next((r for r in sorted(w.schemas) if m
+                 and singular(r.rstrip('/').rsplit('/', 1)[-1].lower()) == m[1].lower()), '')
 
 def _seeded(w: SyntheticWorld):
     for r in sorted(w.schemas, key=lambda r: (r.count('/'), r)):
@@ -324,58 +380,81 @@ def _find(w: SyntheticWorld, resource: str, key: Any, parents: dict) -> dict:
     there = w.store.objects.get(resource, {})
     if str(key) not in there or there[str(key)][''] != parents:
         some = [k for k, o in there.items() if o[''] == parents][:5]
-        raise ToolError(f'404: no {singular(resource.rstrip("/").rsplit("/", 1)[-1])} {key!r}' + (f'; there are {", ".join(some)}' if some else ''))
+        raise ToolError(f'404: no {singular(resource.rstrip("/").rsplit("/", 1)[-1])} {key!r}'
+                        + (f'; there are {", ".join(some)}' if some else ''))
     return there[str(key)]
 
 def _shown(o: dict) -> dict: return {k: v for k, v in o.items() if k != ''}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #answer
 def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
     role, rng = w.roles[t.name], w.store.rng('answer', t.name, args)
     parents: dict[str, Any] = {}
     for resource, arg in role.parents:
         if resource in w.schemas: _find(w, resource, args[arg], dict(parents))
         parents[arg] = args[arg]
-    given = {k: v for k, v in args.items() if k not in ('body', role.key) and k not in parents} | (args['body'] if isinstance(args.get('body'), dict) else {})
-    if role.resource not in w.schemas or role.action == 'other': return fill(t.returns, args | given, rng) if t.returns else None
-    if parents and not any(o[''] == parents for o in w.store.objects.get(role.resource, {}).values()) and role.action != 'create':
+    given = {k: v for k, v in args.items() if k not in ('body', role.key)
+             and k not in parents} | (args['body'] if isinstance(args.get('body'), dict) else {})
+    if role.resource not in w.schemas or role.action == 'other':
+        return fill(t.returns, args | given, rng) if t.returns else None
+    if parents and not any(o[''] == parents
+                           for o in w.store.objects.get(role.resource,
+                                                        {}).values()) and role.action != 'create':
         for _ in range(w.each): _add(w, role.resource, {}, parents)
     return ANSWERS[role.action](w, t, role, args, given, parents, rng)
 
-def _create(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
-    if role.key and str(args.get(role.key)) in w.store.objects.get(role.resource, {}): raise ToolError(f'409: {args[role.key]!r} is there already')
+# %% ../../nbs/worlds/37_synthetic.ipynb #create-get
+def _create(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict,
+            rng: random.Random) -> Any:
+    if role.key and str(args.get(role.key)) in w.store.objects.get(role.resource, {}):
+        raise ToolError(f'409: {args[role.key]!r} is there already')
     o = _add(w, role.resource, given | ({role.key: args[role.key]} if role.key in args else {}), parents)
-    return fill(t.returns, o, rng) if t.returns else _shown(o) # the document does not say; most services answer so
+    # the document does not say; most services answer so
+    return fill(t.returns, o, rng) if t.returns else _shown(o)
 
-def _get(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
+def _get(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict,
+         rng: random.Random) -> Any:
     o = _shown(_find(w, role.resource, args.get(role.key), parents))
     return fill(t.returns, o, rng) if t.returns else o
 
-def _update(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
+# %% ../../nbs/worlds/37_synthetic.ipynb #update-delete
+def _update(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict,
+            rng: random.Random) -> Any:
     key = args.get(role.key) if role.key else given.get(w.keys[role.resource][0])
     o = _find(w, role.resource, key, parents)
-    schema = w.schemas[role.resource]; props = joined(schema, schema).get('properties', {})
-    o |= {k: v for k, v in given.items() if (k in o or k in props) and k != w.keys[role.resource][0] and _fits(v, props.get(k, {}), schema)}
+    schema = w.schemas[role.resource]
+    props = joined(schema, schema).get('properties', {})
+    o |= {k: v for k, v in given.items() if (k in o or k in props) and k != w.keys[role.resource][0]
+          and _fits(v, props.get(k, {}), schema)}
     return fill(t.returns, _shown(o) | args, rng) if t.returns else _shown(o)
 
-def _delete(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
+def _delete(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict,
+            rng: random.Random) -> Any:
     _find(w, role.resource, args.get(role.key), parents)
     gone = _shown(w.store.objects[role.resource].pop(str(args[role.key])))
     return fill(t.returns, gone | {'deleted': True}, rng) if t.returns else None
 
-def _list(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict, rng: random.Random) -> Any:
+# %% ../../nbs/worlds/37_synthetic.ipynb #list
+def _list(w: SyntheticWorld, t: Tool, role: Role, args: dict, given: dict, parents: dict,
+          rng: random.Random) -> Any:
     found = [_shown(o) for o in w.store.objects.get(role.resource, {}).values() if o[''] == parents]
     for k, v in given.items(): # a filter is an argument that objects have as a field
-        if any(k in o for o in found): found = [o for o in found if o.get(k) in (v if isinstance(v, list) else [v])]
-    limit = next((args[k] for k in ('limit', 'page_size', 'per_page', 'max_results') if isinstance(args.get(k), int)), None)
+        if any(k in o for o in found):
+            found = [o for o in found if o.get(k) in (v if isinstance(v, list) else [v])]
+    limit = next((args[k] for k in ('limit', 'page_size', 'per_page', 'max_results')
+                  if isinstance(args.get(k), int)), None)
     where, made = _array_in(t.returns, t.returns), fill(t.returns, {}, rng) if t.returns else {}
     if where is None: return made if t.returns else found[:limit]
-    items = [fill(where[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {}), o, rng) for o in found[:limit]]
+    items = [fill(where[1] | ({'$defs': t.returns['$defs']} if '$defs' in t.returns else {}), o, rng)
+             for o in found[:limit]]
     if not where[0]: return items
     ids = [o.get(w.keys[role.resource][0]) for o in found[:limit]]
-    about: dict[str, Any] = {'has_more': len(items) < len(found), 'total': len(found), 'count': len(items), 'total_count': len(found)}
+    about: dict[str, Any] = {'has_more': len(items) < len(found), 'total': len(found), 'count': len(items),
+                             'total_count': len(found)}
     if ids: about |= {'first_id': ids[0], 'last_id': ids[-1]}
     return made | {k: v for k, v in about.items() if k in made} | {where[0]: items}
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #answers-table
 ANSWERS = {'create': _create, 'get': _get, 'update': _update, 'delete': _delete, 'list': _list}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #WORLD
@@ -388,7 +467,8 @@ WORLD = WorldKind(
 )
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #maker
-def synthetic_world_of(rest: str, tools: Sequence[Tool] | None = None, model: object = None) -> SyntheticWorld:
+def synthetic_world_of(rest: str, tools: Sequence[Tool] | None = None,
+                       model: object = None) -> SyntheticWorld:
     "The world of a name: what follows the colon is a document; without one it takes the tools at hand"
     if rest: return SyntheticWorld(tools_in(rest), name=f'synthetic:{rest}')
     return SyntheticWorld(needed(tools, 'synthetic', 'tools: synthetic:FILE'))
