@@ -80,11 +80,11 @@ def plot_profile(
 ): # a matplotlib figure
     "Lengths, documents and a map of a corpus, side by side"
     import matplotlib.pyplot as plt
-    fig, (lengths, documents, topics_map) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained',
-                                                         width_ratios=[1, 1, 1.7])
+    fig, (lengths, documents, about) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained',
+                                                    width_ratios=[1, 1, 1.7])
     _draw_lengths(lengths, chunks, limits)
     _draw_documents(documents, chunks)
-    _draw_topics(topics_map, chunks, max_points)
+    _draw_topics(about, chunks, max_points)
     fig.set_facecolor('white')
     return fig
 

@@ -56,12 +56,12 @@ def _table(db: str | Path) -> tuple[Any, str]:
 def _in_memory(chunks: Sequence[Chunk]):
     "A table in memory, with an index of its words"
     import pyarrow as pa
-    from lancedb.index import FTS
     schema = chunk_schema(1024, 'hashing')
     parts = (chunks[i:i + BATCH] for i in range(0, len(chunks), BATCH))
     batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
     data = pa.RecordBatchReader.from_batches(schema, batches)
     table = connect('memory://').create_table(CHUNKS, data=data, schema=schema)
+    from lancedb.index import FTS # after `connect`, which makes it quiet
     table.create_index('content', config=FTS())
     return table
 
@@ -83,7 +83,8 @@ def _by_vector(table, query: str, k: int, model: str, settings: Settings | None)
     if not v.any(): return [] # no word in it
     size = table.schema.field('vector').type.list_size
     if len(v) != size:
-        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has {size}: ingest again')
+        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has {size}: '
+                            'ingest again')
     near = table.search(v).metric('cosine').select([*COLUMNS, '_distance']).limit(k)
     return [r | {'_score': 1 - r['_distance']} for r in near.to_list()]
 
