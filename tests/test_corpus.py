@@ -323,13 +323,13 @@ def test_ingest_and_read_back(corpus):
 def test_ingesting_again_does_only_what_changed(corpus):
     first = ingest("docs", "db")
     again = ingest("docs", "db")
-    assert (again.new, again.changed, again.gone, again.embedded) == (0, 0, 0, 0) and again.chunks == first.chunks
+    assert (again.new, again.changed, again.removed, again.embedded) == (0, 0, 0, 0) and again.chunks == first.chunks
     assert [d.reason for d in again.dropped] == ["unsupported_format"]
     Path("docs/f.py").write_text("def g():\n    return 2\n")
     Path("docs/b.md").unlink()
     Path("docs/0.md").write_text("# New\n\nA page.\n")
     third = ingest("docs", "db")
-    assert (third.new, third.changed, third.gone, third.embedded) == (1, 1, 1, 2)
+    assert (third.new, third.changed, third.removed, third.embedded) == (1, 1, 1, 2)
     assert read_chunks("db") == chunk_documents(read_documents("docs")[0])
     other = ingest("docs", "db", (5, 50))
     assert other.changed == 3 and read_chunks("db") == chunk_documents(read_documents("docs")[0], (5, 50))

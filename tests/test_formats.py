@@ -348,7 +348,7 @@ def test_patterns_length_and_language(tmp_path):
     german = "Die Blöcke eines Datensatzes werden einzeln gelesen und geschrieben, und ihre Größe steht von Anfang an fest. " * 2
     for name, text in {"a.md": WORDS * 2, "b.md": german, "c.md": "short", "d.txt": WORDS, "old/e.md": WORDS}.items():
         (tmp_path / name).write_text(text)
-    docs, dropped = read_documents(tmp_path, Corpus(include=["*.md"], exclude=["old/"], least_tokens=10, languages=["en"]))
+    docs, dropped = read_documents(tmp_path, Corpus(include=["*.md"], exclude=["old/"], min_tokens=10, languages=["en"]))
     assert [Path(d.path).name for d in docs] == ["a.md"]
     assert {Path(d.record["path"]).name: d.reason for d in dropped} == {
         "b.md": "language:de",

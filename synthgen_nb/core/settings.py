@@ -149,7 +149,7 @@ class Corpus(BaseModel):
     model_config = ConfigDict(extra='forbid')
     include: Words = []            # patterns of the files to read, as in .gitignore; []: all that can be read
     exclude: Words = []            # patterns of files and folders to leave out
-    least_tokens: int = Field(0, ge=0) # of a document
+    min_tokens: int = Field(0, ge=0) # of a document
     languages: Words = []          # natural languages to keep, as ISO 639-1 codes (en, de); []: all
     leave_out: Annotated[list[Boilerplate], BeforeValidator(_listed)] = list(get_args(Boilerplate))
     megabytes: float = Field(20, gt=0) # most, of one file

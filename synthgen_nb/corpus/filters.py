@@ -139,7 +139,7 @@ def document_rule(
     text: str,                  # of a document
     kind: str,                  # its format
     leave_out: Collection[str], # rules in use
-    least_tokens: int = 0,      # that it should have
+    min_tokens: int = 0,      # that it should have
     tokens: int = 0,            # that it has
     languages: Collection[str] = (), # to keep; none: all
 ) -> tuple[str, str] | None: # (reason, detail); None: it stays
@@ -147,8 +147,8 @@ def document_rule(
     code = kind in ('python', 'code')
     if 'generated' in leave_out and code and is_generated(text):
         return 'boilerplate:generated', 'a program wrote it'
-    if tokens < least_tokens:
-        return 'too_short', f'{tokens} tokens; the least is {least_tokens} (corpus.least_tokens)'
+    if tokens < min_tokens:
+        return 'too_short', f'{tokens} tokens; the least is {min_tokens} (corpus.min_tokens)'
     found = natural_language(text) if languages and not code else ''
     if not found or found in languages: return None
     kept = ', '.join(languages)

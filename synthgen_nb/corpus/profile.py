@@ -37,8 +37,8 @@ def left_out(
     db: str | Path, # made by `ingest`
 ) -> dict[str, int]: # rule → passages
     "What the rules took out of the documents that were read"
-    return dict(Counter(d['reason'] for r in read_manifest(db)
-                        for d in json.loads(r['left_out'])).most_common())
+    drops = (d for r in read_manifest(db) for d in json.loads(r['left_out']))
+    return dict(Counter(d['reason'] for d in drops).most_common())
 
 # %% ../../nbs/corpus/15_profile.ipynb #topics
 def topics(
@@ -74,30 +74,42 @@ def _names(texts: Sequence[str], group: np.ndarray) -> list[str]:
 COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#999999', '#000000']
 
 def plot_profile(
-    chunks: Sequence[Chunk],           # of a database
-    limits: tuple[int, int] = (512, 1024), # least and most tokens of a chunk
-    most: int = 5000,                  # chunks on the map; of more, every nth is drawn
+    chunks: Sequence[Chunk],               # of a database
+    limits: tuple[int, int] = (512, 1024), # minimum and maximum tokens of a chunk
+    max_points: int = 5000,                # chunks on the map; of more, every nth is drawn
 ): # a matplotlib figure
     "Lengths, documents and a map of a corpus, side by side"
     import matplotlib.pyplot as plt
-    fig, (a, b, c) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained',
-                                  width_ratios=[1, 1, 1.7])
-    p = profile(chunks)
-    sizes = [x.tokens for x in chunks]
-    a.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0])
-    for x in limits: a.axvline(x, color=COLOURS[1], linestyle='--', linewidth=1)
-    inside = sum(limits[0] <= n <= limits[1] for n in sizes)
-    a.set(xlabel='tokens in a chunk', ylabel='chunks',
-          title=f'{inside} of {len(sizes)} within {limits[0]}–{limits[1]}')
-    top = Counter(s.path for x in chunks for s in x.sources).most_common(8)[::-1]
-    b.barh([Path(f).name[-22:] for f, _ in top], [n for _, n in top], color=COLOURS[2])
-    b.set(xlabel='chunks', title=f'{p["documents"]} documents, {p["repeated_places"]} repeats')
-    some = list(chunks)[::max(1, -(-len(chunks) // most))]
-    group, names, xy = topics(some)
-    for g, name in enumerate(names):
-        c.scatter(*xy[group == g].T, s=9, color=COLOURS[g % len(COLOURS)], label=name)
-    c.set(xticks=[], yticks=[], xlabel='first principal component', ylabel='second',
-          title=f'{len(chunks)} chunks in {len(names)} topics')
-    c.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, .5), frameon=False)
+    fig, (lengths, documents, about) = plt.subplots(1, 3, figsize=(11, 3.2), dpi=70, layout='constrained',
+                                                    width_ratios=[1, 1, 1.7])
+    _draw_lengths(lengths, chunks, limits)
+    _draw_documents(documents, chunks)
+    _draw_topics(about, chunks, max_points)
     fig.set_facecolor('white')
     return fig
+
+# %% ../../nbs/corpus/15_profile.ipynb #draw-lengths
+def _draw_lengths(ax, chunks: Sequence[Chunk], limits: tuple[int, int]) -> None:
+    "How long the chunks are; longer than twice the maximum is drawn at the right edge"
+    sizes = [c.tokens for c in chunks]
+    ax.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0])
+    for x in limits: ax.axvline(x, color=COLOURS[1], linestyle='--', linewidth=1)
+    inside = sum(limits[0] <= n <= limits[1] for n in sizes)
+    ax.set(xlabel='tokens in a chunk', ylabel='chunks',
+           title=f'{inside} of {len(sizes)} within {limits[0]}–{limits[1]}')
+
+def _draw_documents(ax, chunks: Sequence[Chunk]) -> None:
+    "The documents with most chunks"
+    p, top = profile(chunks), Counter(s.path for c in chunks for s in c.sources).most_common(8)[::-1]
+    ax.barh([Path(f).name[-22:] for f, _ in top], [n for _, n in top], color=COLOURS[2])
+    ax.set(xlabel='chunks', title=f'{p["documents"]} documents, {p["repeated_places"]} repeats')
+
+# %% ../../nbs/corpus/15_profile.ipynb #draw-topics
+def _draw_topics(ax, chunks: Sequence[Chunk], max_points: int) -> None:
+    "The map of what the chunks are about"
+    group, names, xy = topics(list(chunks)[::max(1, -(-len(chunks) // max_points))])
+    for g, name in enumerate(names):
+        ax.scatter(*xy[group == g].T, s=9, color=COLOURS[g % len(COLOURS)], label=name)
+    ax.set(xticks=[], yticks=[], xlabel='first principal component', ylabel='second',
+           title=f'{len(chunks)} chunks in {len(names)} topics')
+    ax.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, .5), frameon=False)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Kind', 'KINDS', 'READS', 'BARE_NAMES', 'SKIPPED_FOLDERS', 'SPDX', 'HIDDEN', 'BOMS', 'ENCODINGS', 'REASONS',
-           'PACKAGES', 'OPENED', 'Document', 'kind_of', 'find', 'find_files', 'checkout', 'notebook_to_markdown',
-           'decode', 'reader', 'read_document', 'nothing_read', 'read_documents']
+           'PACKAGES', 'OPENED', 'Count', 'Document', 'kind_of', 'find', 'find_files', 'checkout',
+           'notebook_to_markdown', 'decode', 'reader', 'read_document', 'read_documents', 'nothing_read']
 
 # %% ../../nbs/corpus/11_read.ipynb #imports
 import codecs
@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,7 +28,7 @@ import synthgen_nb
 from ..core.records import Drop, SynthgenError, clip, content_id
 from ..core.settings import Corpus
 from .code import SUFFIXES, missing
-from .filters import VENDORED, document_rule, passages, path_rule
+from .filters import VENDORED, Passage, document_rule, passages, path_rule
 from .html import html_to_markdown
 from .rst import rst_to_markdown
 
@@ -50,14 +51,13 @@ class Document(BaseModel):
 # %% ../../nbs/corpus/11_read.ipynb #kinds
 _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith('.py')), 'code')
 KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst',
-                          '.html': 'html', '.htm': 'html',
-                          '.xhtml': 'html', '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx',
-                          '.pptx': 'pptx', '.xlsx': 'xlsx',
-                          '.txt': 'text', '.text': 'text', '.py': 'python', '.pyi': 'python', **_CODE}
+                          '.html': 'html', '.htm': 'html', '.xhtml': 'html',
+                          '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx', '.pptx': 'pptx',
+                          '.xlsx': 'xlsx', '.txt': 'text', '.text': 'text',
+                          '.py': 'python', '.pyi': 'python', **_CODE}
 READS = 'Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, plain text and source code'
 BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
               'contributing', 'todo', 'faq', 'notes', 'hacking', 'authors', 'usage'}
-SKIPPED_FOLDERS = {'__pycache__', 'node_modules', 'checkpoints', 'site-packages', 'venv', 'env'}
 
 def kind_of(
     path: str | Path, # need not exist
@@ -66,12 +66,107 @@ def kind_of(
     p = Path(path)
     return KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
 
+# %% ../../nbs/corpus/11_read.ipynb #find-files
+def find(
+    sources: str | Path | Iterable[str | Path], # files and folders
+    rules: Corpus | None = None,                # what to leave out; None: the defaults
+) -> tuple[list[str], list[Drop]]: # (paths as the user would write them; what was left out)
+    "All files under `sources`, in the order named and sorted within a folder"
+    found: dict[str, None] = {}
+    walk = _walk(rules or Corpus()) # type: ignore[call-arg]
+    for s in [sources] if isinstance(sources, (str, Path)) else sources:
+        p = Path(s)
+        if not p.exists():
+            raise SynthgenError(f'{s}: no such file or folder. Paths are taken from the current folder.')
+        files = _files(walk, p, p, tuple(_above(p))) if p.is_dir() else [p]
+        found |= dict.fromkeys(f.as_posix() for f in files)
+    return list(found), walk.dropped
+
+def find_files(
+    sources: str | Path | Iterable[str | Path], # files and folders
+) -> list[str]: # paths as the user would write them, each once
+    "All files under `sources`"
+    return find(sources)[0]
+
+# %% ../../nbs/corpus/11_read.ipynb #drop
+def _drop(path: str, reason: str, detail: str, **more) -> Drop:
+    "A file or a passage that is left out"
+    return Drop(id=content_id('Document', path, reason, more), stage='read', reason=reason,
+                detail=f'{path}: {detail}', record={'path': path, **more})
+
+# %% ../../nbs/corpus/11_read.ipynb #walk
+@dataclass
+class _Walk:
+    "A walk over the sources: what it goes by, and what was left out on the way"
+    rules: Corpus
+    include: Any # patterns of pathspec; None: every file
+    exclude: Any
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    dropped: list[Drop] = field(default_factory=list)
+
+def _walk(rules: Corpus) -> _Walk:
+    from pathspec import GitIgnoreSpec
+    include = GitIgnoreSpec.from_lines(rules.include) if rules.include else None
+    return _Walk(rules, include, GitIgnoreSpec.from_lines(rules.exclude))
+
+# %% ../../nbs/corpus/11_read.ipynb #files
+def _files(walk: _Walk, folder: Path, root: Path, ignores: 'tuple[_Ignore, ...]') -> Iterator[Path]:
+    "The files below a folder that nothing leaves out"
+    try: entries = _entries(walk, folder)
+    except OSError:
+        yield folder
+        return
+    if ignores or (folder/'.git').exists(): ignores = (*ignores, *_ignores(folder.absolute()))
+    for p in entries:
+        is_dir = p.is_dir()
+        if p.name.startswith('.') or (is_dir and _passed_over(p)): continue
+        if why := _why_not(walk, p, is_dir, root, ignores): walk.dropped.append(_drop(p.as_posix(), *why))
+        elif is_dir: yield from _files(walk, p, root, ignores)
+        else: yield p
+
+def _entries(walk: _Walk, folder: Path) -> list[Path]:
+    "What stands in a folder; nothing if the walk was there before"
+    s = folder.stat()
+    if (s.st_dev, s.st_ino) in walk.seen: return []
+    walk.seen.add((s.st_dev, s.st_ino))
+    return sorted(folder.iterdir())
+
+# %% ../../nbs/corpus/11_read.ipynb #why-not
+SKIPPED_FOLDERS = {'__pycache__', 'node_modules', 'checkpoints', 'site-packages', 'venv', 'env'}
+
+def _passed_over(folder: Path) -> bool:
+    "Holds no documents: what tools fill, links to elsewhere, chunk tables, and the records of earlier runs"
+    filled = folder.name in SKIPPED_FOLDERS or folder.suffix == '.lance'
+    return filled or folder.is_symlink() or (folder/'run.json').is_file()
+
+def _why_not(walk: _Walk, p: Path, is_dir: bool, root: Path,
+             ignores: 'Iterable[_Ignore]') -> tuple[str, str] | None:
+    "(reason, detail) for leaving out a file or a folder"
+    name = p.relative_to(root).as_posix() + ('/' if is_dir else '')
+    if is_dir and p.name.lower() in VENDORED and 'vendored' in walk.rules.leave_out:
+        return 'boilerplate:vendored', 'a folder of code from elsewhere'
+    if _git_ignored(p, is_dir, ignores): return 'git_ignored', 'named in .gitignore'
+    if walk.exclude.match_file(name): return 'excluded', 'corpus.exclude'
+    if not is_dir and walk.include and not walk.include.match_file(name):
+        return 'not_included', 'not in corpus.include'
+    return None
+
 # %% ../../nbs/corpus/11_read.ipynb #git-ignore
 class _Ignore(NamedTuple):
     "The patterns of one folder"
     folder: Path # absolute
     spec: Any    # of pathspec
 
+def _git_ignored(p: Path, is_dir: bool, ignores: Iterable[_Ignore]) -> bool:
+    "The last pattern that says something about a path decides"
+    found = None
+    for folder, spec in ignores:
+        path = p.absolute().relative_to(folder).as_posix() + ('/' if is_dir else '')
+        verdict = spec.check_file(path).include
+        found = found if verdict is None else verdict
+    return bool(found)
+
+# %% ../../nbs/corpus/11_read.ipynb #ignores
 def _patterns(file: Path) -> Any:
     from pathspec import GitIgnoreSpec
     try: return GitIgnoreSpec.from_lines(file.read_text(encoding='utf-8', errors='replace').splitlines())
@@ -79,17 +174,8 @@ def _patterns(file: Path) -> Any:
 
 def _ignores(folder: Path) -> list[_Ignore]:
     "The .gitignore of a folder"
-    return [_Ignore(folder, s) for f in ('.gitignore', '.git/info/exclude') if (folder/f).is_file()
-            and (s := _patterns(folder/f))]
-
-# %% ../../nbs/corpus/11_read.ipynb #git-ignored
-def _git_ignored(p: Path, is_dir: bool, ignores: Iterable[_Ignore]) -> bool:
-    "The last pattern that says something about a path decides"
-    found = None
-    for folder, spec in ignores:
-        said = spec.check_file(p.absolute().relative_to(folder).as_posix() + ('/' if is_dir else '')).include
-        found = found if said is None else said
-    return bool(found)
+    files = [folder/f for f in ('.gitignore', '.git/info/exclude') if (folder/f).is_file()]
+    return [_Ignore(folder, spec) for f in files if (spec := _patterns(f))]
 
 def _above(folder: Path) -> list[_Ignore]:
     "The .gitignore files between the top of the checkout that a folder stands in and the folder"
@@ -99,79 +185,34 @@ def _above(folder: Path) -> list[_Ignore]:
     between = [d for d in reversed(here.parents) if top in (d, *d.parents)]
     return [i for d in between for i in _ignores(d)]
 
-# %% ../../nbs/corpus/11_read.ipynb #walk
-def _passed_over(folder: Path) -> bool:
-    "Folders that hold no documents: what tools fill, links to elsewhere, chunk tables, and the records of earlier runs"
-    return (folder.name in SKIPPED_FOLDERS or folder.is_symlink() or folder.suffix == '.lance'
-            or (folder/'run.json').is_file())
-
-# %% ../../nbs/corpus/11_read.ipynb #walk-2
-class _Walk:
-    "A walk over the sources: what was found, and what was left out on the way"
-    def __init__(self, rules: Corpus):
-        from pathspec import GitIgnoreSpec
-        self.rules, self.seen, self.dropped = rules, set[tuple[int, int]](), list[Drop]()
-        self.include = GitIgnoreSpec.from_lines(rules.include) if rules.include else None
-        self.exclude = GitIgnoreSpec.from_lines(rules.exclude)
-
-    def why_not(self, p: Path, is_dir: bool, root: Path, ignores: Iterable[_Ignore]) -> tuple[str,
-        str] | None:
-        name = p.relative_to(root).as_posix() + ('/' if is_dir else '')
-        if is_dir and p.name.lower() in VENDORED and 'vendored' in self.rules.leave_out:
-            return 'boilerplate:vendored', 'a folder of code from elsewhere'
-        if _git_ignored(p, is_dir, ignores): return 'git_ignored', 'named in .gitignore'
-        if self.exclude.match_file(name): return 'excluded', 'corpus.exclude'
-        if not is_dir and self.include and not self.include.match_file(name):
-            return 'not_included', 'not in corpus.include'
-        return None
-
-    def files(self, folder: Path, root: Path, ignores: tuple[_Ignore, ...]) -> Iterator[Path]:
-        try:
-            s = folder.stat()
-            if (s.st_dev, s.st_ino) in self.seen: return
-            self.seen.add((s.st_dev, s.st_ino))
-            entries = sorted(folder.iterdir())
-        except OSError:
-            yield folder
-            return # named later as unreadable
-        if ignores or (folder/'.git').exists(): ignores = (*ignores, *_ignores(folder.absolute()))
-        for p in entries:
-            is_dir = p.is_dir()
-            if p.name.startswith('.') or (is_dir and _passed_over(p)): continue
-            if why := self.why_not(p, is_dir, root, ignores): self.dropped.append(_drop(p.as_posix(), *why))
-            elif is_dir: yield from self.files(p, root, ignores)
-            else: yield p
-
-# %% ../../nbs/corpus/11_read.ipynb #find-files
-def _drop(path: str, reason: str, detail: str, **more) -> Drop:
-    return Drop(id=content_id('Document', path, reason, more), stage='read', reason=reason,
-                detail=f'{path}: {detail}', record={'path': path, **more})
-
-def find(
-    sources: str | Path | Iterable[str | Path], # files and folders
-    rules: Corpus | None = None,                # what to leave out; None: the defaults
-) -> tuple[list[str], list[Drop]]: # (paths as the user would write them, each once; what was left out on the way)
-    "All files under `sources`, in the order named and sorted within a folder"
-    found: dict[str, None] = {}
-    walk = _Walk(rules or Corpus()) # type: ignore[call-arg]
-    for s in [sources] if isinstance(sources, (str, Path)) else sources:
-        p = Path(s)
-        if not p.exists():
-            raise SynthgenError(f'{s}: no such file or folder. Paths are taken from the current folder.')
-        files = walk.files(p, p, tuple(_above(p))) if p.is_dir() else [p]
-        found |= dict.fromkeys(f.as_posix() for f in files)
-    return list(found), walk.dropped
-
-# %% ../../nbs/corpus/11_read.ipynb #find-files-2
-def find_files(
-    sources: str | Path | Iterable[str | Path], # files and folders
-) -> list[str]: # paths as the user would write them, each once
-    "All files under `sources`"
-    return find(sources)[0]
-
 # %% ../../nbs/corpus/11_read.ipynb #checkout
+@lru_cache(4096)
+def checkout(
+    folder: Path, # absolute
+) -> tuple[str, str]: # (commit, licence); empty where there is none
+    "The git checkout that a folder stands in"
+    top = next((d for d in (folder, *folder.parents) if (d/'.git').exists()), None)
+    return (_commit(top/'.git'), _licence(top)) if top else ('', '')
+
+# %% ../../nbs/corpus/11_read.ipynb #commit
+@lru_cache(256)
+def _commit(git: Path) -> str:
+    "The commit that a checkout is at; empty where it cannot be found"
+    try:
+        if git.is_file(): git = (git.parent/git.read_text().removeprefix('gitdir:').strip()).resolve()
+        head = (git/'HEAD').read_text().strip()
+        if not head.startswith('ref:'): return head
+        ref = head[4:].strip()
+        common = git/(git/'commondir').read_text().strip() if (git/'commondir').is_file() else git
+        if (common/ref).is_file(): return (common/ref).read_text().strip()
+        packed = (common/'packed-refs').read_text().splitlines()
+        return next((l.split()[0] for l in packed if l.endswith(f' {ref}')), '')
+    except (OSError, UnicodeDecodeError): return ''
+
+# %% ../../nbs/corpus/11_read.ipynb #licence
 SPDX = [('Apache-2.0', r'apache license,?\s+version 2\.0'),
-        ('AGPL-3.0', r'gnu affero general public license'), ('LGPL', r'gnu lesser general public'),
+        ('AGPL-3.0', r'gnu affero general public license'),
+        ('LGPL', r'gnu lesser general public'),
         ('GPL-3.0', r'gnu general public license\s+version 3'),
         ('GPL-2.0', r'gnu general public license\s+version 2'),
         ('MPL-2.0', r'mozilla public license,? version 2'),
@@ -182,58 +223,15 @@ SPDX = [('Apache-2.0', r'apache license,?\s+version 2\.0'),
         ('Unlicense', r'free and unencumbered software')]
 
 @lru_cache(256)
-def _commit(git: Path) -> str:
-    "The commit that a checkout is at; empty where it cannot be told"
-    try:
-        if git.is_file(): git = (git.parent/git.read_text().removeprefix('gitdir:').strip()).resolve()
-        head = (git/'HEAD').read_text().strip()
-        if not head.startswith('ref:'): return head
-        ref, common = (head[4:].strip(), git/(git/'commondir').read_text().strip()
-                       if (git/'commondir').is_file() else git)
-        if (common/ref).is_file(): return (common/ref).read_text().strip()
-        return next((l.split()[0] for l in (common/'packed-refs').read_text().splitlines()
-                     if l.endswith(f' {ref}')), '')
-    except (OSError, UnicodeDecodeError): return ''
-
-# %% ../../nbs/corpus/11_read.ipynb #licence
-@lru_cache(256)
 def _licence(folder: Path) -> str:
     "The licence of a folder, as its SPDX name where the text is known, else the name of its file"
-    file = next((f for f in sorted(folder.iterdir()) if re.match(r'(un)?licen[cs]e|copying', f.name, re.I)
-                 and f.is_file()), None)
+    named = lambda f: re.match(r'(un)?licen[cs]e|copying', f.name, re.I) and f.is_file()
+    file = next(filter(named, sorted(folder.iterdir())), None)
     text = file.read_text(encoding='utf-8', errors='replace')[:20_000] if file else ''
-    return next((name for name, words in SPDX if re.search(words, text, re.I | re.S)), file.name if file
-                else '')
-
-@lru_cache(4096)
-def checkout(
-    folder: Path, # absolute
-) -> tuple[str, str]: # (commit, licence); empty where there is none
-    "The git checkout that a folder stands in"
-    top = next((d for d in (folder, *folder.parents) if (d/'.git').exists()), None)
-    return (_commit(top/'.git'), _licence(top)) if top else ('', '')
+    known = (name for name, words in SPDX if re.search(words, text, re.I | re.S))
+    return next(known, file.name if file else '')
 
 # %% ../../nbs/corpus/11_read.ipynb #notebook
-HIDDEN = {'hide', 'hide-cell', 'hide_cell', 'remove-cell', 'remove_cell', 'hide-input', 'hide_input',
-          'remove-input', 'remove_input'}
-
-def _fence(code: str, language: str) -> str:
-    ticks = max([2, *(len(m) for m in re.findall(r'`{3,}', code))]) + 1
-    return f'{"`" * ticks}{language}\n{code}\n{"`" * ticks}'
-
-def _cell_markdown(cell: dict, language: str) -> str:
-    source = cell.get('source') or ''
-    source = ''.join(source) if isinstance(source, list) else str(source)
-    meta = cell.get('metadata') or {}
-    directives = re.findall(r'^\s*#\s?\|\s*([\w-]+)', source, re.M) if cell.get('cell_type') == 'code' else []
-    if HIDDEN & {*directives, *meta.get('tags', [])} or (meta.get('jupyter') or {}).get('source_hidden'):
-        return ''
-    if cell.get('cell_type') == 'markdown': return source.strip('\n')
-    code = re.sub(r'^\s*#\s?\|.*\n?', '', source,
-                  flags=re.M).strip('\n') if cell.get('cell_type') == 'code' else ''
-    return _fence(code, language) if code.strip() else ''
-
-# %% ../../nbs/corpus/11_read.ipynb #notebook-to-markdown
 def notebook_to_markdown(
     text: str, # the .ipynb file
 ) -> str: # Markdown
@@ -242,14 +240,34 @@ def notebook_to_markdown(
     if not isinstance(nb, dict) or not isinstance(nb.get('cells'), list):
         raise ValueError('no cells: not a notebook of format 4')
     meta = nb.get('metadata') or {}
-    language = (meta.get('kernelspec') or {}).get('language') or (meta.get('language_info')
-        or {}).get('name') or 'python'
-    cells = [_cell_markdown(c, language) for c in nb['cells']]
+    named = (meta.get('kernelspec') or {}).get('language') or (meta.get('language_info') or {}).get('name')
+    cells = [_cell_markdown(c, named or 'python') for c in nb['cells']]
     return '\n\n'.join(c for c in cells if c.strip()).encode('utf-8', 'replace').decode() + '\n'
 
+# %% ../../nbs/corpus/11_read.ipynb #fence
+def _fence(code: str, language: str) -> str:
+    ticks = max([2, *(len(m) for m in re.findall(r'`{3,}', code))]) + 1
+    return f'{"`" * ticks}{language}\n{code}\n{"`" * ticks}'
+
+# %% ../../nbs/corpus/11_read.ipynb #cell-markdown
+HIDDEN = {'hide', 'hide-cell', 'hide_cell', 'remove-cell', 'remove_cell',
+          'hide-input', 'hide_input', 'remove-input', 'remove_input'}
+
+def _cell_markdown(cell: dict, language: str) -> str:
+    "A cell as Markdown; nothing for one that its author hides"
+    source = cell.get('source') or ''
+    source = ''.join(source) if isinstance(source, list) else str(source)
+    meta, is_code = cell.get('metadata') or {}, cell.get('cell_type') == 'code'
+    directives = re.findall(r'^\s*#\s?\|\s*([\w-]+)', source, re.M) if is_code else []
+    closed = (meta.get('jupyter') or {}).get('source_hidden')
+    if closed or HIDDEN & {*directives, *meta.get('tags', [])}: return ''
+    if cell.get('cell_type') == 'markdown': return source.strip('\n')
+    code = re.sub(r'^\s*#\s?\|.*\n?', '', source, flags=re.M).strip('\n') if is_code else ''
+    return _fence(code, language) if code.strip() else ''
+
 # %% ../../nbs/corpus/11_read.ipynb #decode
-BOMS = [(codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
-        (codecs.BOM_UTF16_BE, 'utf-16')]
+BOMS = [(codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'),
+        (codecs.BOM_UTF16_LE, 'utf-16'), (codecs.BOM_UTF16_BE, 'utf-16')]
 ENCODINGS = ['cp1252', 'cp1250', 'cp1251', 'cp1253', 'cp1254', 'koi8_r', 'shift_jis', 'euc_jp', 'gb18030',
              'big5', 'euc_kr']
 
@@ -257,8 +275,8 @@ def decode(
     data: bytes, # of a file
 ) -> str:
     "The text that some bytes stand for; ValueError if they are none"
-    if encoding := next((e for bom, e in BOMS if data.startswith(bom)), None):
-        return data.decode(encoding).removeprefix('\ufeff')
+    encoding = next((e for bom, e in BOMS if data.startswith(bom)), None)
+    if encoding: return data.decode(encoding).removeprefix('\ufeff')
     if b'\0' in data: raise ValueError('binary: it holds zero bytes')
     try: return data.decode('utf-8-sig')
     except UnicodeDecodeError as e: at = e.start
@@ -267,6 +285,83 @@ def decode(
     try: return data.decode(best.encoding) if best else data.decode('cp1252')
     except UnicodeDecodeError:
         raise ValueError(f'not UTF-8 (byte {at}), and no other encoding fits; save it as UTF-8') from None
+
+# %% ../../nbs/corpus/11_read.ipynb #helper
+class _Helper:
+    "A process that opens files, started when there is one to open"
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.process: Any = None # a subprocess.Popen
+
+    def open(self, path: str, kind: str) -> dict:
+        if self.process is None or self.process.poll() is not None: self.process = _started()
+        _ask(self.process, path, kind)
+        reply = _received(self.process, time.monotonic() + self.seconds)
+        if reply: return json.loads(reply)
+        self.close()
+        if reply is None:
+            return dict(reason='timed_out', detail=f'not open after {self.seconds:g} s (corpus.seconds)')
+        return dict(reason='unreadable', detail='its reader broke down over it')
+
+    def close(self) -> None:
+        if self.process is None: return
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout): pipe.close()
+        self.process = None
+
+# %% ../../nbs/corpus/11_read.ipynb #helper-parts
+def _started() -> subprocess.Popen:
+    ours = str(Path(synthgen_nb.__file__).parents[1])
+    path = os.pathsep.join(p for p in (ours, os.environ.get('PYTHONPATH')) if p)
+    return subprocess.Popen([sys.executable, '-c', 'from synthgen_nb.corpus.read import _serve; _serve()'],
+                            env=os.environ | {'PYTHONPATH': path}, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+def _ask(process: Any, path: str, kind: str) -> None:
+    try:
+        process.stdin.write(json.dumps([path, kind]).encode() + b'\n')
+        process.stdin.flush()
+    except BrokenPipeError: pass # it has ended, and so will the wait for its reply
+
+def _received(process: Any, until: float) -> bytes | None: # empty: the process ended; None: the time is up
+    parts: list[bytes] = []
+    pipe = process.stdout.fileno()
+    while not (parts and parts[-1].endswith(b'\n')):
+        if not select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]: return None
+        if not (part := os.read(pipe, 1 << 20)): return b''
+        parts.append(part)
+    return b''.join(parts)
+
+# %% ../../nbs/corpus/11_read.ipynb #serve
+def _serve() -> None:
+    "The helper's side: one file a line in, one reply a line out"
+    out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what libraries print is no reply
+    os.dup2(1, 2)
+    sys.setrecursionlimit(10_000)
+    try:
+        import resource
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    except (ImportError, ValueError, OSError): pass # no such limit on this system
+    for line in sys.stdin:
+        out.write(json.dumps(_reply(*json.loads(line))) + '\n')
+        out.flush()
+
+# %% ../../nbs/corpus/11_read.ipynb #reply
+REASONS = {'Protected': 'password_protected', 'Bomb': 'zip_bomb', 'NoText': 'no_text',
+           'ModuleNotFoundError': 'missing_package', 'MemoryError': 'too_large'}
+PACKAGES = {'pptx': 'python-pptx'} # where the name to install is not the name to import
+
+def _reply(path: str, kind: str) -> dict:
+    "What is in a file, or why it cannot be opened"
+    try: return dict(zip(('text', 'title', 'pages'), _convert(path, kind), strict=True))
+    except ModuleNotFoundError as e:
+        package = PACKAGES.get(e.name or '', e.name)
+        return dict(reason='missing_package', detail=f'{e.name} is not installed: pip install {package}')
+    except Exception as e: # whatever a library raises is this file's own reason
+        name = type(e).__name__
+        return dict(reason=REASONS.get(name, 'unreadable'), detail=clip(e, 200) or name)
 
 # %% ../../nbs/corpus/11_read.ipynb #convert
 def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
@@ -280,120 +375,54 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
     if kind == 'pptx': return office.pptx_to_markdown(data)
     return (*(office.docx_to_markdown if kind == 'docx' else office.xlsx_to_markdown)(data), [])
 
-REASONS = {'Protected': 'password_protected', 'Bomb': 'zip_bomb', 'NoText': 'no_text',
-           'ModuleNotFoundError': 'missing_package', 'MemoryError': 'too_large'}
-
-# %% ../../nbs/corpus/11_read.ipynb #serve
-def _serve() -> None:
-    "The helper's side: one file a line in, one result a line out"
-    out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what libraries print is no result
-    os.dup2(1, 2)
-    sys.setrecursionlimit(10_000)
-    try:
-        import resource
-        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    except (ImportError, ValueError, OSError): pass # no such limit on this system
-    for line in sys.stdin:
-        try: said: dict = dict(zip(('text', 'title', 'pages'), _convert(*json.loads(line)), strict=True))
-        except ModuleNotFoundError as e:
-            said = dict(reason='missing_package',
-                        detail=f'{e.name} is not installed: pip install {PACKAGES.get(e.name or "", e.name)}')
-        except Exception as e: # whatever a library raises is this file's own reason
-            said = dict(reason=REASONS.get(type(e).__name__, 'unreadable'), detail=clip(e, 200)
-                        or type(e).__name__)
-        out.write(json.dumps(said) + '\n')
-        out.flush()
-
-PACKAGES = {'pptx': 'python-pptx'} # where the name to install is not the name to import
-
-# %% ../../nbs/corpus/11_read.ipynb #helper
-class _Helper:
-    "A process that opens files, started when there is one to open"
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-        self.process: Any = None # a subprocess.Popen
-
-    def open(self, path: str, kind: str) -> dict:
-        if self.process is None or self.process.poll() is not None:
-            env = os.environ | {'PYTHONPATH': os.pathsep.join(p
-                for p in (str(Path(synthgen_nb.__file__).parents[1]), os.environ.get('PYTHONPATH')) if p)}
-            self.process = subprocess.Popen([sys.executable, '-c',
-                                             'from synthgen_nb.corpus.read import _serve; _serve()'], env=env,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=subprocess.DEVNULL)
-        try:
-            self.process.stdin.write(json.dumps([path, kind]).encode() + b'\n')
-            self.process.stdin.flush()
-        except BrokenPipeError: pass # it is gone: the answer below is that it ended
-        return self.answer(time.monotonic() + self.seconds)
-
-    def answer(self, until: float) -> dict:
-        parts: list[bytes] = []
-        pipe = self.process.stdout.fileno()
-        while not (parts and parts[-1].endswith(b'\n')):
-            if not select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
-                self.close()
-                return dict(reason='timed_out', detail=f'not open after {self.seconds:g} s (corpus.seconds)')
-            if not (part := os.read(pipe, 1 << 20)):
-                self.close()
-                return dict(reason='unreadable', detail='its reader broke down over it')
-            parts.append(part)
-        return json.loads(b''.join(parts))
-
-    def close(self) -> None:
-        if self.process is None: return
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process = None
-
 # %% ../../nbs/corpus/11_read.ipynb #titles
 def _first_title(text: str, kind: str) -> str:
-    m = None if kind in ('text', 'python', 'code') else re.search(r'^#{1,2}[ \t]+(.+?)[ \t#]*$', text[:4000],
-        re.M)
+    "The first heading near the top of Markdown"
+    if kind in ('text', 'python', 'code'): return ''
+    m = re.search(r'^#{1,2}[ \t]+(.+?)[ \t#]*$', text[:4000], re.M)
     return clip(m[1], 200) if m else ''
 
 # %% ../../nbs/corpus/11_read.ipynb #file-bytes
-OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx') # in a process of their own
-
 def _bad_file(path: str, rules: Corpus) -> Drop | None:
     "Why a file is not even opened"
-    p = Path(path)
+    suffix = Path(path).suffix
     if rule := path_rule(path, rules.leave_out):
         return _drop(path, f'boilerplate:{rule}',
                      f'the rule {rule!r} of corpus.leave_out takes it by its name')
     if not (kind := kind_of(path)):
         return _drop(path, 'unsupported_format',
-                     f'{p.suffix or "no extension"} is not a format we read: {READS}')
-    if kind == 'code' and (package := missing(SUFFIXES[p.suffix.lower()])):
+                     f'{suffix or "no extension"} is not a format we read: {READS}')
+    if kind == 'code' and (package := missing(SUFFIXES[suffix.lower()])):
         return _drop(path, 'missing_package', f'its grammar is not installed: pip install {package}')
-    try:
-        if p.is_dir(): return _drop(path, 'unreadable', 'a folder that may not be opened')
-        if not p.is_file():
-            return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
-        if (n := p.stat().st_size) > rules.megabytes * 1e6:
-            return _drop(path, 'too_large',
-                         f'{n / 1e6:.0f} MB; the limit is {rules.megabytes:g} MB (corpus.megabytes). Split '
-                         'it.')
-        with open(p, 'rb'): return None
+    try: return _bad_on_disk(Path(path), path, rules)
     except OSError as e: return _drop(path, 'unreadable', e.strerror or str(e))
 
-# %% ../../nbs/corpus/11_read.ipynb #text
+# %% ../../nbs/corpus/11_read.ipynb #on-disk
+def _bad_on_disk(p: Path, path: str, rules: Corpus) -> Drop | None:
+    if p.is_dir(): return _drop(path, 'unreadable', 'a folder that may not be opened')
+    if not p.is_file():
+        return _drop(path, 'unreadable', 'not a regular file' if p.exists() else 'a broken link')
+    if (n := p.stat().st_size) > rules.megabytes * 1e6:
+        limit = f'the limit is {rules.megabytes:g} MB (corpus.megabytes)'
+        return _drop(path, 'too_large', f'{n / 1e6:.0f} MB; {limit}. Split it.')
+    with open(p, 'rb'): return None
+
+# %% ../../nbs/corpus/11_read.ipynb #text-reply
+OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx') # in a process of their own
+
 def _text(path: str, kind: Kind) -> dict:
-    "What a file of text says, as the helper would answer"
+    "What is in a file of text, as the helper would reply"
+    turn = {'notebook': notebook_to_markdown, 'rst': rst_to_markdown}.get(kind, str)
     try: raw = decode(Path(path).read_bytes())
     except (ValueError, OSError) as e: return dict(reason='not_text', detail=clip(e, 200))
-    try:
-        return dict(text=notebook_to_markdown(raw) if kind == 'notebook' else rst_to_markdown(raw)
-                    if kind == 'rst' else raw)
+    try: return dict(text=turn(raw))
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as e:
         return dict(reason='unreadable', detail=f'not a readable {kind} file ({clip(e)})')
 
 # %% ../../nbs/corpus/11_read.ipynb #read-file
-def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]) -> tuple[Document | None,
-    list[Drop]]:
+Count = Callable[[str], int] # length in tokens
+
+def _read(path: str, rules: Corpus, helper: _Helper, count: Count) -> tuple[Document | None, list[Drop]]:
     "The document of a file, and what was left out of it or why there is none"
     if bad := _bad_file(path, rules): return None, [bad]
     kind = kind_of(path) or 'text'
@@ -401,25 +430,30 @@ def _read(path: str, rules: Corpus, helper: _Helper, count: Callable[[str], int]
     if 'reason' in got: return None, [_drop(path, got['reason'], got['detail'])]
     text = got['text']
     if not text.strip(): return None, [_drop(path, 'empty', 'no text in it')]
-    tokens = count(text) if rules.least_tokens else 0
-    if why := document_rule(text, kind, rules.leave_out, rules.least_tokens, tokens, rules.languages):
-        return None, [_drop(path, *why)]
-    out = passages(text, kind, rules.leave_out)
+    tokens = count(text) if rules.min_tokens else 0
+    why = document_rule(text, kind, rules.leave_out, rules.min_tokens, tokens, rules.languages)
+    if why: return None, [_drop(path, *why)]
+    left = passages(text, kind, rules.leave_out)
+    return _document(path, kind, got, left), [_passage_drop(path, text, p) for p in left]
+
+# %% ../../nbs/corpus/11_read.ipynb #document-of
+def _document(path: str, kind: Kind, got: dict, left: Iterable[Passage]) -> Document:
     commit, licence = checkout(Path(path).absolute().parent)
-    title = clip(got.get('title') or _first_title(text, kind), 200)
-    doc = Document(path=path, text=text, kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()),
-                   title=title,
-                   pages=tuple(got.get('pages') or ()), left_out=tuple((p.start, p.end) for p in out),
-                   commit=commit, licence=licence)
-    line = lambda at: text.count('\n', 0, at) + 1
-    return doc, [_drop(path, f'boilerplate:{p.rule}', f'lines {line(p.start)}–{line(p.end)} are left out',
-                       start=p.start, end=p.end) for p in out]
+    return Document(path=path, text=got['text'], kind=kind, language=SUFFIXES.get(Path(path).suffix.lower()),
+                    title=clip(got.get('title') or _first_title(got['text'], kind), 200),
+                    pages=tuple(got.get('pages') or ()), left_out=tuple((p.start, p.end) for p in left),
+                    commit=commit, licence=licence)
+
+def _passage_drop(path: str, text: str, p: Passage) -> Drop:
+    first, last = (text.count('\n', 0, at) + 1 for at in (p.start, p.end))
+    return _drop(path, f'boilerplate:{p.rule}', f'lines {first}–{last} are left out',
+                 start=p.start, end=p.end)
 
 # %% ../../nbs/corpus/11_read.ipynb #reader
 @contextmanager
 def reader(
     rules: Corpus | None = None,           # what to leave out, and how much to bear; None: the defaults
-    count: Callable[[str], int] = lambda text: len(text) // 4, # length in tokens, for `least_tokens`
+    count: Count = lambda text: len(text) // 4, # length in tokens, for `min_tokens`
 ) -> Iterator[Callable[[str], tuple[Document | None, list[Drop]]]]:
     "A function that reads one file after another: `with reader() as read: doc, dropped = read('guide.md')`"
     rules = rules or Corpus() # type: ignore[call-arg]
@@ -439,15 +473,6 @@ def read_document(
     return doc
 
 # %% ../../nbs/corpus/11_read.ipynb #read_documents
-def nothing_read(sources: Iterable[str | Path], dropped: list[Drop]) -> SynthgenError:
-    "The error for sources without a document"
-    why = ', '.join(f'{r} {n}' for r, n in Counter(d.kind for d in dropped).most_common())
-    return SynthgenError(f'nothing to read in {", ".join(map(str, sources)) or "no sources"}: looked for '
-                         f'{READS}; '
-                         + (f'left out {len(dropped)} files ({why}), e.g. {dropped[0].detail}' if dropped
-                            else 'found no file at all'))
-
-# %% ../../nbs/corpus/11_read.ipynb #read-documents
 def read_documents(
     sources: str | Path | Iterable[str | Path], # files and folders
     rules: Corpus | None = None,                # what to leave out; None: the defaults
@@ -463,3 +488,12 @@ def read_documents(
             if doc: docs.append(doc)
     if not docs: raise nothing_read(sources, dropped)
     return docs, dropped
+
+# %% ../../nbs/corpus/11_read.ipynb #nothing-read
+def nothing_read(sources: Iterable[str | Path], dropped: list[Drop]) -> SynthgenError:
+    "The error for sources without a document"
+    why = ', '.join(f'{r} {n}' for r, n in Counter(d.kind for d in dropped).most_common())
+    left = 'found no file at all'
+    if dropped: left = f'left out {len(dropped)} files ({why}), e.g. {dropped[0].detail}'
+    where = ', '.join(map(str, sources)) or 'no sources'
+    return SynthgenError(f'nothing to read in {where}: looked for {READS}; {left}')

@@ -8,7 +8,7 @@ __all__ = ['Kind', 'COLUMNS', 'FUSION', 'Hit', 'search']
 # %% ../../nbs/corpus/14_search.ipynb #imports
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from ..core.embed import embed
 from ..core.records import Chunk, SynthgenError, clip
 from ..core.settings import Settings, nearest
@@ -24,49 +24,11 @@ class Hit(NamedTuple):
     # BM25 for words, cosine for vectors, sum of reciprocal ranks for both; compare it within one search only
     score: float
 
-# %% ../../nbs/corpus/14_search.ipynb #table
-def _in_memory(chunks: Sequence[Chunk]):
-    "A table in memory, with an index of its words"
-    import pyarrow as pa
-    from lancedb.index import FTS
-    schema = chunk_schema(1024, 'hashing')
-    parts = (chunks[i:i + BATCH] for i in range(0, len(chunks), BATCH))
-    batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
-    table = connect('memory://').create_table(CHUNKS, data=pa.RecordBatchReader.from_batches(schema, batches),
-                                              schema=schema)
-    table.create_index('content', config=FTS())
-    return table
-
-def _table(db: str | Path):
-    "(table to search, model of its vectors)"
-    if CHUNKS in table_names(db) and is_ours(t := open_table(db, CHUNKS)):
-        return t, (t.schema.metadata or {})[b'embedding'].decode()
-    return _in_memory(read_chunks(db)), 'hashing'
-
 # %% ../../nbs/corpus/14_search.ipynb #search
-COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'token_count',
-           'language', 'sources']
-FUSION = 60
-
-def _by_words(table, query: str, k: int) -> list[dict]:
-    from lancedb.query import MatchQuery
-    match = MatchQuery(query, 'content') # type: ignore[call-arg]
-    return table.search(match, query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
-
-def _by_vector(table, query: str, k: int, model: str, settings: Settings | None) -> list[dict]:
-    v = embed([query], model, settings)[0]
-    if not v.any(): return [] # no word in it
-    if len(v) != table.schema.field('vector').type.list_size:
-        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has '
-                            f'{table.schema.field("vector").type.list_size}: ingest again')
-    return [r | {'_score': 1 - r['_distance']}
-            for r in table.search(v).metric('cosine').select([*COLUMNS, '_distance']).limit(k).to_list()]
-
-# %% ../../nbs/corpus/14_search.ipynb #search-2
 def search(
     db: str | Path,                   # a LanceDB
     query: str,                       # words, a question, or a passage
-    k: int = 10,                      # most hits
+    k: int = 10,                      # hits at most
     kind: Kind = 'both',              # by words, by vectors, or both
     settings: Settings | None = None, # for an embedding model behind a provider
 ) -> list[Hit]: # best first
@@ -77,13 +39,61 @@ def search(
     if not query.strip(): raise SynthgenError('the query is empty: give some words to search for')
     table, model = _table(db)
     wide = k if kind != 'both' else max(4 * k, 40)
-    try: found = [_by_words(table, query, wide)] if kind != 'vector' else []
+    found = [_by_words(db, table, query, wide)] if kind != 'vector' else []
+    if kind != 'text': found.append(_by_vector(table, query, wide, model, settings))
+    rows = {r['id']: r for rs in found for r in rs}
+    score = _fused(found) if kind == 'both' else {i: r['_score'] for i, r in rows.items()}
+    best = sorted(rows, key=lambda i: (-score[i], i))[:k]
+    return [Hit(as_chunk(rows[i], CHUNKS), score[i]) for i in best]
+
+# %% ../../nbs/corpus/14_search.ipynb #table
+def _table(db: str | Path) -> tuple[Any, str]:
+    "(table to search, model of its vectors)"
+    if CHUNKS in table_names(db) and is_ours(t := open_table(db, CHUNKS)):
+        return t, (t.schema.metadata or {})[b'embedding'].decode()
+    return _in_memory(read_chunks(db)), 'hashing'
+
+def _in_memory(chunks: Sequence[Chunk]):
+    "A table in memory, with an index of its words"
+    import pyarrow as pa
+    schema = chunk_schema(1024, 'hashing')
+    parts = (chunks[i:i + BATCH] for i in range(0, len(chunks), BATCH))
+    batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
+    data = pa.RecordBatchReader.from_batches(schema, batches)
+    table = connect('memory://').create_table(CHUNKS, data=data, schema=schema)
+    from lancedb.index import FTS # after `connect`, which makes it quiet
+    table.create_index('content', config=FTS())
+    return table
+
+# %% ../../nbs/corpus/14_search.ipynb #words
+COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'token_count',
+           'language', 'sources']
+
+def _by_words(db: str | Path, table, query: str, k: int) -> list[dict]:
+    from lancedb.query import MatchQuery
+    match = MatchQuery(query, 'content') # type: ignore[call-arg]
+    try: return table.search(match, query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
     except (OSError, RuntimeError, ValueError) as e:
         raise SynthgenError(f'{db}: its words are not indexed or the index is damaged ({clip(e, 120)}). '
                             'Ingest again, or use --kind vector.') from None
-    if kind != 'text': found.append(_by_vector(table, query, wide, model, settings))
-    rows = {r['id']: r for rs in found for r in rs}
-    score = {r['id']: r['_score'] for rs in found for r in rs} if kind != 'both' else \
-        {i: sum(1 / (FUSION + n) for rs in found for n, r in enumerate(rs, 1) if r['id'] == i) for i in rows}
-    best = sorted(rows, key=lambda i: (-score[i], i))[:k]
-    return [Hit(as_chunk(rows[i], CHUNKS), score[i]) for i in best]
+
+# %% ../../nbs/corpus/14_search.ipynb #vectors
+def _by_vector(table, query: str, k: int, model: str, settings: Settings | None) -> list[dict]:
+    v = embed([query], model, settings)[0]
+    if not v.any(): return [] # no word in it
+    size = table.schema.field('vector').type.list_size
+    if len(v) != size:
+        raise SynthgenError(f'{model} gives vectors of {len(v)} numbers and the database has {size}: '
+                            'ingest again')
+    near = table.search(v).metric('cosine').select([*COLUMNS, '_distance']).limit(k)
+    return [r | {'_score': 1 - r['_distance']} for r in near.to_list()]
+
+# %% ../../nbs/corpus/14_search.ipynb #fused
+FUSION = 60
+
+def _fused(found: Sequence[Sequence[dict]]) -> dict[str, float]:
+    "id → sum of the reciprocal ranks in several lists of rows"
+    score: dict[str, float] = {}
+    for rows in found:
+        for n, r in enumerate(rows, 1): score[r['id']] = score.get(r['id'], 0) + 1 / (FUSION + n)
+    return score
