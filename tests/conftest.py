@@ -189,3 +189,32 @@ def server(tmp_path):
 
 def rows(path) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+# a corpus
+
+DATA = Path(os.environ.get("SYNTHGEN_DATA", ROOT.parent / "shared" / "data"))
+needs_data = pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason=f"no shared data at {DATA}; set SYNTHGEN_DATA")
+PROSE = "Chunks are read as a whole. The cache keeps what was read last. "
+WORDS = "A dataset is stored in one piece or in chunks, and every chunk is read as a whole when one of its values is wanted. "
+
+
+def doc(text, kind="markdown", path="x"):
+    from synthgen_nb.corpus.read import Document
+
+    return Document(path=path, text=text, kind=kind)
+
+
+def check_spans(d, chunks):
+    "Every source reproduces its chunk, nothing overlaps, and only blanks and what a rule names are left out"
+    for a, b in d.left_out:
+        assert not any(s.start < b and a < s.end for c in chunks for s in c.sources if s.path == d.path)
+    text = "".join(" " if any(a <= i < b for a, b in d.left_out) else ch for i, ch in enumerate(d.text)) if d.left_out else d.text
+    places = sorted((s.start, s.end, s, c) for c in chunks for s in c.sources if s.path == d.path)
+    end = 0
+    for a, b, s, c in places:
+        assert d.text[a:b] == c.text and c.text.strip()
+        assert a >= end and not text[end:a].strip()
+        assert (s.start_line, s.end_line) == (d.text.count("\n", 0, a) + 1, d.text.count("\n", 0, b) + 1)
+        end = b
+    assert not text[end:].strip()
