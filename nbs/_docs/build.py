@@ -151,7 +151,8 @@ def outputs(c) -> None:
         if png := data.get('image/png'):
             w = o.metadata.get('image/png', {}).get('width') or png_width(b64decode(png))
             if w: c.metadata['mystnb'] = {'image': {'width': f'{w}px'}}
-    c.outputs = [o for o in c.outputs if o.output_type != 'stream' or o.text.strip()]
+    empty = lambda o: not (o.text if o.output_type == 'stream' else ''.join(o.get('data', {}).get('text/markdown', ' x'))).strip()
+    c.outputs = [o for o in c.outputs if not empty(o)]  # an empty table is nothing, not the name of an object
 
 
 def tagged(c, d: dict[str, str]) -> None:
