@@ -56,7 +56,8 @@ def test_ctrl_c_says_that_the_run_can_go_on(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 20)
     server.control(delay=0.5)
     command = [SYNTHGEN, "pipeline", "docs", "-o", "train.jsonl", "--chunk-tokens", "32-1024", "--workers", "2"]
-    p = subprocess.Popen(command, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    p = subprocess.Popen(command, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # a job in the background ignores it
     deadline = time.monotonic() + 90
     while len(server.log("answered")) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

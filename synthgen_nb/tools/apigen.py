@@ -27,7 +27,7 @@ from ..worlds.world import World, execute_trajectory
 async def verify(
     rows: Sequence[Trajectory],               # D_0
     tools: Sequence[Tool],                    # the database
-    world: Callable[[], World] | None = None, # makes a fresh one; None: execution is not asked
+    world: Callable[[], World] | None = None, # makes a fresh one; None: no execution, no grounding
     judge: Model | None = None,               # for the semantic stage; None: it is not asked
     workers: int = 4,                         # worlds at work at once
     played: bool = False,                     # keep rows whose tools a model played, execution unchecked
@@ -45,7 +45,7 @@ async def verify(
 # %% ../../nbs/tools/75_apigen.ipynb #METHOD
 METHOD = Method(
     name='apigen', title='APIGen', paper='arXiv 2406.18518', faithful='paper',
-    claim='Verify tool calls by their format, by executing them, and by a judge; nothing unchecked passes.',
+    claim='Verify tool calls by their format, by executing them, and by a judge; an unchecked row is dropped unless played=True.',
     takes='trajectories', stage='judge', command='', step='verify',
     replies={'tool_judge': 'synthgen_nb.offline.tools:judge_chain',
              'tool_rate': 'synthgen_nb.offline.tools:rate_chain'},
