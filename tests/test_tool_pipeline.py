@@ -36,9 +36,13 @@ def test_git_as_one_would_type_it(synthgen):
     (repo / "a.txt").write_text("one\n")
     git("add", ".")
     git("commit", "-qm", "first")
-    synthgen("tool-generate", "mcp:python -m mcp_server_git --repository {copy:repo}", "-o", "rows.jsonl", "--target-pairs", 4)
-    made = load(synthgen.folder / "rows.jsonl", Trajectory)
-    assert len(made) == 4 and all(o.executed and o.ok for t in made for o in t.observations)
+    step = lambda i, tool, **given: dict(id=i, tool=tool, arguments={"repo_path": "repo", **given})
+    calls = [step("a", "git_create_branch", branch_name="new"), step("b", "git_branch", branch_type="local")]
+    asked = dict(turns=[dict(role="user", text="?"), dict(role="assistant", calls=calls), dict(role="assistant", text="Done.")])
+    (synthgen.folder / "in.jsonl").write_text(json.dumps(asked))
+    synthgen("tool-execute", "in.jsonl", "-o", "rows.jsonl", "--world", "mcp:python -m mcp_server_git --repository {copy:repo}")
+    (t,) = load(synthgen.folder / "rows.jsonl", Trajectory)
+    assert all(o.executed and o.ok for o in t.observations) and "new" in str(t.observations[1].content), t.observations
     assert git("branch").stdout.split() == ["*", "master"], "the template is not touched"
 
 
