@@ -1,4 +1,4 @@
-"""Records, stores, settings, prompts and judgement keep what they promise, for any content."""
+"""Records, stores, settings and judgement keep what they promise, for any content."""
 
 import asyncio
 import json
@@ -15,7 +15,6 @@ from synthgen_nb.core.calls import Calls, Reply, Request, prune, stats
 from synthgen_nb.core.calls import rows as call_rows
 from synthgen_nb.core.judge import check_threshold, load_rubric, pair_inputs, scores_of
 from synthgen_nb.core.models import Answer, open_model
-from synthgen_nb.core.prompts import find_prompts, load_prompt
 from synthgen_nb.core.records import Chunk, Drop, Origin, Outcome, Pair, Score, Source, SynthgenError, drop, load, save
 from synthgen_nb.core.settings import Settings, load_settings
 from synthgen_nb.core.curate import curate
@@ -246,101 +245,6 @@ def test_secrets_come_from_the_environment_and_stay_there(tmp_path, monkeypatch)
     assert "hush" not in repr(s) + repr(block) + str(block.model_dump()) + block.model_dump_json()
 
 
-# prompts and rubrics
-
-
-def test_every_prompt_and_rubric_that_ships_is_right():
-    sample = dict(
-        text="Some text.",
-        section="A > B",
-        source="a.md",
-        n=3,
-        avoid=["Why?"],
-        language="python",
-        question="Why?",
-        answer="So.",
-        rubric=load_rubric("workbench").model_dump(mode="json"),
-        topic="files",
-        earlier=["circular"],
-        method="deepen",
-        items=["one", "two"],
-        best=6,
-        instruction="Say why.",
-        examples=["Why?"],
-        reasoning="1. One step.",
-        batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
-        seeds=[dict(question="Why?", answer="So.")],
-        first="So.",
-        second="Not so.",
-        name="open_file",
-        description="Opens a file.",
-        parameters=dict(type="object", properties=dict(path=dict(type="string"))),
-        returns=dict(type="string"),
-        history="",
-        arguments='{"path": "a.h5"}',
-        tools=[
-            dict(
-                name="open_file",
-                description="Opens a file.",
-                parameters=dict(type="object", properties=dict(mode=dict(description="'a' or <r>, é"))),
-                returns={},
-                effect="read",
-            )
-        ],
-        steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
-        facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
-        tried=[],
-        left=3,
-        least=1,
-        most=2,
-    )
-    for name in find_prompts():
-        p = load_prompt(name)
-        ask = p.render(**{k: sample[k] for k in p.inputs})
-        assert (
-            ask.prompt_hash == p.hash
-            and [m["role"] for m in ask.messages] == ["system", "user"]
-            and all(m["content"] and "{{" not in m["content"] for m in ask.messages)
-        )
-        assert all(str(sample[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), (
-            "inputs go in byte for byte"
-        )
-        assert "tools" not in p.inputs or """{"mode": {"description": "'a' or <r>, é"}}""" in ask.messages[1]["content"], "JSON as it is"
-        with pytest.raises(SynthgenError, match=f"prompt {name}: inputs .* missing or unknown"):
-            p.render()
-    for name in find_prompts(sub="rubrics"):
-        r = load_rubric(name)
-        assert r.prompt in find_prompts() and (load_prompt(r.prompt).output is None) == (r.reply != "json")
-        assert check_threshold(r.threshold, r) == r.threshold and all(set(c.anchors) <= set(range(c.low, c.high + 1)) for c in r.criteria)
-
-
-@pytest.mark.parametrize(
-    "old, new, words",
-    [
-        ("purpose:", "purpos:", "did you mean 'purpose'|purpose: Field required"),
-        ("task: rewrite", "task: rewrite\nextra: 1", "extra: Extra inputs"),
-        ("{{ answer }}", "{{ anwser }}", "'anwser' is used but not among the inputs: did you mean 'answer'"),
-        ("{% endif %}", "", "line"),
-        ("{{ section }}", "", "ok"),
-        ("type: string", "type: strnig", "type 'strnig' is not supported"),
-        ('"the improved answer, complete"', "the improved answer, complete", "'complete' is no keyword of an output schema"),
-        ("purpose: ", "purpose: [", "not valid YAML"),
-    ],
-)
-def test_wrong_prompt_of_ones_own_is_explained(tmp_path, old, new, words):
-    own = tmp_path / "own"
-    own.mkdir()
-    source = find_prompts()["rewrite"].read_text()
-    (own / "rewrite.yaml").write_text(source.replace(old, new, 1))
-    assert (own / "rewrite.yaml").read_text() != source
-    if words == "ok":
-        assert load_prompt("rewrite", own).hash != load_prompt("rewrite").hash, "an edit has another hash"
-        return
-    with pytest.raises(SynthgenError, match=words) as e:
-        load_prompt("rewrite", own)
-    assert "rewrite.yaml" in str(e.value)
-
-
 # judgement
 
 
@@ -371,14 +275,6 @@ def test_curating_twice_is_curating_once(rows, threshold):
     )
     twice = run(once.kept)
     assert twice.kept == once.kept and not twice.dropped
-
-
-def test_the_hash_of_a_prompt_and_of_a_rubric_follows_a_changed_copy():
-    prompt, rubric = load_prompt("rewrite"), load_rubric("workbench")
-    before = prompt.hash, rubric.hash
-    assert prompt.model_copy(update={"user": "Another text"}).hash != before[0]
-    assert rubric.model_copy(update={"version": rubric.version + 1}).hash != before[1]
-    assert (prompt.hash, rubric.hash) == before
 
 
 def test_a_row_is_written_with_its_content_first_and_its_history_last():

@@ -37,8 +37,7 @@ class Method(BaseModel):
     faithful: Faithful             # how near to the paper
     claim: str                     # what it does, in a sentence
     takes: Literal['chunks', 'pairs', 'tools', 'trajectories'] # what goes in
-    # of a pipeline: generate, rewrite, judge, reason, select; '' if it has none
-    stage: str = ''
+    stage: str = ''                # generate, rewrite, judge, reason or select; '' if it has none
     command: str = ''              # of the command line; '' if it has none
     step: str = ''                 # function of its module: async (records, model, **options) → Outcome
     note: str = ''                 # what of it is nearer to the paper, or farther
@@ -46,15 +45,15 @@ class Method(BaseModel):
     replies: dict[str, str] = {}   # task of a prompt → module:function that answers it offline
     module: str = ''               # filled when it is found
 
-    def function(self) -> Any:
-        "The step itself; its module is imported now"
-        return getattr(import_module(self.module), self.step)
-
+    def function(self) -> Any: return getattr(import_module(self.module), self.step) # imported now
     async def run(self, records: Any, model: Any, **given: Any) -> Any: # an `Outcome`
-        "Run the step; of what is given it gets what it takes, such as `evidence`"
-        step = self.function()
-        takes = inspect.signature(step).parameters
-        return await step(records, model, **{k: v for k, v in given.items() if k in takes})
+        return await _run(self.function(), records, model, given)
+
+# %% ../../nbs/core/08_methods.ipynb #run
+async def _run(step: Any, records: Any, model: Any, given: dict[str, Any]) -> Any:
+    "Run a step; of what is given it gets what it takes, such as `evidence`"
+    takes = inspect.signature(step).parameters
+    return await step(records, model, **{k: v for k, v in given.items() if k in takes})
 
 # %% ../../nbs/core/08_methods.ipynb #methods
 @cache

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['START', 'GAIN', 'Bucket', 'seconds_until', 'retry_after', 'limits_in', 'Climb', 'Window', 'judge', 'settle', 'climb',
-           'tried', 'settled', 'halve', 'Pace', 'begin', 'enter', 'let_go', 'later', 'leave', 'learn', 'give_up']
+           'tried', 'settled', 'halve', 'Pace', 'begin', 'enter', 'let_go', 'later', 'heard', 'leave', 'learn',
+           'give_up']
 
 # %% ../../nbs/core/03b_pace.ipynb #imports
 import asyncio, re, time
@@ -229,6 +230,15 @@ def later(p: Pace, wait: float):
     if timer and its is loop and not timer.cancelled() and timer.when() > loop.time(): return
     p.timer = loop, loop.call_later(wait, let_go, p)
 
+# %% ../../nbs/core/03b_pace.ipynb #heard
+def heard(p: Pace, how: str, now: float):
+    "Whether the server is there, by how a call went"
+    if how in ('answered', 'other'): p.last, p.fails, p.down = now, 0, False
+    p.answered += how == 'answered'
+    if how == 'down':
+        p.fails += 1
+        p.down = p.fails >= 3
+
 # %% ../../nbs/core/03b_pace.ipynb #leave
 def leave(
     p: Pace,
@@ -243,17 +253,12 @@ def leave(
     now, waiting = time.monotonic(), bool(p.queue)
     p.flying -= 1
     if used and (b := p.buckets.get('tokens')): b.take(used - estimate)
-    if how in ('answered', 'other'): p.last, p.fails, p.down = now, 0, False
-    if how == 'answered':
-        p.answered += 1
-        p.climb.answered(now, now - sent, waiting)
-        if headers: learn(p, headers)
-    elif how == 'busy':
+    heard(p, how, now)
+    if how == 'answered': p.climb.answered(now, now - sent, waiting)
+    if how == 'answered' and headers: learn(p, headers)
+    if how == 'busy':
         p.climb.busy(now, sent)
         p.wait(after)
-    elif how == 'down':
-        p.fails += 1
-        p.down = p.fails >= 3
     let_go(p)
 
 # %% ../../nbs/core/03b_pace.ipynb #learn

@@ -92,6 +92,24 @@ def schema_type(
     t = _KINDS[kind](s, name)
     return t | None if null else t
 
+# %% ../../nbs/core/02_prompts.ipynb #limits-of-schema
+def _annotated(t: Any, s: dict, infinite: bool = True, **names: str) -> Any: # pydantic's name → the schema's
+    "A type with the limits that a schema sets"
+    limits: dict[str, Any] = {k: s[v] for k, v in names.items() if v in s}
+    if not infinite: limits['allow_inf_nan'] = False
+    return Annotated[t, Field(**limits)] if limits else t
+
+def _text(s: dict, name: str) -> Any:
+    return _annotated(str, s, min_length='minLength', max_length='maxLength', pattern='pattern')
+
+# %% ../../nbs/core/02_prompts.ipynb #numbers-of-schema
+def _numeric(kind: Any, s: dict, **more: Any) -> Any:
+    return Annotated[_annotated(kind, s, ge='minimum', le='maximum', **more), BeforeValidator(_number)]
+
+def _number(x):
+    if isinstance(x, bool): raise ValueError('expected a number, not true or false')
+    return x
+
 # %% ../../nbs/core/02_prompts.ipynb #kinds-of-schema
 def _object(s: dict, name: str) -> Any:
     required, properties = s.get('required', []), s.get('properties', {})
@@ -103,23 +121,8 @@ def _array(s: dict, name: str) -> Any:
     item: Any = schema_type(s.get('items', {'type': 'string'}), name)
     return _annotated(list[item], s, min_length='minItems', max_length='maxItems') # type: ignore[valid-type]
 
-def _numeric(kind: Any, s: dict, **more: Any) -> Any:
-    return Annotated[_annotated(kind, s, ge='minimum', le='maximum', **more), BeforeValidator(_number)]
-
-def _number(x):
-    if isinstance(x, bool): raise ValueError('expected a number, not true or false')
-    return x
-
-# %% ../../nbs/core/02_prompts.ipynb #limits-of-schema
-def _annotated(t: Any, s: dict, infinite: bool = True, **names: str) -> Any: # pydantic's name → the schema's
-    "A type with the limits that a schema sets"
-    limits: dict[str, Any] = {k: s[v] for k, v in names.items() if v in s}
-    if not infinite: limits['allow_inf_nan'] = False
-    return Annotated[t, Field(**limits)] if limits else t
-
 _KINDS: dict[Any, Callable[[dict, str], Any]] = dict(
-    object=_object, array=_array, boolean=lambda s, name: bool,
-    string=lambda s, name: _annotated(str, s, min_length='minLength', max_length='maxLength', pattern='pattern'),
+    object=_object, array=_array, boolean=lambda s, name: bool, string=_text,
     integer=lambda s, name: _numeric(int, s), number=lambda s, name: _numeric(float, s, infinite=False))
 
 # %% ../../nbs/core/02_prompts.ipynb #Ask
@@ -153,20 +156,12 @@ class Prompt(BaseModel):
 
     def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
         "The step that an answer to this prompt is: what made a record, and with what"
-        made: dict[str, Any] = dict(faithful=self.faithful, model=a.model, prompt=self.name,
-                                    prompt_hash=self.hash, calls=a.calls)
-        return Origin(method=method, **made | more)
+        return _origin(self, method, a, more)
 
     def render(self, output: dict | None = None,
                **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"
-        if odd := set(inputs) ^ set(self.inputs):
-            raise SynthgenError(f'prompt {self.name}: inputs {sorted(odd)} are missing or unknown; it takes '
-                                f'{sorted(self.inputs)}')
-        msgs = tuple(dict(role=r, content=_template(getattr(self, r)).render(**inputs).strip())
-                     for r in ('system', 'user'))
-        return Ask.model_construct(prompt=self.name, prompt_hash=self.hash, task=self.task, messages=msgs,
-                                   output=output or self.output, inputs=inputs)
+        return _rendered(self, output, inputs)
 
 # %% ../../nbs/core/02_prompts.ipynb #environment
 @cache
@@ -175,16 +170,31 @@ def _environment():
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                         autoescape=False)
-    env.filters['tojson'] = lambda v: json.dumps(v,
-                                                 ensure_ascii=False) # Jinja's own is for HTML: it writes ' as \u0027, and sorts keys
+    env.filters['tojson'] = lambda v: json.dumps(v, ensure_ascii=False)
     return env
 
 @lru_cache(256)
 def _template(text: str): return _environment().from_string(text)
 
+# %% ../../nbs/core/02_prompts.ipynb #rendered
+def _rendered(p: Prompt, output: dict | None, inputs: dict[str, Any]) -> Ask:
+    if wrong := set(inputs) ^ set(p.inputs):
+        raise SynthgenError(f'prompt {p.name}: inputs {sorted(wrong)} are missing or unknown; it takes '
+                            f'{sorted(p.inputs)}')
+    msgs = tuple(dict(role=r, content=_template(getattr(p, r)).render(**inputs).strip())
+                 for r in ('system', 'user'))
+    return Ask.model_construct(prompt=p.name, prompt_hash=p.hash, task=p.task, messages=msgs,
+                               output=output or p.output, inputs=inputs)
+
+# %% ../../nbs/core/02_prompts.ipynb #origin
+def _origin(p: Prompt, method: str, a: Any, more: dict[str, Any]) -> Origin:
+    made: dict[str, Any] = dict(faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash,
+                                calls=a.calls)
+    return Origin(method=method, **made | more)
+
 # %% ../../nbs/core/02_prompts.ipynb #problems
 def problems(p: Prompt) -> list[str]:
-    "What is wrong with a prompt: template errors, inputs used but not declared or declared but not used, a schema we cannot check"
+    "What is wrong with a prompt: in its templates, between them and its inputs, and in its schema"
     from jinja2 import TemplateError, meta
     out, used = [], set()
     for role in ('system', 'user'):

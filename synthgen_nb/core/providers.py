@@ -49,9 +49,6 @@ def named(
 
 # %% ../../nbs/core/00b_providers.ipynb #PROVIDERS
 _T, _B = 'synthgen_nb.core.transport', 'synthgen_nb.core.batches'
-_OPENAI: dict[str, Any] = dict(
-    write=f'{_T}:openai_request', read=f'{_T}:openai_reply', logprobs=True, embedding_key='none')
-
 PROVIDERS: dict[str, Service] = dict(
     offline=Service(
         'extractive', send=f'{_T}:answer_here', priced=False,
@@ -64,7 +61,13 @@ PROVIDERS: dict[str, Service] = dict(
         'gemini-2.5-flash', api_key='${GEMINI_API_KEY}',
         home='https://generativelanguage.googleapis.com/v1beta',
         write=f'{_T}:gemini_request', read=f'{_T}:gemini_reply', litellm='gemini',
-        price_list='gemini/{model}', embedding='gemini/'),
+        price_list='gemini/{model}', embedding='gemini/'))
+
+# %% ../../nbs/core/00b_providers.ipynb #batched
+_OPENAI: dict[str, Any] = dict(
+    write=f'{_T}:openai_request', read=f'{_T}:openai_reply', logprobs=True, embedding_key='none')
+
+PROVIDERS |= dict(
     vllm=Service('default', 'http://localhost:8000/v1', embedding='hosted_vllm/', **_OPENAI),
     openai=Service(
         'gpt-4o-mini', home='https://api.openai.com/v1', api_key='${OPENAI_API_KEY}',
@@ -82,6 +85,7 @@ def service(
     "How a provider is spoken to"
     return PROVIDERS[like or name]
 
+# %% ../../nbs/core/00b_providers.ipynb #those
 def those(**wanted) -> list[str]: # batch=True: with a batch interface
     "Names of the table whose row has something, or has it not"
     return [n for n, s in PROVIDERS.items() if all(bool(getattr(s, k)) == v for k, v in wanted.items())]

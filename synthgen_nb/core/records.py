@@ -87,7 +87,7 @@ class Record(BaseModel):
         return self
 
     def but(self, **changes) -> Self:
-        "The same record with `changes`, checked again; a new id, if it has one, remembers the old one in `parents`"
+        "The same record with `changes`, checked again; if its id is new, `parents` remembers the old one"
         same = all(getattr(self, f) == changes.get(f, getattr(self, f)) for f in self.identity)
         d = {f: getattr(self, f) for f in type(self).model_fields} | changes | {'id': self.id if same else ''}
         new = type(self).model_validate(d)
@@ -139,11 +139,10 @@ class Score(BaseModel):
 
     @model_validator(mode='after')
     def _sound(self) -> Self:
-        lo, hi = self.scale
         if (self.value is None) == (self.status == 'rated'):
             raise ValueError(f'{self.criterion}: value {self.value} with status {self.status}')
-        if self.value is not None and not lo <= self.value <= hi:
-            raise ValueError(f'{self.criterion}: {self.value} is outside {lo:g}–{hi:g}')
+        if self.value is not None and not self.scale[0] <= self.value <= self.scale[1]:
+            raise ValueError('{}: {} is outside {:g}–{:g}'.format(self.criterion, self.value, *self.scale))
         return self
 
 # %% ../../nbs/core/00_records.ipynb #Origin
@@ -304,18 +303,23 @@ def write_bytes(
         raise SynthgenError(f'cannot write {path}: {e.strerror or e}. '
                             'Choose an output in a folder that you may write to.') from None
     try:
-        with os.fdopen(fd, 'wb') as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(tmp, 0o666 & ~umask)
+        _fill(fd, tmp, data)
         os.replace(tmp, path)
     except OSError as e:
         Path(tmp).unlink(missing_ok=True)
         raise SynthgenError(f'cannot write {path}: {e.strerror or e}') from None
     return path
+
+# %% ../../nbs/core/00_records.ipynb #fill
+def _fill(fd: int, file: str, data: bytes):
+    "Write an open file to the disk, with the permissions of a new one"
+    with os.fdopen(fd, 'wb') as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(file, 0o666 & ~umask)
 
 # %% ../../nbs/core/00_records.ipynb #extension
 FORMATS = ('.json', '.jsonl', '.parquet')
@@ -392,19 +396,27 @@ def read_rows(
         return
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
-    try:
-        if ext == '.json':
-            rows = json.loads(text)
-            if not isinstance(rows, list):
-                raise SynthgenError(f'{path}: expected a list of rows, found {type(rows).__name__}. '
-                                    'A file with one row a line ends in .jsonl.')
-            yield from ((f'row {i}', r) for i, r in enumerate(rows, 1))
-            return
-        for i, line in enumerate(text.split('\n'), 1):
-            if line.strip(): yield f'line {i}', json.loads(line)
+    yield from (_list_rows if ext == '.json' else _line_rows)(path, text)
+
+def _list_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    "Of .json"
+    rows = _decoded(path, text)
+    if not isinstance(rows, list):
+        raise SynthgenError(f'{path}: expected a list of rows, found {type(rows).__name__}. '
+                            'A file with one row a line ends in .jsonl.')
+    yield from ((f'row {i}', r) for i, r in enumerate(rows, 1))
+
+# %% ../../nbs/core/00_records.ipynb #line-rows
+def _line_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    "Of .jsonl; empty lines are no rows"
+    for i, line in enumerate(text.split('\n'), 1):
+        if line.strip(): yield f'line {i}', _decoded(path, line, i)
+
+def _decoded(path: Path, text: str, line: int | None = None) -> Any: # line: where the text stands
+    try: return json.loads(text)
     except json.JSONDecodeError as e:
-        where = f'line {e.lineno}' if ext == '.json' else f'line {i}'
-        raise SynthgenError(f'{path}: {where} is not JSON ({e.msg}, column {e.colno})') from None
+        where = line or e.lineno
+        raise SynthgenError(f'{path}: line {where} is not JSON ({e.msg}, column {e.colno})') from None
 
 # %% ../../nbs/core/00_records.ipynb #adopt
 def _adopt(cls: type[R], row: dict) -> dict:

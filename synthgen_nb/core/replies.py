@@ -24,8 +24,8 @@ def parse_reply(
 ) -> tuple[Any, str]: # the value and no error, or None and the error: machine reason, a colon, the particular
     """The checked value of a reply
 
-    Reasons: `empty_reply` (nothing was said), `not_json` (no complete object), `schema_error` (an object of another kind),
-    `ambiguous` (more than one reading)."""
+    Reasons: `empty_reply` (no content), `not_json` (no complete object), `schema_error` (an object of another
+    kind), `ambiguous` (more than one reading)."""
     if output is None:
         answer = _after_thinking(text)
         return (answer, '') if answer else (None, 'empty_reply: nothing is said')
@@ -133,6 +133,13 @@ def _quotations(s: str, marks: list[int]) -> bool:
         if depth < 0 or (m[0][-1] == ':' and not depth): return False
     return not depth
 
+# %% ../../nbs/core/03a_replies.ipynb #escape
+def _escape(s: str, own: str) -> str:
+    "A quotation mark or an escape as JSON writes it; `own` are the marks that need no backslash here"
+    if s[0] != '\\': return '\\' + s
+    if s[1] in own: return '\\"' if s[1] == '"' else s[1]
+    return s if s[1] in '"\\/bfnrt' or len(s) == 6 else '\\\\' + s[1:]
+
 # %% ../../nbs/core/03a_replies.ipynb #respell
 _ESCAPED = re.compile(r'(?<!\\)(?:\\\\)*\\[bfnrt][a-z]') # new lines, or the beginnings of names
 _FOREIGN = re.compile(r'(?<!\\)(?:\\\\)*\\(?:x[\da-fA-F]{2}|U[\da-fA-F]{8}|u\{|N\{)')
@@ -151,30 +158,27 @@ def _respell(raw: str, q: str) -> str:
         raise _Unread(f'ambiguous: write \\\\ for a backslash in a string: {clip(raw, 60)}')
     return f'"{"".join(new)}"'
 
-# %% ../../nbs/core/03a_replies.ipynb #escape
-def _escape(s: str, own: str) -> str:
-    "A quotation mark or an escape as JSON writes it; `own` are the marks that need no backslash here"
-    if s[0] != '\\': return '\\' + s
-    if s[1] in own: return '\\"' if s[1] == '"' else s[1]
-    return s if s[1] in '"\\/bfnrt' or len(s) == 6 else '\\\\' + s[1:]
-
 # %% ../../nbs/core/03a_replies.ipynb #string
-def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
-    "The string that opens at `i`: as JSON text, where it ends, and whether that was plain"
+def _string_end(text: str, i: int, place: str) -> tuple[int, list[int], int]:
+    "The string that opens at `i`: where its last mark stands, the marks inside it, and how many apostrophes"
     q, after, apostrophes = text[i], _AFTER[place], 0
     marks: list[int] = [] # quotation marks that stand in the text
-    if text.startswith('"""', i) and (at := text.find('"""', i + 3)) > 0 and after.match(text, at + 3):
-        return _respell(text[i + 3:at], q), at + 3, False
     for m in _STEP[q].finditer(text, i + 1):
         at = m.start()
         if text[at] == '\\': continue
-        if len(marks) % 2 == 0 and after.match(text, at + 1): break
+        if len(marks) % 2 == 0 and after.match(text, at + 1): return at, marks, apostrophes
         if place == 'key': raise _Unread(f'not_json: no colon after the key {clip(text[i:at + 1], 40)}')
         if q == "'" and text[at - 1].isalnum() and text[at + 1:at + 2].isalnum(): apostrophes += 1
         else: marks.append(at - i - 1)
-    else:
-        raise _Unread(f'not_json: the reply ends inside the string that begins with '
-                      f'{clip(text[i:i + 40], 40)}')
+    raise _Unread(f'not_json: the reply ends inside the string that begins with {clip(text[i:i + 40], 40)}')
+
+# %% ../../nbs/core/03a_replies.ipynb #string-whole
+def _string(text: str, i: int, place: str) -> tuple[str, int, bool]:
+    "The string that opens at `i`: as JSON text, where it ends, and whether that was plain"
+    q, after = text[i], _AFTER[place]
+    if text.startswith('"""', i) and (at := text.find('"""', i + 3)) > 0 and after.match(text, at + 3):
+        return _respell(text[i + 3:at], q), at + 3, False
+    at, marks, apostrophes = _string_end(text, i, place)
     doubtful = (marks or apostrophes) and place == 'item'
     if doubtful or (marks and not _quotations(text[i + 1:at], marks)):
         raise _Unread(f'not_json: a quotation mark inside a string needs a backslash: '
@@ -197,7 +201,7 @@ class _Pass:
 
 # %% ../../nbs/core/03a_replies.ipynb #mend-2
 def _mend(text: str, i: int) -> tuple[str, int, bool]:
-    "The object or list that begins at `i`, as JSON text; where it ends; whether its brackets and marks were plain"
+    "The object or list at `i`, as JSON text; where it ends; whether its brackets and marks were plain"
     p = _Pass(text, i)
     while not p.done:
         p.i = _skip(text, p.i)
@@ -242,8 +246,8 @@ def _end(p: _Pass):
 
 def _close(p: _Pass, ch: str):
     "A closing bracket"
-    if ch == ']' and p.stack[-2:] == ['[',
-                                      '{'] and p.want == 'more': # a row that is not closed, in a list that is
+    row_is_open = ch == ']' and p.stack[-2:] == ['[', '{'] and p.want == 'more'
+    if row_is_open: # in a list that is closed
         p.out.append('}')
         p.stack.pop()
         p.sure = False
@@ -336,15 +340,8 @@ def _objects(text: str) -> list[tuple[Any, bool, int]]:
         found.append((value, sure, at - to))
 
 # %% ../../nbs/core/03a_replies.ipynb #roots
-_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object',
-              'content', 'final', 'final_answer', 'return', 'root',
-              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls',
-              'structured_output'}
-_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties',
-           'status', 'index'}
-
 def _inflate(v: Any, s: dict) -> Any:
-    "A value, with objects and lists that came as strings of JSON read where the schema wants them, and written where it wants a string of JSON"
+    "A value whose objects and lists are written as strings of JSON just where the schema wants them so"
     if s.get('contentMediaType') == 'application/json' and isinstance(v, (dict, list, bool)):
         try: return json.dumps(v, ensure_ascii=False)
         except TypeError: return v # NaN
@@ -357,13 +354,21 @@ def _inflate(v: Any, s: dict) -> Any:
     return v
 
 # %% ../../nbs/core/03a_replies.ipynb #envelope
+_ENVELOPES = {'response', 'result', 'results', 'output', 'data', 'reply', 'answer', 'json', 'object',
+              'content', 'final', 'final_answer', 'return', 'root',
+              'value', 'properties', 'parameters', 'arguments', 'input', 'function', 'tool_calls',
+              'structured_output'}
+_LABELS = {'name', 'type', 'id', 'title', 'required', 'description', '$schema', 'additionalproperties',
+           'status', 'index'}
+
 def _envelope(v: dict, props: dict) -> str:
     "The one key of an object that holds something, if that is a name for an envelope"
     inner = [k for k in v if k in props or k.lower() not in _LABELS]
     return inner[0] if len(inner) == 1 and (inner[0] in props or inner[0].lower() in _ENVELOPES) else ''
 
+# %% ../../nbs/core/03a_replies.ipynb #unwrap
 def _roots(v: Any, s: dict):
-    "What may be the object that schema `s` describes: the value itself, the value as its one key, then what the value wraps"
+    "What may be the object that schema `s` describes: the value, the value as its one key, what it wraps"
     props, required = s.get('properties', {}), s.get('required', [])
     for _ in range(6):
         yield (v := _inflate(v, s))
@@ -390,23 +395,39 @@ def _flaw(
     look: bool,  # whether characters may have been lost in it
 ) -> str: # empty when nothing is wrong
     "What is wrong with a value that fits its schema"
-    said = all(isinstance(x, bool) for x in value.values())
+    content = all(isinstance(x, bool) for x in value.values())
     for where, x in _leaves(value):
         if not isinstance(x, str):
-            said = said or (x is not None and not isinstance(x, bool))
+            content = content or (x is not None and not isinstance(x, bool))
             continue
-        said = said or (x != '' and not x.isspace())
+        content = content or (x != '' and not x.isspace())
         lost = _LOST.search(x) if look else None
         if lost: return f'ambiguous: {where}: found the character {lost[0]!r}, write \\\\ for a backslash'
         if x in ('…', '...'):
             return f'schema_error: {where}: found only "{x}", where the text itself should stand'
-    return '' if said else 'empty_reply: nothing is said in any field'
+    return '' if content else 'empty_reply: nothing is said in any field'
 
+# %% ../../nbs/core/03a_replies.ipynb #whole-keys
 def _whole(v: Any, s: dict) -> bool:
     "Whether every object has exactly the keys of its schema"
     if isinstance(v, dict) and 'properties' in s:
         return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
     return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
+
+# %% ../../nbs/core/03a_replies.ipynb #fit
+def _fit(read: Any, sure: bool, kind: Any, output: dict) -> tuple[dict | None, str]:
+    "The value as the schema wants it, out of its wrapping, or why there is none"
+    error = ''
+    for root in _roots(read, output):
+        if not sure and not _whole(root, output):
+            error = error or 'ambiguous: brackets or quotation marks can be read in two ways'
+            continue
+        try: value = kind.model_validate(root).model_dump()
+        except ValidationError as e: error = error or f'schema_error: {explain(e)}'
+        else:
+            why = _flaw(value, True)
+            return (None, why) if why else (value, '')
+    return None, error
 
 # %% ../../nbs/core/03a_replies.ipynb #only-one
 def _only_one(found: list[tuple[Any, bool, int]], kind: Any, output: dict) -> tuple[Any, str]:
@@ -423,21 +444,6 @@ def _only_one(found: list[tuple[Any, bool, int]], kind: Any, output: dict) -> tu
     if not fits: return None, flaw or 'not_json: no JSON object in the reply'
     if all(f == fits[0] for f in fits): return fits[0], ''
     return None, f'ambiguous: {len(fits)} different objects, of which only one can be the answer'
-
-# %% ../../nbs/core/03a_replies.ipynb #fit
-def _fit(read: Any, sure: bool, kind: Any, output: dict) -> tuple[dict | None, str]:
-    "The value as the schema wants it, out of its wrapping, or why there is none"
-    error = ''
-    for root in _roots(read, output):
-        if not sure and not _whole(root, output):
-            error = error or 'ambiguous: brackets or quotation marks can be read in two ways'
-            continue
-        try: value = kind.model_validate(root).model_dump()
-        except ValidationError as e: error = error or f'schema_error: {explain(e)}'
-        else:
-            why = _flaw(value, True)
-            return (None, why) if why else (value, '')
-    return None, error
 
 # %% ../../nbs/core/03a_replies.ipynb #plain
 def _plain(text: str) -> str:
@@ -462,13 +468,16 @@ def form(
     if kind == 'object':
         return '{' + ', '.join(f'"{k}": {form(v)}' for k, v in s.get('properties', {}).items()) + '}'
     if kind == 'array': return f'[{form(s.get("items", {"type": "string"}))}, …]'
-    if kind in ('integer', 'number'):
-        low, high = s.get('minimum'), s.get('maximum')
-        ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high))
-                if x is not None]
-        return ' '.join(['whole number' if kind == 'integer' else 'number', *ends])
+    if kind in ('integer', 'number'): return _number_form(s)
     return {'string': '"…"', 'boolean': 'true or false', 'null': 'null'}.get(str(kind), '…')
 
+def _number_form(s: dict) -> str:
+    low, high = s.get('minimum'), s.get('maximum')
+    ends = [f'{word} {x}' for word, x in (('from', low), ('to' if low is not None else 'up to', high))
+            if x is not None]
+    return ' '.join(['whole number' if s['type'] == 'integer' else 'number', *ends])
+
+# %% ../../nbs/core/03a_replies.ipynb #complaint
 _ADVICE = dict(
     empty_reply='Think briefly if you must, then give the answer itself.',
     truncated='Give the same answer in fewer words, with no thinking aloud.',
@@ -478,19 +487,23 @@ _ADVICE = dict(
     ambiguous=r'It can be read in more than one way. Give one final object; inside strings write \" for a '
               r'quotation mark and \\ for a backslash.')
 
+def _complaint(reason: str, what: str) -> str:
+    "What was wrong with a reply, and what to do about it"
+    return f'Your reply could not be used: {what or reason.replace("_", " ")}. {_ADVICE.get(reason, "")}'
+
 # %% ../../nbs/core/03a_replies.ipynb #reask-2
 def reask(
     error: str,          # as `parse_reply` gives it
     text: str,           # the reply as it came
     output: dict | None, # the schema it should have fitted
 ) -> list[dict[str, str]]: # the turns to add to the conversation, the model's own first
-    "What to say to a model whose reply could not be used"
+    "What to write to a model whose reply could not be used"
     reason, _, what = error.partition(': ')
-    said = _after_thinking(text) or '(no answer)'
-    if reason == 'truncated': what, said = 'it was cut off', said[:600] + ' …'
-    ask = f'Your reply could not be used: {what or reason.replace("_", " ")}. {_ADVICE.get(reason, "")}'
+    answer = _after_thinking(text) or '(no answer)'
+    if reason == 'truncated': what, answer = 'it was cut off', answer[:600] + ' …'
+    ask = _complaint(reason, what)
     if output:
         ask += (f'\n\nReply with one complete JSON object of this form, with nothing before or after '
                 f'it:\n{form(output)}')
     else: ask += '\n\nReply with your answer and nothing else.'
-    return [dict(role='assistant', content=said), dict(role='user', content=ask)]
+    return [dict(role='assistant', content=answer), dict(role='user', content=ask)]

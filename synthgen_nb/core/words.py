@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 # %% ../../nbs/core/00a_words.ipynb #stems
-STOPWORDS = set('''a an the of to in on for and or is are be by with from as at it its this that what which how do does
-    i me my can could should when if why where who will not no use used using work working mean happens happen example
-    look like there have has was were you your so than then into about between'''.split())
+STOPWORDS = set('''a an the of to in on for and or is are be by with from as at it its this that what
+    which how do does i me my can could should when if why where who will not no use used
+    using work working mean happens happen example look like there have has was were you
+    your so than then into about between'''.split())
 
 # longest first, of each kind
 ENDINGS = 'ations ation ings ing edly ies ied ions ion ers er ed es s ly e y'.split()

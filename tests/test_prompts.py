@@ -1,0 +1,137 @@
+"""Prompts and rubrics that ship are right, wrong ones are explained, and a schema checks what came back."""
+
+from types import SimpleNamespace
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from synthgen_nb.core.judge import check_threshold, load_rubric
+from synthgen_nb.core.prompts import find_prompts, load_prompt, schema_type
+from synthgen_nb.core.records import SynthgenError
+
+
+def test_every_prompt_and_rubric_that_ships_is_right():
+    sample = dict(
+        text="Some text.",
+        section="A > B",
+        source="a.md",
+        n=3,
+        avoid=["Why?"],
+        language="python",
+        question="Why?",
+        answer="So.",
+        rubric=load_rubric("workbench").model_dump(mode="json"),
+        topic="files",
+        earlier=["circular"],
+        method="deepen",
+        items=["one", "two"],
+        best=6,
+        instruction="Say why.",
+        examples=["Why?"],
+        reasoning="1. One step.",
+        batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
+        seeds=[dict(question="Why?", answer="So.")],
+        first="So.",
+        second="Not so.",
+        name="open_file",
+        description="Opens a file.",
+        parameters=dict(type="object", properties=dict(path=dict(type="string"))),
+        returns=dict(type="string"),
+        history="",
+        arguments='{"path": "a.h5"}',
+        tools=[
+            dict(
+                name="open_file",
+                description="Opens a file.",
+                parameters=dict(type="object", properties=dict(mode=dict(description="'a' or <r>, é"))),
+                returns={},
+                effect="read",
+            )
+        ],
+        steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
+        facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
+        tried=[],
+        left=3,
+        least=1,
+        most=2,
+    )
+    for name in find_prompts():
+        p = load_prompt(name)
+        ask = p.render(**{k: sample[k] for k in p.inputs})
+        assert (
+            ask.prompt_hash == p.hash
+            and [m["role"] for m in ask.messages] == ["system", "user"]
+            and all(m["content"] and "{{" not in m["content"] for m in ask.messages)
+        )
+        assert all(str(sample[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), (
+            "inputs go in byte for byte"
+        )
+        assert "tools" not in p.inputs or """{"mode": {"description": "'a' or <r>, é"}}""" in ask.messages[1]["content"], "JSON as it is"
+        with pytest.raises(SynthgenError, match=f"prompt {name}: inputs .* missing or unknown"):
+            p.render()
+    for name in find_prompts(sub="rubrics"):
+        r = load_rubric(name)
+        assert r.prompt in find_prompts() and (load_prompt(r.prompt).output is None) == (r.reply != "json")
+        assert check_threshold(r.threshold, r) == r.threshold and all(set(c.anchors) <= set(range(c.low, c.high + 1)) for c in r.criteria)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("purpose:", "purpos:", "did you mean 'purpose'|purpose: Field required"),
+        ("task: rewrite", "task: rewrite\nextra: 1", "extra: Extra inputs"),
+        ("{{ answer }}", "{{ anwser }}", "'anwser' is used but not among the inputs: did you mean 'answer'"),
+        ("{% endif %}", "", "line"),
+        ("{{ section }}", "", "ok"),
+        ("type: string", "type: strnig", "type 'strnig' is not supported"),
+        ('"the improved answer, complete"', "the improved answer, complete", "'complete' is no keyword of an output schema"),
+        ("purpose: ", "purpose: [", "not valid YAML"),
+    ],
+)
+def test_wrong_prompt_of_ones_own_is_explained(tmp_path, old, new, words):
+    own = tmp_path / "own"
+    own.mkdir()
+    source = find_prompts()["rewrite"].read_text()
+    (own / "rewrite.yaml").write_text(source.replace(old, new, 1))
+    assert (own / "rewrite.yaml").read_text() != source
+    if words == "ok":
+        assert load_prompt("rewrite", own).hash != load_prompt("rewrite").hash, "an edit has another hash"
+        return
+    with pytest.raises(SynthgenError, match=words) as e:
+        load_prompt("rewrite", own)
+    assert "rewrite.yaml" in str(e.value)
+
+
+def test_the_hash_of_a_prompt_and_of_a_rubric_follows_a_changed_copy():
+    prompt, rubric = load_prompt("rewrite"), load_rubric("workbench")
+    before = prompt.hash, rubric.hash
+    assert prompt.model_copy(update={"user": "Another text"}).hash != before[0]
+    assert rubric.model_copy(update={"version": rubric.version + 1}).hash != before[1]
+    assert (prompt.hash, rubric.hash) == before
+
+
+def test_a_record_names_the_prompt_and_the_model_that_made_it():
+    p = load_prompt("rewrite")
+    o = p.origin("rewrite", SimpleNamespace(model="m", calls=("k",)), note="why", faithful="heuristic")
+    assert (o.prompt, o.prompt_hash, o.model, o.calls) == ("rewrite", p.hash, "m", ("k",))
+    assert (o.method, o.note, o.faithful) == ("rewrite", "why", "heuristic"), "what is given takes precedence"
+
+
+@pytest.mark.parametrize(
+    "schema, right, wrong",
+    [
+        (dict(type="integer", minimum=0, maximum=3), ["2", 2, 2.0], [True, 4, -1, "two", 2.5, None]),
+        (dict(type="number"), [1.5, "1.5"], [False, float("nan"), float("inf")]),
+        (dict(type="string", maxLength=3, pattern="^a"), ["abc"], ["abcd", "bc"]),
+        (dict(type=["string", "null"]), [None, "a"], [[]]),
+        (dict(type="array", items=dict(type="boolean"), minItems=1), [[True]], [[], ["maybe"]]),
+        (dict(enum=["strong", "weak"]), ["weak"], ["Weak", None]),
+    ],
+)
+def test_a_schema_accepts_what_it_describes_and_nothing_else(schema, right, wrong):
+    check = TypeAdapter(schema_type(schema)).validate_python
+    for x in right:
+        check(x)
+    for x in wrong:
+        with pytest.raises(ValidationError):
+            check(x)
