@@ -36,11 +36,11 @@ async def multi_score(
     min_score: float | None = None,  # lowest s that is kept, on the scale of the strategy
     evidence: Mapping[str, str] | None = None, # chunk id → its text, for evolving
 ) -> Outcome[Pair]: # best first; `note` says what is to be known of the scorer
-    "Choose what is complex, good and not there yet (DEITA, section 2)"
+    "Choose what is complex, good and not there yet (DEITA)"
     check_choice(strategy, scorer, min_score)
-    c, q, about = await read_scores(pairs, model, scorer, samples, evidence=evidence) # 2.2, 2.3
+    c, q, about = await read_scores(pairs, model, scorer, samples, evidence=evidence)
     scored = with_scores(pairs, c, q, strategy, scorer, model)                        # s = c · q
-    out, limit = select_diverse(scored, top_k, min_score, tau)                        # 2.4
+    out, limit = select_diverse(scored, top_k, min_score, tau)                        # Repr Filter
     out.note = report(about) + f'; τ {limit:.3f}{" (calibrated)" if tau is None else ""}'
     return out
 
@@ -53,7 +53,7 @@ METHOD = Method(
         'top_k': 'Most pairs chosen. Default: all that pass.',
         'min_score': 'Lowest score that is kept, on the scale of the strategy.',
         'strategy': "product (1-36, the paper's), sum (2-12), complexity or quality (1-6).",
-        'tau': 'Most cosine similarity to a better pair. Default: what 5 % of the pairs exceed.',
+        'tau': 'Most cosine similarity to a pair already chosen. Default: at most 5 % of the pairs are too similar.',
         'scorer': 'sampled, logprob (server must give log-probabilities) or distilled.',
         'samples': 'Draws for each score of the sampled scorer.',
     },
@@ -89,7 +89,7 @@ async def evolve(
     evidence: Mapping[str, str] | None = None, # chunk id → its text
     rounds: int = 5,                     # variants besides the original, M
 ) -> list[list[str]]: # for each pair its original and the variants, in order
-    "Variants x_0 … x_M (DEITA, sections 2.2 and 2.3)"
+    "Variants x_0 … x_M (DEITA, Evol-Complexity and Evol-Quality)"
     p, text = model.prompt(f'evolve_{what}'), lambda x: (evidence or {}).get(x.chunk_id, '')
     chains, going = [[getattr(x, what)] for x in pairs], list(range(len(pairs)))
     def ask(i: int, k: int) -> Ask: return evolution(p, pairs[k], what, chains[k][-1], i, text(pairs[k]))
@@ -121,7 +121,7 @@ async def ranked(
     questions: Sequence[str] | None = None, # the answers' questions; None: the variants are questions
     best: int = 6,                          # highest score
 ) -> list[list[int | None]]: # a score for each variant, in the order of its chain
-    "Joint scores s_0 … s_M (DEITA, sections 2.2 and 2.3)"
+    "Joint scores r_0 … r_M (DEITA, Evol-Complexity and Evol-Quality)"
     p, asked = model.prompt('rank'), questions or [''] * len(chains)
     shuffled = [random.Random(f'{c}').sample(range(len(c)), len(c)) for c in chains]
     def ask(k: int) -> Ask:
@@ -138,7 +138,7 @@ DIGITS = (1, 2, 3, 4, 5, 6)
 def expectation(
     logits: Sequence[float], # z_1 … z_6, up to a constant; log-probabilities will do
 ) -> float: # 1 to 6
-    "The mean digit (DEITA, section 2.2; the authors' scorer/base.py)"
+    "The mean digit (DEITA; the authors' scorer/base.py)"
     top = max(logits)
     weights = [math.exp(z - top) for z in logits]
     return sum(k * w for k, w in zip(DIGITS, weights, strict=True)) / sum(weights)
@@ -270,7 +270,7 @@ async def distilled_scorers(
     model: Model,                # who evolves and ranks
     evidence: Mapping[str, str], # chunk id → its text
 ) -> tuple[Distilled, Distilled]: # of complexity and of quality
-    "Scorers of complexity and quality, trained on a sample (DEITA, sections 2.2 and 2.3)"
+    "Scorers of complexity and quality, trained on a sample (DEITA, Evol-Complexity and Evol-Quality)"
     questions = await evolve(sample, model, 'question', evidence)
     answers = await evolve(sample, model, 'answer', evidence)
     c = distil(questions, await ranked(questions, model))
@@ -342,7 +342,7 @@ def total(
     turns: Iterable[tuple[float, float]], # complexity and quality of each turn
     strategy: str = 'product',
 ) -> float: # not a mean: longer conversations score higher, as in the paper
-    "The score of a conversation (DEITA, section 2.5)"
+    "The score of a conversation (DEITA)"
     return sum(STRATEGIES[strategy][1](c, q) for c, q in turns)
 
 # %% ../../nbs/qa/66_deita.ipynb #check_choice
@@ -438,7 +438,7 @@ def select_diverse(
     min_score: float | None = None, # lowest s that is kept, on the scale of the strategy
     tau: float | None = None,       # most similarity to a chosen row (cosine); None: calibrated
 ) -> tuple[Outcome[Pair], float]: # best first; and the threshold used
-    "Score-first, diversity-aware selection (DEITA, section 2.4)"
+    "Score-first, diversity-aware selection (DEITA, Repr Filter)"
     fit, dropped = eligible(pairs, min_score)
     if not fit: return Outcome(dropped=dropped), tau or 1.0
     vectors, s = embed([f'{p.question}\n{p.answer}' for p, _ in fit]), np.array([s for _, s in fit])

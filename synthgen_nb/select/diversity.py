@@ -28,7 +28,7 @@ def repr_filter(
     budget: int | None = None, # most rows chosen
     block: int = 512,       # rows compared at once
 ) -> Selection:
-    "Greedy selection by score, skipping what resembles the chosen (DEITA, section 2.4)"
+    "Greedy selection by score, skipping what resembles the chosen (DEITA, Repr Filter)"
     order, most = best_first(scores), len(vectors) if budget is None else budget
     kept, near, at = list[int](), dict[int, tuple[int, float]](), 0
     while at < len(order) and len(kept) < most:
