@@ -171,7 +171,11 @@ def nearest_line(mine: list[str], src: Source) -> list[str]: # tokens; empty if 
         if m.real_quick_ratio() >= ratio and m.quick_ratio() >= ratio and (r := m.ratio()) >= ratio: found, ratio = theirs, r
     return found
 
-def line_wrong(line: str, src: Source) -> str: # '' if nothing is
+def line_wrong(
+    line: str,
+    src: Source,
+    values: bool = False, # only a changed value counts: of an expression in a sentence
+) -> str: # '' if nothing is
     "Why a line of code is not the source's"
     form = code_form(line)
     whole = re.sub(r'\s', '', form)
@@ -180,7 +184,7 @@ def line_wrong(line: str, src: Source) -> str: # '' if nothing is
     mine = code_tokens(form)
     theirs = nearest_line(mine, src)
     for op, i, j, k, l in SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes() if theirs else []:
-        new = any(re.match(r'-?\w', t) for t in mine[i:j])
+        new = any(re.match(r'-?\d' if values else r'-?\w', t) for t in mine[i:j])
         if op in ('replace', 'delete') and new:
             return f'{" ".join(mine[i:j])} in the code is {" ".join(theirs[k:l]) or "not there"} in the source'
     return ''
@@ -190,6 +194,7 @@ def code_wrong(f: Fact, src: Source) -> str: # '' if nothing is
     "Why code in a sentence is not the source's"
     form = code_form(f.text).strip('`"\' .,:;')
     if not re.search('[A-Za-z]', form) or form.lower() in src.lower or form.removesuffix('()') in src.atoms: return ''
+    if len(code_tokens(form)) > 3 and re.search(r'[(\[=]', form) and (why := line_wrong(form, src, True)): return why
     whole = form.startswith(('/', '-', '~', '$')) or len(form) == 1
     unknown = [x for x in _ATOM.findall(form) if x not in src.atoms and len(x) > 1 and not ('/' in form and x.lower() in src.lower)]
     return f'{f.text} is not in the source' if whole or unknown else ''

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import product
-from .facts import fold
+from .facts import NUMBER_WORDS, fold
 from .words import STOPWORDS, stem
 
 # %% ../../nbs/core/00f_wording.ipynb #Word
@@ -33,6 +33,7 @@ class Word:
     start: int  # where it stands
 
 def _stem(w: str) -> str:
+    if w in NUMBER_WORDS and w not in ('one', 'once', 'twice', 'half'): return f'{NUMBER_WORDS[w]:g}'
     s = stem(w) if w.isascii() and len(w) > 3 else w
     return s[:-1] if len(s) > 4 and s[-1] == s[-2] and s[-1] not in 'sl' else s # stopped, stopping
 
@@ -163,10 +164,10 @@ def thing_differs(
     word, known = {w.stem: w.text for w in (*seg, *claim)}, {x for p in pairs for x in p}
     for op, i, j, k, l in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if op != 'replace' or j - i > 2 or l - k > 4: continue
-        mine = [x for x in a[i:j] if x in known and a.count(x) > b.count(x)]
+        mine = [x for x in a[i:j] if (x in known or x.isdigit()) and a.count(x) > b.count(x)]
         theirs = [y for y in b[k:l] if b.count(y) > a.count(y)]
         for x, y in product(mine, theirs):
-            if {x, y} <= names or _told_apart(x, y, a[:i], a[j:], pairs):
+            if {x, y} <= names or (x + y).isdigit() or _told_apart(x, y, a[:i], a[j:], pairs):
                 return f'says {word[x]} where the source says {word[y]}'
     return ''
 
