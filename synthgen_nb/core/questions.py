@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['leans', 'wrong_kind', 'wrong_polarity', 'part_missing', 'enumerations', 'lists_of', 'item_key', 'item_missing',
-           'item_added', 'out_of_order', 'question_wrong']
+           'item_added', 'out_of_order', 'question_wrong', 'reply_wrong']
 
 # %% ../../nbs/core/00h_questions.ipynb #imports
 import re
@@ -189,11 +189,13 @@ def _unknown(f: Fact, src: Source) -> str:
 
 def question_wrong(
     question: str,
-    answer: str,
     src: Source, # its `around` does not hold the question
 ) -> str: # '' if nothing is
-    "Why a question, or the answer as an answer to it, cannot stand"
-    if it := leans(question): return f'the question leans on what its reader cannot see: {it}'
-    if why := next((w for f in facts(question) if (w := _unknown(f, src))), ''): return f'the question names what is not there: {why}'
+    "Why a question cannot stand"
+    if it := leans(question): return f'leans on what its reader cannot see: {it}'
+    return next((f'names what is not there: {why}' for f in facts(question) if (why := _unknown(f, src))), '')
+
+def reply_wrong(question: str, answer: str, src: Source) -> str: # '' if nothing is
+    "Why an answer is none to its question"
     why = wrong_kind(question, answer) or wrong_polarity(question, answer, src) or part_missing(question, answer)
     return why or item_added(answer, src) or item_missing(question, answer, src) or out_of_order(answer, src)
