@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ALIKE', 'Source', 'headings_of', 'neighbours_of', 'best', 'number_places', 'with_unit', 'same_matter', 'number_wrong',
            'unit_wrong', 'code_form', 'code_tokens', 'nearest_line', 'line_wrong', 'code_wrong', 'name_wrong',
-           'link_wrong', 'added', 'Finding', 'fact_wrong', 'hold']
+           'link_wrong', 'added', 'Finding', 'fact_wrong', 'hold', 'unsupported', 'objection']
 
 # %% ../../nbs/core/00g_support.ipynb #imports
 import re
@@ -245,6 +245,19 @@ def hold(
     found = lambda why: Finding(c, at.start, at.end, why)
     if c.kind == 'code': return found(line_wrong(c.text, src))
     if c.kind == 'heading' or _ASIDE.match(c.text.strip()): return found('')
-    if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src) or added(ws, src): return found(why)
+    if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if ' '.join(fold(c.text).replace('"', "'").split()).strip(' .').lower() in src.lower: return found('')
     return found(differs(c.text, [src.segments[i].text for i in likely], src.neighbours))
+
+def unsupported(
+    answer: str,
+    src: Source,
+) -> list[str]: # the claims with their objections; empty if there is none
+    "What of an answer the source does not support, as far as the program alone can tell"
+    found = [hold(c, src) for c in claims(answer)]
+    prose = lambda c: c.kind not in ('code', 'heading')
+    whys = [(f.claim, f.why or (added(words_in(f.claim.text), src) if prose(f.claim) else '')) for f in found]
+    return [objection(c, why) for c, why in whys if why]
+
+def objection(c: Claim, why: str) -> str:
+    return f'"{" ".join(c.text.split())[:120]}": {why}'
