@@ -69,7 +69,7 @@ def placed(
 ) -> bool:
     "Does the place that was found say what the claim says?"
     stems = {w.stem for w in content(words_in(f.claim.text))}
-    if f.claim.kind in ('code', 'heading') or len(stems) <= 2: return True
+    if f.claim.kind in ('code', 'heading') or len(stems) <= 2 or f.claim.text.rstrip().endswith(':'): return True
     near = [i for i, s in enumerate(src.segments) if s.start == f.start][:1]
     there = src.asked.union(*(src.stems[j] for i in near for j in range(max(0, i - 1), min(len(src.stems), i + 2))))
     return len(shared(stems, there)) >= PLACED * len(stems)
