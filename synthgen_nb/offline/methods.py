@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LISTS', 'CLAUSES', 'key_terms', 'listing', 'prose_sentences', 'nearest_fact', 'steps_for', 'explain', 'solve',
-           'reasoned_questions', 'quote_for', 'revise', 'evolve_question', 'evolve_answer', 'rank_items', 'digit_score',
-           'invented', 'invented_from_examples', 'has_labels', 'instances']
+           'reasoned_questions', 'quote_for', 'revise', 'same', 'evolve_question', 'evolve_answer', 'rank_items',
+           'digit_score', 'invented', 'invented_from_examples', 'has_labels', 'instances']
 
 # %% ../../nbs/offline/93_methods.ipynb #imports
 import re
@@ -98,6 +98,12 @@ def revise(answer: str, objections: Sequence[str], question: str = '', text: str
     for start, end in [(c.start, c.end) for c in reversed(taken_apart(answer))]:
         if any(o.startswith(f'"{flat(answer[start:end])[:100]}') for o in objections): left = left[:start] + left[end:]
     return dict(answer=left.strip() if left.strip() and left != answer else None)
+
+def same(first: str, second: str) -> dict: # difference, same
+    "Half of the content words in common are called the same"
+    a, b = stems(first), stems(second)
+    alike = 2 * len(a & b) >= .5 * (len(a) + len(b))
+    return dict(difference='' if alike else 'They share few words.', same=alike)
 
 # %% ../../nbs/offline/93_methods.ipynb #evolve
 CLAUSES: dict[str, list[str]] = LISTS['clauses'] # by operation
