@@ -452,7 +452,7 @@ def joined(items: list[str], conjunction: str) -> str:
 
 # %% ../../nbs/experiments/83_mutations.ipynb #list-mutators
 _ASKS_ALL = re.compile(r'^(?:which|list|name|how many|what (?:are|steps|(?!is\b|was\b|does\b|has\b)\w+s (?:are|can|may|must|do|does|have)))\b'
-                       r'|\bwhat (?:are|steps)\b|\bthe steps\b|哪些', re.I)
+                       r'|\bwhat (?:are|steps)\b|\bthe steps\b|\bfirst \d+ |\ball paths\b|哪些', re.I)
 
 def item_lost(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A list that was asked for lacks an item"
@@ -478,6 +478,7 @@ def item_added(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         return answered(p, renumbered(placed(p.answer, b, b, f'\n{mark}{new}')))
     for a, b, items, conjunction in tried(series, rng):
         new = rng.choice([rng.choice(known), invented(s, rng, ' ' if '`' not in items[0] else '_')])
+        if all(re.fullmatch(r'-?[\d.,]+', x) for x in items): new = other_number(items[0].strip('-'), values(s.source), rng) or new
         items.insert(rng.randrange(len(items)), f'`{new}`' if '`' in items[0] else new)
         return answered(p, placed(p.answer, a, b, joined(items, conjunction)))
     return None
