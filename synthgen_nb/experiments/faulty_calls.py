@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ToolMutator', 'ON_ANSWER', 'TOOL_MECHANICAL', 'TOOL_MEANING', 'TOOL_KINDS', 'TOOL_FORMS', 'Kit', 'kit_of',
-           'with_answer', 'seen', 'on_answer', 'value_of_results', 'name_swapped', 'measure', 'order_of_values',
+           'with_answer', 'seen', 'on_answer', 'other_result', 'name_swapped', 'measure', 'order_of_values',
            'part_unanswered', 'claim_unseen', 'call_dropped', 'with_call', 'stated', 'other_value', 'argument',
            'choice', 'reference', 'retold', 'rerun', 'FaultyRow', 'faulty_rows', 'rounded', 'kilobytes', 'counted',
            'restated']
@@ -48,11 +48,13 @@ def with_answer(t: Trajectory, text: str) -> Trajectory | None:
     "The row with another final answer; None where it is no other"
     at = max((i for i, x in enumerate(t.turns) if x.role == 'assistant' and not x.calls), default=None)
     if at is None or not text.strip() or text == t.answer: return None
-    return t.but(turns=tuple(x.model_copy(update={'text': text}) if i == at else x for i, x in enumerate(t.turns)))
+    end = t.turns[at].model_copy(update={'text': text})
+    return t.but(turns=(*t.turns[:at], end, *t.turns[at + 1:]))
 
 def seen(t: Trajectory) -> str:
     "The request and the results, as the text that an answer rests on"
-    return '\n'.join([t.instruction, *(json.dumps(o.content, ensure_ascii=False) for o in t.observations if o.ok)])
+    results = [json.dumps(o.content, ensure_ascii=False) for o in t.observations if o.ok]
+    return '\n'.join([t.instruction, *results])
 
 def on_answer(
     mutate: m.Mutator, # of pairs
@@ -67,14 +69,18 @@ def on_answer(
     return apply
 
 # %% ../../nbs/experiments/83b_faulty_calls.ipynb #values
-def value_of_results(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
+def other_result(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "A number becomes another one of the same results"
     found = [v for o in t.observations for _, v in leaves(o.content) if type(v) in (int, float) and v > 2]
     given = m.values(t.instruction) | m.values(t.answer)
-    for n in m.tried([n for n in m._counted(t.answer) if m.values(n['n']) <= {float(v) for v in found}], rng):
+    known = {float(v) for v in found}
+    for n in m.tried([n for n in m.plain_numbers(t.answer) if m.values(n['n']) <= known], rng):
         fits = [v for v in found if float(v) not in given and (type(v) is float) == ('.' in n['n'])]
-        if fits: return with_answer(t, m.placed(t.answer, *n.span('n'), str(rng.choice(fits))))
+        if fits: return with_answer(t, m.placed(t.answer, n.span('n'), str(rng.choice(fits))))
     return None
+
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #names
+def _look(name: str) -> tuple[bool, ...]: return name[0] == '/', '.' in name, ' ' in name, name.isupper()
 
 def name_swapped(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "A path or a name becomes another one that the row or the world has"
@@ -82,33 +88,36 @@ def name_swapped(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | No
     given = [v for vs in kit.known.values() for x in vs for _, v in leaves(x)]
     texts += [v for v in given if isinstance(v, str) and not re.fullmatch('[a-z]+', v)]
     pool = sorted({v for v in texts if isinstance(v, str) and 2 < len(v) < 60 and '\n' not in v})
-    like = lambda a, b: (a[0] == '/') == (b[0] == '/') and ('.' in a) == ('.' in b) and (' ' in a) == (' ' in b) and a.isupper() == b.isupper()
     here = [v for v in pool if re.search(rf'(?<![\w/]){re.escape(v)}(?![\w/]|\.\w)', t.answer)]
     for old in m.tried(here, rng):
-        fits = [v for v in pool if v not in t.answer and like(v, old) and v not in old and old not in v]
-        if fits: return with_answer(t, re.sub(rf'(?<![\w/]){re.escape(old)}(?![\w/]|\.\w)', rng.choice(fits), t.answer, count=1))
+        fits = [v for v in pool if v not in t.answer and _look(v) == _look(old) and m.apart(v, old)]
+        alone = rf'(?<![\w/]){re.escape(old)}(?![\w/]|\.\w)'
+        if fits: return with_answer(t, re.sub(alone, rng.choice(fits), t.answer, count=1))
     return None
 
-_MEASURES = {'mean': 'median', 'sum': 'mean', 'maximum': 'mean', 'minimum': 'mean', 'standard deviation': 'variance', 'smallest': 'largest',
-             'largest': 'smallest', 'first': 'second', 'second': 'third', 'third': 'first', 'lines': 'characters', 'words': 'lines', 'groups': 'links'}
+_MEASURES = {'mean': 'median', 'sum': 'mean', 'maximum': 'mean', 'minimum': 'mean', 'largest': 'smallest',
+             'standard deviation': 'variance', 'smallest': 'largest', 'first': 'second', 'second': 'third',
+             'third': 'first',
+             'lines': 'characters', 'words': 'lines', 'groups': 'links'}
 
 def measure(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "The answer calls a value by another measure or ordinal than was asked for"
     sites = list(re.finditer(rf'\b(?:{"|".join(_MEASURES)})\b(?! \d)', t.answer))
-    for x in m.tried(sites, rng): return with_answer(t, m.placed(t.answer, *x.span(), _MEASURES[x[0]]))
+    for x in m.tried(sites, rng): return with_answer(t, m.placed(t.answer, x.span(), _MEASURES[x[0]]))
     return None
 
 # %% ../../nbs/experiments/83b_faulty_calls.ipynb #parts
 def order_of_values(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "Two values of a series change places"
-    for a, b, items, conjunction in m.tried(m._series(t.answer), rng):
+    for a, b, items, conjunction in m.tried(m.series(t.answer), rng):
         i = rng.randrange(len(items) - 1)
         if not all(re.match(r'[-\d]', x) for x in items) or items[i] == items[i + 1]: continue
         items[i:i + 2] = items[i + 1], items[i]
-        return with_answer(t, m.placed(t.answer, a, b, m.joined(items, conjunction)))
+        return with_answer(t, m.placed(t.answer, (a, b), m.joined(items, conjunction)))
     return None
 
-_TWO = re.compile(r',? and (?:what|how|which|its|are|is|does|at|the|tell|by|where|list)\b|\? |(?<=\w)\. (?=[A-Z])')
+_TWO = re.compile(r',? and (?:what|how|which|its|are|is|does|at|the|tell|by|where|list)\b'
+                  r'|\? |(?<=\w)\. (?=[A-Z])')
 
 def part_unanswered(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "The request asks two things and the answer tells one"
@@ -118,8 +127,11 @@ def part_unanswered(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory |
     cut = re.search(r',? and (?:the|its|that|it|\d+ (?:of|datasets|words))\b', t.answer)
     return with_answer(t, t.answer[:cut.start()] + '.') if cut else None
 
-_UNSEEN = ['It has no missing values.', 'The file was written with h5py 3.8.', 'It was last changed on 2024-03-02.', 'Both use the same compression.',
-           'The other entries are the same.', 'This is the highest value on record.', 'No other entry has this property.', 'All values are positive.']
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #unseen
+_UNSEEN = ['It has no missing values.', 'The file was written with h5py 3.8.',
+           'It was last changed on 2024-03-02.',
+           'Both use the same compression.', 'The other entries are the same.', 'All values are positive.',
+           'This is the highest value on record.', 'No other entry has this property.']
 
 def claim_unseen(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "A sentence about something that was never looked up is added"
@@ -128,9 +140,11 @@ def claim_unseen(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | No
 def call_dropped(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "The answer tells of a call that was not made"
     needed = {r.call for c in t.calls for r in c.refs}
-    told = lambda o: any(str(v) in t.answer for _, v in leaves(o.content) if v not in ('', None, True, False) and str(v) not in t.instruction)
-    free = [i for i, x in enumerate(t.turns) if len(x.calls) == 1 and x.calls[0].id not in needed and x.observations[0].ok
-            and kit.tools[x.calls[0].tool].effect != 'write' and told(x.observations[0])]
+    news = lambda o: [str(v) for _, v in leaves(o.content) if v not in ('', None, True, False)]
+    told = lambda o: o.ok and any(v in t.answer and v not in t.instruction for v in news(o))
+    reads = lambda c: c.id not in needed and kit.tools[c.tool].effect != 'write'
+    free = [i for i, x in enumerate(t.turns)
+            if len(x.calls) == 1 and reads(x.calls[0]) and told(x.observations[0])]
     if not free or len(t.calls) < 2: return None
     at = rng.choice(free)
     return t.but(turns=tuple(x for i, x in enumerate(t.turns) if i != at))
@@ -139,17 +153,25 @@ def call_dropped(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | No
 def with_call(t: Trajectory, old: Call, **changes) -> Trajectory:
     "The row with one call changed, as yet not run"
     new = old.model_copy(update=changes)
-    swap = lambda x: x.model_copy(update={'calls': tuple(new if c.id == old.id else c for c in x.calls), 'observations': ()})
+    calls = lambda x: tuple(new if c.id == old.id else c for c in x.calls)
+    swap = lambda x: x.model_copy(update={'calls': calls(x), 'observations': ()})
     return t.but(turns=tuple(swap(x) if x.calls else x for x in t.turns))
 
 def stated(v: Any, text: str) -> bool:
     "Does the request name this value?"
     return bool(re.search(rf'(?<![\w./]){re.escape(str(v))}(?![\w/]|\.\w)', text))
 
-def other_value(v: Any, options: Sequence[Any], text: str, rng: random.Random) -> Any: # None where there is none
+def other_value(
+    v: Any,                 # as it is
+    options: Sequence[Any], # values that others give
+    text: str,              # the request
+    rng: random.Random,
+) -> Any: # None where there is none
     "A value of the same kind that the request does not name"
     if isinstance(v, bool): return None
-    if isinstance(v, (int, float)): return next((x for x in m.tried([v + 1, v - 1, v + 2, v * 2], rng) if x > 0 and not stated(x, text)), None)
+    if isinstance(v, (int, float)):
+        near = m.tried([v + 1, v - 1, v + 2, v * 2], rng)
+        return next((x for x in near if x > 0 and not stated(x, text)), None)
     if isinstance(v, list) and v and isinstance(v[0], (int, float)):
         i = rng.randrange(len(v))
         x = other_value(v[i], (), text, rng)
@@ -161,8 +183,9 @@ def other_value(v: Any, options: Sequence[Any], text: str, rng: random.Random) -
 # %% ../../nbs/experiments/83b_faulty_calls.ipynb #call-mutators
 def argument(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "An argument that the request names gets another value"
-    sites = [(c, k) for c in t.calls for k, v in c.arguments.items() if kit.tools[c.tool].effect != 'write'
-             and (stated(v, t.instruction) or isinstance(v, list) and all(stated(x, t.instruction) for x in v))]
+    named = lambda v: all(stated(x, t.instruction) for x in (v if isinstance(v, list) else [v]))
+    sites = [(c, k) for c in t.calls for k, v in c.arguments.items()
+             if kit.tools[c.tool].effect != 'write' and named(v)]
     for c, k in m.tried(sites, rng):
         new = other_value(c.arguments[k], kit.known.get(k, ()), t.instruction, rng)
         if new is not None: return with_call(t, c, arguments=c.arguments | {k: new})
@@ -170,10 +193,10 @@ def argument(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
 
 def choice(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "Mean for max: an argument with enumerated values gets another of them"
-    sites = [(c, k, e) for c in t.calls for k in c.arguments for e in [_enumerated(kit.tools[c.tool].properties.get(k))]
-             if c.arguments[k] in e and kit.tools[c.tool].effect != 'write']
-    for c, k, values in m.tried(sites, rng):
-        fits = [v for v in values if v != c.arguments[k] and not (isinstance(v, str) and stated(v, t.instruction))]
+    reads = [c for c in t.calls if kit.tools[c.tool].effect != 'write']
+    sites = [(c, k, _enumerated(kit.tools[c.tool].properties.get(k))) for c in reads for k in c.arguments]
+    for c, k, options in m.tried([x for x in sites if x[0].arguments[x[1]] in x[2]], rng):
+        fits = [v for v in options if v != c.arguments[k] and not stated(v, t.instruction)]
         if fits: return with_call(t, c, arguments=c.arguments | {k: rng.choice(fits)})
     return None
 
@@ -182,10 +205,12 @@ def _enumerated(schema: Any) -> list:
     if not isinstance(schema, dict): return []
     return list(schema.get('enum', [])) or [v for s in schema.get('anyOf', []) for v in _enumerated(s)]
 
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #reference
 def reference(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "First for second: a reference points to another element of the same list"
     by = {o.call: o for o in t.observations}
-    for c, r in m.tried([(c, r) for c in t.calls for r in c.refs if re.search(r'/\d+(?=/|$)', r.path)], rng):
+    sites = [(c, r) for c in t.calls for r in c.refs if re.search(r'/\d+(?=/|$)', r.path)]
+    for c, r in m.tried(sites, rng):
         x = re.search(r'^(.*?)/(\d+)((?:/\D.*)?)$', r.path)
         size = len(look_up(by[r.call].content, x[1])) if x else 0
         others = [i for i in range(size) if x and i != int(x[2])]
@@ -213,6 +238,7 @@ def retold(
     any_ = '|'.join(sorted(map(re.escape, swap), key=len, reverse=True))
     return re.sub(rf'(?<![\w./-])(?:{any_})(?![\w/]|\.\w)', lambda x: swap[x[0]], t.answer)
 
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #rerun
 async def rerun(
     world: World,        # the row's
     good: Trajectory,    # before the change
@@ -227,14 +253,17 @@ async def rerun(
 
 # %% ../../nbs/experiments/83b_faulty_calls.ipynb #KINDS
 ON_ANSWER = {f'answer_{f.__name__}': on_answer(f) for f in (
-    m.number, m.unit_changed, m.unit_invented, m.item_lost, m.item_added, m.rule, m.negated, m.yes_no, m.claim_foreign, m.claim_link)}
-TOOL_MECHANICAL: dict[str, ToolMutator] = {**{k: ON_ANSWER[k] for k in (
-    'answer_number', 'answer_unit_changed', 'answer_unit_invented', 'answer_item_added', 'answer_claim_foreign', 'answer_claim_link')},
-    **{f.__name__: f for f in (name_swapped, call_dropped, argument, choice, reference)}}
-TOOL_MEANING: dict[str, ToolMutator] = {**{k: v for k, v in ON_ANSWER.items() if k not in TOOL_MECHANICAL},
-    **{f.__name__: f for f in (value_of_results, measure, order_of_values, part_unanswered, claim_unseen)}}
+    m.number, m.unit_changed, m.unit_invented, m.item_lost, m.item_added, m.rule, m.negated, m.yes_no,
+    m.claim_foreign, m.claim_link)}
+_FIRST = ('number', 'unit_changed', 'unit_invented', 'item_added', 'claim_foreign', 'claim_link')
+TOOL_MECHANICAL: dict[str, ToolMutator] = {f'answer_{k}': ON_ANSWER[f'answer_{k}'] for k in _FIRST}
+TOOL_MECHANICAL |= {f.__name__: f for f in (name_swapped, call_dropped, argument, choice, reference)}
+TOOL_MEANING: dict[str, ToolMutator] = {k: v for k, v in ON_ANSWER.items() if k not in TOOL_MECHANICAL}
+TOOL_MEANING |= {f.__name__: f for f in (other_result, measure, order_of_values, part_unanswered,
+                                          claim_unseen)}
 TOOL_KINDS = TOOL_MECHANICAL | TOOL_MEANING
 
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #faulty-rows
 @dataclass(frozen=True)
 class FaultyRow:
     "A tool row that is wrong in one known place"
@@ -259,9 +288,9 @@ async def faulty_rows(
             made += bool(new)
     return out
 
-async def _faulty(world: World, t: Trajectory, make: ToolMutator, kit: Kit, seed: str, tries: int = 6) -> Trajectory | None:
+async def _faulty(world: World, t: Trajectory, make: ToolMutator, kit: Kit, seed: str) -> Trajectory | None:
     "A faulty form of one row: a changed call may fail, so some are tried"
-    for i in range(tries):
+    for i in range(6):
         new = make(t, kit, random.Random(f'{seed}{i}'))
         if new is None: return None
         if ran := await rerun(world, t, new): return ran
@@ -270,21 +299,24 @@ async def _faulty(world: World, t: Trajectory, make: ToolMutator, kit: Kit, seed
 # %% ../../nbs/experiments/83b_faulty_calls.ipynb #honest
 def rounded(p: Pair, s: m.Surroundings, rng: random.Random) -> Pair | None:
     "A number with many decimals is rounded"
-    found = [x for x in m._counted(p.answer) if len(x['n'].partition('.')[2]) > 3 and float(x['n']) > .05]
-    for x in m.tried(found, rng): return m.answered(p, m.placed(p.answer, *x.span('n'), f'{float(x["n"]):.{rng.choice([2, 3])}f}'))
+    exact = lambda n: len(n.partition('.')[2]) > 3 and float(n) > .05
+    found = [x for x in m.plain_numbers(p.answer) if exact(x['n'])]
+    for x in m.tried(found, rng):
+        return m.answered(p, m.placed(p.answer, x.span('n'), f'{float(x["n"]):.{rng.choice([2, 3])}f}'))
     return None
 
 def kilobytes(p: Pair, s: m.Surroundings, rng: random.Random) -> Pair | None:
     "A size in bytes is given in kilobytes too"
     for x in m.tried(list(re.finditer(r'(?<![\w.,])(\d{4,}) bytes', p.answer)), rng):
-        return m.answered(p, m.placed(p.answer, x.end(), x.end(), f' ({int(x[1]) / 1000:.1f} kB)'))
+        return m.answered(p, m.placed(p.answer, (x.end(), x.end()), f' ({int(x[1]) / 1000:.1f} kB)'))
     return None
 
+# %% ../../nbs/experiments/83b_faulty_calls.ipynb #counted
 def counted(p: Pair, s: m.Surroundings, rng: random.Random) -> Pair | None:
     "The items of a list are counted"
     items = m.item_lines(p.answer)
     if len(items) > 1: return m.answered(p, f'{p.answer}\n\nThese are {len(items)}.')
-    found = m._series(p.answer) if ': ' in p.answer else []
+    found = m.series(p.answer) if ': ' in p.answer else []
     return m.answered(p, f'{p.answer} That makes {len(found[0][2]) + 1} in all.') if len(found) == 1 else None
 
 def restated(p: Pair, s: m.Surroundings, rng: random.Random) -> Pair | None:
@@ -293,6 +325,7 @@ def restated(p: Pair, s: m.Surroundings, rng: random.Random) -> Pair | None:
     fits = x and x[1] not in p.answer and re.match(r'(?:The|It|Its|They|There|These|\d)\b', p.answer)
     return m.answered(p, f'In {x[1]}: {p.answer[0].lower()}{p.answer[1:]}') if x and fits else None
 
-TOOL_FORMS = {f.__name__: on_answer(f) for f in (
-    rounded, kilobytes, counted, restated, *(honest.FORMS[k] for k in (
-        'number_word', 'separators', 'unit_space', 'markup_dropped', 'markup_added', 'list_as_sentence', 'sentence_as_list', 'bullets', 'synonym', 'opening')))}
+_TEXT = ('number_word', 'separators', 'unit_space', 'markup_dropped', 'markup_added', 'list_as_sentence',
+         'sentence_as_list', 'bullets', 'synonym', 'opening')
+TOOL_FORMS = {f.__name__: on_answer(f) for f in (rounded, kilobytes, counted, restated,
+                                                 *[honest.FORMS[k] for k in _TEXT])}

@@ -9,9 +9,10 @@ __all__ = ['SAME', 'FORMS', 'number_word', 'separators', 'unit_space', 'markup_d
 
 # %% ../../nbs/experiments/83a_honest.ipynb #imports
 import random, re
+from itertools import pairwise
 from ..core.records import Pair
-from .mutations import (WORDS, Mutator, Surroundings, _counted, _series, answered, code_spans, item_lines,
-                                               masked, names, placed, renumbered, sentences, tried)
+from .mutations import (WORDS, Mutator, Surroundings, answered, code_spans, item_lines,
+                                               masked, names, placed, plain_numbers, sentences, tried)
 
 # %% ../../nbs/experiments/83a_honest.ipynb #numbers
 def number_word(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
@@ -19,40 +20,46 @@ def number_word(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     text = masked(p.answer)
     words = [(m.span(), str(WORDS.index(m[0].lower()))) for m in
              re.finditer(rf'\b(?:{"|".join(WORDS[2:])})\b(?! of (?:them|these))', text, re.I)]
-    digits = [(m.span('n'), WORDS[int(m['n'])]) for m in _counted(p.answer) if not m['unit'] and m['n'].isdigit()
-              and 1 < int(m['n']) < len(WORDS) and re.match(r' [a-z]{4}', p.answer[m.end('n'):])]
+    digits = [(m.span('n'), WORDS[int(m['n'])]) for m in plain_numbers(p.answer)
+              if not m['unit'] and m['n'].isdigit() and 1 < int(m['n']) < len(WORDS)
+              and re.match(r' [a-z]{4}', p.answer[m.end('n'):])]
     for (a, b), new in tried(words + digits, rng):
-        return answered(p, placed(p.answer, a, b, new.capitalize() if p.answer[a].isupper() and new.isalpha() else new))
+        if p.answer[a].isupper(): new = new.capitalize()
+        return answered(p, placed(p.answer, (a, b), new))
     return None
 
 def separators(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A large number gets separators, or loses them"
-    found = [m for m in _counted(p.answer) if len(re.sub(r'\D', '', m['n'])) > 3 and '.' not in m['n']]
-    counts = lambda m: m['unit'] or re.match(r' [a-z]{3}', p.answer[m.end('n'):]) and not re.search(r'(?:port|id|is|code) $', p.answer[:m.start()])
-    for m in tried([m for m in found if ',' in m['n'] or counts(m) and not re.fullmatch(r'(?:1[89]|20)\d\d', m['n'])], rng):
+    found = [m for m in plain_numbers(p.answer) if len(re.sub(r'\D', '', m['n'])) > 3 and '.' not in m['n']]
+    name = lambda m: re.search(r'(?:port|id|is|code) $', p.answer[:m.start()])
+    year = lambda m: re.fullmatch(r'(?:1[89]|20)\d\d', m['n'])
+    counts = lambda m: m['unit'] or re.match(r' [a-z]{3}', p.answer[m.end('n'):]) and not name(m)
+    for m in tried([m for m in found if ',' in m['n'] or counts(m) and not year(m)], rng):
         n = m['n'].replace(',', '')
-        return answered(p, placed(p.answer, *m.span('n'), n if ',' in m['n'] else f'{int(n):,}'))
+        return answered(p, placed(p.answer, m.span('n'), n if ',' in m['n'] else f'{int(n):,}'))
     return None
 
 def unit_space(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A unit moves closer to its number, or away from it"
-    for m in tried([m for m in _counted(p.answer) if m['unit'] and len(m['unit']) < 4], rng):
-        return answered(p, placed(p.answer, *m.span(), m['n'] + ('' if m['gap'] else ' ') + m['unit']))
+    for m in tried([m for m in plain_numbers(p.answer) if m['unit'] and len(m['unit']) < 4], rng):
+        return answered(p, placed(p.answer, m.span(), m['n'] + ('' if m['gap'] else ' ') + m['unit']))
     return None
 
 # %% ../../nbs/experiments/83a_honest.ipynb #markup
 def markup_dropped(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Code marks, bold face and the marks of roles are left out of the prose"
     blocks = re.split(r'(```[^`]*(?:```|\Z))', p.answer)
-    plain = [b if b.startswith('```') else re.sub(r':[a-z:]+:(?=`)|[`*]+(?=\S)|(?<=\S)[`*]+', '', b) for b in blocks]
+    marks = r':[a-z:]+:(?=`)|[`*]+(?=\S)|(?<=\S)[`*]+'
+    plain = [b if b.startswith('```') else re.sub(marks, '', b) for b in blocks]
     return answered(p, ''.join(plain)) if '__' not in p.answer and '\\*' not in p.answer else None
 
 def markup_added(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A name is put into code marks or bold face"
     text = masked(p.answer)
-    for n in tried([n for n, k in names(text).items() if k in ('caps', 'code', 'call', 'option', 'title')], rng):
+    kinds = ('caps', 'code', 'call', 'option', 'title')
+    for n in tried([n for n, k in names(text).items() if k in kinds], rng):
         m = re.search(rf'(?<![\w*`.]){re.escape(n)}(?![\w*`.])', text)
-        if m: return answered(p, placed(p.answer, *m.span(), rng.choice([f'`{n}`', f'**{n}**'])))
+        if m: return answered(p, placed(p.answer, m.span(), rng.choice([f'`{n}`', f'**{n}**'])))
     return None
 
 # %% ../../nbs/experiments/83a_honest.ipynb #code
@@ -62,14 +69,14 @@ def prompts(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         return answered(p, re.sub(r'^( *)(?:>>>|\.\.\.|\$) ', r'\1', p.answer, flags=re.M))
     m = re.search(r'```python\n([^`]*)```', p.answer)
     if not m or re.search(r'^(?: |#|$)', m[1].rstrip(), re.M): return None
-    return answered(p, placed(p.answer, *m.span(1), re.sub(r'^(?=.)', '>>> ', m[1], flags=re.M)))
+    return answered(p, placed(p.answer, m.span(1), re.sub(r'^(?=.)', '>>> ', m[1], flags=re.M)))
 
 def quotes(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Double quotes in code become single ones, or the other way round"
     for a, b in code_spans(p.answer):
         code = p.answer[a:b]
         if ('"' in code) != ("'" in code) and not re.search(r'[\\$]', code):
-            return answered(p, placed(p.answer, a, b, code.translate(str.maketrans('"\'', '\'"'))))
+            return answered(p, placed(p.answer, (a, b), code.translate(str.maketrans('"\'', '\'"'))))
     return None
 
 def cells_joined(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
@@ -77,13 +84,13 @@ def cells_joined(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     joined = re.sub(r'\n```\s*\n```[a-z]*\n', '\n', p.answer, count=1)
     if joined != p.answer: return answered(p, joined)
     m = re.search(r'```[^\n]*\n(?:[^`\n]+\n)([^ `\n][^`]*)```', p.answer)
-    return p.but(answer=placed(p.answer, m.start(1), m.start(1), '\n')) if m else None
+    return p.but(answer=placed(p.answer, (m.start(1), m.start(1)), '\n')) if m else None
 
 def comment(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A comment is left out of the code"
     for a, b in code_spans(p.answer):
         code = re.sub(r'^ *# [^\n]*\n|(?<=\S) +# [^\n]*', '', p.answer[a:b], flags=re.M)
-        if code.strip() and code != p.answer[a:b]: return answered(p, placed(p.answer, a, b, code))
+        if code.strip() and code != p.answer[a:b]: return answered(p, placed(p.answer, (a, b), code))
     return None
 
 # %% ../../nbs/experiments/83a_honest.ipynb #lists
@@ -93,57 +100,71 @@ def list_as_sentence(p: Pair, s: Surroundings, rng: random.Random) -> Pair | Non
     if not 1 < len(lines) < 9 or re.search(r'\d[.)] ', p.answer[lines[0][0]:][:6]): return None
     items = [re.sub(r'^\s*[-*•] +', '', p.answer[a:b]).rstrip('.;') for a, b in lines]
     head, tail = p.answer[:lines[0][0]].strip(), p.answer[lines[-1][1]:].strip()
-    if any('\n' in p.answer[b:c].strip() for (_, b), (c, _) in zip(lines, lines[1:], strict=False)): return None
+    if any('\n' in p.answer[b:c].strip() for (_, b), (c, _) in pairwise(lines)): return None
     return answered(p, ' '.join(x for x in (head, '; '.join(items[:-1]) + f'; and {items[-1]}.', tail) if x))
 
 def sentence_as_list(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A series in a sentence becomes a list of lines"
-    m = re.fullmatch(r'(?P<head>[^,.:\n]{3,90}?(?: are| is|:)) (?P<first>[^,.:\n]{1,40}), (?P<more>[^.\n]+?),? (?:and|or) (?P<last>[^,.\n]{1,40})\.', p.answer)
+    m = re.fullmatch(r'(?P<head>[^,.:\n]{3,90}?(?: are| is|:)) (?P<first>[^,.:\n]{1,40}), '
+                     r'(?P<more>[^.\n]+?),? (?:and|or) (?P<last>[^,.\n]{1,40})\.', p.answer)
     if not m: return None
     items = [m['first'], *m['more'].split(', '), m['last']]
     return answered(p, m['head'].rstrip(':') + ':\n\n' + '\n'.join(f'- {x}' for x in items))
 
+# %% ../../nbs/experiments/83a_honest.ipynb #bullets
 def bullets(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A list gets other marks"
     text = re.sub(r'^( *)- (?=\S)', r'\1* ', p.answer, flags=re.M)
-    return answered(p, text if text != p.answer else re.sub(r'^( *\d+)\. (?=\S)', r'\1) ', p.answer, flags=re.M))
+    if text == p.answer: text = re.sub(r'^( *\d+)\. (?=\S)', r'\1) ', p.answer, flags=re.M)
+    return answered(p, text)
 
-_ALONE = re.compile(r"(?:An? [\w`-]+|`+[\w.()]+`+|[A-Z]\w*[A-Z0-9]\w*|[A-Z][a-z]+ \w+s?) (?:is|are|means|points? to|holds?|gives?|has|have|can) ")
+_ALONE = re.compile(r"(?:An? [\w`-]+|`+[\w.()]+`+|[A-Z]\w*[A-Z0-9]\w*|[A-Z][a-z]+ \w+s?) "
+                    r"(?:is|are|means|points? to|holds?|gives?|has|have|can) ")
 
 def sentence_order(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Two sentences that do not lean on each other change places"
     spans = sentences(p.answer)
     if len(spans) != 2 or '\n' in p.answer: return None
     one, two = (p.answer[a:b] for a, b in spans)
-    leans = re.compile(r'\b(?:also|then|it|its|they|this|these|other|same|however)\b|^(?:The|This|Yes|No)\b', re.I)
+    leans = re.compile(r'\b(?:also|then|it|its|they|this|these|other|same|however)\b'
+                       r'|^(?:The|This|Yes|No)\b', re.I)
     fit = all(_ALONE.match(x) and x.endswith('.') and not leans.search(x) for x in (one, two))
     return answered(p, f'{two} {one}') if fit else None
 
 # %% ../../nbs/experiments/83a_honest.ipynb #words
-_SAME = '''allows you to=lets you   lets=allows .. to   requires=needs   need not=do not have to   cannot=can't   can't=cannot
-    does not=doesn't   do not=don't   is not=isn't   are not=aren't   for example=for instance   in order to=to
-    such as=like   large=big   as well as=and also   begins=starts   starts=begins   creates=makes   returns=gives back
-    however=yet   therefore=so   because=since   needs=requires   must be=has to be   at most=no more than
-    at least=no less than   up to=at most   via=through   by default=unless told otherwise   longer than=more than
-    older than=from before   or later=or newer   or above=or later   only=solely   until=till   whole=entire   immediately=at once
-    multiple=several   several=multiple   obtain=get   modify=change   modifies=changes   ensures=makes sure   utilizes=uses
-    approximately=about   about=roughly   used=employed   contains=has   stored=kept   kept=stored   the same=an identical
-    automatically=by itself   particular=specific   previously=before'''
-SAME = {k: v for k, v in (x.split('=') for x in re.split(r'\s{3,}', _SAME.strip())) if '..' not in v}
+_SAME = '''allows you to=lets you   requires=needs   need not=do not have to   cannot=can't
+    can't=cannot   does not=doesn't   do not=don't   is not=isn't   are not=aren't
+    for example=for instance   in order to=to   such as=like   large=big   as well as=and also
+    begins=starts   starts=begins   creates=makes   returns=gives back   however=yet
+    therefore=so   because=since   needs=requires   must be=has to be   at most=no more than
+    at least=no less than   up to=at most   via=through   by default=unless told otherwise
+    longer than=more than   older than=from before   or later=or newer   or above=or later
+    only=solely   until=till   whole=entire   immediately=at once   multiple=several
+    several=multiple   obtain=get   modify=change   modifies=changes   ensures=makes sure
+    utilizes=uses   approximately=about   about=roughly   used=employed   contains=has
+    stored=kept   kept=stored   the same=an identical   automatically=by itself
+    particular=specific   previously=before'''
+SAME = dict(x.split('=') for x in re.split(r'\s{3,}', _SAME.strip()))
 
 def synonym(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A word becomes another of the same meaning"
-    found = re.finditer(rf"(?<![\w'-])(?:{'|'.join(sorted(map(re.escape, SAME), key=len, reverse=True))})(?![\w'-])", masked(p.answer), re.I)
+    any_ = '|'.join(sorted(map(re.escape, SAME), key=len, reverse=True))
+    found = re.finditer(rf"(?<![\w'-])(?:{any_})(?![\w'-])", masked(p.answer), re.I)
     unsure = re.compile(r'(?:what|questions?|know|learn|talk|think|information|details|is|are|or) $', re.I)
-    sites = [m for m in found if not (m[0].lower() in ('about', 'also', 'used', 'contains') and unsure.search(p.answer[:m.start()][-14:]))]
+    doubtful = lambda m: (m[0].lower() in ('about', 'used', 'contains')
+                          and unsure.search(p.answer[:m.start()][-14:]))
+    sites = [m for m in found if not doubtful(m)]
     for m in tried(sites, rng):
         new = SAME[m[0].lower()]
-        return answered(p, placed(p.answer, *m.span(), new[0].upper() + new[1:] if m[0][0].isupper() else new))
+        if m[0][0].isupper(): new = new[0].upper() + new[1:]
+        return answered(p, placed(p.answer, m.span(), new))
     return None
 
+# %% ../../nbs/experiments/83a_honest.ipynb #opening
 def opening(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The answer begins in another way"
-    if p.answer.startswith('```') or not masked(p.answer).strip('\0\n '): return answered(p, f'Like this:\n\n{p.answer}')
+    if p.answer.startswith('```') or not masked(p.answer).strip('\0\n '):
+        return answered(p, f'Like this:\n\n{p.answer}')
     if re.match(r'(?:-|\*|\d+[.)]) ', p.answer): return answered(p, f'These are:\n\n{p.answer}')
     if re.match(r'(?:The|A|An|It|They|There|You|In|With|If|When) ', p.answer):
         return answered(p, rng.choice(['In short, ', 'Put simply: ']) + p.answer[0].lower() + p.answer[1:])
@@ -153,8 +174,8 @@ def wrapped(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Lines are broken elsewhere"
     blocks = re.split(r'(\n\s*\n|```[^`]*(?:```|\Z))', p.answer)
     if '\n' not in masked(p.answer) or item_lines(p.answer): return None
-    flat = lambda b: b if b.startswith('```') or not b.strip() or re.search(r'^ ', b, re.M) else ' '.join(b.split())
-    text = ''.join(map(flat, blocks))
+    kept = lambda b: b.startswith('```') or not b.strip() or re.search(r'^ ', b, re.M)
+    text = ''.join(b if kept(b) else ' '.join(b.split()) for b in blocks)
     return p.but(answer=text) if text != p.answer else None
 
 # %% ../../nbs/experiments/83a_honest.ipynb #FORMS

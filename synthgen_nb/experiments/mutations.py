@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Mutator', 'WORDS', 'OPPOSITES', 'CHINESE', 'squeezed', 'MECHANICAL', 'MEANING', 'KINDS', 'Surroundings', 'masked',
-           'code_spans', 'answered', 'placed', 'tried', 'values', 'other_number', 'number', 'number_glued',
-           'number_of_source', 'unit_changed', 'unit_invented', 'version', 'names', 'shape', 'renamed', 'entity',
-           'sentences', 'definition', 'rule', 'negated', 'only', 'yes_no', 'condition', 'code_argument', 'invented',
-           'option_in_code', 'keyword_renamed', 'option_in_prose', 'identifier_changed', 'neighbour', 'claim_foreign',
-           'claim_link', 'claim_command', 'item_lines', 'renumbered', 'joined', 'item_lost', 'item_added',
-           'part_left_out', 'order', 'question_leans', 'question_foreign', 'Mutant', 'mutants']
+           'code_spans', 'answered', 'placed', 'tried', 'values', 'other_number', 'plain_numbers', 'number',
+           'number_glued', 'number_of_source', 'unit_changed', 'unit_invented', 'version', 'names', 'shape', 'apart',
+           'renamed', 'entity', 'sentences', 'definition', 'rule', 'negated', 'only', 'yes_no', 'condition',
+           'code_argument', 'invented', 'option_in_code', 'keyword_renamed', 'option_in_prose', 'identifier_changed',
+           'neighbour', 'claim_foreign', 'claim_link', 'claim_command', 'item_lines', 'series', 'renumbered', 'joined',
+           'item_lost', 'item_added', 'part_left_out', 'order', 'question_leans', 'question_foreign', 'Mutant',
+           'mutants']
 
 # %% ../../nbs/experiments/83_mutations.ipynb #imports
 import random, re
@@ -51,21 +52,22 @@ def answered(p: Pair, answer: str) -> Pair | None:
     same = ' '.join(answer.split()) == ' '.join(p.answer.split())
     return None if same or not answer.strip() else p.but(answer=answer)
 
-def placed(text: str, start: int, end: int, new: str) -> str: return text[:start] + new + text[end:]
+def placed(text: str, span: tuple[int, int], new: str) -> str: return text[:span[0]] + new + text[span[1]:]
 
 def tried(options: Sequence, rng: random.Random) -> Iterator:
     "The options in a random order"
     yield from rng.sample(list(options), len(options))
 
 # %% ../../nbs/experiments/83_mutations.ipynb #numbers
-_UNITS = [['bytes', 'KB', 'kB', 'MB', 'GB', 'TB', 'KiB', 'MiB', 'GiB', 'kilobytes', 'megabytes', 'gigabytes', 'bits'],
+_UNITS = [['bytes', 'KB', 'kB', 'MB', 'GB', 'TB', 'KiB', 'MiB', 'GiB', 'kilobytes', 'megabytes', 'gigabytes'],
           ['ns', 'µs', 'ms', 's', 'seconds', 'milliseconds', 'minutes', 'hours', 'days', 'weeks', 'years'],
           ['Hz', 'kHz', 'MHz', 'GHz'], ['nm', 'mm', 'cm', 'm', 'km'], ['degC', '°C', '°F', 'K'],
           ['Pa', 'hPa', 'kPa', 'bar'], ['g', 'kg', 't'], ['m/s', 'km/h', 'knots'], ['%', '‰'],
           ['字节', '千字节', '兆', '吉'], ['秒', '毫秒', '分钟', '小时', '天']]
 _UNIT = '|'.join(sorted((re.escape(u) for g in _UNITS for u in g), key=len, reverse=True))
 _NUMBER = re.compile(r'(?<![A-Za-z0-9_.,/\-+*^#])(?P<n>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)'
-                     rf'(?!\d|\.\d|[-:/]\d|,\d{{3}})(?:(?P<gap>[ \-\xa0]?)(?P<unit>{_UNIT})(?![A-Za-z]))?(?![A-Za-z_(\[])')
+                     r'(?!\d|\.\d|[-:/]\d|,\d{3})'
+                     rf'(?:(?P<gap>[ \-\xa0]?)(?P<unit>{_UNIT})(?![A-Za-z]))?(?![A-Za-z_(\[])')
 WORDS = 'zero one two three four five six seven eight nine ten eleven twelve'.split()
 _WORD = re.compile(rf'\b(?:{"|".join(WORDS[2:])})\b', re.I)
 
@@ -91,9 +93,10 @@ def other_number(
 def _versions(text: str) -> list[re.Match]:
     "Versions, whether the word stands before them or a name"
     return list(re.finditer(r'(?<![\w.\-/])v?\d+\.\d+(?:\.\d+)+(?![\w/-])|(?<=ersion )\d+(?:\.\d+)+'
-                            r'|(?<=[a-zA-Z0-9] )(?<![a-z]of )(?<!is )v?\d+\.\d+(?![\w%]| ?(?:MB|GB|s|ms)\b)', text))
+                            r'|(?<=[a-zA-Z0-9] )(?<![a-z]of )(?<!is )v?\d+\.\d+'
+                            r'(?![\w%]| ?(?:MB|GB|s|ms)\b)', text))
 
-def _counted(text: str) -> list[re.Match]:
+def plain_numbers(text: str) -> list[re.Match]:
     "Numbers of prose that are no versions"
     out = {m.span() for m in _versions(text)}
     return [m for m in _NUMBER.finditer(masked(text)) if not any(a <= m.start() < b for a, b in out)]
@@ -102,49 +105,50 @@ def _counted(text: str) -> list[re.Match]:
 def number(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number that the source gives becomes one that it does not"
     known, words = values(s.source), _WORD.finditer(masked(p.answer))
-    sites = [(m.span('n'), m['n']) for m in _counted(p.answer)] + [(m.span(), m[0]) for m in words]
+    sites = [(m.span('n'), m['n']) for m in plain_numbers(p.answer)] + [(m.span(), m[0]) for m in words]
     for (a, b), n in tried([x for x in sites if values(x[1]) <= known], rng):
         if n[0].isdigit(): new = other_number(n, known | values(p.question), rng)
         else: new = next((w for w in tried(WORDS[2:], rng) if WORDS.index(w) not in known), None)
-        if new: return answered(p, placed(p.answer, a, b, new.capitalize() if n[0].isupper() else new))
+        if new: return answered(p, placed(p.answer, (a, b), new.capitalize() if n[0].isupper() else new))
     return None
 
 def number_glued(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number with a unit is changed, and the unit written close to it"
     known = values(s.source)
-    for m in tried([m for m in _counted(p.answer) if m['unit'] and values(m['n']) <= known], rng):
+    for m in tried([m for m in plain_numbers(p.answer) if m['unit'] and values(m['n']) <= known], rng):
         new = other_number(m['n'], known, rng)
-        if new and len(m['unit']) < 4: return answered(p, placed(p.answer, *m.span(), new + m['unit']))
+        if new and len(m['unit']) < 4: return answered(p, placed(p.answer, m.span(), new + m['unit']))
     return None
 
 def number_of_source(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number becomes another one of the same source, where it means something else"
-    there = {m['n'] for m in _counted(s.source)}
+    there = {m['n'] for m in plain_numbers(s.source)}
     here = values(p.answer) | values(p.question)
-    for m in tried([m for m in _counted(p.answer) if values(m['n']) <= values(s.source)], rng):
+    for m in tried([m for m in plain_numbers(p.answer) if values(m['n']) <= values(s.source)], rng):
         fits = sorted(n for n in there if not values(n) & here and ('.' in n) == ('.' in m['n']))
-        if fits: return answered(p, placed(p.answer, *m.span('n'), rng.choice(fits)))
+        if fits: return answered(p, placed(p.answer, m.span('n'), rng.choice(fits)))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #unit-mutators
 def unit_changed(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number keeps its value and gets another unit of the same kind"
     tight = lambda x: re.sub(r'[\s\xa0-]', '', x)
-    for m in tried([m for m in _counted(p.answer) if m['unit'] and tight(m[0]) in tight(s.source)], rng):
+    for m in tried([m for m in plain_numbers(p.answer) if m['unit'] and tight(m[0]) in tight(s.source)], rng):
         group = next(g for g in _UNITS if m['unit'] in g)
-        fits = [u for u in group if tight(m['n'] + u) not in tight(s.source) and u.lower() != m['unit'].lower()]
-        if fits: return answered(p, placed(p.answer, *m.span('unit'), rng.choice(fits)))
+        fits = [u for u in group if tight(m['n'] + u) not in tight(s.source)
+                and u.lower() != m['unit'].lower()]
+        if fits: return answered(p, placed(p.answer, m.span('unit'), rng.choice(fits)))
     return None
 
 def unit_invented(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number without a unit gets one"
-    has_one = {m['n'] for m in _counted(s.source) if m['unit']}
-    bare = [m for m in _counted(p.answer) if not m['unit'] and m['n'] not in has_one
+    has_one = {m['n'] for m in plain_numbers(s.source) if m['unit']}
+    bare = [m for m in plain_numbers(p.answer) if not m['unit'] and m['n'] not in has_one
             and values(m['n']) <= values(s.source) and not re.fullmatch(r'(?:19|20)\d\d', m['n'])
             and p.answer[:m.start()].rsplit('\n', 1)[-1].strip()
             and re.match(r'[.,;:]?(?:\s|\Z)(?! ?[a-z])', p.answer[m.end():])]
     unit = rng.choice(['MB', 'KB', 'seconds', 'ms', '%', 'bytes'])
-    for m in tried(bare, rng): return answered(p, placed(p.answer, m.end(), m.end(), f' {unit}'))
+    for m in tried(bare, rng): return answered(p, placed(p.answer, (m.end(), m.end()), f' {unit}'))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #version
@@ -157,12 +161,14 @@ def version(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
             lead, n = re.match(r'(v?)(\d+)', parts[i]).groups() # type: ignore[union-attr]
             new = '.'.join([*parts[:i], f'{lead}{int(n) + d}', *parts[i + 1:]])
             if int(n) + d >= 0 and not re.search(rf'(?<![\d.]){re.escape(new)}(?![\d])', s.source):
-                return answered(p, placed(p.answer, *m.span(), new))
+                return answered(p, placed(p.answer, m.span(), new))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #names
-_NAME = re.compile(r'``?(?P<code>[^`\n]{2,40})``?|(?<![\w.])(?P<id>-{1,2}[a-z][\w-]+|[A-Za-z]\w*(?:[_.]\w+)+(?:\(\))?|[a-z]\w+\(\)'
-                   r'|[A-Z]?[a-z]+[A-Z]\w+)|(?<![\w.])(?P<caps>(?!OK\b|ERROR\b|NOTE\b)[A-Z][A-Z0-9]{1,})(?!\w)'
+_NAME = re.compile(r'``?(?P<code>[^`\n]{2,40})``?'
+                   r'|(?<![\w.])(?P<id>-{1,2}[a-z][\w-]+|[A-Za-z]\w*(?:[_.]\w+)+(?:\(\))?|[a-z]\w+\(\)'
+                   r'|[A-Z]?[a-z]+[A-Z]\w+)'
+                   r'|(?<![\w.])(?P<caps>(?!OK\b|ERROR\b|NOTE\b)[A-Z][A-Z0-9]{1,})(?!\w)'
                    r'|(?<=[a-z,] )(?P<title>[A-Z][a-z]{2,})(?!\w)')
 
 def names(
@@ -181,7 +187,7 @@ def shape(name: str, group: str) -> str:
     return 'code' if group in ('code', 'id') else group
 
 # %% ../../nbs/experiments/83_mutations.ipynb #entity
-def _apart(a: str, b: str) -> bool:
+def apart(a: str, b: str) -> bool:
     "Neither is a part of the other, nor its plural"
     a, b = (re.sub(r'[\W_]', '', x.casefold()) for x in (a, b))
     return a not in b and b not in a
@@ -195,31 +201,37 @@ def entity(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     there = {n: k for n, k in names(s.source).items() if k != 'words'}
     here = {n: k for n, k in names(p.answer).items() if re.search(rf'(?<!\w){re.escape(n)}(?!\w)', s.source)}
     for old, kind in tried(list(here.items()), rng):
-        fits = [n for n, k in there.items() if k == kind and _apart(n, old) and n not in p.answer + p.question]
+        fits = [n for n, k in there.items()
+                if k == kind and apart(n, old) and n not in p.answer + p.question]
         if fits and kind != 'words': return answered(p, renamed(p.answer, old, rng.choice(fits)))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #statements
-_VERB = (r'is|are|was|were|has|have|means?|refers? to|points?|stores?|holds?|keeps?|contains?|returns?|gives?|creates?|'
-         r'reads?|writes?|opens?|tells?|takes?|allows?|enables?|specif(?:y|ies)|represents?|provides?|controls?|'
-         r'sets?|checks?|runs?|lists?|makes?|uses?|can|cannot|must|may|does|do|shows?|adds?|removes?|describes?')
-_STATED = re.compile(rf'(?P<subject>(?:(?:An?|The|Each|Every|In|a|the|an) )?[\w`\'"*().\-/]+(?: [\w`\'"*().\-/]+){{0,3}}?)'
+_VERB = (r'is|are|was|were|has|have|means?|refers? to|points?|stores?|holds?|keeps?|contains?|returns?|'
+         r'gives?|creates?|reads?|writes?|opens?|tells?|takes?|allows?|enables?|specif(?:y|ies)|'
+         r'represents?|provides?|controls?|sets?|checks?|runs?|lists?|makes?|uses?|can|cannot|must|may|'
+         r'does|do|shows?|adds?|removes?|describes?')
+_STATED = re.compile(r'(?P<subject>(?:(?:An?|The|Each|Every|In|a|the|an) )?'
+                     r'[\w`\'"*().\-/]+(?: [\w`\'"*().\-/]+){0,3}?)'
                      rf'(?P<link> (?:always |also |only )?(?:{_VERB}) )(?P<rest>[^\n]+)')
-_TERM = re.compile(r'(?P<lead>[-*•] +|\d+[.)] +|\|? *)(?P<subject>[`*\'"\w./()\-+]+(?: [`*\'"\w./()\-+]+){0,3})'
+_TERM = re.compile(r'(?P<lead>[-*•] +|\d+[.)] +|\|? *)'
+                   r'(?P<subject>[`*\'"\w./()\-+]+(?: [`*\'"\w./()\-+]+){0,3})'
                    r'(?P<link>(?: ?:| [-–—=]) +)(?P<rest>[^\n]+)')
 
 def sentences(
     text: str, # prose; code is not taken apart
 ) -> list[tuple[int, int]]: # start, end, without the space around
     "Sentences and list items"
-    cuts = [m.end() for m in re.finditer(r'[.!?](?=\s+[A-Z`\'"*])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)|[。！？]', masked(text))]
+    ends = r'[.!?](?=\s+[A-Z`\'"*])|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)|[。！？]'
+    cuts = [m.end() for m in re.finditer(ends, masked(text))]
     spans = zip([0, *cuts], [*cuts, len(text)], strict=True)
     inner = [(a + len(text[a:b]) - len(text[a:b].lstrip()), a + len(text[a:b].rstrip())) for a, b in spans]
     return [(a, b) for a, b in inner if b > a]
 
-# %% ../../nbs/experiments/83_mutations.ipynb #definition
-_NO_SUBJECT = set('''it this that these those they there he she you we i one both each here if when to in for as no only by
-    inside with after before otherwise finally then once during otherwise so first next also'''.split())
+# %% ../../nbs/experiments/83_mutations.ipynb #defined
+_NO_SUBJECT = set('''it this that these those they there he she you we i one both each here if when to in
+    for as no only by inside with after before otherwise finally then once during so first next
+    also'''.split())
 
 def _defined(text: str) -> list[tuple[int, int, str]]:
     "Subjects of a text, each with what is said of it: start and end of the subject, and the rest"
@@ -230,38 +242,44 @@ def _defined(text: str) -> list[tuple[int, int, str]]:
 
 def _clauses(sentence: str) -> list[tuple[int, int]]:
     "A sentence cut where *while*, *whereas*, *but* or a semicolon begins another statement"
-    cuts = [m for m in re.finditer(r'(?:,|;)? (?:while|whereas|but) |; (?:and )?|, and (?=(?:an?|the|`) ?)', masked(sentence))]
+    between = r'(?:,|;)? (?:while|whereas|but) |; (?:and )?|, and (?=(?:an?|the|`) ?)'
+    cuts = list(re.finditer(between, masked(sentence)))
     ends, starts = [m.start() for m in cuts] + [len(sentence)], [0] + [m.end() for m in cuts]
     return list(zip(starts, ends, strict=True))
 
+# %% ../../nbs/experiments/83_mutations.ipynb #definition
 def definition(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Two subjects of the answer change places, so that each is said to be what the other is"
     found = [x for x in _defined(p.answer) if len(x[2].split()) > 1]
     pairs = [(x, y) for i, x in enumerate(found) for y in found[i + 1:]]
     for (a, b, one), (c, d, two) in tried(pairs, rng):
         first, second = p.answer[a:b], p.answer[c:d]
-        if stems(first) <= stems(second) or stems(second) <= stems(first) or one.casefold() == two.casefold(): continue
+        one_in_other = stems(first) <= stems(second) or stems(second) <= stems(first)
+        if one_in_other or one.casefold() == two.casefold(): continue
         cased = lambda new, old: new[0].upper() + new[1:] if old[0].isupper() else new
-        text = placed(p.answer, c, d, cased(first, second))
-        return answered(p, placed(text, a, b, cased(second, first)))
+        text = placed(p.answer, (c, d), cased(first, second))
+        return answered(p, placed(text, (a, b), cased(second, first)))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #opposites
-_OPPOSITES = '''cannot=can  can't=can  can not=can  can=cannot  must not=may  must=need not  may not=may  may=must not
-    should not=should  should=should not  always=never  never=always  before=after  after=before  minimum=maximum
-    maximum=minimum  min=max  max=min  at least=at most  at most=at least  smallest=largest  largest=smallest
-    oldest=newest  newest=oldest  lowest=highest  highest=lowest  increases=decreases  decreases=increases
-    increase=decrease  decrease=increase  enabled=disabled  disabled=enabled  enable=disable  disable=enable
-    enables=disables  disables=enables  required=optional  optional=required  allowed=forbidden  forbidden=allowed
-    faster=slower  slower=faster  higher=lower  lower=higher  older=newer  newer=older  larger=smaller  smaller=larger
-    more than=less than  less than=more than  fewer than=more than  up to=at least  or later=or earlier  or newer=or older
-    or above=or below  or higher=or lower  until=from  is not=is  are not=are  does not=does  do not=do  was not=was
-    isn't=is  aren't=are  doesn't=does  don't=do  without=with  all=none of  none=all  everything=nothing
-    read-only=writable  mandatory=optional  ignored=used  accepted=rejected  rejected=accepted  inclusive=exclusive
-    including=excluding  collectively=independently  independently=collectively  succeeds=fails  fails=succeeds'''
+_OPPOSITES = '''cannot=can  can't=can  can not=can  can=cannot  must not=may  must=need not  may not=may
+    may=must not  should not=should  should=should not  always=never  never=always  before=after
+    after=before  minimum=maximum  maximum=minimum  min=max  max=min  at least=at most  at most=at least
+    smallest=largest  largest=smallest  oldest=newest  newest=oldest  lowest=highest  highest=lowest
+    increases=decreases  decreases=increases  increase=decrease  decrease=increase  enabled=disabled
+    disabled=enabled  enable=disable  disable=enable  enables=disables  disables=enables  required=optional
+    optional=required  allowed=forbidden  forbidden=allowed  faster=slower  slower=faster  higher=lower
+    lower=higher  older=newer  newer=older  larger=smaller  smaller=larger  more than=less than
+    less than=more than  fewer than=more than  up to=at least  or later=or earlier  or newer=or older
+    or above=or below  or higher=or lower  until=from  is not=is  are not=are  does not=does  do not=do
+    was not=was  isn't=is  aren't=are  doesn't=does  don't=do  without=with  all=none of  none=all
+    everything=nothing  read-only=writable  mandatory=optional  ignored=used  accepted=rejected
+    rejected=accepted  inclusive=exclusive  including=excluding  collectively=independently
+    independently=collectively  succeeds=fails  fails=succeeds'''
 OPPOSITES = dict(x.split('=') for x in re.split(r'\s{2,}', _OPPOSITES.strip()))
 _LONGEST = '|'.join(sorted(map(re.escape, OPPOSITES), key=len, reverse=True))
-_RULE = re.compile(rf"(?<![\w`'-])(?:{_LONGEST})(?![\w'`-])(?! (?:be )?(?:see|seen|also|find|found|only)\b)", re.I)
+_RULE = re.compile(rf"(?<![\w`'-])(?:{_LONGEST})(?![\w'`-])"
+                   r"(?! (?:be )?(?:see|seen|also|find|found|only)\b)", re.I)
 _SKIPPED = re.compile(r'(?:as|you|the day|shortly|look|named|at|one) $', re.I)
 CHINESE = {'不会': '会', '不能': '能', '不可': '可', '默认关闭': '默认开启', '默认开启': '默认关闭', '拒绝': '接受', '启用': '停用',
            '最多': '最少', '最大': '最小', '之前': '之后', '之后': '之前', '最久': '最近', '必须': '不必', '超过': '低于'}
@@ -271,28 +289,32 @@ _OTHERS = re.compile('|'.join(CHINESE))
 def rule(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A word that carries the rule becomes its opposite"
     text = masked(p.answer)
-    found = [(m.span(), OPPOSITES[m[0].lower()]) for m in _RULE.finditer(text)
-             if not (m[0].lower() in ('before', 'after', 'all', 'more than') and _SKIPPED.search(text[:m.start()]))]
+    phrase = lambda m: (m[0].lower() in ('before', 'after', 'all', 'more than')
+                        and _SKIPPED.search(text[:m.start()]))
+    found = [(m.span(), OPPOSITES[m[0].lower()]) for m in _RULE.finditer(text) if not phrase(m)]
     found += [(m.span(), CHINESE[m[0]]) for m in _OTHERS.finditer(text)]
     for (a, b), new in tried(found, rng):
         if p.answer[a].isupper(): new = new[0].upper() + new[1:]
-        return answered(p, placed(p.answer, a, b, new))
+        return answered(p, placed(p.answer, (a, b), new))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #negated
 def negated(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A sentence says the contrary: *not* comes in after its verb"
-    sites = list(re.finditer(r'(?<=[\w`)] )(?:is|are|was|were|can|will|should|must|has been|have been)(?= [a-z`])'
-                             r'(?! not| only| no | as follows)', masked(p.answer)))
-    for m in tried(sites, rng): return answered(p, placed(p.answer, m.end(), m.end(), ' not'))
+    verb = r'(?:is|are|was|were|can|will|should|must|has been|have been)'
+    said = rf'(?<=[\w`)] ){verb}(?= [a-z`])(?! not| only| no | as follows)'
+    sites = list(re.finditer(said, masked(p.answer)))
+    for m in tried(sites, rng): return answered(p, placed(p.answer, (m.end(), m.end()), ' not'))
     return None
 
 def only(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A restriction is lifted: not only this"
-    found = list(re.finditer(r'(?<!not )\b(?:only|exclusively|solely)(?= (?!if\b|a\b|one\b|\d))', masked(p.answer)))
-    for m in tried(found, rng): return answered(p, placed(p.answer, *m.span(), 'not only'))
+    word = r'(?<!not )\b(?:only|exclusively|solely)(?= (?!if\b|a\b|one\b|\d))'
+    found = list(re.finditer(word, masked(p.answer)))
+    for m in tried(found, rng): return answered(p, placed(p.answer, m.span(), 'not only'))
     return None
 
+# %% ../../nbs/experiments/83_mutations.ipynb #yes-no
 def yes_no(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Yes becomes No, and the other way round"
     m = re.match(r'(Yes|No)(?=[,.;:!—–-])', p.answer)
@@ -302,7 +324,8 @@ def condition(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The condition under which something holds is left out"
     text = masked(p.answer)
     first = re.compile(r'(?:^|(?<=[.!?] ))(?:Only )?(?:If|When|Unless) [^,.\n\0]{8,80}, (?=[a-z])')
-    last = re.compile(r',? (?:only )?(?:if|unless|as long as|provided that|provided|except) [^,.;\n\0]{8,90}(?=[.;]|$)')
+    last = re.compile(r',? (?:only )?(?:if|unless|as long as|provided that|provided|except) '
+                      r'[^,.;\n\0]{8,90}(?=[.;]|$)')
     for m in tried([*first.finditer(text), *last.finditer(text)], rng):
         if 2 * len(stems(m[0]) & stems(p.question)) > len(stems(m[0])): continue # the question says it
         rest = p.answer[m.end():]
@@ -310,25 +333,33 @@ def condition(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         return answered(p, p.answer[:m.start()] + begun)
     return None
 
-# %% ../../nbs/experiments/83_mutations.ipynb #code-argument
-_LITERAL = re.compile(r'''(?P<text>(?<==)(?P<q>['"])[^'"\n]*(?P=q)|(?<=, )(?P<q2>['"])[^'"\n]{1,8}(?P=q2)(?=[,)]))'''
-                      r'|(?P<flag>\b(?:True|False|None|ON|OFF)\b)|(?<![\w.\'"/-])(?P<n>\d+(?:\.\d+)?)(?![\w.\'"/-])')
-_TEXTS = {'r': 'w', 'w': 'r', 'a': 'r', 'r+': 'r', 'x': 'w', 'latest': 'earliest', 'earliest': 'latest', 'i': 'f', 'f': 'i',
-          'i4': 'f8', 'f4': 'i8', 'i8': 'i4', 'f8': 'f4', 'gzip': 'lzf', 'lzf': 'gzip', 'core': 'stdio', 'mpio': 'core',
+# %% ../../nbs/experiments/83_mutations.ipynb #literals
+_LITERAL = re.compile(r'''(?P<text>(?<==)(?P<q>['"])[^'"\n]*(?P=q)'''
+                      r'''|(?<=, )(?P<q2>['"])[^'"\n]{1,8}(?P=q2)(?=[,)]))'''
+                      r'|(?P<flag>\b(?:True|False|None|ON|OFF)\b)'
+                      r'|(?<![\w.\'"/-])(?P<n>\d+(?:\.\d+)?)(?![\w.\'"/-])')
+_TEXTS = {'r': 'w', 'w': 'r', 'a': 'r', 'r+': 'r', 'x': 'w', 'latest': 'earliest', 'earliest': 'latest',
+          'i': 'f', 'f': 'i', 'i4': 'f8', 'f4': 'i8', 'i8': 'i4', 'f8': 'f4', 'gzip': 'lzf', 'lzf': 'gzip',
+          'core': 'stdio', 'mpio': 'core',
           'tcp': 'udp', 'utf-8': 'ascii', 'T': 'S', 'S6': 'S16'}
 _FLAGS = {'True': 'False', 'False': 'True', 'None': 'True', 'ON': 'OFF', 'OFF': 'ON'}
 squeezed = lambda text: re.sub(r'\s|>>>|^\$', '', text).replace('"', "'")
 
+def _other_literal(m: re.Match, rng: random.Random) -> str:
+    "Another value for one in code"
+    if m['n']: return other_number(m['n'], set(), rng) or m['n']
+    if m['flag']: return _FLAGS[m['flag']]
+    text = m['text'][1:-1]
+    return m[0][0] + _TEXTS.get(text, f'{text}_2') + m[0][0]
+
+# %% ../../nbs/experiments/83_mutations.ipynb #code-argument
 def code_argument(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "One value in code becomes another"
     for a, b in tried(code_spans(p.answer), rng):
-        sites = [m for m in _LITERAL.finditer(p.answer, a, b) if squeezed(_line(p.answer, m.start())) in squeezed(s.source)]
+        there = lambda m: squeezed(_line(p.answer, m.start())) in squeezed(s.source)
+        sites = [m for m in _LITERAL.finditer(p.answer, a, b) if there(m)]
         for m in tried(sites, rng):
-            kind = 'text' if m['text'] else 'flag' if m['flag'] else 'n'
-            v = m[kind][1:-1] if kind == 'text' else m[kind]
-            new = {'text': lambda: m[0][0] + _TEXTS.get(v, f'{v}_2') + m[0][0], 'flag': lambda: _FLAGS[v],
-                   'n': lambda: other_number(v, set(), rng)}[kind]()
-            text = placed(p.answer, *m.span(kind), new) if new else p.answer
+            text = placed(p.answer, m.span(), _other_literal(m, rng))
             if squeezed(_line(text, m.start())) not in squeezed(s.source): return answered(p, text)
     return None
 
@@ -347,44 +378,52 @@ def invented(s: Surroundings, rng: random.Random, join: str = '_') -> str:
     made = (join.join([rng.choice(stock), tail]) for tail in tried(_TAILS, rng))
     return next(x for x in made if x not in s.source)
 
+# %% ../../nbs/experiments/83_mutations.ipynb #option-in-code
+_CALL = re.compile(r'\w\((?=[^()\n]*[\w\'"][^()\n]*\))[^()\n]*(?=\))')
+_SHELL = re.compile(r'(?:(?<=\$ )|(?<=\n)|^)[a-z][\w.-]+ [a-z\-][^\n(=`]*')
+
 def option_in_code(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A keyword or an option that does not exist comes into the code"
-    calls = [m for a, b in code_spans(p.answer) for m in re.finditer(r'\w\((?=[^()\n]*[\w\'"][^()\n]*\))[^()\n]*(?=\))',
-                                                                   p.answer[:b]) if m.start() >= a]
-    shells = [m for a, b in code_spans(p.answer) for m in re.finditer(r'(?:(?<=\$ )|(?<=\n)|^)[a-z][\w.-]+ [a-z\-][^\n(=`]*', p.answer[:b])
-              if m.start() >= a]
+    inside = lambda pattern: [m for a, b in code_spans(p.answer) for m in pattern.finditer(p.answer[:b])
+                              if m.start() >= a]
+    calls, shells = inside(_CALL), inside(_SHELL)
     for m in tried([m for m in calls if '[' not in m[0]], rng):
         value = rng.choice(['True', 'False', '2', "'auto'"])
-        return answered(p, placed(p.answer, m.end(), m.end(), f', {invented(s, rng)}={value}'))
+        return answered(p, placed(p.answer, (m.end(), m.end()), f', {invented(s, rng)}={value}'))
     for m in tried(shells, rng):
-        return answered(p, placed(p.answer, m.end(), m.end(), f' --{invented(s, rng, "-")}'))
+        return answered(p, placed(p.answer, (m.end(), m.end()), f' --{invented(s, rng, "-")}'))
     return None
 
 def keyword_renamed(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A keyword of a call gets a name that it does not have"
+    keyword = re.compile(r'(?<=[(,] )[a-z_]\w+(?==[^=])|(?<=[(,])[a-z_]\w+(?==[^=])')
     for a, b in tried(code_spans(p.answer), rng):
-        for m in tried(list(re.finditer(r'(?<=[(,] )[a-z_]\w+(?==[^=])|(?<=[(,])[a-z_]\w+(?==[^=])', p.answer[a:b])), rng):
+        for m in tried(list(keyword.finditer(p.answer[a:b])), rng):
             new = f'{m[0]}_{rng.choice(["mode", "value", "flag", "spec"])}'
-            if new not in s.source: return answered(p, placed(p.answer, a + m.start(), a + m.end(), new))
+            if new not in s.source: return answered(p, placed(p.answer, (a + m.start(), a + m.end()), new))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #option-in-prose
 def option_in_prose(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A sentence offers an option that does not exist"
     name = invented(s, rng)
-    said = rng.choice([f'Set the `{name}` option to switch this on.', f'The behaviour is controlled by `{name}`.',
-                       f'This can be changed with the `{name}` parameter.', f'Pass `--{name.replace("_", "-")}` to force it.'])
-    return answered(p, f'{p.answer.rstrip()}\n\n{said}' if '\n' in p.answer else f'{p.answer.rstrip()} {said}')
+    said = rng.choice([f'Set the `{name}` option to switch this on.',
+                       f'The behaviour is controlled by `{name}`.',
+                       f'This can be changed with the `{name}` parameter.',
+                       f'Pass `--{name.replace("_", "-")}` to force it.'])
+    return answered(p, p.answer.rstrip() + ('\n\n' if '\n' in p.answer else ' ') + said)
 
 def identifier_changed(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "An identifier gets a tail, or loses one, and names nothing any more"
     for name, kind in tried(list(names(p.answer).items()), rng):
-        if kind not in ('call', 'code', 'option') or name.removesuffix('()') not in s.source or len(name) < 4: continue
+        if kind not in ('call', 'code', 'option') or len(name) < 4: continue
+        if name.removesuffix('()') not in s.source: continue
         stem, call = (name[:-2], '()') if name.endswith('()') else (name, '')
         fits = [stem + tail + call for tail in ('_all', '_ex', '2', '_async') if '-' not in stem]
         fits += [stem + '-all'] if '-' in stem else []
         fits = [x for x in fits if x not in s.source and x.isprintable()]
-        if fits and re.fullmatch(r'[\w.\-]+', stem): return answered(p, renamed(p.answer, name, rng.choice(fits)))
+        if fits and re.fullmatch(r'[\w.\-]+', stem):
+            return answered(p, renamed(p.answer, name, rng.choice(fits)))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #neighbour
@@ -411,35 +450,49 @@ def claim_foreign(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
 def claim_link(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A link or an address is added that nobody gave"
     about = re.sub(r'\W+', '-', ' '.join(sorted(stems(p.question))[:2])) or 'guide'
-    return _added(p, rng.choice([f'See https://docs.example.org/{about} for details.', f'Write to {about}@example.org for help.',
-                                 f'The [manual](https://example.com/{about}.html) has more.', f'Visit www.{about}.example for updates.']))
+    return _added(p, rng.choice([f'See https://docs.example.org/{about} for details.',
+                                 f'Write to {about}@example.org for help.',
+                                 f'The [manual](https://example.com/{about}.html) has more.',
+                                 f'Visit www.{about}.example for updates.']))
 
 def claim_command(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A command is added that nobody gave"
     name = invented(s, rng, '-')
-    return _added(p, rng.choice([f'Run `pip install {name}` first.', f'You can check it with `{name} --verify`.',
-                                 f'Afterwards, run `sudo systemctl restart {name}`.', f'Use `{name.replace("-", "_")}()` to undo it.']))
+    return _added(p, rng.choice([f'Run `pip install {name}` first.',
+                                 f'You can check it with `{name} --verify`.',
+                                 f'Afterwards, run `sudo systemctl restart {name}`.',
+                                 f'Use `{name.replace("-", "_")}()` to undo it.']))
 
 # %% ../../nbs/experiments/83_mutations.ipynb #items
 _ITEM = re.compile(r'^ {0,8}(?:[-*•]|\d+[.)]) +\S[^\n]*$', re.M)
-_WORDLIST = re.compile(r'(?P<first>[\w`\'"*./()\-+]+), (?P<middle>(?:[\w`\'"*./()\-+]+(?: [\w`\'"*./()\-+]+){0,2}, )*)'
-                       r'(?P<before>[\w`\'"*./()\-+]+(?: [\w`\'"*./()\-+]+){0,2}?),? (?P<and>and|or) (?P<last>[\w`\'"*./()\-+]*[\w`\'"*)])'
-                       r'|(?P<cfirst>[^\s，。、]{1,8})、(?P<cmiddle>(?:[^\s，。、]{1,8}、)*)(?P<cbefore>[^\s，。、和]{1,8})(?P<cand>和|或)(?P<clast>[^\s，。、]{1,8})')
+_W, _C = r'[\w`\'"*./()\-+]+', r'[^\s，。、]{1,8}'
+_WORDLIST = re.compile(rf'(?P<first>{_W}), (?P<middle>(?:{_W}(?: {_W}){{0,2}}, ){{0,40}})'
+                       rf'(?P<before>{_W}(?: {_W}){{0,2}}?)'
+                       rf',? (?P<and>and|or) (?P<last>[\w`\'"*./()\-+]*[\w`\'"*)])'
+                       rf'|(?P<cfirst>{_C})、(?P<cmiddle>(?:{_C}、){{0,40}})(?P<cbefore>[^\s，。、和或]{{1,8}})'
+                       rf'(?P<cand>和|或)(?P<clast>{_C})')
+_NO_ITEM = re.compile(r'(?:but|which|that|where|it|then|so|as|if|for|with)\b')
 
 def item_lines(text: str) -> list[tuple[int, int]]:
     "Where the items of a list on lines of their own stand"
     return [m.span() for m in _ITEM.finditer(masked(text))] if masked(text) else []
 
-def _series(text: str) -> list[tuple[int, int, list[str], str]]:
+def _after_mark(text: str, at: int) -> int:
+    "Where an item begins that has its mark at a place"
+    m = re.compile(r'\s*(?:[-*•]|\d+[.)]) +').match(text, at)
+    return m.end() if m else at
+
+def series(text: str) -> list[tuple[int, int, list[str], str]]:
     "Series in sentences: start and end after the first item, the items after it, and the conjunction"
     out = []
     for m in _WORDLIST.finditer(text):
         c = 'c' if m['cfirst'] else ''
         middle = [x for x in re.split(r', |、', m[c + 'middle']) if x]
-        if any(re.match(r'(?:but|which|that|where|it|then|so|as|if|for|with) ?', x) for x in [*middle, m[c + 'before']]): continue
+        if any(_NO_ITEM.match(x) for x in [*middle, m[c + 'before']]): continue
         out.append((m.end(c + 'first'), m.end(), [*middle, m[c + 'before'], m[c + 'last']], m[c + 'and']))
     return out
 
+# %% ../../nbs/experiments/83_mutations.ipynb #series
 def renumbered(text: str) -> str:
     "A numbered list counted anew"
     n = iter(range(1, 1000))
@@ -450,8 +503,9 @@ def joined(items: list[str], conjunction: str) -> str:
     if conjunction in '和或': return ''.join(f'、{x}' for x in items[:-1]) + conjunction + items[-1]
     return ''.join(f', {x}' for x in items[:-1]) + f' {conjunction} {items[-1]}'
 
-# %% ../../nbs/experiments/83_mutations.ipynb #list-mutators
-_ASKS_ALL = re.compile(r'^(?:which|list|name|how many|what (?:are|steps|(?!is\b|was\b|does\b|has\b)\w+s (?:are|can|may|must|do|does|have)))\b'
+# %% ../../nbs/experiments/83_mutations.ipynb #item-lost
+_ASKS_ALL = re.compile(r'^(?:which|list|name|how many|what (?:are|steps|'
+                       r'(?!is\b|was\b|does\b|has\b)\w+s (?:are|can|may|must|do|does|have)))\b'
                        r'|\bwhat (?:are|steps)\b|\bthe steps\b|\bfirst \d+ |\ball paths\b|哪些', re.I)
 
 def item_lost(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
@@ -462,31 +516,34 @@ def item_lost(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         a, b = rng.choice(lines)
         rest = p.answer[:a].rstrip('\n') + p.answer[b:] if a else p.answer[b:].lstrip('\n')
         return answered(p, renumbered(rest))
-    for a, b, items, conjunction in tried(_series(p.answer), rng):
+    for a, b, items, conjunction in tried(series(p.answer), rng):
         items.pop(rng.randrange(len(items)))
-        return answered(p, placed(p.answer, a, b, joined(items, conjunction)))
+        return answered(p, placed(p.answer, (a, b), joined(items, conjunction)))
     return None
 
+# %% ../../nbs/experiments/83_mutations.ipynb #item-added
 def item_added(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A list has an item more, which is not of it"
-    lines, series = item_lines(p.answer), _series(p.answer)
+    lines, found = item_lines(p.answer), series(p.answer)
     known = [n for n in names(s.source) if n not in p.answer and ' ' not in n] or [invented(s, rng)]
     if len(lines) > 1:
         a, b = rng.choice(lines)
-        mark = re.match(r'\s*(?:[-*•]|\d+[.)]) +', p.answer[a:b])[0] # type: ignore[index]
+        mark = p.answer[a:_after_mark(p.answer, a)]
         new = rng.choice([f'the {invented(s, rng, " ")}', f'`{invented(s, rng)}`', f'`{rng.choice(known)}`'])
-        return answered(p, renumbered(placed(p.answer, b, b, f'\n{mark}{new}')))
-    for a, b, items, conjunction in tried(series, rng):
+        return answered(p, renumbered(placed(p.answer, (b, b), f'\n{mark}{new}')))
+    for a, b, items, conjunction in tried(found, rng):
         new = rng.choice([rng.choice(known), invented(s, rng, ' ' if '`' not in items[0] else '_')])
-        if all(re.fullmatch(r'-?[\d.,]+', x) for x in items): new = other_number(items[0].strip('-'), values(s.source), rng) or new
+        if all(re.fullmatch(r'-?[\d.,]+', x) for x in items):
+            new = other_number(items[0].strip('-'), values(s.source), rng) or new
         items.insert(rng.randrange(len(items)), f'`{new}`' if '`' in items[0] else new)
-        return answered(p, placed(p.answer, a, b, joined(items, conjunction)))
+        return answered(p, placed(p.answer, (a, b), joined(items, conjunction)))
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #part-left-out
 def part_left_out(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The question asks two things and the answer answers one"
-    halves = re.split(r',? and (?=(?:what|how|why|when|which|where|who|is|are|does|do|can|must)\b)|\? ', p.question, maxsplit=1)
+    asks = r'(?:what|how|why|when|which|where|who|is|are|does|do|can|must)\b'
+    halves = re.split(rf',? and (?={asks})|\? ', p.question, maxsplit=1)
     spans = [(a, b) for a, b in sentences(p.answer)]
     if len(halves) < 2: return None
     if len(spans) == 1:
@@ -497,6 +554,7 @@ def part_left_out(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     a, b = spans[about.index(max(about)) if any(about) else -1]
     return answered(p, (p.answer[:a] + p.answer[b:].lstrip()).strip())
 
+# %% ../../nbs/experiments/83_mutations.ipynb #order
 def order(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Two steps change places, or two lines of code of which the second needs the first"
     steps = [x for x in item_lines(p.answer) if p.answer[x[0]:x[1]].lstrip()[0].isdigit()]
@@ -504,13 +562,14 @@ def order(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     if len(steps) > 1:
         i = rng.randrange(len(steps) - 1)
         (a, b), (c, d) = steps[i:i + 2]
-        (one, x), (two, y) = (re.match(r'(\s*(?:[-*•]|\d+[.)]) +)(.*)', p.answer[u:v]).groups() for u, v in ((a, b), (c, d))) # type: ignore[union-attr]
-        return answered(p, placed(placed(p.answer, c, d, two + x), a, b, one + y))
+        x, y = _after_mark(p.answer, a), _after_mark(p.answer, c)
+        one, two = p.answer[x:b], p.answer[y:d]
+        return answered(p, placed(placed(p.answer, (y, d), one), (x, b), two))
     for a, b in code_spans(p.answer):
         lines = p.answer[a:b].split('\n')
         for i in tried([i for i in range(len(lines) - 1) if _needs(lines[i + 1], lines[i])], rng):
             lines[i:i + 2] = lines[i + 1], lines[i]
-            return answered(p, placed(p.answer, a, b, '\n'.join(lines)))
+            return answered(p, placed(p.answer, (a, b), '\n'.join(lines)))
     return None
 
 def _needs(later: str, earlier: str) -> bool:
@@ -522,14 +581,17 @@ def _needs(later: str, earlier: str) -> bool:
 # %% ../../nbs/experiments/83_mutations.ipynb #question-mutators
 def question_leans(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The question leans on a text that its reader does not see"
-    q = p.question[0].lower() + p.question[1:] if re.match(r'(?:What|How|Which|Where|When|Why|Is|Are|Does|Do|Can) ', p.question) else p.question
+    asks = re.match(r'(?:What|How|Which|Where|When|Why|Is|Are|Does|Do|Can) ', p.question)
+    q = p.question[0].lower() + p.question[1:] if asks else p.question
     end = lambda tail: re.sub(r'\s*[?.]?\s*$', f' {tail}?', p.question, count=1)
-    return p.but(question=rng.choice([f'According to the passage, {q}', end('in the example above'), f'Based on the text, {q}',
-                                      end('in this section'), f'In the snippet below, {q}', end('as shown in the figure')]))
+    return p.but(question=rng.choice([f'According to the passage, {q}', f'Based on the text, {q}',
+                                      f'In the snippet below, {q}', end('in the example above'),
+                                      end('in this section'), end('as shown in the figure')]))
 
 def question_foreign(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The question names something that the source does not know"
-    elsewhere = [n for n, k in names(' '.join(s.foreign)).items() if k in ('caps', 'title', 'code') and n not in s.source]
+    elsewhere = [n for n, k in names(' '.join(s.foreign)).items()
+                 if k in ('caps', 'title', 'code') and n not in s.source]
     here = [n for n, k in names(f' {p.question}').items() if n in s.source and k != 'words']
     for old in tried(here, rng):
         new = rng.choice(elsewhere) if elsewhere and rng.random() < .5 else invented(s, rng)
@@ -538,11 +600,12 @@ def question_foreign(p: Pair, s: Surroundings, rng: random.Random) -> Pair | Non
 
 # %% ../../nbs/experiments/83_mutations.ipynb #KINDS
 MECHANICAL: dict[str, Mutator] = {f.__name__: f for f in (
-    number, number_glued, unit_changed, unit_invented, version, code_argument, option_in_code, keyword_renamed,
-    option_in_prose, identifier_changed, claim_foreign, claim_link, claim_command, question_leans, question_foreign)}
+    number, number_glued, unit_changed, unit_invented, version, code_argument, option_in_code,
+    keyword_renamed, option_in_prose, identifier_changed, claim_foreign, claim_link, claim_command,
+    question_leans, question_foreign)}
 MEANING: dict[str, Mutator] = {f.__name__: f for f in (
-    number_of_source, entity, definition, rule, negated, only, yes_no, condition, neighbour, item_lost, item_added,
-    part_left_out, order)}
+    number_of_source, entity, definition, rule, negated, only, yes_no, condition, neighbour, item_lost,
+    item_added, part_left_out, order)}
 KINDS = MECHANICAL | MEANING
 
 # %% ../../nbs/experiments/83_mutations.ipynb #Mutant
