@@ -52,6 +52,7 @@ How many connections does the cooler accept?|It never accepts more than 3. They 
 What are a cycle and a pause?|A cycle is the time between two starts. A pause is the time of rest.
 Which colours can the lamp have?|The lamp is green, amber or red.
 Which function opens a log?|The function `open_log` opens it.
+What does `erase_log` do?|It empties a log.
 日志最大是多少？满后会怎样？|日志最大为64兆。满后不会停止。
 How do I defrost the cooler?|1. Empty the tank.\\n2. Open the door.\\n3. Wait for two hours.
 How do I read ten readings?|```python\\nlog = open_log('nordlys.log', mode='r')\\nfirst = log.read(10)\\n```

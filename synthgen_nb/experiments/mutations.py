@@ -97,8 +97,9 @@ def _versions(text: str) -> list[re.Match]:
                             r'(?![\w%]| ?(?:MB|GB|s|ms)\b)', text))
 
 def plain_numbers(text: str) -> list[re.Match]:
-    "Numbers of prose that are no versions"
+    "Numbers of prose that are no versions and no marks of a list"
     out = {m.span() for m in _versions(text)}
+    out |= {m.span() for m in re.finditer(r'^ *\d+[.)] ', text, re.M)} # the marks of a list
     return [m for m in _NUMBER.finditer(masked(text)) if not any(a <= m.start() < b for a, b in out)]
 
 # %% ../../nbs/experiments/83_mutations.ipynb #number-mutators
@@ -130,13 +131,19 @@ def number_of_source(p: Pair, s: Surroundings, rng: random.Random) -> Pair | Non
     return None
 
 # %% ../../nbs/experiments/83_mutations.ipynb #unit-mutators
+_SAME_UNIT = {'kilobytes': 'kb', 'kib': 'kb', 'megabytes': 'mb', 'mib': 'mb', 'gigabytes': 'gb', 'gib': 'gb',
+              'seconds': 's', 'milliseconds': 'ms', 'degc': '°c'}
+
+def _unit(u: str) -> str:
+    "A unit under one of its names"
+    return _SAME_UNIT.get(u.lower(), u.lower())
+
 def unit_changed(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A number keeps its value and gets another unit of the same kind"
     tight = lambda x: re.sub(r'[\s\xa0-]', '', x)
     for m in tried([m for m in plain_numbers(p.answer) if m['unit'] and tight(m[0]) in tight(s.source)], rng):
         group = next(g for g in _UNITS if m['unit'] in g)
-        fits = [u for u in group if tight(m['n'] + u) not in tight(s.source)
-                and u.lower() != m['unit'].lower()]
+        fits = [u for u in group if tight(m['n'] + u) not in tight(s.source) and _unit(u) != _unit(m['unit'])]
         if fits: return answered(p, placed(p.answer, m.span('unit'), rng.choice(fits)))
     return None
 
@@ -145,7 +152,6 @@ def unit_invented(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     has_one = {m['n'] for m in plain_numbers(s.source) if m['unit']}
     bare = [m for m in plain_numbers(p.answer) if not m['unit'] and m['n'] not in has_one
             and values(m['n']) <= values(s.source) and not re.fullmatch(r'(?:19|20)\d\d', m['n'])
-            and p.answer[:m.start()].rsplit('\n', 1)[-1].strip()
             and re.match(r'[.,;:]?(?:\s|\Z)(?! ?[a-z])', p.answer[m.end():])]
     unit = rng.choice(['MB', 'KB', 'seconds', 'ms', '%', 'bytes'])
     for m in tried(bare, rng): return answered(p, placed(p.answer, (m.end(), m.end()), f' {unit}'))
@@ -323,7 +329,7 @@ def yes_no(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
 def condition(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The condition under which something holds is left out"
     text = masked(p.answer)
-    first = re.compile(r'(?:^|(?<=[.!?] ))(?:Only )?(?:If|When|Unless) [^,.\n\0]{8,80}, (?=[a-z])')
+    first = re.compile(r'(?:^|(?<=[.!?] ))(?:Only )?(?:If|Unless) [^,.\n\0]{8,80}, (?=[a-z])')
     last = re.compile(r',? (?:only )?(?:if|unless|as long as|provided that|provided|except) '
                       r'[^,.;\n\0]{8,90}(?=[.;]|$)')
     for m in tried([*first.finditer(text), *last.finditer(text)], rng):
