@@ -15,6 +15,9 @@ ELSEWHERE = """corpus/numpy_tutorials/mooreslaw-tutorial.md corpus/numpy_tutoria
     prototype/hdf5_docs_md/cmake-presets_html.md prototype/hdf5_docs_md/h5_p_l_u_g_html.md prototype/hdf5_docs_md/h5_a_u_g_html.md
     prototype/hdf5_docs_md/predefined_datatypes_tables_html.md corpus/h5py/high_group.rst corpus/h5py/high_attr.rst""".split()
 LEANS = re.compile(r"(?:This|These|It|That|They|There's|Here|Note that|However|For more|Now|The following|Let|In addition|Look)\b")
+UNSEEN = re.compile(
+    r"\b(?:this|these|the (?:\w+ )?(?:loop|line|code|script|section|class|function|method|test|snippet|note|constructor|parser|executor|flag))\b", re.I
+)
 NO_CLAIM = re.compile(r"[\[\]<>{}|]|::|http|\bfollowing\b|\bbelow\b|\babove\b|\bthis\b")
 
 
@@ -54,7 +57,7 @@ def written(data: Path) -> list[tuple[str, str, str, str]]:
 
 
 def of_a_model(data: Path, n: int = 110, seed: int = 7) -> list[tuple[str, str, str, str]]:
-    "Answers of a model that its judge liked; the source is what all its answers about one chunk say together"
+    "Answers of a model that its judge liked, to questions that stand alone; the source is a page of all that it said of one chunk"
     by = defaultdict(list)
     for line in (data / "prototype/qa/jarvis_qa_curated.jsonl").read_text(encoding="utf-8").splitlines():
         r = json.loads(line)
@@ -62,10 +65,10 @@ def of_a_model(data: Path, n: int = 110, seed: int = 7) -> list[tuple[str, str, 
     groups = [g for g in by.values() if 3 <= len(g) <= 12]
     rng, out = random.Random(seed), []
     for g in rng.sample(groups, len(groups)):
-        best = [r for r in g if r["rating"] >= 8 and len(r["answer"]) > 60 and r["accuracy"] >= 3]
+        best = [r for r in g if r["rating"] >= 8 and len(r["answer"]) > 60 and r["accuracy"] >= 3 and not UNSEEN.search(r["question"])]
         for r in best[:1] if len(out) < n else ():
-            source = "\n\n".join(dict.fromkeys(x["answer"] for x in rng.sample(g, len(g))))
-            out += [(r["chunk_id"], source, x["question"], x["answer"]) for x in (r, *[x for x in g if x is not r][:1])]
+            source = "\n\n".join(dict.fromkeys(f"### {x['question']}\n\n{x['answer']}" for x in rng.sample(g, len(g))))
+            out += [(r["chunk_id"], source, x["question"], x["answer"]) for x in (r, *best[1:2])]
     return out
 
 

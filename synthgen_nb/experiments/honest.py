@@ -166,7 +166,7 @@ def opening(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     if p.answer.startswith('```') or not masked(p.answer).strip('\0\n '):
         return answered(p, f'Like this:\n\n{p.answer}')
     if re.match(r'(?:-|\*|\d+[.)]) ', p.answer): return answered(p, f'These are:\n\n{p.answer}')
-    if re.match(r'(?:The|A|An|It|They|There|You|In|With|If|When) ', p.answer):
+    if re.match(r'(?:The|A|An|It|They|There|You|With|If|When) ', p.answer):
         return answered(p, rng.choice(['In short, ', 'Put simply: ']) + p.answer[0].lower() + p.answer[1:])
     return None
 
