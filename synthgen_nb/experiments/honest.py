@@ -49,6 +49,7 @@ def unit_space(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
 def markup_dropped(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Code marks, bold face and the marks of roles are left out of the prose"
     blocks = re.split(r'(```[^`]*(?:```|\Z))', p.answer)
+    if any('```' in b for b in blocks[::2]): return None # code that holds a mark itself
     marks = r':[a-z:]+:(?=`)|[`*]+(?=\S)|(?<=\S)[`*]+'
     plain = [b if b.startswith('```') else re.sub(marks, '', b) for b in blocks]
     return answered(p, ''.join(plain)) if '__' not in p.answer and '\\*' not in p.answer else None
@@ -58,7 +59,7 @@ def markup_added(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     text = masked(p.answer)
     kinds = ('caps', 'code', 'call', 'option', 'title')
     for n in tried([n for n, k in names(text).items() if k in kinds], rng):
-        m = re.search(rf'(?<![\w*`.]){re.escape(n)}(?![\w*`.])', text)
+        m = re.search(rf'(?<![\w*`.‑-]){re.escape(n)}(?![\w*`‑-])', text)
         if m: return answered(p, placed(p.answer, m.span(), rng.choice([f'`{n}`', f'**{n}**'])))
     return None
 
