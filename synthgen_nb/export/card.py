@@ -69,10 +69,13 @@ def metadata(
 # %% ../../nbs/export/53_card.ipynb #steps_taken
 def steps_taken(
     rows: Iterable[Row], # with origins
-) -> list[dict]: # step, faithful, model, prompt, prompt_hash
+) -> list[dict]: # step, faithful, model, prompt, prompt_hash, and a note where a judge has one
     "The steps that made some rows, each once"
-    found = {(o.method, o.model, o.prompt, o.prompt_hash, o.faithful): None for x in rows for o in x.origin}
-    return [dict(step=m, faithful=f, model=model, prompt=p, prompt_hash=h) for m, model, p, h, f in found]
+    def note(o): return o.note if o.method.startswith('judge:') else '' # other notes are about single rows
+    found = {(o.method, o.model, o.prompt, o.prompt_hash, o.faithful, note(o)): None for x in rows for o in x.origin}
+    noted = any(n for *_, n in found)
+    return [dict(step=m, faithful=f, model=model, prompt=p, prompt_hash=h) | (dict(note=n) if noted else {})
+            for m, model, p, h, f, n in found]
 
 # %% ../../nbs/export/53_card.ipynb #about_pairs
 def about_pairs(
