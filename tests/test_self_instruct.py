@@ -213,4 +213,4 @@ def test_no_more_is_written_than_is_wanted():
         took.append(len(model.meter.keys))
         kept.append(out.kept)
         assert out.reasons.get("beyond_target", 0) < 2, "at most the last task gave one too many"
-    assert took[0] < took[1] < took[2] and kept[0] == kept[1][:1] and kept[1] == kept[2][:4]
+    assert took[0] <= took[1] <= took[2] and took[0] < took[2] and kept[0] == kept[1][:1] and kept[1] == kept[2][:4]

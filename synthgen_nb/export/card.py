@@ -22,6 +22,7 @@ def card(
     file: str,              # its name
     funnel: Sequence[dict], # rows: stage, in, out, lost, why
     command: str = '',      # that makes it again
+    took: Sequence[dict] = (), # rows: stage, calls, tokens, and those for each row
 ) -> str: # Markdown with YAML metadata
     "The dataset card of a run"
     offline = any(o.model.startswith('offline/') for x in rows for o in x.origin)
@@ -32,6 +33,7 @@ def card(
         '## How it was made', '', markdown_table(steps_taken(rows)),
         *([f'```sh\n{command}\n```', ''] if command else []),
         '## What was lost on the way', '', markdown_table(funnel, 200),
+        *(['## What it took', '', markdown_table(took)] if took else []),
         '## What is in it', '', *map(markdown_table, about.contents),
         '## Examples', '', *about.examples,
         '## Licence', '', f'The text derives from {about.derives} and from the output of the models named. '
