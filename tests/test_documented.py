@@ -90,5 +90,5 @@ def test_offline_pipeline_imports_no_network_client(tmp_path, docs):
     subprocess.run([sys.executable, "-c", "import litellm"], env=os.environ | env, capture_output=True)
     assert (tmp_path / "imported").read_text() == "litellm", "the guard works"
     (tmp_path / "imported").unlink()
-    command(tmp_path)("pipeline", "docs", "-o", "train.jsonl", "--target-pairs", "2", env=env)
+    command(tmp_path, [SYNTHGEN])("pipeline", "docs", "-o", "train.jsonl", "--target-pairs", "2", env=env)
     assert len(rows(tmp_path / "train.jsonl")) == 2 and not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import SYNTHGEN, Server, rows, write_docs
+from conftest import SYNTHGEN, Server, fork, rows, write_docs
 
 # One process imports what is slow to import, and forks a child for every life of the run
 LIVES = """
@@ -107,7 +107,7 @@ def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
 def test_two_processes_share_a_store(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 30)
     synthgen("ingest", "docs", "-o", "db")
-    commands = [[SYNTHGEN, "generate", "db", "-o", f"out{i}.jsonl"] for i in range(2)]
+    commands = [[*fork(), "generate", "db", "-o", f"out{i}.jsonl"] for i in range(2)]
     both = [subprocess.Popen(c, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL) for c in commands]
     assert [p.wait(120) for p in both] == [0, 0]
     assert (tmp_path / "out0.jsonl").read_bytes() == (tmp_path / "out1.jsonl").read_bytes()
