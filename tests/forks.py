@@ -10,7 +10,7 @@ import signal
 import sys
 
 KERNEL = "kernel"
-WARM = """aiohttp ipykernel.ipkernel ipykernel.kernelapp lance_namespace_urllib3_client litellm.llms.vertex_ai.gemini.transformation
+WARM = """aiohttp ipykernel.ipkernel ipykernel.kernelapp lancedb.index lancedb.query litellm.llms.vertex_ai.gemini.transformation
 matplotlib.pyplot pandas papermill pyarrow.dataset sklearn.cluster sklearn.decomposition
 sklearn.feature_extraction.text synthgen_nb.cli.main synthgen_nb.experiments.runs synthgen_nb.experiments.report
 synthgen_nb.corpus.store synthgen_nb.offline.model synthgen_nb.offline.methods synthgen_nb.qa.grounded synthgen_nb.select.dedup""".split()
@@ -98,12 +98,16 @@ def read(f, n: int) -> bytes:
 
 
 def warm() -> None:
-    "Import what is slow and starts no thread; lancedb itself starts one"
+    "Import what is slow"
     import importlib
+    import warnings
 
+    from synthgen_nb.corpus.store import LANCE
     from synthgen_nb.core.transport import _litellm
 
     _litellm()
+    os.environ.update(LANCE)
+    warnings.filterwarnings("ignore", "lancedb fork support")  # its loop starts anew in a fork
     for name in WARM:
         importlib.import_module(name)
 
