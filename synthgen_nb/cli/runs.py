@@ -187,6 +187,9 @@ def show(name: Annotated[str, argument('Name of a run, the beginning of one, `la
     if r.get('funnel'): print('\n' + table(r['funnel'], 'stage unit in out lost why'))
     if r.get('stages'):
         print('\n' + table(r['stages'], 'stage calls paid failed input_tokens output_tokens cost seconds'))
+    if r.get('per_row'): # a record of an earlier version has none
+        shown = 'stage calls_per_row input_per_row output_per_row repeated'.split()
+        print('\n' + table([{k: row[k] for k in shown} for row in r['per_row']], ' '.join(shown)))
     given = {k: v for k, v in r['parameters'].items() if v not in ('', [], None, 0) and k != 'command'}
     print('\nparameters: ' + ', '.join(f'{k}={v}' for k, v in given.items())
           + f'\nread it: jupyter lab {folder/r["notebook"]}')
