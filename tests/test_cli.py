@@ -170,7 +170,7 @@ def test_funnel_adds_up_and_matches_the_files(piped):
     f = {x["stage"]: x for x in r["funnel"]}
     for x in f.values():
         assert x["in"] == x["out"] + x["lost"] and x["lost"] == sum(int(w.rsplit(" ", 1)[1]) for w in x["why"].split(", ") if w)
-    chain = [f[s] for s in ("generate", "rewrite", "judge", "dedup", "target")]
+    chain = [f[s] for s in ("generate", "rewrite", "evidence", "judge", "dedup", "target")]
     assert all(a["out"] == b["in"] for a, b in pairwise(chain))
     count = {n: len(rows(records / f"{n}.jsonl")) for n in ("generated", "rewritten", "rated", "dropped", "final")}
     assert (f["generate"]["out"], f["rewrite"]["out"], f["judge"]["in"], f["target"]["out"]) == tuple(
@@ -262,6 +262,7 @@ def test_run_with_parameters_and_the_commands_that_look(piped):
     assert [line.split()[0] for line in shown.splitlines() if line.split()[1:2] == ["pairs"]] == [
         "generate",
         "rewrite",
+        "evidence",
         "judge",
         "dedup",
         "target",
