@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Scorer', 'METHOD', 'ToolCall', 'toolformer', 'positions', 'linear', 'executed', 'weights', 'loss', 'gain', 'helpful',
-           'merge', 'laid_out', 'word_logprobs', 'scorer_of']
+           'merge', 'model_loss', 'weighed']
 
 # %% ../../nbs/tools/72_toolformer.ipynb #imports
 import asyncio, math
@@ -122,49 +122,34 @@ def merge(
         out.append(word)
     return out
 
-# %% ../../nbs/tools/72_toolformer.ipynb #scorer_of
-def laid_out(prefix: str, tokens: Sequence[str]) -> tuple[str, list[int]]: # a text, and where its words begin
-    "A prefix and words as one text; a word begins with the space before it"
-    text, starts = prefix, list[int]()
-    for t in tokens:
-        starts.append(len(text))
-        text += (' ' if text.strip() else '') + t
-    return text, starts
-
-async def word_logprobs(
+# %% ../../nbs/tools/72_toolformer.ipynb #model_loss
+async def model_loss(
     model: Model,           # M, with log-probabilities of a given text
-    prefix: str,            # z
+    prefix: str,            # z: a call, with or without its result, or ''
     tokens: Sequence[str],  # words of x
-    i: int,                 # the first word that counts
-    n: int,                 # how many count
-) -> list[float]: # for every word of x; those that do not count are 0
-    "How likely a model finds the words from `i` on"
-    z = prefix or '\n' * (i == 0) # something to expect the first word after
-    text, starts = laid_out(z, tokens[:i + n])
-    a = await model.score(text, starts[i])
+    i: int,                 # the word before which the call would stand
+    slope: float = 0.2,     # of the weights
+) -> float: # L_i(z), in nats
+    "As `loss`, over the tokens of the model itself"
+    w = weights(slope)
+    before = ' '.join([*([prefix] if prefix else []), *tokens[:i]]) or '\n' # something to expect the next after
+    a = await model.score(before + ' ' + ' '.join(tokens[i:i + len(w)]), len(before))
     if not a.ok: raise SynthgenError(f'{model.name} cannot weigh calls: {a.error}')
-    out = [0.0] * len(tokens)
-    for t in a.logprobs or ():
-        word = max(k for k, s in enumerate(starts) if s <= max(t['at'], starts[i]))
-        out[word] += t['logprob']
-    return out
+    return -sum(w * p for w, p in zip(w, a.value, strict=False))
 
-# %% ../../nbs/tools/72_toolformer.ipynb #scorer_of-2
-async def scorer_of(
+# %% ../../nbs/tools/72_toolformer.ipynb #weighed
+async def weighed(
     model: Model,              # M, with log-probabilities of a given text
-    tokens: Sequence[str],     # x
+    tokens: Sequence[str],     # words of x
     calls: Sequence[ToolCall], # with their results
     slope: float = 0.2,        # of the weights
-) -> Scorer: # for the losses of these calls
-    "What a model says of a text with each of its calls, read beforehand"
-    n, wanted = len(weights(slope)), dict[tuple[str, int], None]()
-    for c in calls:
-        for z in ('', linear(c.name, c.argument), linear(c.name, c.argument, c.result)): wanted[z, c.at] = None
-    found = await asyncio.gather(*[word_logprobs(model, z, tokens, i, n) for z, i in wanted])
-    told: dict[str, list[float]] = {}
-    for (z, _), new in zip(wanted, found, strict=True):
-        told[z] = [a or b for a, b in zip(told.get(z, new), new, strict=True)]
-    return lambda prefix, _: told[prefix]
+) -> list[ToolCall]: # with their gains; those of at least τ_f are kept
+    "How much each call helps a real model"
+    async def one(c: ToolCall) -> ToolCall:
+        ways = '', linear(c.name, c.argument), linear(c.name, c.argument, c.result)
+        nothing, asked, told = await asyncio.gather(*[model_loss(model, z, tokens, c.at, slope) for z in ways])
+        return c._replace(gain=min(nothing, asked) - told)
+    return await asyncio.gather(*map(one, calls))
 
 # %% ../../nbs/tools/72_toolformer.ipynb #METHOD
 METHOD = Method(name='toolformer', title='Toolformer', paper='arXiv 2302.04761', faithful='paper',
