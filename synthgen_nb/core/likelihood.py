@@ -20,7 +20,7 @@ from .records import SynthgenError, clip
 from .transport import JSON, Trouble, address, bearer, http, read_json, to_json
 
 # %% ../../nbs/core/03h_likelihood.ipynb #likelihood
-class Unscored(Refused): "There are no log-probabilities of this text, and why; begins with the machine reason"
+class Unscored(Refused): "There are no log-probabilities of this text; begins with the machine reason"
 
 Token = tuple[str, float | None] # as the server writes it, and its log-probability
 
@@ -37,16 +37,16 @@ def aligned(
     "Where each token stands in a text"
     at, missed, spans = 0, 0, list[tuple[int, int]]()
     for t in tokens:
-        end = _found(text, t, at, 4 + missed)
-        spans.append((at, at + 1 if end is None else end))
-        at, missed = (at, missed + 1) if end is None else (end, 0)
+        begin, end = _found(text, t, at, 4 + missed) or (at, 0)
+        spans.append((begin if missed else at, end or at + 1))
+        at, missed = (end, 0) if end else (at, missed + 1)
     if len(text) - at > missed: raise Unscored(f'unaligned: no token is found at {clip(text[at:], 40)!r}')
     return spans
 
-def _found(text: str, token: str, at: int, slack: int) -> int | None: # where it ends
+def _found(text: str, token: str, at: int, slack: int) -> tuple[int, int] | None: # begin and end
     for t in dict.fromkeys((token, token.strip())):
         i = text.find(t, at, at + len(t) + slack) if t and '\ufffd' not in t else -1
-        if i >= 0: return i + len(t)
+        if i >= 0: return i, i + len(t)
     return None
 
 # %% ../../nbs/core/03h_likelihood.ipynb #given
@@ -138,8 +138,8 @@ async def one_by_one(line: Line, request: Mapping[str, Any]) -> Reply | None: # 
                                    logit_bias={str(ids[i]): 100}, **model_of(line))
         p = logprob_of(d, ids[i], pieces[i])
         if p is None and '\ufffd' in pieces[i]: # not sent before the character is whole
-            raise Unscored(f'cut_character: {clip(text[at:], 10)!r} begins with a character of several tokens, '
-                           'and the server says nothing of the first')
+            raise Unscored(f'cut_character: {clip(text[at:], 10)!r} begins with a character of several '
+                           'tokens, and the server says nothing of the first')
         if p is None: return None
         tokens.append((pieces[i], p))
         spent.append(reply)
@@ -163,8 +163,9 @@ def logprob_of(d: Mapping[str, Any], id: int, piece: str) -> float | None: # Non
     lp = choice.get('logprobs') or {}
     here = next(iter(lp.get('content') or d.get('completion_probabilities') or []), None)
     if here is None and not lp.get('tokens'): return None
-    old = [dict(token=t, logprob=p) for t, p in next(iter(lp.get('top_logprobs') or []), {}).items()] # OpenAI's
-    old += [dict(token=t, logprob=p) for t, p in zip(lp.get('tokens', []), lp.get('token_logprobs', []), strict=False)]
+    told = dict(next(iter(lp.get('top_logprobs') or []), {})) # as OpenAI's older protocol has it
+    told |= zip(lp.get('tokens') or [], lp.get('token_logprobs') or [], strict=False)
+    old = [dict(token=t, logprob=p) for t, p in told.items()]
     names = [here, *(here.get('top_logprobs') or [])] if here else old
     same = lambda x: x['id'] == id if 'id' in x else x.get('token') == piece
     for x in names:
@@ -188,7 +189,7 @@ async def completions(line: Line, request: Mapping[str, Any]) -> Reply:
         if reply is not None:
             _WAYS[where] = way
             return reply
-    raise Unscored(said or f'ignored: {line.where} replies without the log-probabilities that were asked for; '
+    raise Unscored(said or f'ignored: {line.where} replies without the log-probabilities asked for; '
                    'vLLM and llama.cpp give them, and so does the transformers provider')
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local
@@ -200,7 +201,9 @@ def _local(folder: str) -> tuple[Any, Any, Any]: # torch, tokenizer and model
     except ImportError as e:
         raise SynthgenError(f'the transformers provider needs {e.name}: pip install torch transformers, '
                             'or score with a vLLM or llama.cpp server') from None
-    try: return torch, AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        return torch, AutoTokenizer.from_pretrained(folder), model.eval()
     except (OSError, ValueError) as e:
         raise SynthgenError(f'llm.transformers.model: {folder!r} cannot be opened ({clip(e, 200)})') from None
 

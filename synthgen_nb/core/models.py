@@ -97,8 +97,7 @@ class Model:
 
     def at(self, stage: str, temperature: Temperature = ...) -> 'Model': return at(self, stage, temperature)
     def prompt(self, name: str) -> Prompt: return load_prompt(name, self.folder)
-    async def ask(self, ask: Ask, sample: int = 0, **more) -> Answer:
-        return await put(self, ask, sample, more)
+    async def ask(self, ask: Ask, sample: int = 0, **more) -> Answer: return await put(self, ask, sample, more)
     def map(self, asks: Iterable[Ask], total: int | None = None, **more) -> AsyncGenerator[Answer, None]:
         return answers(self, asks, total, more)
     def over(self, items: Sequence[T], render: Callable[[T], Ask], **more) -> AsyncIterator[tuple[T, Answer]]:
@@ -173,7 +172,8 @@ def both(first: Answer, second: Answer) -> Answer: # the second, with what the t
 # %% ../../nbs/core/04_models.ipynb #read
 def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; error, empty if there is a value
     if reply.finish == 'given': return [t['logprob'] for t in reply.logprobs or ()], ''
-    if reply.finish == 'length' and not decided(ask, reply): return None, f'truncated: {cut(model, ask, reply)}'
+    if reply.finish == 'length' and not decided(ask, reply):
+        return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
     return parse_reply(reply.text, ask.output)
 
@@ -187,8 +187,8 @@ def cut(model: Model, ask: Ask, reply: Reply) -> str: # by which limit, and what
         used = f'{reply.input_tokens} tokens read and {wrote} of at most {most} written'
         return (f"the server's context was full ({used}); make chunks smaller (--chunk-tokens), "
                 'or give the server a larger context')
-    where = f'llm.{model.provider}.max_tokens' if most == model.block.max_tokens else f'max_tokens of {ask.prompt}'
-    return f'it reached {most} tokens; raise {where}'
+    own, set_ = f'max_tokens of the prompt {ask.prompt}', f'llm.{model.provider}.max_tokens'
+    return f'it reached {most} tokens; raise {set_ if most == model.block.max_tokens else own}'
 
 def answer_of(
     model: Model, ask: Ask, key: str, reply: Reply, cached: bool,

@@ -115,8 +115,8 @@ REMEDY = {
 
 def remedy(t: Trouble) -> str: # a sentence, or nothing
     if t.what.startswith('too_long: '):
-        return ('The prompt and max_tokens do not fit into its context: make chunks smaller (--chunk-tokens), '
-                'lower max_tokens, or give the server a larger context.')
+        return ('The prompt and max_tokens do not fit into its context: make chunks smaller (--chunk-tokens),'
+                ' lower max_tokens, or give the server a larger context.')
     if re.search('temperature', t.what, re.I):
         return 'Set temperatures.generate, .rewrite and .judge to null: then none is sent.'
     return '' if t.status is None and t.kind == 'stop' else REMEDY.get(t.status or 0, '')

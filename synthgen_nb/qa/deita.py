@@ -54,8 +54,8 @@ METHOD = Method(
         'min_score': 'Lowest score that is kept, on the scale of the strategy.',
         'strategy': "product (1-36, the paper's), sum (2-12), complexity or quality (1-6).",
         'tau': 'Most cosine similarity to a pair already chosen. Default: at most 5 % of the pairs are too similar.',
-        'scorer': 'distilled (learns from variants ranked together, as in the paper), or each row alone, which '
-                  'the paper has as a baseline: sampled, logprob (server must give log-probabilities).',
+        'scorer': 'distilled (learns from variants ranked together, as in the paper), or each row alone, '
+                  'which is its baseline: sampled, logprob (server must give log-probabilities).',
         'samples': 'Draws for each score of the sampled scorer.',
     },
     replies={

@@ -132,7 +132,7 @@ async def model_loss(
 ) -> float: # L_i(z), in nats
     "As `loss`, over the tokens of the model itself"
     w = weights(slope)
-    before = ' '.join([*([prefix] if prefix else []), *tokens[:i]]) or '\n' # something to expect the next after
+    before = ' '.join([*([prefix] if prefix else []), *tokens[:i]]) or '\n' # there is always something
     a = await model.score(before + ' ' + ' '.join(tokens[i:i + len(w)]), len(before))
     if not a.ok: raise SynthgenError(f'{model.name} cannot weigh calls: {a.error}')
     return -sum(w * p for w, p in zip(w, a.value, strict=False))
@@ -147,7 +147,8 @@ async def weighed(
     "How much each call helps a real model"
     async def one(c: ToolCall) -> ToolCall:
         ways = '', linear(c.name, c.argument), linear(c.name, c.argument, c.result)
-        nothing, asked, told = await asyncio.gather(*[model_loss(model, z, tokens, c.at, slope) for z in ways])
+        losses = [model_loss(model, z, tokens, c.at, slope) for z in ways]
+        nothing, asked, told = await asyncio.gather(*losses)
         return c._replace(gain=min(nothing, asked) - told)
     return await asyncio.gather(*map(one, calls))
 
