@@ -126,7 +126,7 @@ def test_a_given_text_is_weighed_by_each_kind_of_server(kind, asked):
     if kind in ("llama", "candidates"):
         asked = 1 + len(of(TEXT, start))  # the first is ignored there
     assert first.ok and first.value == pytest.approx(of(TEXT, start)) and [t["token"] for t in first.logprobs] == pieces(TEXT[start:])
-    assert [t["at"] for t in first.logprobs][0] == start and len(bodies) == asked
+    assert next(t["at"] for t in first.logprobs) == start and len(bodies) == asked
     assert again.cached and again.value == first.value and again.calls == first.calls, "from the store"
     assert counted["calls"] == 1 == counted["paid"] and first.output_tokens == asked - (asked > 1)
 
@@ -226,7 +226,7 @@ def test_toolformer_weighs_calls_by_a_server():
     tokens = TEXT.split()
     call = ToolCall(tokens.index("51"), "Calculator", "20 + 31", "51")
     for kind in ("vllm", "llama"):
-        (got,), bodies = with_server(kind, lambda m: weighed(m, tokens, [call]))
+        (got,), _bodies = with_server(kind, lambda m: weighed(m, tokens, [call]))
         def loss(z):
             text, start = (z + " " if z else "") + TEXT, len(z + " " if z else "") + TEXT.index(" 51")
             return -sum(w * p for w, p in zip((5 / 15, 4 / 15, 3 / 15, 2 / 15, 1 / 15), of(text, start), strict=False))
