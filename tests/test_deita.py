@@ -193,7 +193,8 @@ def test_multi_score(tmp_path, synthgen, server, mock):
         Pair(question=f"What is part {i}?", answer=f"Part {i} is the {w}.") for i, w in enumerate("cache header link heap tree".split())
     ]
     save([*others, twin, good], tmp_path / "in.jsonl")
-    args = ("multi-score", "in.jsonl", "-o", "out.jsonl", "--tau", "0.8", "--samples", "2")
+    plain = ("multi-score", "in.jsonl", "-o", "out.jsonl", "--tau", "0.8")
+    args = (*plain, "--scorer", "sampled", "--samples", "2")
     said = synthgen(*args, "--top-k", "3", env=server.env if mock else {}).stdout
     made, lost = load(tmp_path / "out.jsonl", Pair), rows(tmp_path / "out_dropped.jsonl")
     assert len(made) == 3 and len(made) + len(lost) == 7
@@ -204,7 +205,7 @@ def test_multi_score(tmp_path, synthgen, server, mock):
     if not mock:
         assert any(r["reason"].startswith("similar_to:") for r in lost)
         assert made[0].id in (good.id, twin.id) and sum(p.id in (good.id, twin.id) for p in made) == 1
-        assert "trained_on" in synthgen(*args, "--scorer", "distilled").stdout
+        assert "scorer distilled" in (said := synthgen(*plain).stdout) and "trained_on" in said, "the paper's joint ranking is the default"
         assert "logprobs" in synthgen(*args, "--scorer", "logprob", ok=False).stderr
         assert "did you mean 'product'" in synthgen(*args, "--strategy", "prodct", ok=False).stderr
         assert "nothing came of 7 pairs (below_score 7)" in synthgen(*args, "--min-score", "36", ok=False).stderr

@@ -108,7 +108,7 @@ async def sent(
 ) -> Reply:
     "Send until there is a reply; stop where trying again is no use"
     pace, tried = line.pace, Tried(time.monotonic())
-    guess = sum(len(m['content']) for m in request['messages']) / 4 + min(line.block.max_tokens, 500) # tokens
+    guess = sum(len(m['content']) for m in request['messages']) / 4 + min(request['max_tokens'], 500) # tokens
     pace.begin()
     try:
         while True:
@@ -172,7 +172,7 @@ async def after_trouble(line: Line, pace: Pace, t: Trouble, tried: Tried):
 def stop_if_hopeless(line: Line, pace: Pace, t: Trouble, tried: Tried):
     "Raise where another try is no use"
     what = scrub(t.what, line.block)
-    if t.kind == 'question': raise Refused(f'refused: {what}')
+    if t.kind == 'question': raise Refused(f'refused: {what.rstrip(".")}. {remedy(t)}'.rstrip('. '))
     if t.kind in ('stop', 'schema'):
         if pace.answered and t.status in (400, 413, 422): raise Refused(f'refused: {what}') # it takes others
         status, hint = f' answered {t.status}' if t.status else '', remedy(t)

@@ -135,6 +135,7 @@ class Ask(BaseModel):
     messages: tuple[dict[str, str], ...] # role and content, as servers take them
     output: dict | None = None  # JSON Schema of the reply; None: text
     inputs: dict[str, Any] = {} # what the template was filled with
+    max_tokens: int | None = None # of the reply; None: as the provider is set
 
 # %% ../../nbs/core/02_prompts.ipynb #Prompt
 class Prompt(BaseModel):
@@ -148,11 +149,14 @@ class Prompt(BaseModel):
     version: int                # raised when the meaning changes
     inputs: dict[str, str]      # name → what it holds
     output: dict | None         # JSON Schema; {}: given when asked; null: text
+    max_tokens: int | None = Field(None, ge=1) # of a reply that is short; null: as the provider is set
     system: str                 # Jinja2
     user: str                   # Jinja2
 
     @property
-    def hash(self) -> str: return content_id(self.name, self.version, self.system, self.user, self.output)
+    def hash(self) -> str:
+        return content_id(self.name, self.version, self.system, self.user, self.output,
+                          *([] if self.max_tokens is None else [self.max_tokens]))
 
     def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
         "The step that an answer to this prompt is: what made a record, and with what"
@@ -184,7 +188,7 @@ def _rendered(p: Prompt, output: dict | None, inputs: dict[str, Any]) -> Ask:
     msgs = tuple(dict(role=r, content=_template(getattr(p, r)).render(**inputs).strip())
                  for r in ('system', 'user'))
     return Ask.model_construct(prompt=p.name, prompt_hash=p.hash, task=p.task, messages=msgs,
-                               output=output or p.output, inputs=inputs)
+                               output=output or p.output, inputs=inputs, max_tokens=p.max_tokens)
 
 # %% ../../nbs/core/02_prompts.ipynb #origin
 def _origin(p: Prompt, method: str, a: Any, more: dict[str, Any]) -> Origin:

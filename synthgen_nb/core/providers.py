@@ -34,6 +34,7 @@ class Service:
     priced: bool = True         # calls cost what a price list says; no: nothing, or what each reply states
     temperature: bool = True    # takes a temperature
     logprobs: bool = False      # gives log probabilities
+    likelihood: str = ''        # (line, request) → Reply: log probabilities of a text that is given; '': none
 
     @property
     def local(self) -> bool: return bool(self.answer) # in this process: no pace, no patience, nothing to pay
@@ -49,6 +50,7 @@ def named(
 
 # %% ../../nbs/core/00b_providers.ipynb #PROVIDERS
 _T, _B = 'synthgen_nb.core.transport', 'synthgen_nb.core.batches'
+_L = 'synthgen_nb.core.likelihood'
 PROVIDERS: dict[str, Service] = dict(
     offline=Service(
         'extractive', send=f'{_T}:answer_here', priced=False,
@@ -65,7 +67,8 @@ PROVIDERS: dict[str, Service] = dict(
 
 # %% ../../nbs/core/00b_providers.ipynb #batched
 _OPENAI: dict[str, Any] = dict(
-    write=f'{_T}:openai_request', read=f'{_T}:openai_reply', logprobs=True, embedding_key='none')
+    write=f'{_T}:openai_request', read=f'{_T}:openai_reply', logprobs=True, embedding_key='none',
+    likelihood=f'{_L}:completions')
 
 PROVIDERS |= dict(
     vllm=Service('default', 'http://localhost:8000/v1', embedding='hosted_vllm/', **_OPENAI),
@@ -75,7 +78,9 @@ PROVIDERS |= dict(
     anthropic=Service(
         'claude-sonnet-4-5', home='https://api.anthropic.com', api_key='${ANTHROPIC_API_KEY}',
         write=f'{_T}:anthropic_request', read=f'{_T}:anthropic_reply', litellm='anthropic',
-        batch=f'{_B}:ANTHROPIC', price_list='{model}'))
+        batch=f'{_B}:ANTHROPIC', price_list='{model}'),
+    transformers=Service(
+        '', send=f'{_L}:only_scores', likelihood=f'{_L}:local_likelihood', priced=False, temperature=False))
 
 # %% ../../nbs/core/00b_providers.ipynb #service
 def service(

@@ -57,8 +57,9 @@ class Trouble(Exception):
 
 # %% ../../nbs/core/03c_transport.ipynb #words
 _TOO_LONG = re.compile(
-    r'context.{0,12}(length|window|size)|(prompt|input|request).{0,30}(too (long|large)|exceed)|'
-    r'maximum context|too many (input )?tokens', re.I)
+    r'context.{0,12}(length|window|size|limit)|maximum (context|(prompt|input|model) length)|'
+    r'(prompt|inputs?|request).{0,30}(too (long|large)|exceed|longer than|greater than|must have less than)|'
+    r'max_(model|seq|input)_len|too many (input )?tokens|max_new_tokens` must be <=', re.I)
 _FILTERED = re.compile(
     r'content.?(policy|filter|management)|responsible.?ai|safety (system|filter)|prohibited.?content', re.I)
 _NO_SCHEMA = re.compile(
@@ -97,9 +98,10 @@ def trouble_of(
         after = float(m[1]) # Gemini's way
     if _SPENT.search(what): return Trouble('stop', text, 402) # waiting does not help
     if status in (429, 503, 529): return Trouble('busy', text, status, after)
-    if status in (408, 409, 425) or status >= 500: return Trouble('down', text, status, after)
+    full = status == 500 and _TOO_LONG.search(what)
+    if status in (408, 409, 425) or status >= 500 and not full: return Trouble('down', text, status, after)
     if status == 400 and re.search('api.?key', what, re.I): return Trouble('stop', text, 401)
-    kind, called = refused(what) if status in (400, 413, 422) else ('stop', '')
+    kind, called = refused(what) if status in (400, 413, 422, 500) else ('stop', '')
     return Trouble(kind, called + text, status)
 
 # %% ../../nbs/core/03c_transport.ipynb #remedy
@@ -112,6 +114,9 @@ REMEDY = {
     422: 'The server does not accept the request as it is.'}
 
 def remedy(t: Trouble) -> str: # a sentence, or nothing
+    if t.what.startswith('too_long: '):
+        return ('The prompt and max_tokens do not fit into its context: make chunks smaller (--chunk-tokens),'
+                ' lower max_tokens, or give the server a larger context.')
     if re.search('temperature', t.what, re.I):
         return 'Set temperatures.generate, .rewrite and .judge to null: then none is sent.'
     return '' if t.status is None and t.kind == 'stop' else REMEDY.get(t.status or 0, '')
@@ -189,7 +194,7 @@ def read_json(raw: bytes, what: str = 'a reply') -> dict:
 _LIMITS = ('minLength', 'maxLength', 'contentMediaType') # which some refuse
 
 def strict_schema(s: Any) -> Any:
-    "The schema as servers want it: objects closed, and no limits on length"
+    "The schema as servers want it: objects closed, and no limits on the length of a text"
     if isinstance(s, list): return [strict_schema(x) for x in s]
     if not isinstance(s, dict): return s
     each = lambda d: {n: strict_schema(v) for n, v in d.items()}

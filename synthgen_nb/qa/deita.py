@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'EVOLUTIONS', 'DIGITS', 'Readings', 'STRATEGIES', 'SCORERS', 'multi_score', 'evolution', 'evolve',
-           'scores_by_index', 'ranked', 'expectation', 'Reading', 'read_logprobs', 'read_digit', 'mean_digit',
-           'by_logprobs', 'by_samples', 'held_out_spearman', 'Distilled', 'distil', 'distilled_scorers', 'distilled',
-           'prompted', 'read_scores', 'report', 'total', 'check_choice', 'scored', 'with_scores', 'score_pairs',
-           'deita', 'eligible', 'select_diverse']
+           'scores_by_index', 'ranked', 'ranking_form', 'expectation', 'Reading', 'read_logprobs', 'read_digit',
+           'mean_digit', 'by_logprobs', 'by_samples', 'held_out_spearman', 'Distilled', 'distil', 'distilled_scorers',
+           'distilled', 'prompted', 'read_scores', 'report', 'total', 'check_choice', 'scored', 'with_scores',
+           'score_pairs', 'deita', 'eligible', 'select_diverse']
 
 # %% ../../nbs/qa/66_deita.ipynb #imports
 import asyncio, math, random, re
@@ -28,7 +28,7 @@ from ..select.diversity import calibrate_tau, repr_filter
 async def multi_score(
     pairs: Sequence[Pair],           # candidates
     model: Model,                    # who scores, or evolves and ranks for the distilled scorer
-    scorer: str = 'sampled',         # sampled, logprob or distilled
+    scorer: str = 'distilled',       # distilled (jointly ranked variants), sampled or logprob
     strategy: str = 'product',       # how c and q make s: product, sum, complexity or quality
     samples: int = 8,                # draws for each score (sampled)
     tau: float | None = None,        # most similarity to a chosen row (cosine); None: calibrated
@@ -54,7 +54,8 @@ METHOD = Method(
         'min_score': 'Lowest score that is kept, on the scale of the strategy.',
         'strategy': "product (1-36, the paper's), sum (2-12), complexity or quality (1-6).",
         'tau': 'Most cosine similarity to a pair already chosen. Default: at most 5 % of the pairs are too similar.',
-        'scorer': 'sampled, logprob (server must give log-probabilities) or distilled.',
+        'scorer': 'distilled (learns from variants ranked together, as in the paper), or each row alone, '
+                  'which is its baseline: sampled, logprob (server must give log-probabilities).',
         'samples': 'Draws for each score of the sampled scorer.',
     },
     replies={
@@ -125,12 +126,18 @@ async def ranked(
     p, asked = model.prompt('rank'), questions or [''] * len(chains)
     shuffled = [random.Random(f'{c}').sample(range(len(c)), len(c)) for c in chains]
     def ask(k: int) -> Ask:
-        return p.render(items=[chains[k][i] for i in shuffled[k]], best=best, question=asked[k])
+        form = ranking_form(p.output, len(chains[k]))
+        return p.render(form, items=[chains[k][i] for i in shuffled[k]], best=best, question=asked[k])
     out = list[list[int | None]]()
     async for k, a in model.over(range(len(chains)), ask):
         got = scores_by_index(a.value['scores'] if a.ok else [], len(chains[k]), best)
         out.append([got[shuffled[k].index(i)] for i in range(len(got))])
     return out
+
+def ranking_form(output: dict | None, n: int) -> dict | None: # with at most n rows
+    rows = ((output or {}).get('properties') or {}).get('scores')
+    if not output or not rows: return output # a prompt of the user's own
+    return output | dict(properties=output['properties'] | dict(scores=rows | dict(maxItems=n)))
 
 # %% ../../nbs/qa/66_deita.ipynb #expectation
 DIGITS = (1, 2, 3, 4, 5, 6)
@@ -200,9 +207,10 @@ async def by_logprobs(
     asks: Sequence[Ask], # each for one digit
     model: Model,
 ) -> list[Reading]: # in the order of the questions
-    "One call each, read as a distribution"
+    "One token each, read as a distribution"
+    first = [a.model_copy(update=dict(max_tokens=1)) for a in asks]
     read = lambda a: read_logprobs(a.logprobs) if a.ok else Reading(None, a.error)
-    return [replace(read(a), calls=a.calls) async for a in model.map(asks, len(asks), logprobs=20)]
+    return [replace(read(a), calls=a.calls) async for a in model.map(first, len(first), logprobs=20)]
 
 # %% ../../nbs/qa/66_deita.ipynb #by_samples
 async def by_samples(
@@ -313,7 +321,7 @@ async def prompted(
 async def read_scores(
     pairs: Sequence[Pair], # what is scored
     model: Model,          # who scores
-    scorer: str,           # sampled, logprob or distilled
+    scorer: str,           # distilled, sampled or logprob
     samples: int = 8,      # draws for each score (sampled)
     seeds: int = 50,       # rows whose variants are ranked (distilled)
     evidence: Mapping[str, str] | None = None, # chunk id → its text, for evolving
@@ -346,7 +354,7 @@ def total(
     return sum(STRATEGIES[strategy][1](c, q) for c, q in turns)
 
 # %% ../../nbs/qa/66_deita.ipynb #check_choice
-SCORERS = ('sampled', 'logprob', 'distilled')
+SCORERS = ('distilled', 'sampled', 'logprob')
 
 def check_choice(strategy: str, scorer: str, min_score: float | None = None):
     "Raise if there is no such strategy or scorer, or if the lowest score is off the scale"
@@ -401,7 +409,7 @@ def with_scores(
 async def score_pairs(
     pairs: Sequence[Pair],     # what is scored
     model: Model,              # who scores, or ranks for the distilled scorer
-    scorer: str = 'sampled',   # sampled, logprob or distilled
+    scorer: str = 'distilled', # distilled, sampled or logprob
     strategy: str = 'product', # product, sum, complexity or quality
     samples: int = 8,          # draws for each score (sampled)
     evidence: Mapping[str, str] | None = None, # chunk id → its text, for evolving
