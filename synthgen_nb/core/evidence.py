@@ -175,5 +175,7 @@ def sorted_out(found: Sequence[Examined]) -> Outcome[Pair]:
         why = e.hopeless or (f'unsupported: {e.objections[0]}' if e.objections else '')
         kind, _, what = why.partition(': ')
         if not why: out.kept.append(p)
-        else: out.dropped.append(drop(p, 'evidence', f'{kind}:{clip(what, 120)}', '; '.join(e.objections) or why))
+        else:
+            all_of_them = '; '.join(e.objections) or why
+            out.dropped.append(drop(p, 'evidence', f'{kind}:{clip(what, 120)}', all_of_them))
     return out

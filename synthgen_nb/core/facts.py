@@ -15,7 +15,8 @@ from functools import lru_cache
 # %% ../../nbs/core/00d_facts.ipynb #fold
 _SAME = str.maketrans({
     '’': "'", '‘': "'", '“': '"', '”': '"', '«': '"', '»': '"', '„': '"',
-    '–': '-', '—': '-', '−': '-', '‐': '-', '‑': '-', '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '×': 'x', 'µ': 'u', 'μ': 'u'})
+    '–': '-', '—': '-', '−': '-', '‐': '-', '‑': '-',
+    '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '×': 'x', 'µ': 'u', 'μ': 'u'})
 
 @lru_cache(4096)
 def _compatible(ch: str) -> str:
@@ -126,7 +127,7 @@ def sums(
 FENCE = re.compile(r'^[ \t]*(```+|~~~+)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)', re.S | re.M)
 INLINE = re.compile(r'(?<!`)(`{1,2})(?!`)([^`\n]+?)\1(?!`)')
 LINK = re.compile(r'\b(?:https?|ftp|file)://[^\s<>"\')\]`]+'
-                  r'|\bwww\.[^\s<>"\')\]`]+|\b[\w.+-]+@[\w-]+\.[\w.]+\w')
+                  r'|\bwww\.[^\s<>"\')\]`]+|\b[\w.+-]{1,64}@[\w-]+\.[\w.]+\w')
 
 def _blank(m: re.Match) -> str: return re.sub(r'[^\n]', ' ', m[0])
 
@@ -138,11 +139,11 @@ def bare(
 
 # %% ../../nbs/core/00d_facts.ipynb #code_facts
 _CODELIKE = re.compile(r'''(?<![\w/.\-$])(?:
-      --?[A-Za-z][\w-]*(?:=[\w./-]+)?             # options
+      --?[A-Za-z][\w-]*+(?:=[\w./-]+)?             # options
     | [~.]{0,2}/[\w.@+-]+(?:/[\w.@+-]+)*/?         # paths
-    | \w[\w.-]*(?:/[\w.-]+)+                       # a/b.c
+    | \w[\w.-]{0,200}(?:/[\w.-]+)+                      # a/b.c
     | \$\{?\w+\}?                                  # $VARIABLES
-    | [A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:\(\))?     # dotted names and files
+    | [A-Za-z_]\w*(?:\.[A-Za-z_]\w*)++(?:\(\))?    # dotted names and files
     | [A-Za-z_]\w*\(\)                             # calls
     | [A-Za-z_]*[A-Za-z0-9]_\w+ | __\w+            # snake_case
     | [a-z]+[A-Z]\w* | [A-Z][a-z0-9]+[A-Z]\w*      # camelCase

@@ -17,10 +17,10 @@ from .wording import CLOSE, clauses, closeness, content, denied, words_in
 # %% ../../nbs/core/00h_questions.ipynb #leans
 _THINGS = '|'.join('''passage text section document page figure table chapter tutorial example snippet excerpt
     article paragraph listing code function method command script class file module program output list diagram
-    image notebook author title guide note warning option parameter step case context plot graph chart array cell
-    line expression statement formula equation result loop call block query picture'''.split())
-_PAGE = ('passages?|excerpts?|snippets?|paragraph|authors?|document|documentation page|page|tutorial|chapter|text|'
-         'section|figure|table of contents|title|article')
+    image notebook author title guide note warning option parameter step case context plot graph chart array
+    cell line expression statement formula equation result loop call block query picture'''.split())
+_PAGE = ('passages?|excerpts?|snippets?|paragraph|authors?|document|documentation page|page|tutorial|chapter|'
+         'text|section|figure|table of contents|title|article')
 _OF = '(?:of|called|named|in an?|editor|dataset|file|string|mode|type|format|area|box|field|node|encoding|data)'
 _LEANS = [re.compile(p, re.I) for p in (
     rf'\b(?:the|this|that|these|those)\s+(?:\w+\s+)?(?:{_PAGE})\b(?!\s+(?:\w+ )?{_OF}\b)',

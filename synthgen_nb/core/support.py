@@ -129,7 +129,8 @@ def same_matter(
 ) -> bool:
     "Is the number there about the same thing?"
     after = next((w for w in ws if w.start >= f.end), None)
-    thing = after.stem if after and not after.light and after.text.isalpha() and after.start - f.end <= 2 else ''
+    counts = after and not after.light and after.text.isalpha() and after.start - f.end <= 2
+    thing = after.stem if after and counts else ''
     in_code = src.segments[i].kind in ('code', 'line')
     if in_code and thing and thing not in src.stems[i] | src.headings[i]: return False
     theirs = src.headings[i].union(*src.stems[max(0, i - 1):i + 2])
