@@ -9,7 +9,6 @@ __all__ = ['NEARLY', 'SWAPS', 'polarity', 'facts_differ', 'word_apart', 'disagre
 # %% ../../nbs/core/00i_agreement.ipynb #imports
 import re
 from collections import Counter
-from collections.abc import Hashable
 from difflib import SequenceMatcher
 from .claims import claims
 from .facts import NUMBER_WORDS, facts, fold
@@ -27,29 +26,39 @@ def polarity(answer: str) -> bool | None: # yes, no; None if neither is said
     return False if len(content(ws)) <= 2 and any(w.text in NEGATIONS for w in ws) else None
 
 # %% ../../nbs/core/00i_agreement.ipynb #own_facts
-def _keys(text: str) -> Counter[Hashable]:
+_Key = tuple[float | str, str] # a number and its unit, or '' and code
+
+def _keys(text: str) -> Counter[_Key]:
     "Numbers, versions and code of a text, as they are compared"
-    found = Counter[Hashable]((f.value, f.unit) if f.kind == 'number' else ('', code_form(f.text).strip('`()').lower())
-                              for f in facts(text) if f.kind != 'name')
-    found.update((NUMBER_WORDS[w.text], '') for w in words_in(text) if w.text in NUMBER_WORDS and w.text != 'one')
+    code = lambda f: ('', code_form(f.text).strip('`()').lower())
+    looked_up = (f for f in facts(text) if f.kind != 'name')
+    found = Counter[_Key]((f.value, f.unit) if f.value is not None else code(f) for f in looked_up)
+    small = (w.text for w in words_in(text) if w.text in NUMBER_WORDS and w.text != 'one')
+    found.update((NUMBER_WORDS[w], '') for w in small)
     return found
+
+def _own(mine: Counter[_Key], theirs: Counter[_Key], asked: Counter[_Key], number: bool) -> list[_Key]:
+    "What one has beyond the other, of numbers or of code"
+    return sorted((k for k in mine - theirs if isinstance(k[0], float) == number and k not in asked), key=str)
+
+def _shown(k: _Key) -> str:
+    return f'{k[0]:g} {k[1]}'.strip() if isinstance(k[0], float) else k[1]
 
 def facts_differ(a: str, b: str, question: str = '') -> str: # '' if they do not
     "A fact of each that the other lacks"
     x, y, asked = _keys(a), _keys(b), _keys(question)
     for number in (True, False):
-        kind = lambda c: {k for k in c if isinstance(k, tuple) and isinstance(k[0], float) == number and k not in asked}
-        mine, theirs = kind(x - y), kind(y - x)
+        mine, theirs = _own(x, y, asked, number), _own(y, x, asked, number)
         if mine and theirs:
-            said, other = (next(str(v) for k in sorted(s, key=str) for v in k if v not in ('', None)) for s in (mine, theirs))
-            return f'{said} in one, {other} in the other'
+            return f'{_shown(mine[0])} in one, {_shown(theirs[0])} in the other'
     return ''
 
 # %% ../../nbs/core/00i_agreement.ipynb #word_apart
 NEARLY = 0.8 # of the words, in order
 
 def _tokens(text: str) -> list[str]:
-    return re.findall(r"[a-z_]+|\d+|[\u4e00-\u9fff]", re.sub(r"n't\b", ' not', fold(text).lower()).replace('cannot', 'can not'))
+    plain = re.sub(r"n't\b", ' not', fold(text).lower()).replace('cannot', 'can not')
+    return re.findall(r'[^\W\d]+|\d+', re.sub(r'([\u4e00-\u9fff])', r' \1 ', plain))
 
 def word_apart(a: str, b: str) -> str: # '' if none is
     "The word by which one of two almost equal texts says something else"
@@ -58,10 +67,13 @@ def word_apart(a: str, b: str) -> str: # '' if none is
     if m.real_quick_ratio() < NEARLY or m.quick_ratio() < NEARLY or m.ratio() < NEARLY: return ''
     for _, i, j, k, l in (op for op in m.get_opcodes() if op[0] != 'equal'):
         mine, theirs = x[i:j], y[k:l]
-        if bool(set(mine) & NEGATIONS) != bool(set(theirs) & NEGATIONS): return f'one says {" ".join(mine or theirs)}'
-        if turned := next((w for w in mine if OPPOSITES.get(w, set()) & set(theirs)), ''): return f'one says {turned}'
+        no, its_no = (bool(NEGATIONS.intersection(ws)) for ws in (mine, theirs))
+        if no != its_no: return f'one says {" ".join(mine or theirs)}'
+        turned = next((w for w in mine if OPPOSITES.get(w, set()).intersection(theirs)), '')
+        if turned: return f'one says {turned}'
         numbers = [[w for w in ws if w.isdigit()] for ws in (mine, theirs)]
-        if all(numbers) and numbers[0] != numbers[1]: return f'{numbers[0][0]} in one, {numbers[1][0]} in the other'
+        if all(numbers) and numbers[0] != numbers[1]:
+            return f'{numbers[0][0]} in one, {numbers[1][0]} in the other'
     return ''
 
 # %% ../../nbs/core/00i_agreement.ipynb #disagreement
@@ -70,7 +82,9 @@ def _worded_otherwise(a: str, b: str) -> str: # '' if they are not
     for c in claims(a):
         if c.kind == 'code':
             if (why := line_wrong(c.text, src)) and 'in the code' in why: return why
-        elif why := differs(c.text, [src.segments[i].text for i in best(src, words_in(c.text))], src.neighbours): return why
+        else:
+            near = [src.segments[i].text for i in best(src, words_in(c.text))]
+            if why := differs(c.text, near, src.neighbours): return why
     return ''
 
 def disagreement(
@@ -81,7 +95,8 @@ def disagreement(
     "Why two answers do not say the same"
     yes, other = polarity(a), polarity(b)
     if yes is not None and other is not None and yes != other: return 'one says yes, the other no'
-    return word_apart(a, b) or facts_differ(a, b, question) or _worded_otherwise(a, b) or _worded_otherwise(b, a)
+    why = word_apart(a, b) or facts_differ(a, b, question)
+    return why or _worded_otherwise(a, b) or _worded_otherwise(b, a)
 
 # %% ../../nbs/core/00i_agreement.ipynb #agree
 def _form(text: str) -> str: return re.sub(r'[^\w%.+-]+', ' ', fold(text).lower()).strip(' .')
@@ -95,7 +110,8 @@ def agree(
     x, y = sorted((_form(a), _form(b)), key=len)
     if x == y: return True
     if disagreement(a, b, question): return False
-    if polarity(a) is not None and polarity(a) == polarity(b) and min(len(content(words_in(t))) for t in (a, b)) <= 2: return True
+    brief = min(len(content(words_in(t))) for t in (a, b)) <= 2
+    if brief and polarity(a) is not None and polarity(a) == polarity(b): return True
     telling = x and (len(x.split()) > 3 or len(y.split()) < 5 or len(facts(a)) == 1 == len(a.split()))
     if telling and re.search(rf'(?<![\w.]){re.escape(x)}(?![\w])', y): return True
     s, t = ({w.stem for w in content(words_in(v))} for v in (a, b))
@@ -106,12 +122,14 @@ def agree(
 # %% ../../nbs/core/00i_agreement.ipynb #turned
 _AUX = re.compile(r'\b(is|are|was|were|can|will|must|may|should|does|do|has|have)\b(?! not)', re.I)
 _DIGITS = re.compile(r'(?<![\w.])\d+(?![\w.])')
-SWAPS = {a: b for x, y in (p.split('/') for p in '''before/after always/never minimum/maximum more/less first/last
-    increase/decrease enable/disable larger/smaller required/optional above/below'''.split()) for a, b in ((x, y), (y, x))}
+_SWAPS = [p.split('/') for p in '''before/after always/never minimum/maximum more/less first/last above/below
+    increase/decrease enable/disable larger/smaller required/optional'''.split()]
+SWAPS = {a: b for x, y in _SWAPS for a, b in ((x, y), (y, x))}
 
 def negated(text: str) -> str: # '' where it gives no occasion
     "A text whose first auxiliary is denied"
-    return _AUX.sub(lambda m: f'{m[0]} not', text, count=1) if _AUX.search(text) and not denied(text)[0] else ''
+    if denied(text)[0] or not _AUX.search(text): return ''
+    return _AUX.sub(lambda m: f'{m[0]} not', text, count=1)
 
 def turned(text: str) -> str: # '' where it gives no occasion
     "A text with a word of order or degree turned round"
@@ -120,4 +138,5 @@ def turned(text: str) -> str: # '' where it gives no occasion
 
 def renumbered(text: str) -> str: # '' where it gives no occasion
     "A text with its first number changed"
-    return _DIGITS.sub(lambda m: str(int(m[0]) * 2 + 1), text, count=1) if _DIGITS.search(text) else ''
+    if not _DIGITS.search(text): return ''
+    return _DIGITS.sub(lambda m: str(int(m[0][:18]) * 2 + 1), text, count=1)

@@ -71,7 +71,8 @@ def blocks(
 
 # %% ../../nbs/core/00e_claims.ipynb #sentences
 _ENDS = re.compile(r'(?<=[.!?。！？])["\')\]*_`]*(?:\s+|(?<=[。！？]))(?=["\'(\[*_`]*[A-Z0-9`*\u4e00-\u9fff"])')
-_GOES_ON = re.compile(r'(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|Sec|Dr|Mr|Ms|approx|resp|St|[A-Z])\.|(?:^|\n)\s*\d+\.)$')
+_GOES_ON = re.compile(r'(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|Sec|Dr|Mr|Ms|approx|resp|St|[A-Z])\.'
+                      r'|(?:^|\n)\s*\d+\.)$')
 
 def sentences(
     text: str,

@@ -14,8 +14,9 @@ from functools import lru_cache
 
 # %% ../../nbs/core/00d_facts.ipynb #fold
 _SAME = str.maketrans({
-    '’': "'", '‘': "'", '“': '"', '”': '"', '«': '"', '»': '"', '„': '"', '–': '-', '—': '-', '−': '-', '‐': '-',
-    '‑': '-', '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '×': 'x', 'µ': 'u', 'μ': 'u'})
+    '’': "'", '‘': "'", '“': '"', '”': '"', '«': '"', '»': '"', '„': '"',
+    '–': '-', '—': '-', '−': '-', '‐': '-', '‑': '-',
+    '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '×': 'x', 'µ': 'u', 'μ': 'u'})
 
 @lru_cache(4096)
 def _compatible(ch: str) -> str:
@@ -42,17 +43,22 @@ class Fact:
 
 # %% ../../nbs/core/00d_facts.ipynb #units
 _SPELLINGS = '''
-B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k | kB: kb kilobyte kilobytes 千字节 | KiB: kib kibibyte kibibytes
-MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes | GB: gb gigabyte gigabytes 吉 吉字节 | GiB: gib gibibyte gibibytes
+B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k
+kB: kb kilobyte kilobytes 千字节 | KiB: kib kibibyte kibibytes
+MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes
+GB: gb gigabyte gigabytes 吉 吉字节 | GiB: gib gibibyte gibibytes
 TB: tb terabyte terabytes 太字节 | TiB: tib tebibyte tebibytes | PB: pb petabyte petabytes
 ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒
-s: s sec secs second seconds 秒 | min: min mins minute minutes 分钟 | h: h hr hrs hour hours 小时 | day: day days 天
+s: s sec secs second seconds 秒 | min: min mins minute minutes 分钟
+h: h hr hrs hour hours 小时 | day: day days 天
 week: week weeks | month: month months | year: year years yr 年
 Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage | ‰: ‰
-px: px pixel pixels | mm: mm millimetre millimetres millimeter millimeters | cm: cm centimetre centimetres centimeters
+px: px pixel pixels | mm: mm millimetre millimetres millimeter millimeters
+cm: cm centimetre centimetres centimeters
 m: m metre metres meter meters | km: km kilometre kilometres kilometer kilometers | m/s: m/s | km/h: km/h kmh
 degC: °c degc celsius | degF: °f degf fahrenheit | K: kelvin | deg: ° degree degrees
-Pa: pa pascal pascals | hPa: hpa hectopascal hectopascals | kPa: kpa | g: gram grams | kg: kg kilogram kilograms | mg: mg
+Pa: pa pascal pascals | hPa: hpa hectopascal hectopascals | kPa: kpa
+g: gram grams | kg: kg kilogram kilograms | mg: mg
 V: v volt volts | W: w watt watts | kW: kw | GB/s: gb/s gbps | MB/s: mb/s mbps | x: x times fold'''
 UNITS = {word: row.split(':')[0].strip() for row in re.split(r'[|\n]', _SPELLINGS) if row.strip()
          for word in row.split(':', 1)[1].split()}
@@ -78,7 +84,8 @@ def _number(m: re.Match, text: str) -> Fact:
     value = float(int(m['hex'], 16)) if m['hex'] else float(m['number'].replace(',', ''))
     between = re.search(r'[\d)\]]\s?$', text[max(0, m.start() - 2):m.start()]) # 2015-02, 3 - 1
     unit = UNITS.get((m['unit'] or '').strip(' -').lower(), '')
-    return Fact('number', m[0].strip(), m.start(), m.end(), -value if m['sign'] and not between else value, unit)
+    if m['sign'] and not between: value = -value
+    return Fact('number', m[0].strip(), m.start(), m.end(), value, unit)
 
 def number_facts(
     text: str,
@@ -88,11 +95,11 @@ def number_facts(
     return [_number(m, folded) for m in _NUMBER.finditer(folded)]
 
 # %% ../../nbs/core/00d_facts.ipynb #number_words
-_SMALL = '''zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-    seventeen eighteen nineteen twenty'''.split()
+_SMALL = '''zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen twenty'''.split()
 NUMBER_WORDS = {w: float(i) for i, w in enumerate(_SMALL)} | dict(
-    thirty=30., forty=40., fifty=50., sixty=60., seventy=70., eighty=80., ninety=90., hundred=100., thousand=1000.,
-    million=1e6, once=1., twice=2., half=.5)
+    thirty=30., forty=40., fifty=50., sixty=60., seventy=70., eighty=80., ninety=90., hundred=100.,
+    thousand=1000., million=1e6, once=1., twice=2., half=.5)
 _SUM = re.compile(r'(?<![\w.])\d[\d_]*(?:\s?(?:\*\*|[*^+/-])\s?\d[\d_]*){1,4}(?![\w.])')
 
 def _apply(a: float, sign: str, b: float) -> float:
@@ -119,7 +126,8 @@ def sums(
 # %% ../../nbs/core/00d_facts.ipynb #bare
 FENCE = re.compile(r'^[ \t]*(```+|~~~+)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)', re.S | re.M)
 INLINE = re.compile(r'(?<!`)(`{1,2})(?!`)([^`\n]+?)\1(?!`)')
-LINK = re.compile(r'\b(?:https?|ftp|file)://[^\s<>"\')\]`]+|\bwww\.[^\s<>"\')\]`]+|\b[\w.+-]+@[\w-]+\.[\w.]+\w')
+LINK = re.compile(r'\b(?:https?|ftp|file)://[^\s<>"\')\]`]+'
+                  r'|\bwww\.[^\s<>"\')\]`]+|\b[\w.+-]{1,64}@[\w-]+\.[\w.]+\w')
 
 def _blank(m: re.Match) -> str: return re.sub(r'[^\n]', ' ', m[0])
 
@@ -131,17 +139,18 @@ def bare(
 
 # %% ../../nbs/core/00d_facts.ipynb #code_facts
 _CODELIKE = re.compile(r'''(?<![\w/.\-$])(?:
-      --?[A-Za-z][\w-]*(?:=[\w./-]+)?             # options
+      --?[A-Za-z][\w-]*+(?:=[\w./-]+)?             # options
     | [~.]{0,2}/[\w.@+-]+(?:/[\w.@+-]+)*/?         # paths
-    | \w[\w.-]*(?:/[\w.-]+)+                       # a/b.c
+    | \w[\w.-]{0,200}(?:/[\w.-]+)+                      # a/b.c
     | \$\{?\w+\}?                                  # $VARIABLES
-    | [A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:\(\))?     # dotted names and files
+    | [A-Za-z_]\w*(?:\.[A-Za-z_]\w*)++(?:\(\))?    # dotted names and files
     | [A-Za-z_]\w*\(\)                             # calls
     | [A-Za-z_]*[A-Za-z0-9]_\w+ | __\w+            # snake_case
     | [a-z]+[A-Z]\w* | [A-Z][a-z0-9]+[A-Z]\w*      # camelCase
     | [A-Za-z_]\w*=[\w.'"-]+ )(?![\w])             # keyword=value''', re.X)
 _QUOTED = re.compile(r'''(?<![\w"'])(["'])([^\s"'`]{1,40})\1(?![\w"'])''')
-_NO_CODE = frozenset('e.g i.e etc a.m p.m and/or either/or n/a i/o w/o read/write yes/no true/false he/she'.split())
+_NO_CODE = frozenset(
+    'e.g i.e etc a.m p.m and/or either/or n/a i/o w/o read/write yes/no true/false he/she'.split())
 
 def code_facts(
     text: str,

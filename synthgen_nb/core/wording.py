@@ -17,12 +17,13 @@ from .facts import NUMBER_WORDS, fold
 from .words import STOPWORDS, stem
 
 # %% ../../nbs/core/00f_wording.ipynb #Word
-LIGHT = frozenset(STOPWORDS) | frozenset('''also such these those they them their he she we us our ours very just only any
-    some all each every both either if while because since until though although however therefore thus hence here now
-    need needs must may might would way ways one ones thing things called call calls including includes include make
-    makes made used using get gets set following given allows allow provide provides provided support supports available
-    see want many much most more other another same different new via per within without during through up out over
-    under again further once not no nor never cannot don't doesn't isn't aren't can't won't answer yes please let'''.split())
+LIGHT = frozenset(STOPWORDS) | frozenset('''also such these those they them their he she we us our ours very
+    just only any some all each every both either if while because since until though although however
+    therefore thus hence here now need needs must may might would way ways one ones thing things called call
+    calls including includes include make makes made used using get gets set following given allows allow
+    provide provides provided support supports available see want many much most more other another same
+    different new via per within without during through up out over under again further once not no nor
+    never cannot don't doesn't isn't aren't can't won't answer yes please let'''.split())
 
 @dataclass(frozen=True)
 class Word:
@@ -73,8 +74,9 @@ def shared(
     return {x for x in a if x in b or (len(x) >= 6 and any(alike(x, y) for y in b))}
 
 # %% ../../nbs/core/00f_wording.ipynb #denied
-NEGATIONS = frozenset("""not no never cannot without except nor neither nothing n't unable impossible fail fails
-    can't don't doesn't isn't aren't won't didn't wasn't weren't couldn't shouldn't wouldn't mustn't hasn't""".split())
+NEGATIONS = frozenset("""not no never cannot without except nor neither nothing n't unable impossible fail
+    fails can't don't doesn't isn't aren't won't didn't wasn't weren't couldn't shouldn't wouldn't mustn't
+    hasn't""".split())
 
 def denied(
     clause: str,
@@ -99,19 +101,20 @@ def negation_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     return f'says what the source denies of "{x}"' if x else ''
 
 # %% ../../nbs/core/00f_wording.ipynb #opposites
-_OPPOSITES = '''before/after min/max minimum/maximum minimal/maximal increase/decrease increases/decreases more/less
-    increased/decreased larger/smaller greater/less greater/fewer more/fewer higher/lower bigger/smaller longer/shorter
-    faster/slower largest/smallest highest/lowest first/last enable/disable enables/disables enabled/disabled
-    allow/prevent allows/prevents allowed/forbidden always/never open/close opens/closes opened/closed start/end
-    above/below left/right row/column rows/columns true/false required/optional mandatory/optional mutable/immutable
-    with/without same/different inclusive/exclusive included/excluded ascending/descending encode/decode input/output
-    inputs/outputs client/server reader/writer readers/writers read/write reads/writes reading/writing source/target
-    parent/child upper/lower positive/negative even/odd older/newer oldest/newest oldest/latest earlier/later all/none
-    everything/nothing supported/unsupported compress/decompress serial/parallel public/private local/remote
-    static/dynamic success/failure add/remove adds/removes create/delete creates/deletes explicit/implicit
-    explicitly/implicitly automatic/manual automatically/manually synchronous/asynchronous possible/impossible
-    safe/unsafe valid/invalid sequential/random horizontal/vertical push/pull import/export lowercase/uppercase
-    fixed/variable best/worst better/worse'''
+_OPPOSITES = '''before/after min/max minimum/maximum minimal/maximal increase/decrease increases/decreases
+    more/less increased/decreased larger/smaller greater/less greater/fewer more/fewer higher/lower
+    bigger/smaller longer/shorter faster/slower largest/smallest highest/lowest first/last enable/disable
+    enables/disables enabled/disabled allow/prevent allows/prevents allowed/forbidden always/never
+    open/close opens/closes opened/closed start/end above/below left/right row/column rows/columns
+    true/false required/optional mandatory/optional mutable/immutable with/without same/different
+    inclusive/exclusive included/excluded ascending/descending encode/decode input/output inputs/outputs
+    client/server reader/writer readers/writers read/write reads/writes reading/writing source/target
+    parent/child upper/lower positive/negative even/odd older/newer oldest/newest oldest/latest
+    earlier/later all/none everything/nothing supported/unsupported compress/decompress serial/parallel
+    public/private local/remote static/dynamic success/failure add/remove adds/removes create/delete
+    creates/deletes explicit/implicit explicitly/implicitly automatic/manual automatically/manually
+    synchronous/asynchronous possible/impossible safe/unsafe valid/invalid sequential/random
+    horizontal/vertical push/pull import/export lowercase/uppercase fixed/variable best/worst better/worse'''
 OPPOSITES: dict[str, set[str]] = {}
 for _pair in _OPPOSITES.split():
     for _a, _b in (_pair.split('/'), _pair.split('/')[::-1]): OPPOSITES.setdefault(_a, set()).add(_b)
@@ -144,11 +147,18 @@ def duty_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     mine, theirs = duties(claim), duties(seg)
     for x in mine.keys() & theirs.keys():
         (no, duty), (its_no, its_duty) = mine[x], theirs[x]
-        if no == its_no and duty and its_duty and duty != its_duty: return f'says {duty} where the source says {its_duty}'
+        if no == its_no and duty and its_duty and duty != its_duty:
+            return f'says {duty} where the source says {its_duty}'
     return ''
 
 # %% ../../nbs/core/00f_wording.ipynb #swapped
-def _told_apart(x: str, y: str, before: Sequence[str], after: Sequence[str], pairs: set[tuple[str, str]]) -> bool:
+def _told_apart(
+    x: str,
+    y: str,
+    before: Sequence[str],       # what stands before `x`
+    after: Sequence[str],        # and after it
+    pairs: set[tuple[str, str]], # neighbouring stems of the source
+) -> bool:
     "Do both stand beside the word that stands beside this one?"
     follows = bool(after) and (x, after[0]) in pairs and (y, after[0]) in pairs
     return follows or (bool(before) and (before[-1], x) in pairs and (before[-1], y) in pairs)
@@ -172,21 +182,23 @@ def thing_differs(
     return ''
 
 # %% ../../nbs/core/00f_wording.ipynb #order
-RELATIONS = ('than', 'before', 'after', 'instead of', 'rather than', 'inherit from', 'inherits from', 'followed by')
+RELATIONS = ('than', 'before', 'after', 'instead of', 'rather than', 'inherit from', 'inherits from',
+             'followed by')
 
 def order_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     mine, theirs = (f' {" ".join(fold(t).lower().split())} ' for t in (claim, seg))
     for r in RELATIONS:
         if mine.count(f' {r} ') != 1 or theirs.count(f' {r} ') != 1: continue
-        halves = [{w.stem for w in content(words_in(half))} for t in (mine, theirs) for half in t.split(f' {r} ')]
-        left, right, its_left, its_right = halves
+        halves = (half for t in (mine, theirs) for half in t.split(f' {r} '))
+        left, right, its_left, its_right = ({w.stem for w in content(words_in(h))} for h in halves)
         crossed = min(len(left - right & its_right - its_left), len(right - left & its_left - its_right))
         straight = len((left - right) & (its_left - its_right)) + len((right - left) & (its_right - its_left))
         if crossed and crossed * 2 > straight: return f'what stands before and after "{r}" changed places'
     return ''
 
 # %% ../../nbs/core/00f_wording.ipynb #clauses
-_CUT = re.compile(r'[;:.](?=\s|$)|,?\s(?:but|because|while|whereas|although|though|so that|unless|since|therefore)\s|\s-\s'
+_CUT = re.compile(r'[;:.](?=\s|$)|\s-\s'
+                  r'|,?\s(?:but|because|while|whereas|although|though|so that|unless|since|therefore)\s'
                   r'|,\s(?=which|and|or|so|it|they|you|then|if|when)'
                   r'|\sand\s(?=it|they|you|then|can|will|is|are|does|do|has)', re.I)
 CLOSE = 0.7 # share of content words
