@@ -8,7 +8,7 @@ __all__ = ['METHOD', 'STAGES', 'verify', 'verdict', 'Check', 'unknown_parameters
            'semantic_stage', 'how_faithful', 'signed', 'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
 
 # %% ../../nbs/tools/75_apigen.ipynb #imports
-import json, re
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

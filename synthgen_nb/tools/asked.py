@@ -39,16 +39,21 @@ def picks(
 # %% ../../nbs/tools/70c_asked.ipynb #places-of
 def _places(
     r: Ref,
+    taker: int,   # the call that takes it
     ev: Evidence,
-) -> set[int]: # empty where the element is the only one
+) -> set[int]: # empty where it is an element of no list, or the only one
     "The places of an element: in its list, among all values of its field, among those the request does not name"
+    if not re.search(r'/\d+(?:/|$)', r.path): return set()
     at = {int(k) for k in steps(r.path) if k.isdigit()}
     mine = [x for i, c in enumerate(ev.calls) if c.id == r.call for x in ev.leaves if x.step == i]
     target = next((x for x in mine if x.at == r.path), None)
     like = [x.value for x in mine if target and x.key == target.key]
     if target and len(like) < 2: return set()
     unlike = list({canonical(v): v for v in like}.values())
-    for values in (like, unlike, [v for v in unlike if shown(v) not in ev.request]):
+    latest = [x.value for i in reversed(range(taker)) for x in ev.leaves if target and x.step == i and x.key == target.key]
+    latest = list({canonical(v): v for v in latest}.values())
+    fresh = [[v for v in vs if shown(v) not in ev.request] for vs in (unlike, latest)]
+    for values in (like, unlike, latest, *fresh):
         found = [i for i, v in enumerate(values) if target and v == target.value]
         at |= {*found} | ({-1} if found and found[-1] == len(values) - 1 else set())
     return at
@@ -56,7 +61,7 @@ def _places(
 def wrong_places(ev: Evidence) -> Iterator[str]:
     "The second was asked for, the first was taken"
     asked = picks(ev.request)
-    taken = [(places, r) for c in ev.calls for r in c.refs if (places := _places(r, ev))]
+    taken = [(places, r) for i, c in enumerate(ev.calls) for r in c.refs if (places := _places(r, i, ev))]
     if not asked or not taken: return
     pairs = zip(asked, taken, strict=True) if len(asked) == len(taken) else \
         ((k, next(t for t in taken if not t[0] & {*asked})) for k in asked
