@@ -6,7 +6,7 @@ import string
 
 import pytest
 from conftest import rows, write_docs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.models import Answer, open_model, parse_reply
@@ -32,7 +32,7 @@ GOOD = ("A contiguous dataset is one block.", "Other data follows it.", "Only ch
         ((GOOD[0], A), "circular: step 2 is the answer"),
         ((Q, *GOOD), "circular: step 1 is the question"),
         ((A[:-1] + ", since blocks are fixed.", *GOOD), "circular: step 1 states the answer"),
-        (("Files are on disks.", "Disks are large."), "unsupported"),
+        (("Files are on disks.", "Disks are large."), "unrelated"),
     ],
 )
 def test_reasoning_that_cannot_stand_is_named(steps, why):
@@ -73,6 +73,7 @@ def test_what_cannot_be_told_is_unchecked_and_no_number():
     st.lists(st.text(max_size=30), max_size=7),
     st.sampled_from([True, False, None]),
 )
+@settings(deadline=None)
 def test_no_reply_changes_question_or_answer(answer, steps, agrees):
     pair = Pair(question=Q, answer=answer)
     got = ss.reasoned(
@@ -82,18 +83,16 @@ def test_no_reply_changes_question_or_answer(answer, steps, agrees):
     assert bool(got.reasoning) != bool(ss.without([got])), "either reasoning or a note why there is none"
 
 
-@pytest.mark.parametrize(
-    "a, b, same",
-    [
-        ("house", "(e) house.", True),
-        ("Yes, it can.", "No, it cannot.", False),
-        ("a boat", "house", False),
-        ("no", "There is no way to tell what the format of these files was.", False),
-        ("The gzip filter compresses without loss.", "gzip is a filter that compresses data without loss.", True),
-    ],
-)
-def test_same_answer(a, b, same):
-    assert ss.same_answer(a, b) is same and ss.same_answer(b, a) is same
+@pytest.mark.parametrize("step, why", [("It is one block of 4 KiB.", "4 KiB"), ("Since h5py 3.1.0 it is.", "3.1.0"), ("It is one block.", "")])
+def test_what_a_step_claims_needs_the_source_too(step, why):
+    source = "A contiguous dataset is one block. Only chunked storage has room to grow."
+    got = ss.flaw(Q, A, (step, *GOOD[1:]), text=source)
+    assert (got.startswith("unsupported") and why in got) if why else not got
+
+
+def test_three_steps_are_enough_for_a_long_answer():
+    answer = A + " ".join(f"Case {i} is read from block {i} of the table in the file named part{i}." for i in range(99))
+    assert len(answer) > 2000 and not ss.flaw(Q, answer, GOOD)
 
 
 def test_enhance_cot_changes_no_answer_of_real_rows(data, tmp_path, synthgen):

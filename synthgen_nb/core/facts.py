@@ -42,13 +42,13 @@ class Fact:
 
 # %% ../../nbs/core/00d_facts.ipynb #units
 _SPELLINGS = '''
-B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k | kB: kb kilobyte kilobytes | KiB: kib kibibyte kibibytes
-MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes | GB: gb gigabyte gigabytes | GiB: gib gibibyte gibibytes
-TB: tb terabyte terabytes | TiB: tib tebibyte tebibytes | PB: pb petabyte petabytes
+B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k | kB: kb kilobyte kilobytes 千字节 | KiB: kib kibibyte kibibytes
+MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes | GB: gb gigabyte gigabytes 吉 吉字节 | GiB: gib gibibyte gibibytes
+TB: tb terabyte terabytes 太字节 | TiB: tib tebibyte tebibytes | PB: pb petabyte petabytes
 ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒
 s: s sec secs second seconds 秒 | min: min mins minute minutes 分钟 | h: h hr hrs hour hours 小时 | day: day days 天
 week: week weeks | month: month months | year: year years yr 年
-Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage
+Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage | ‰: ‰
 px: px pixel pixels | mm: mm millimetre millimetres millimeter millimeters | cm: cm centimetre centimetres centimeters
 m: m metre metres meter meters | km: km kilometre kilometres kilometer kilometers | m/s: m/s | km/h: km/h kmh
 degC: °c degc celsius | degF: °f degf fahrenheit | K: kelvin | deg: ° degree degrees
@@ -69,8 +69,8 @@ _UNIT = '|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _NUMBER = re.compile(rf'''(?<![A-Za-z_\d.])(?<![A-Za-z]-)(?P<sign>-(?=\d))?
     (?: (?P<hex>0x[0-9a-fA-F]+)
       | (?P<version>v?\d+(?:\.\d+){{2,}}(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d*)?)
-      | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?) )
-    (?P<unit>\ ?-?(?:{_UNIT})(?![A-Za-z_\d]))?''', re.X | re.I)
+      | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?!\d)(?:\.\d+)?(?:[eE][-+]?\d+)?) )
+    (?!(?:st|nd|rd|th)\b)(?P<unit>\ ?-?(?:{_UNIT})(?![A-Za-z_\d]))?''', re.X | re.I)
 
 def _number(m: re.Match, text: str) -> Fact:
     "One number of a folded text"

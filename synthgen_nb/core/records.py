@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'FORMATS', 'SynthgenError', 'canonical', 'content_id', 'leaves', 'clip', 'explain', 'Record',
-           'Source', 'Chunk', 'Score', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome', 'brief', 'markdown_table',
-           'escape', 'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
+           'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome', 'brief',
+           'markdown_table', 'escape', 'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
 import hashlib, json, os, tempfile
@@ -145,6 +145,16 @@ class Score(BaseModel):
             raise ValueError('{}: {} is outside {:g}–{:g}'.format(self.criterion, self.value, *self.scale))
         return self
 
+# %% ../../nbs/core/00_records.ipynb #Evidence
+class Evidence(BaseModel):
+    "A claim, and the place of its source that supports it"
+    model_config = ConfigDict(frozen=True, extra='forbid')
+    claim: str # a sentence, item or line of an answer
+    chunk: str # id of the chunk
+    start: int # of the place in the chunk's text
+    end: int
+    how: Literal['aligned', 'quoted'] = 'aligned' # found by the program, or by a model's quotation
+
 # %% ../../nbs/core/00_records.ipynb #Origin
 Faithful = Literal['paper', 'approximation', 'heuristic']
 
@@ -191,6 +201,7 @@ class Pair(Row):
     corpus: str = ''                    # the chunk database, as the user named it
     original_answer: str | None = None  # before rewriting
     reasoning: tuple[str, ...] = ()     # steps that lead to the answer; not a judge's rationale
+    evidence: tuple[Evidence, ...] = () # what each claim of the answer rests on
 
     @field_validator('reasoning', mode='before')
     @classmethod

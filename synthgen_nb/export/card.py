@@ -22,6 +22,7 @@ def card(
     file: str,              # its name
     funnel: Sequence[dict], # rows: stage, in, out, lost, why
     command: str = '',      # that makes it again
+    took: Sequence[dict] = (), # rows: stage, calls, tokens, and those for each row
 ) -> str: # Markdown with YAML metadata
     "The dataset card of a run"
     offline = any(o.model.startswith('offline/') for x in rows for o in x.origin)
@@ -32,6 +33,7 @@ def card(
         '## How it was made', '', markdown_table(steps_taken(rows)),
         *([f'```sh\n{command}\n```', ''] if command else []),
         '## What was lost on the way', '', markdown_table(funnel, 200),
+        *(['## What it took', '', markdown_table(took)] if took else []),
         '## What is in it', '', *map(markdown_table, about.contents),
         '## Examples', '', *about.examples,
         '## Licence', '', f'The text derives from {about.derives} and from the output of the models named. '
@@ -69,10 +71,13 @@ def metadata(
 # %% ../../nbs/export/53_card.ipynb #steps_taken
 def steps_taken(
     rows: Iterable[Row], # with origins
-) -> list[dict]: # step, faithful, model, prompt, prompt_hash
+) -> list[dict]: # step, faithful, model, prompt, prompt_hash, and a note where a judge has one
     "The steps that made some rows, each once"
-    found = {(o.method, o.model, o.prompt, o.prompt_hash, o.faithful): None for x in rows for o in x.origin}
-    return [dict(step=m, faithful=f, model=model, prompt=p, prompt_hash=h) for m, model, p, h, f in found]
+    def note(o): return o.note if o.method.startswith('judge:') else '' # other notes are about single rows
+    found = {(o.method, o.model, o.prompt, o.prompt_hash, o.faithful, note(o)): None for x in rows for o in x.origin}
+    noted = any(n for *_, n in found)
+    return [dict(step=m, faithful=f, model=model, prompt=p, prompt_hash=h) | (dict(note=n) if noted else {})
+            for m, model, p, h, f, n in found]
 
 # %% ../../nbs/export/53_card.ipynb #about_pairs
 def about_pairs(

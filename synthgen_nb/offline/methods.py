@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['LISTS', 'CLAUSES', 'key_terms', 'listing', 'prose_sentences', 'nearest_fact', 'steps_for', 'explain', 'solve',
-           'reasoned_questions', 'evolve_question', 'evolve_answer', 'rank_items', 'digit_score', 'invented',
-           'invented_from_examples', 'has_labels', 'instances']
+           'reasoned_questions', 'quote_for', 'revise', 'same', 'evolve_question', 'evolve_answer', 'rank_items',
+           'digit_score', 'invented', 'invented_from_examples', 'has_labels', 'instances']
 
 # %% ../../nbs/offline/93_methods.ipynb #imports
 import re
 from collections.abc import Sequence
+from ..core.claims import claims as taken_apart
 from ..core.words import stems
 from .grammar import either, lists, plain, sentences
 from .pairs import pairs_for
@@ -85,6 +86,24 @@ def reasoned_questions(pairs: dict, text: str) -> dict: # suitable, reason, pair
     step = lambda p: dict(question=p['question'], reasoning=steps_for(p['question'], p['answer'], text),
                           answer=p['answer'])
     return pairs | dict(pairs=[step(p) for p in pairs['pairs']])
+
+# %% ../../nbs/offline/93_methods.ipynb #quote
+def quote_for(text: str, claims: Sequence[str]) -> dict: # quotes: claim, quote
+    "The sentence of the source nearest to each claim"
+    return dict(quotes=[dict(claim=n, quote=nearest_fact(c, text) or None) for n, c in enumerate(claims, 1)])
+
+def revise(answer: str, objections: Sequence[str], question: str = '', text: str = '') -> dict: # answer
+    "The answer without the claims that were objected to"
+    flat, left = lambda t: ' '.join(t.split()), answer
+    for start, end in [(c.start, c.end) for c in reversed(taken_apart(answer))]:
+        if any(o.startswith(f'"{flat(answer[start:end])[:100]}') for o in objections): left = left[:start] + left[end:]
+    return dict(answer=left.strip() if left.strip() and left != answer else None)
+
+def same(first: str, second: str) -> dict: # difference, same
+    "Half of the content words in common are called the same"
+    a, b = stems(first), stems(second)
+    alike = 2 * len(a & b) >= .5 * (len(a) + len(b))
+    return dict(difference='' if alike else 'They share few words.', same=alike)
 
 # %% ../../nbs/offline/93_methods.ipynb #evolve
 CLAUSES: dict[str, list[str]] = LISTS['clauses'] # by operation
