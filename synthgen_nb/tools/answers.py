@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Run', 'QUOTE', 'OP', 'Group', 'CHECKS', 'masked', 'all_lists', 'numeric', 'spots', 'runs_of', 'wrong_numbers',
            'quoted', 'known', 'wrong_names', 'wrong_values', 'wrong_lists', 'ops_in', 'call_op', 'wrong_operations',
-           'wrong_labels', 'swapped', 'wrong_polarity', 'untold', 'objections_to_answer']
+           'wrong_labels', 'swapped', 'wrong_polarity', 'turned', 'untold', 'half_told', 'objections_to_answer']
 
 # %% ../../nbs/tools/70b_answers.ipynb #imports
 import json, math, re
@@ -138,7 +138,7 @@ def _name_like(m: Mention, s: str) -> bool:
     "A capitalised word that does not begin a sentence, a line or a label"
     before = s[:m.start]
     begins = re.search(r'(?:(?<!\b[A-Z])[.]|[!?:>|]|\n|^\W*[-*•]|^\W*)\s*["“(*]*$', before)
-    return m.kind == 'word' and m.text[0].isupper() and not begins and before.count('**') % 2 == 0
+    return m.kind == 'word' and m.text[0].isupper() and not begins
 
 def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
     "Paths, identifiers, quotations and names that come from nowhere"
@@ -150,7 +150,7 @@ def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
         yield f'unsupported_quote: “{clip(q, 60)}” is quoted from nowhere'
     for s in sentences(text):
         for m in mentions(s):
-            if m.kind != 'code' and not _name_like(m, s): continue
+            if m.kind not in ('code', 'date') and not _name_like(m, s): continue
             plain = m.kind == 'word' and (m.text in UNITS or m.text.lower() in UNITS or all(w[:5] in stems for w in words_of(m.text)))
             if plain or known(m.text, ev) or re.fullmatch(r'\d+[xD]', m.text): continue
             yield f'unsupported_name: {clip(m.text, 60)} stands in no result and not in the request'
@@ -175,7 +175,7 @@ _PART = re.compile(r'\b(?:first|last|top (?:\d|two|three|five|ten)|examples?|lar
                    r'|most|least|only|except|besides|other|whose|larger|smaller|greater|more|than|above|below|without'
                    r'|latest|newest|oldest|recent|named|called|contain\w*|match\w*|starting|ending)\b', re.I)
 _ALL = re.compile(r'\b(?:all|every\w*|each|complete|full|entire|whole)\b', re.I)
-_BETWEEN = re.compile(r',\s+["“`]?([\w./-]{1,40})["”`]?,?\s+(?:and\s+)?')
+_BETWEEN = re.compile(r',\s+["“`]?(?!and |or |the |its |then |also )([\w./-]{1,40}(?: [\w-]{1,20})?)["”`]?,?\s+(?:and\s+)?')
 _BEHIND = re.compile(r'["”’`*]*(?:\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+or\s+)["“‘`*]*')
 _CLOSED = re.compile(r'["”’`*]*(?:\s*(?:[,;.)\]\n]|$)|\s+(?:and|or)\s)')
 
@@ -183,7 +183,8 @@ def _foreign(xs: list, own: str, ev: Evidence, lists: list[list]) -> Iterator[st
     "Entries of an enumeration that are in no list"
     for (_, b, _), (c, _, _) in pairwise(spots(xs, own)):
         x = _BETWEEN.fullmatch(own, b, c)
-        if x and not known(x[1], ev) and bool(numbers_in(x[1])) <= numeric(xs): yield x[1]
+        other = x and (not numbers_in(x[1]) if numeric(xs) else not known(x[1], ev) and not numbers_in(x[1]))
+        if x and (other or (numeric(xs) and not known(x[1], ev))): yield x[1]
     for run in (r for r in runs_of(xs, own) if len(r) > 1):
         m = _BEHIND.match(own, run[-1][1])
         x = next(iter(mentions(own[m.end():m.end() + 80])), None) if m else None
@@ -200,7 +201,7 @@ _REST = re.compile(r'\s*[,;)\]]*\s*(?:and\s+)?(?:[\w,]+\s+(?:more|others?|furthe
 def _lost(xs: list, run: Run, own: str, ev: Evidence, lists: list[list]) -> list:
     "Entries that an enumeration leaves out"
     if _REST.match(own, run[-1][1]) or _SUCH.search(own[max(0, run[0][0] - 30):run[0][0]]): return []
-    if _PART.search(ev.request) and not _ALL.search(ev.request): return []
+    if _PART.search(ev.request) and not _ALL.search(ev.request) and len(xs) not in ev.asked: return []
     told = numbers_in(own)
     def there(x): return any(says(m, x, own) for m in told) if is_number(x) else \
         bool(re.search(rf'(?<![\w/]){re.escape(x)}(?!\w)', own)) if isinstance(x, str) else True
@@ -436,6 +437,23 @@ def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     if not _TURNED & set(words_of(flags[0].key)) and (lead[1].lower() == 'yes') != flags[0].value:
         yield f'polarity: {flags[0].key} is {json.dumps(flags[0].value)}, the answer says {lead[1]}'
 
+# %% ../../nbs/tools/70b_answers.ipynb #turned
+_UP = set('larger higher greater bigger longer warmer largest highest greatest biggest longest warmest maximum'.split())
+_DOWN = set('smaller lower lesser shorter colder smallest lowest least shortest coldest minimum'.split())
+
+def turned(ev: Evidence, own: str) -> Iterator[str]:
+    "Sentences turned into their opposite"
+    asked, said = {*words_of(ev.request)}, {*words_of(own)}
+    for up, down in ((_UP, _DOWN), (_DOWN, _UP)):
+        if asked & up and not asked & down and said & down and not said & up:
+            yield f'polarity: asked is {", ".join(sorted(asked & up))}, the answer says {", ".join(sorted(said & down))}'
+    no = any(x.value in (None, False, '', 0) or (isinstance(x.value, str) and _NO.search(x.value)) for x in ev.leaves)
+    empty = any(not x for c in ev.calls for x in [c.content, *(c.content.values() if isinstance(c.content, dict) else ())])
+    if no or empty or _NO.search(ev.request): return
+    for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
+        if re.search(r"\bnot\b(?! only| just)|n['’]t\b", clause) and any(near(m, ev.numbers, clause) for m in numbers_in(clause)):
+            yield f'polarity: nothing says no, the answer says “{clip(clause, 60)}”'
+
 # %% ../../nbs/tools/70b_answers.ipynb #untold
 def _told(v: Any, answer: str) -> bool:
     "Does an answer say a value, or most words of it?"
@@ -446,7 +464,8 @@ def _told(v: Any, answer: str) -> bool:
     return bool(at_all) or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
 def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
-    about = {w[:5] for k in [tool, *(x.key for x in flags)] for w in words_of(k) if len(w) > 3} - {'statu', 'resul', 'check'}
+    about = {w[:5] for k in [tool, *(x.key for x in flags)] 
+             for w in words_of(k) if len(w) > 3 and w not in ('status', 'result', 'check')}
     alike = 'equal' in about and re.search(r'\b(?:identical|same|differ\w*)\b', own)
     said = re.match(r'\W*(?:yes|no)\b', own, re.I) or about & {w[:5] for w in words_of(own)} or alike
     return bool(said or (not about and _NO.search(own)))
@@ -470,8 +489,18 @@ def untold(ev: Evidence, own: str) -> Iterator[str]:
         if news and not told and not (flags and _flag_told(flags, c.tool, own)):
             yield f'untold: the answer says nothing of what {c.tool} ({c.id}) found'
 
+# %% ../../nbs/tools/70b_answers.ipynb #unanswered
+def half_told(ev: Evidence, own: str) -> Iterator[str]:
+    "An operation that is asked for and was found, and whose value is not told"
+    for op in sorted(set(ops_in(ev.request)) - {'sum'}):
+        held = [x.value for x in ev.leaves if is_number(x.value) and set(ops_in(x.key)) == {op}]
+        if held and any(ops_in(x.key) not in ([], [op]) for x in ev.leaves) and not any(_told(v, own) for v in held):
+            if set(ops_in(own)) and not any(computed(m, ev, s) for s in sentences(own) for m in numbers_in(s)):
+                yield f'untold: asked is the {op}, which is {held[0]:g}, and the answer does not say it'
+
 # %% ../../nbs/tools/70b_answers.ipynb #all
-CHECKS = (wrong_numbers, wrong_names, wrong_lists, wrong_operations, wrong_labels, wrong_values, swapped, wrong_polarity, untold)
+CHECKS = (wrong_numbers, wrong_names, wrong_lists, wrong_operations, wrong_labels, wrong_values, swapped, wrong_polarity,
+          turned, untold, half_told)
 
 def objections_to_answer(
     ev: Evidence,

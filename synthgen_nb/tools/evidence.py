@@ -224,7 +224,8 @@ class Evidence:
     @cached_property
     def units(self) -> set[Unit]:
         named = {UNITS[w] for k in self.keys for w in words_of(k) if w in UNITS and len(w) > 3}
-        return named.union(*(units_in(str(t)) for t in [self.request, self.docs, *self.values]))
+        suffix = set(re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)) & UNITS.keys() # elevation_m
+        return named.union({UNITS[w] for w in suffix}, *(units_in(str(t)) for t in [self.request, self.docs, *self.values]))
 
 # %% ../../nbs/tools/70a_evidence.ipynb #leaves
 def _leaves(i: int, content: Any) -> Iterator[Leaf]:
@@ -239,7 +240,8 @@ def evidence_of(
     made = [Step(c.id, c.tool, filled(c, t.observations[:i]), o.content if o.ok else o.error, o.ok,
                  o.before != o.after, c.refs)
             for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True))]
-    return Evidence(t.instruction, t.answer, made, tools)
+    plain = re.sub(r'(?<=/)`([^`\s]+)`', r'\1', t.answer.replace('**', '')) # markup inside a path
+    return Evidence(t.instruction, plain, made, tools)
 
 # %% ../../nbs/tools/70a_evidence.ipynb #says
 _SCALES = {'thousand': 1e3, 'million': 1e6, 'billion': 1e9, 'k': 1e3}

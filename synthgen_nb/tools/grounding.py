@@ -89,13 +89,13 @@ def _hinted(
     instruction: str,                # what was asked
     seen: Mapping[str, Observation], # earlier observations
 ) -> bool:
-    "A text whose distinguishing words are all in the instruction or in a result"
+    "A text whose words, half of them and all of the last part of a path, are in the instruction or in a result"
     if not isinstance(value, str): return False
     texts = [instruction, *(json.dumps(o.content) for o in seen.values() if o.ok)]
     there = {w for text in texts for w in _words(text)}
-    def known(part): return [any(x.startswith(w[:5]) for x in there) for w in _words(part) if len(w) > 2]
+    def known(part): return [any(x.startswith(w.rstrip('s')[:5]) for x in there) for w in _words(part) if len(w) > 2]
     whole, last = known(value), known(value.rstrip('/').rpartition('/')[2])
-    return bool(last) and all(whole if value.startswith('/') else last) and 2 * sum(whole) >= len(whole)
+    return bool(whole) and (all(last) or '/' not in value) and 2 * sum(whole) >= len(whole)
 
 # %% ../../nbs/tools/70_grounding.ipynb #filled
 def filled(
