@@ -285,7 +285,12 @@ def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
     for i in range(len(ev.calls)):
         op, k = call_op(i, ev)
         if op and asked and op not in asked: yield f'operation: {k} is {op}, the request says {", ".join(sorted(asked))}'
+    have = {_leaf_op(x, ev) for x in ev.leaves} | asked | {o for c in ev.calls for o in ops_in(c.tool)}
+    compared = len(ev.calls) > 1 or any(numeric(xs) and len(xs) > 1 for _, _, xs in ev.lists) or asked or re.search(
+        r'\b(?:which|compare\w*|than|\w+er|most)\b', ev.request, re.I)
     for s in sentences(own):
+        if not compared and (new := set(ops_in(s)) - have - {'sum'}):
+            yield f'operation: the answer speaks of {", ".join(sorted(new))}, which no call computed'
         last = 0
         for m in numbers_in(s):
             if why := _op_problem(m, s[last:m.start], s, ev): yield why
@@ -441,17 +446,21 @@ def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
 _UP = set('larger higher greater bigger longer warmer largest highest greatest biggest longest warmest maximum'.split())
 _DOWN = set('smaller lower lesser shorter colder smallest lowest least shortest coldest minimum'.split())
 
+_TURN = re.compile(r'''\W*(?:yes,?\s+\S+\s+(?:cannot|can['’]t|(?:is|are|does|do|was|has)\s+not)\b
+    |no,?\s+\S+\s+can\b(?!not|['’]t|\s+only|\s+be))''', re.I | re.X)
+
 def turned(ev: Evidence, own: str) -> Iterator[str]:
     "Sentences turned into their opposite"
     asked, said = {*words_of(ev.request)}, {*words_of(own)}
     for up, down in ((_UP, _DOWN), (_DOWN, _UP)):
         if asked & up and not asked & down and said & down and not said & up:
             yield f'polarity: asked is {", ".join(sorted(asked & up))}, the answer says {", ".join(sorted(said & down))}'
-    no = any(x.value in (None, False, '', 0) or (isinstance(x.value, str) and _NO.search(x.value)) for x in ev.leaves)
-    empty = any(not x for c in ev.calls for x in [c.content, *(c.content.values() if isinstance(c.content, dict) else ())])
-    if no or empty or _NO.search(ev.request): return
+    if _NO.search(ev.request): return
+    no = {x.step for x in ev.leaves if x.value in (None, False, '') or (isinstance(x.value, str) and _NO.search(x.value))}
+    if m := _TURN.match(own): yield f'polarity: the answer begins “{m[0].strip()}”'
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
-        if re.search(r"\bnot\b(?! only| just)|n['’]t\b", clause) and any(near(m, ev.numbers, clause) for m in numbers_in(clause)):
+        held = {x.step for m in numbers_in(clause) for x in ev.leaves if is_number(x.value) and says(m, x.value, clause)}
+        if held and not held & no and re.search(r"\bnot\b(?! only| just)|n['’]t\b", clause):
             yield f'polarity: nothing says no, the answer says “{clip(clause, 60)}”'
 
 # %% ../../nbs/tools/70b_answers.ipynb #untold

@@ -171,8 +171,10 @@ def informs(
     "Did a call find or change anything?"
     for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True)):
         if o.ok and (tools[c.tool].effect == 'write' or o.before != o.after): return True
-        given = [v for _, v in leaves(filled(c, t.observations[:i]))]
-        if o.ok and any(not says_nothing(v) and v not in given for _, v in leaves(o.content)): return True
+        args = filled(c, t.observations[:i])
+        given = [v for _, v in leaves(args)]
+        def echo(at, v): return v in given and at.rpartition('/')[2] in args
+        if o.ok and any(not says_nothing(v) and not echo(at, v) for at, v in leaves(o.content)): return True
     return False
 
 # %% ../../nbs/tools/75_apigen.ipynb #grounding-check

@@ -140,7 +140,7 @@ def unused_numbers(ev: Evidence) -> Iterator[str]:
             if any(abs(x - f) <= 1e-9 * max(1, abs(f)) for x in passed for f in forms): continue
             said = clip(s[m.start:m.start + 30], 40)
             if role := _role(m, s, ev): yield f'wrong_argument: {role[0]} is {role[1]:g}, the request says {said}'
-            elif m.value not in found and not _LIMIT.search(s[max(0, m.start - 25):m.start + 25]):
+            elif m.text[0] in '+-−0123456789' and m.value not in found and not _LIMIT.search(s[max(0, m.start - 25):m.start + 25]):
                 yield f'wrong_argument: the request says {said}, and no call was given {m.text}'
 
 # %% ../../nbs/tools/70c_asked.ipynb #comparisons

@@ -63,6 +63,7 @@ def _needs_no_source(
 ) -> bool:
     "A flag, nothing, a default, a choice from a list, or a number up to two"
     if isinstance(value, bool) or value is None or value in ('', [], {}): return True
+    if isinstance(value, str) and not re.search(r'\w', value): return True # the root, a wildcard
     s = schema if isinstance(schema, dict) else {}
     if value == s.get('default', object()) or value == s.get('const', object()): return True
     if value in s.get('enum', []): return True
