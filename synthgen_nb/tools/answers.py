@@ -27,12 +27,13 @@ def masked(
     long = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 11 and ' ' in x.value.strip()}
     for words in sorted((v.split() for v in long), key=len, reverse=True)[:200]:
         head, at = re.compile(r'\s+'.join(map(re.escape, words[:4]))), 0
-        while m := head.search(text, at):
-            end, at = m.start(), m.end()
+        while first := head.search(text, at):
+            end, at = first.start(), first.end()
             for w in words:
                 if not (n := re.compile(r'\s*' + re.escape(w)).match(text, end)): break
                 end = n.end()
-            if end - m.start() > 11: text = f'{text[:m.start()]}“{"·" * (end - m.start() - 2)}”{text[end:]}'
+            start = first.start()
+            if end - start > 11: text = f'{text[:start]}“{"·" * (end - start - 2)}”{text[end:]}'
     return text
 
 # %% ../../nbs/tools/70b_answers.ipynb #all-lists
@@ -182,13 +183,13 @@ _CLOSED = re.compile(r'["”’`*]*(?:\s*(?:[,;.)\]\n]|$)|\s+(?:and|or)\s)')
 def _foreign(xs: list, own: str, ev: Evidence, lists: list[list]) -> Iterator[str]:
     "Entries of an enumeration that are in no list"
     for (_, b, _), (c, _, _) in pairwise(spots(xs, own)):
-        x = _BETWEEN.fullmatch(own, b, c)
-        other = x and (not numbers_in(x[1]) if numeric(xs) else not known(x[1], ev) and not numbers_in(x[1]))
-        if x and (other or (numeric(xs) and not known(x[1], ev))): yield x[1]
+        if not (between := _BETWEEN.fullmatch(own, b, c)): continue
+        other, new = not numbers_in(between[1]), not known(between[1], ev)
+        if (other or new) if numeric(xs) else (other and new): yield between[1]
     for run in (r for r in runs_of(xs, own) if len(r) > 1):
-        m = _BEHIND.match(own, run[-1][1])
-        x = next(iter(mentions(own[m.end():m.end() + 80])), None) if m else None
-        if not m or not x or x.start or not _CLOSED.match(own, m.end() + x.end): continue
+        gap = _BEHIND.match(own, run[-1][1])
+        x = next(iter(mentions(own[gap.end():gap.end() + 80])), None) if gap else None
+        if not gap or not x or x.start or not _CLOSED.match(own, gap.end() + x.end): continue
         if x.kind == 'number':
             beside = [ys for ys in lists if any(r[0][0] <= run[0][0] and r[-1][1] >= run[-1][1] for r in runs_of(ys, own))]
             if numeric(xs) and not x.unit and not any(near(x, filter(is_number, ys), own) for ys in beside): yield x.text

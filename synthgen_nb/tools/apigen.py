@@ -173,8 +173,8 @@ def informs(
         if o.ok and (tools[c.tool].effect == 'write' or o.before != o.after): return True
         args = filled(c, t.observations[:i])
         given = [v for _, v in leaves(args)]
-        def echo(at, v): return v in given and at.rpartition('/')[2] in args
-        if o.ok and any(not says_nothing(v) and not echo(at, v) for at, v in leaves(o.content)): return True
+        fresh = [v for at, v in leaves(o.content) if v not in given or at.rpartition('/')[2] not in args] # no echo
+        if o.ok and not all(map(says_nothing, fresh)): return True
     return False
 
 # %% ../../nbs/tools/75_apigen.ipynb #grounding-check

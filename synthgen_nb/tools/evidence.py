@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Unit', 'UNITS', 'WORDS', 'Mention', 'mentions', 'numbers_in', 'words_of', 'is_number', 'shown', 'flat', 'sentences',
-           'Leaf', 'Step', 'units_in', 'Evidence', 'evidence_of', 'says', 'near', 'in_percent', 'counts_of', 'computed',
-           'converted']
+           'Leaf', 'Step', 'units_in', 'Seen', 'Evidence', 'evidence_of', 'says', 'near', 'in_percent', 'counts_of',
+           'computed', 'converted']
 
 # %% ../../nbs/tools/70a_evidence.ipynb #imports
 import json, math, re
@@ -182,8 +182,8 @@ def _numbers_of(text: str) -> Iterator[float]:
 
 # %% ../../nbs/tools/70a_evidence.ipynb #Evidence
 @dataclass
-class Evidence:
-    "What was asked, passed and returned"
+class Seen:
+    "What was asked, passed and returned, as values"
     request: str
     answer: str
     calls: list[Step]
@@ -205,6 +205,10 @@ class Evidence:
         return [float(v) for v in self.values if is_number(v)] + [n for t in texts for n in _numbers_of(t)]
     @cached_property
     def asked(self) -> list[float]: return [m.value for m in numbers_in(self.request)]
+
+# %% ../../nbs/tools/70a_evidence.ipynb #Evidence-texts
+class Evidence(Seen):
+    "What was asked, passed and returned, as values and as text"
     @cached_property
     def keys(self) -> set[str]:
         fields = {p for c in self.calls for at, _ in leaves(c.content) for p in steps(at) if not p.isdigit()}
