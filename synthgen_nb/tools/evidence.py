@@ -144,6 +144,11 @@ class Step:
     changed: bool   # did it change the state?
     refs: tuple
 
+# %% ../../nbs/tools/70a_evidence.ipynb #leaves-of
+def _leaves(i: int, content: Any) -> Iterator[Leaf]:
+    for at, v in leaves(content):
+        yield Leaf(i, at, next((p for p in reversed(steps(at)) if not p.isdigit()), ''), v)
+
 # %% ../../nbs/tools/70a_evidence.ipynb #texts
 def units_in(text: str) -> set[Unit]:
     "Units that a text names: long names anywhere, short ones after a number, alone, or in brackets"
@@ -231,11 +236,7 @@ class Evidence(Seen):
         suffix = set(re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)) & UNITS.keys() # elevation_m
         return named.union({UNITS[w] for w in suffix}, *(units_in(str(t)) for t in [self.request, self.docs, *self.values]))
 
-# %% ../../nbs/tools/70a_evidence.ipynb #leaves
-def _leaves(i: int, content: Any) -> Iterator[Leaf]:
-    for at, v in leaves(content):
-        yield Leaf(i, at, next((p for p in reversed(steps(at)) if not p.isdigit()), ''), v)
-
+# %% ../../nbs/tools/70a_evidence.ipynb #evidence-of
 def evidence_of(
     t: Trajectory,              # observed
     tools: Mapping[str, Tool],  # by name
