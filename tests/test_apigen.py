@@ -44,7 +44,7 @@ def test_faults_are_caught_at_their_stage_and_the_accounts_add_up():
         "format:no_calls": chain(),
         "execution:error": chain(arg(path="/nowhere"), ask="/nowhere in weather.h5"),
         "grounding:ungrounded_argument": chain(c, ask="How long is it?", answer="365"),
-        "grounding:ungrounded_answer": chain(c, ask=GOOD.instruction, answer="It has 100 values."),
+        "grounding:unsupported_number": chain(c, ask=GOOD.instruction, answer="It has 100 values."),
         "semantic:judged_wrong": chain(c, Call(id="call_2", tool="get_shape", arguments={"file": "weather.h5", "path": "/nowhere"}), ask="x"),
     }
     last = faults.pop("semantic:judged_wrong")

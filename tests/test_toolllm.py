@@ -78,6 +78,37 @@ def test_search_stops_at_the_budget_and_at_the_depth():
     assert len(all_.answers) == 2
 
 
+def test_a_failed_call_is_taken_back_without_a_reply():
+    tree, _, visited = search({"": "zb", "b": "!"})  # there is no tool z
+    assert visited == [">z", ">b", "b>!"] and tree.root.children[0].state == "failed" and tree.ended == "answered"
+
+
+@pytest.mark.parametrize("good, asked", [(0, 1), (1, 2), (5, 2)])
+def test_an_answer_is_put_back_once_with_the_objection(good, asked):
+    shown = []
+
+    async def act(path, tried, left):
+        shown.append([n.action.error for n in tried])
+        return Action(GIVE_ANSWER, answer=str(len(tried)))
+
+    def check(node):
+        return "" if node.action.answer == str(good) else "unsupported_number: it is another"
+
+    async def go():
+        async with maze() as w:
+            return await dfsdt("out", w, act, check=check)
+
+    tree = asyncio.run(go())
+    assert len(shown) == tree.queries == asked and len(tree.rejected) == asked - 1 and len(tree.answers) == 1
+    assert shown[-1] == ["unsupported_number: it is another"] * (asked - 1)
+
+
+def test_a_chain_is_no_search_and_says_so():
+    model = open_model(provider="offline")
+    rows = [asyncio.run(toolllm(hdf5_tools(), model, hdf5_world, n=2, width=w)).kept[0] for w in (1, 2)]
+    assert [t.origin[-1].faithful for t in rows] == ["approximation", "paper"] and rows[0].origin[-1].note
+
+
 def test_what_was_tried_is_shown_to_the_model_and_stays_out_of_the_row():
     p = load_prompt("tool_act")
     docs = [dict(name="a", description="walk", parameters={}, returns={})]

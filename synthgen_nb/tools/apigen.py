@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'STAGES', 'verify', 'verdict', 'Check', 'unknown_parameters', 'call_problem', 'format_check', 'format_score',
-           'execution_check', 'execution_stage', 'grounding_check', 'semantic_score', 'semantic_stage', 'signed',
-           'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
+           'execution_check', 'execution_stage', 'says_nothing', 'informs', 'grounding_check', 'semantic_score',
+           'semantic_stage', 'how_faithful', 'signed', 'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
 
 # %% ../../nbs/tools/75_apigen.ipynb #imports
-import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from ..core.methods import Method
 from ..core.models import Answer, Model
-from ..core.records import Origin, Outcome, Score, SynthgenError, clip, drop
+from ..core.records import Faithful, Origin, Outcome, Score, SynthgenError, clip, drop, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, problems
 from ..specs.trajectory import Call, Observation, Trajectory, resolve
-from .grounding import placeholders, sourced, trajectory_inputs, unquoted
+from .asked import objections
+from .grounding import filled, placeholders, sourced, trajectory_inputs
 from .toolllm import in_worlds
 from ..worlds.world import World, execute_trajectory
 
@@ -27,7 +28,7 @@ from ..worlds.world import World, execute_trajectory
 async def verify(
     rows: Sequence[Trajectory],               # D_0
     tools: Sequence[Tool],                    # the database
-    world: Callable[[], World] | None = None, # makes a fresh one; None: no execution, no grounding
+    world: Callable[[], World] | None = None, # makes a fresh one; None: no execution, grounding where rows hold results
     judge: Model | None = None,               # for the semantic stage; None: it is not asked
     workers: int = 4,                         # worlds at work at once
     played: bool = False,                     # keep rows whose tools a model played, execution unchecked
@@ -38,7 +39,8 @@ async def verify(
     for c in checks: c.scores.append(format_score(c.row, by_name))            # stage 1: format
     if world:
         await in_worlds(alive(), world, execution_stage, workers)             # stage 2: execution
-        for c in alive(): c.scores.append(grounding_check(c.row, by_name))    # ours: where values come from
+    for c in alive():                                                         # ours: where values come from
+        if c.row.observations: c.scores.append(grounding_check(c.row, by_name))
     if judge: await semantic_stage(alive(), tools, judge)                     # stage 3: semantic
     return sorted_out(checks, judge)
 
@@ -155,24 +157,41 @@ async def execution_stage(c: Check, world: World):
     c.row, score = await execution_check(c.row, world)
     c.scores.append(score)
 
+# %% ../../nbs/tools/75_apigen.ipynb #no-information
+_NOTHING = re.compile(r"""\W*(?:unknown|none|null|nil|n/?a|undefined|empty|nothing(?: \w+){0,2}|no \w+(?: \w+){0,4}
+    |(?:\S+ ){0,5}(?:not found|does not exist|is unknown))\W*""", re.I | re.X)
+
+def says_nothing(v: Any) -> bool:
+    return v is None or v in ('', [], {}) or (isinstance(v, str) and bool(_NOTHING.fullmatch(' '.join(v.split()))))
+
+def informs(
+    t: Trajectory,             # observed
+    tools: Mapping[str, Tool], # by name
+) -> bool:
+    "Did a call find or change anything?"
+    for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True)):
+        if o.ok and (tools[c.tool].effect == 'write' or o.before != o.after): return True
+        args = filled(c, t.observations[:i])
+        given = [v for _, v in leaves(args)]
+        fresh = [v for at, v in leaves(o.content) if v not in given or at.rpartition('/')[2] not in args] # no echo
+        if o.ok and not all(map(says_nothing, fresh)): return True
+    return False
+
 # %% ../../nbs/tools/75_apigen.ipynb #grounding-check
 def grounding_check(
     t: Trajectory,             # observed
     tools: Mapping[str, Tool], # by name
 ) -> Score:
-    "Are arguments given, and does the answer quote?"
+    "Are arguments given, and does the answer come from the results?"
     seen: dict[str, Observation] = {}
     for c, o in zip(t.calls, t.observations, strict=True):
         lost = ', '.join(sourced(c, tools[c.tool], t.instruction, seen)[1])
         nowhere = f'{c.id} {c.tool}: {lost} stands neither in the instruction nor in an earlier result'
         if lost: return verdict('grounding', False, f'ungrounded_argument: {nowhere}')
         seen[c.id] = o
-    reading = [c.id for c in t.calls if tools[c.tool].effect != 'write']
-    silent = unquoted(t, tools)
-    if reading and (len(silent) == len(reading) or reading[-1] in silent):
-        why = f'ungrounded_answer: it quotes nothing of the result of {silent[-1]}'
-        return verdict('grounding', False, why)
-    return verdict('grounding', True)
+    if not informs(t, tools): return verdict('grounding', False, 'no_information: no call found or changed anything')
+    found = objections(t, tools)
+    return verdict('grounding', not found, '; '.join(found[:3]))
 
 # %% ../../nbs/tools/75_apigen.ipynb #semantic-score
 def semantic_score(a: Answer) -> Score: # a: the judge's reply
@@ -188,17 +207,30 @@ async def semantic_stage(checks: Sequence[Check], tools: Sequence[Tool], judge: 
     async for c, a in judge.over(checks, lambda c: p.render(**show(c.row))):
         c.scores.append(semantic_score(a))
 
+# %% ../../nbs/tools/75_apigen.ipynb #how-faithful
+def how_faithful(
+    c: Check,            # all stages behind it
+    judge: Model | None, # who judged, if somebody did
+) -> tuple[Faithful, str]: # and why it is no more than that
+    "How near a verification came to the paper"
+    asked = {s.criterion for s in c.scores if s.value is not None}
+    dropped = bool(c.scores) and not c.passed # the stages after that one had nothing to do
+    missing = [] if dropped else [s for s in ('format', 'execution', 'semantic') if s not in asked]
+    own = judge is not None and any(o.model == judge.name for o in c.row.origin)
+    notes = [f'not checked: {", ".join(missing)}'] * bool(missing) + ['the judge is the model that wrote the row'] * own
+    return ('approximation' if notes else 'paper'), '; '.join(notes)
+
 # %% ../../nbs/tools/75_apigen.ipynb #signed
 def signed(
     c: Check,            # all stages behind it
     judge: Model | None, # who judged, if somebody did
 ) -> Trajectory:
     "A row with its verdicts and who gave them"
-    by: dict[str, Any] = dict(method='apigen', faithful='paper')
+    by: dict[str, Any] = dict(method='apigen')
     if judge:
-        p, own = judge.prompt('tool_judge'), any(o.model == judge.name for o in c.row.origin)
-        by |= dict(model=judge.name, prompt=p.name, prompt_hash=p.hash,
-                   note='the judge is the model that wrote the row' if own else '')
+        p = judge.prompt('tool_judge')
+        by |= dict(model=judge.name, prompt=p.name, prompt_hash=p.hash)
+    by['faithful'], by['note'] = how_faithful(c, judge)
     scores = (*[s for s in c.row.scores if s.rubric != 'apigen'], *c.scores)
     return c.row.but(scores=scores, origin=(*c.row.origin, Origin(**by)))
 
@@ -220,14 +252,16 @@ def sorted_out(
 # %% ../../nbs/tools/75_apigen.ipynb #accounts
 def accounts(
     out: Outcome[Trajectory], # of `verify`
-) -> dict[str, int]: # attempts, verified, failed by stage, unchecked; simulated, where kept rows were played
+) -> dict[str, int]: # attempts, verified, failed by stage, unchecked; simulated and unexecuted, where there are any
     "What became of all attempts; an `AssertionError` if it does not add up"
     why = Counter(d.kind for d in out.dropped)
     def simulated(t): return any(s.criterion == 'execution' and s.value is None for s in t.scores)
-    played = sum(map(simulated, out.kept))
-    row = dict(attempts=len(out.kept) + len(out.dropped), verified=len(out.kept) - played,
+    def executed(t): return any(s.criterion == 'execution' and s.value == 1 for s in t.scores)
+    played, ran = sum(map(simulated, out.kept)), sum(map(executed, out.kept))
+    row = dict(attempts=len(out.kept) + len(out.dropped), verified=ran,
                **{f'failed_{s}': why[s] for s in STAGES}, unchecked=why['unchecked'])
     if played: row['simulated'] = played
+    if unexecuted := len(out.kept) - played - ran: row['unexecuted'] = unexecuted
     if sum(row.values()) != 2 * row['attempts']: raise AssertionError(f'{row} does not add up')
     return row
 

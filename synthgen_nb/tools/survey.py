@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Pool', 'Ran', 'survey', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn', 'attempt',
            'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole', 'candidates', 'from_others',
-           'varied', 'prepared', 'try_tool', 'repeatable', 'known_values']
+           'varied', 'choices', 'prepared', 'try_tool', 'repeatable', 'known_values']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -305,12 +305,21 @@ def from_others(notes: Notes, t: Tool, own: Sequence[dict]) -> Iterator[dict[str
         if x := fed_by(t, f, notes.rng): yield (notes.rng.choice(own[:2]) if own else whole(notes, t)) | x
 
 def varied(notes: Notes, t: Tool, base: dict) -> Iterator[dict[str, Any]]:
-    "A call with another choice in one place, or with what another call was given"
-    for k, s in t.properties.items():
-        if isinstance(s, dict): yield from (base | {k: v} for v in s.get('enum', []) if base.get(k) != v)
+    "A call with what another call was given"
     shared = [f['arguments'] for f in notes.facts if set(f['arguments']) & set(base) & set(t.required)]
     for args in notes.rng.sample(shared, min(3, len(shared))):
         yield base | {k: v for k, v in args.items() if k in t.properties}
+
+# %% ../../nbs/tools/73_survey.ipynb #choices
+def choices(
+    notes: Notes,
+    t: Tool,      # to be tried
+) -> list[dict[str, Any]]: # arguments
+    "A call that worked, with each other choice in each enumerated place"
+    worked = next((f['arguments'] for f in notes.facts if f['tool'] == t.name and not f['before']), None)
+    if worked is None: return []
+    listed = {k: s.get('enum') or () for k, s in t.properties.items() if isinstance(s, dict)}
+    return [worked | {k: v} for k, vs in listed.items() for v in vs if worked.get(k) != v][:12]
 
 # %% ../../nbs/tools/73_survey.ipynb #prepared
 async def prepared(
@@ -320,8 +329,9 @@ async def prepared(
     makers: Sequence[Mapping], # facts of tools that change something
 ):
     "A call again, after one that changes something and shares an argument with it"
-    near = [f for f in makers if set(args) & set(f['arguments'])]
-    for f in near[:4] if notes.setups[t.name] < 8 else []:
+    def differs(f): return canonical([f['tool'], {k: v for k, v in f['arguments'].items() if k not in args}])
+    near = {differs(f): f for f in reversed(makers) if set(args) & set(f['arguments'])} # the rest is taken from args
+    for f in list(near.values())[:4] if notes.setups[t.name] < 8 else []:
         notes.setups[t.name] += 1
         same = {k: args[k] for k in set(args) & set(f['arguments'])}
         if await attempt(notes, t, args, [dict(tool=f['tool'], arguments=f['arguments'] | same)]): return
@@ -335,9 +345,10 @@ async def try_tool(
     others = [f for f in notes.facts if f['tool'] != t.name and not f['before']]
     makers = [f for f in others if notes.by_name[f['tool']].effect == 'write']
     for args in islice(candidates(notes, t), 24):
-        if notes.enough(t): return
+        if notes.enough(t): break
         worked = await attempt(notes, t, args)
         if not worked and not notes.worked[t.name]: await prepared(notes, t, args, makers)
+    for args in choices(notes, t): await attempt(notes, t, args)
     made = [] if notes.enough(t) else [(f, x) for f in makers if (x := fed_by(t, f, notes.rng))]
     for f, x in notes.rng.sample(made, min(2, len(made))): # what was made just now
         known = Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name])
