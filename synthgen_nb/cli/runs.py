@@ -54,7 +54,8 @@ def pipeline(
     chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
-    verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip (each question is asked again too); or none.')] = 'evidence',
+    verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
+                                             '(each question is asked again too); or none.')] = 'evidence',
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
@@ -69,7 +70,7 @@ def pipeline(
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "From documents to a training file: ask, rewrite, hold against the source (--verify), reason (--cot), judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
+    "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.corpus.store import address
     check_writable(output)
