@@ -14,7 +14,7 @@ else
   INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 endif
 
-.PHONY: demo test docs lab bench export clean
+.PHONY: demo test docs lab live bench export clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -49,6 +49,9 @@ docs: $(VENV)/.dev             ## the documentation site, in _site/
 
 lab: $(VENV)/.lab              ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab nbs
+
+live: $(VENV)/.dev             ## the provider tests against a server of yours: make live URL=http://…/v1 MODEL=… [KEY=…]
+	SYNTHGEN_LIVE_URL="$(URL)" SYNTHGEN_LIVE_MODEL="$(MODEL)" SYNTHGEN_LIVE_KEY="$(KEY)" $(BIN)/python -m pytest -q tests/test_live.py -rs
 
 bench: $(VENV)/.dev            ## the benchmark notebooks, as run records
 	for f in nbs/benchmarks/*.ipynb; do $(BIN)/synthgen run $$f || exit 1; done
