@@ -70,7 +70,7 @@ def test_white_space_and_marks_are_not_compared():
 def test_the_command(tmp_path):
     run = command(tmp_path)
     (tmp_path / 'lamps.md').write_text(TEXT)
-    run('ingest', 'lamps.md', '--db', 'chunks.db')
+    run('ingest', 'lamps.md', '-o', 'chunks.db')
     run('generate', 'chunks.db', '-o', 'pairs.json', '--provider', 'offline')
     rows = json.loads((tmp_path / 'pairs.json').read_text())
     (tmp_path / 'wrong.json').write_text(json.dumps([*rows, {**rows[0], 'id': 'x', 'answer': 'It has 77 wires.'}]))
