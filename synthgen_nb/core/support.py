@@ -21,12 +21,13 @@ from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_fact
                                     name_facts, number_facts, sums)
 from .wording import Neighbours, Word, alike, content, differs, shared, words_in
 
-# %% ../../nbs/core/00g_support.ipynb #Source
-_ATOM = re.compile(r'[A-Za-z_]\w*|\d[\w.]*')
-
+# %% ../../nbs/core/00g_support.ipynb #flat
 def flat(text: str) -> str:
     "A text in one line, with one kind of quotation mark"
     return ' '.join(fold(text).replace('"', "'").split())
+
+# %% ../../nbs/core/00g_support.ipynb #Source
+_ATOM = re.compile(r'[A-Za-z_]\w*|\d[\w.]*')
 
 class Source:
     "A text in which evidence is looked for"
