@@ -1,6 +1,5 @@
 "Claims are spans of their text"
 from itertools import pairwise
-
 import pytest
 from hypothesis import given, strategies as st
 from synthgen_nb.core.claims import claims, segments

@@ -1,6 +1,5 @@
 "A claim against its source: facts and near wording, and nothing against what the source says itself"
 import json
-from pathlib import Path
 import pytest
 from synthgen_nb.core.claims import segments
 from synthgen_nb.core.questions import question_wrong, reply_wrong
@@ -40,13 +39,9 @@ def test_nothing_raises(text):
     assert isinstance(reply_wrong('What are they?', text, Source(text)), str)
 
 
-def test_the_shared_faulty_pairs_are_caught_without_a_model():
-    path = Path(__file__).resolve().parents[2] / 'shared/data/faulty/qa.json'
-    path = path if path.exists() else Path(__file__).resolve().parents[3] / 'work/shared/data/faulty/qa.json'
-    if not path.exists(): pytest.skip('the shared data is not at hand')
-    rows = json.loads(path.read_text())
-    rows = rows if isinstance(rows, list) else rows['rows']
-    for r in rows:
-        src = Source(r['source'], r['question'])
-        assert unsupported(r['answer'], src) or question_wrong(r['question'], Source(r['source'])) \
-            or reply_wrong(r['question'], r['answer'], src), r['question']
+def test_the_shared_faulty_pairs_are_caught_without_a_model(data):
+    for r in json.loads((data / "faulty" / "qa.json").read_text()):
+        text = (data / r["file"]).read_text()
+        src = Source(text, r["question"])
+        assert unsupported(r["answer"], src) or question_wrong(r["question"], Source(text)) \
+            or reply_wrong(r["question"], r["answer"], src), r["question"]

@@ -122,10 +122,10 @@ def lists_of(src: Source) -> list[list[str]]: # of three items and more
     out, run = [], list[str]()
     for s in src.segments:
         goes_on = s.kind == 'sentence' and run and s.start and src.text[s.start - 1] == ' '
-        if s.kind == 'item': run.append(s.text)
-        elif not goes_on and run:
+        if run and not goes_on and (s.kind != 'item' or s.ordinal == 1): # a numbered list begins anew
             out.append(run)
             run = []
+        if s.kind == 'item': run.append(s.text)
     rows = [s.text.strip('| ').split('|')[0] for s in src.segments if s.kind == 'row']
     inside = [e for s in src.segments if s.kind in ('sentence', 'item', 'line') for e in enumerations(s.text)]
     return [x for x in (*out, run, rows, *inside) if len(x) >= 3]
