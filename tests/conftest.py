@@ -1,12 +1,14 @@
 """What the tests share: real documents, a real model server on loopback, and the real command line."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
-import threading
-import time
+import tempfile
 import urllib.request
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,14 +38,36 @@ def own_folder(tmp_path, monkeypatch):
         monkeypatch.delenv(k)
 
 
-def command(folder: Path):
-    "The command in a folder, as a user would run it; gives the finished process"
+@cache
+def fork() -> list[str]:
+    "`synthgen` as a fork of a process that has imported what is slow to import, as a command line"
+    folder = Path(tempfile.mkdtemp(prefix="synthgen-forks-"))
+    place, code = folder / "socket", [sys.executable, "-I", "-S", str(ROOT / "tests/forks.py")]
+    kernel = folder / "kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(
+        json.dumps(dict(argv=[*code, str(place), "kernel", "-f", "{connection_file}"], display_name="python", language="python"))
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")}
+    server = subprocess.Popen([sys.executable, ROOT / "tests/forks.py", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+    assert server.stdout.read(1), "the process to fork from has not started"
+
+    def stop():
+        server.stdin.close()
+        server.wait()
+        shutil.rmtree(folder)
+
+    atexit.register(stop)
+    return [*code, str(place), "synthgen"]
+
+
+def command(folder: Path, program: list | None = None):
+    "The command in a folder, as a user would run it; gives the finished process. Several may run at once"
 
     def run(*args, ok=True, env=None, timeout=300):
         own = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | (env or {})
-        r = subprocess.run(
-            [SYNTHGEN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own
-        )
+        line = [*(program or fork()), *map(str, args)]
+        r = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=own)
         if ok is not None:
             assert (r.returncode == 0) == ok, f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
         assert "Traceback" not in r.stderr, r.stderr
@@ -56,60 +80,6 @@ def command(folder: Path):
 @pytest.fixture
 def synthgen(tmp_path):
     return command(tmp_path)
-
-
-# litellm takes seconds to import, so one process imports it and forks a child for every command
-FORKS = """
-import json, os, signal, sys
-import lance_namespace_urllib3_client, pandas, pyarrow.dataset
-from synthgen_nb.core.transport import _litellm
-_litellm()
-import litellm.llms.vertex_ai.gemini.transformation
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for line in sys.stdin:
-    job = json.loads(line)
-    if os.fork(): continue
-    for n in (1, 2): os.dup2(os.open(f"{job['out']}.{n}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), n)
-    os.environ.update(job["env"])
-    sys.argv = ["synthgen", *job["args"]]
-    from synthgen_nb.cli.main import main
-    status = 0
-    try: main()
-    except SystemExit as e: status = e.code or 0
-    except BaseException: import traceback; traceback.print_exc(); status = 70
-    sys.stdout.flush(); sys.stderr.flush()
-    with open(f"{job['out']}.tmp", "w") as f: f.write(str(status))
-    os.rename(f"{job['out']}.tmp", f"{job['out']}.status")
-    os._exit(0)
-"""
-
-
-class Forks:
-    "`synthgen` as a fork of a process that has imported what is slow to import; several may run at once"
-
-    def __init__(self, folder: Path):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")}
-        self.folder, self.n, self.lock = folder, 0, threading.Lock()
-        self.process = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, text=True, cwd=folder, env=clean)
-
-    def __call__(self, *args, env: dict, ok: bool | None = True, timeout: float = 120) -> subprocess.CompletedProcess:
-        with self.lock:
-            self.n += 1
-            out = self.folder / f"job{self.n}"
-            self.process.stdin.write(json.dumps(dict(args=list(map(str, args)), env=env, out=str(out))) + "\n")
-            self.process.stdin.flush()
-        end = time.monotonic() + timeout
-        while not (done := out.with_suffix(".status")).exists():
-            assert time.monotonic() < end and self.process.poll() is None, f"{args} did not end within {timeout} s"
-            time.sleep(0.01)
-        said = [out.with_suffix(f".{n}").read_text() for n in (1, 2)]
-        r = subprocess.CompletedProcess(args, int(done.read_text()), *said)
-        assert "Traceback" not in r.stderr and (ok is None or (r.returncode == 0) == ok), f"status {r.returncode}\n{r.stdout}\n{r.stderr}"
-        return r
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 TOPICS = ["chunk cache", "fill value", "hyperslab", "link table", "object header", "data space", "free list", "page buffer"]

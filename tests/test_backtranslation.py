@@ -104,3 +104,12 @@ def test_the_prompts_of_the_settings_are_used(tmp_path):
     text = "A chunk is the unit in which HDF5 reads and writes a dataset. It is read as a whole."
     (pair,) = asyncio.run(backtranslation.backtranslate([passage(text)], model)).kept
     assert pair.origin[0].prompt_hash == model.prompt("backward").hash != ours.hash
+
+
+def test_self_curation_is_the_papers_only_with_its_judges():
+    model, rubric = open_model(provider="offline"), load_rubric("humpback")
+    pool = [Pair(question="What is a chunk?", answer="A chunk is the unit in which HDF5 reads a dataset."), Pair(question="Why?", answer="So.")]
+    for trained, want in ((False, "approximation"), (True, "paper")):
+        out = asyncio.run(backtranslation.self_curate(pool, [model], rubric, k=5, trained=trained))[0]
+        steps = [p.origin[-1] for p in [*out.kept, *[d.record for d in out.dropped]]]
+        assert len(steps) == 2 and {s.faithful for s in steps} == {want} and all(bool(s.note) != trained for s in steps)

@@ -144,3 +144,13 @@ def test_rules_and_topic_of_the_settings(tmp_path, synthgen, docs):
     synthgen("curate", "pairs.jsonl", "-o", "good.jsonl", "--topic", "storage layer block cache")
     good = rows(tmp_path / "good.jsonl")
     assert all(s["value"] == 1 for p in good for s in p["scores"] if s["criterion"] == "topic_relevant") and len(good[0]["scores"]) == 6
+
+
+def test_a_judge_that_wrote_the_row_is_an_approximation_of_its_paper():
+    step = lambda model, faithful: Origin(method="judge:alpagasus", faithful=faithful, model=model)
+    wrote = [Origin(method="grounded_qa", faithful="heuristic", model="a/large"), step("b/judge", "paper")]
+    assert curation.of_judge(step("c/other", "paper"), wrote) == step("c/other", "paper")
+    assert curation.of_judge(step("b/judge", "paper"), wrote).faithful == "paper", "judged before is not written"
+    own = curation.of_judge(step("a/large", "paper"), wrote)
+    assert own.faithful == "approximation" and own.note == curation.OWN_WORK
+    assert curation.of_judge(step("a/large", "heuristic"), wrote).faithful == "heuristic"

@@ -8,7 +8,7 @@ import sys
 from itertools import pairwise
 
 import pytest
-from conftest import ROOT, SYNTHGEN, command, rows, write_docs
+from conftest import ROOT, SYNTHGEN, command, fork, rows, write_docs
 
 from synthgen_nb.cli.main import app, register
 
@@ -35,13 +35,13 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
-    ran = []
+    synthgen, ran = [SYNTHGEN] if name == "README.md" else fork(), []
     for line in lines(name):
         program, *args = shlex.split(line)
         if program != "synthgen":
             assert line in ELSEWHERE, f"{name} says {line!r}, which nobody runs: add it to ELSEWHERE with who does"
             continue
-        r = subprocess.run([SYNTHGEN, *args], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+        r = subprocess.run([*synthgen, *args], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
         assert r.returncode == 0, f"{line}\n{r.stdout}\n{r.stderr}"
         assert r.stdout.strip() and "Traceback" not in r.stderr, line
         ran.append(line)
@@ -90,5 +90,5 @@ def test_offline_pipeline_imports_no_network_client(tmp_path, docs):
     subprocess.run([sys.executable, "-c", "import litellm"], env=os.environ | env, capture_output=True)
     assert (tmp_path / "imported").read_text() == "litellm", "the guard works"
     (tmp_path / "imported").unlink()
-    command(tmp_path)("pipeline", "docs", "-o", "train.jsonl", "--target-pairs", "2", env=env)
+    command(tmp_path, [SYNTHGEN])("pipeline", "docs", "-o", "train.jsonl", "--target-pairs", "2", env=env)
     assert len(rows(tmp_path / "train.jsonl")) == 2 and not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import SYNTHGEN, Forks, Server, command, rows, write_docs
+from conftest import Server, command, fork, rows, write_docs
 
 from synthgen_nb.core.calls import Calls, Request
 from synthgen_nb.core.embed import embed
@@ -43,10 +43,9 @@ def base(tmp_path_factory):
     "A folder with a chunk database of twelve documents, and the command there"
     folder = tmp_path_factory.mktemp("door")
     write_docs(folder / "docs", 12)
-    command(folder)("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
-    forks = Forks(folder)
-    yield forks
-    forks.stop()
+    run = command(folder)
+    run("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
+    return run
 
 
 def env_of(server, tmp_path, provider="vllm", **more) -> dict:
@@ -107,7 +106,7 @@ def test_budget_without_a_price_is_refused_before_any_call(base, server, tmp_pat
 
 def test_server_that_goes_and_comes_back(base, tmp_path):
     first = Server(tmp_path / "first.log", 0.1)
-    args = [SYNTHGEN, "generate", "db", "-o", str(tmp_path / "out.jsonl"), "--n-pairs", "1", "--workers", "4"]
+    args = [*fork(), "generate", "db", "-o", str(tmp_path / "out.jsonl"), "--n-pairs", "1", "--workers", "4"]
     p = subprocess.Popen(
         args, cwd=base.folder, env=os.environ | env_of(first, tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -129,7 +128,7 @@ def test_two_processes_do_not_pay_for_the_same_call(base, server, tmp_path):
     server.control(delay=0.3)
     env = os.environ | env_of(server, tmp_path)
     both = [
-        subprocess.Popen([SYNTHGEN, "generate", "db", "-o", str(tmp_path / f"{i}.jsonl"), "--n-pairs", "1", "--workers", "3"], cwd=base.folder, env=env,
+        subprocess.Popen([*fork(), "generate", "db", "-o", str(tmp_path / f"{i}.jsonl"), "--n-pairs", "1", "--workers", "3"], cwd=base.folder, env=env,
                          stdout=subprocess.DEVNULL)
         for i in range(2)
     ]  # fmt: skip
@@ -181,7 +180,7 @@ def test_batch_is_submitted_waited_for_and_fetched_once(base, server, tmp_path, 
     server.control(batch_seconds=4.0)
     env = env_of(server, tmp_path, provider, MODE="batch") | {"SYNTHGEN_TEMPERATURES_GENERATE": "0"}
     args = ["generate", "db", "-o", str(tmp_path / "out.jsonl"), "--n-pairs", "1"]
-    p = subprocess.Popen([SYNTHGEN, *args], cwd=base.folder, env=os.environ | env, stderr=subprocess.PIPE, text=True)
+    p = subprocess.Popen([*fork(), *args], cwd=base.folder, env=os.environ | env, stderr=subprocess.PIPE, text=True)
     for line in p.stderr:
         if "is handed over" in line:
             break

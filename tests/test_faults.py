@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 
 import pytest
-from conftest import ROOT, Forks, Server, command, rows
+from conftest import ROOT, Server, command, rows
 
 PAGE = ROOT / "nbs/_docs/faults.md"
 PROVIDERS = ["openai", "vllm", "ollama", "anthropic", "gemini"]
@@ -48,13 +48,12 @@ def base(tmp_path_factory):
     for name in ("cache", "buffer"):
         text = f"# The {name}\n\nThe {name} is the part of the storage layer that keeps related blocks together, so that no block is read twice.\n"
         (docs / f"{name}.md").write_text(text)
-    command(folder)("ingest", "docs", "-o", "db", "--chunk-tokens", "8-512")
-    forks = Forks(folder)
+    run = command(folder)
+    run("ingest", "docs", "-o", "db", "--chunk-tokens", "8-512")
     servers = Queue()
     for i in range(6):
         servers.put(Server(folder / f"server{i}.log", 0.0))
-    yield folder, forks, servers
-    forks.stop()
+    yield run, servers
     while not servers.empty():
         servers.get().stop()
 
@@ -66,18 +65,18 @@ def outcome(base, provider: str, fault: str) -> tuple[str, str]:
     "What came of a run of two calls, in a word, and what the user read"
     if (provider, fault) in NOT:
         return "–", ""
-    folder, forks, servers = base
+    run, servers = base
     server = servers.get()
     try:
         times = 2 if fault in PASSING else -1
         server.control(reset=True, fault="503" if fault == "dead" else fault, times=times, only="The cache" if fault in ONE else "")
-        own, out = f"SYNTHGEN_LLM_{provider.upper()}_", folder / f"{provider}-{fault}.jsonl"
+        own, out = f"SYNTHGEN_LLM_{provider.upper()}_", run.folder / f"{provider}-{fault}.jsonl"
         env = server.as_(provider) | {
             own + "TIMEOUT": "1",
             own + "PATIENCE": "2" if fault == "dead" else "30",
             "SYNTHGEN_PATHS_CALLS": str(out.with_suffix(".db")),
         }
-        r = forks("generate", "db", "-o", out, "--n-pairs", "1", env=env, ok=None)
+        r = run("generate", "db", "-o", out, "--n-pairs", "1", env=env, ok=None)
         sent = server.control()["asked"]
     finally:
         servers.put(server)

@@ -80,3 +80,18 @@ def test_numbers_that_no_run_could_meet(n, target, words):
         generate(target, n)
     with pytest.raises(SynthgenError, match="no chunks"):
         asyncio.run(grounded.generate([], open_model(provider="offline")))
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(1, 5))
+@few
+def test_a_call_asks_for_no_more_than_each_chunks_part(target, chunks, n_pairs):
+    n = grounded.pairs_per_call(target, chunks, n_pairs)
+    assert 1 <= n <= n_pairs and (n == n_pairs or n * chunks >= target) and (n == 1 or (n - 1) * chunks < grounded.SPARE * target)
+    assert grounded.pairs_per_call(target + 1, chunks, n_pairs) >= n and grounded.pairs_per_call(None, chunks, n_pairs) == n_pairs
+
+
+def test_a_small_target_comes_from_many_chunks():
+    model = open_model(provider="offline", temperature=0.7)
+    out = generate(6, 3, model)
+    assert len(out.kept) == 6 and len({p.chunk_id for p in out.kept}) >= 3 and len({p.sources for p in out.kept}) == 3
+    assert len({p.chunk_id for p in generate(3, 3).kept}) == 3

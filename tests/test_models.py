@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
-from conftest import SYNTHGEN, Forks, Server, command, rows, write_docs
+from conftest import Server, command, fork, rows, write_docs
 
 KEY = "sk-" + "mock-0123456789abcdef"
 
@@ -19,10 +19,9 @@ def base(tmp_path_factory):
     "A folder with a chunk database of four documents, and the command there"
     folder = tmp_path_factory.mktemp("models")
     write_docs(folder / "docs", 4)
-    command(folder)("ingest", "docs", "-o", "db")
-    run = Forks(folder)
-    yield run
-    run.stop()
+    run = command(folder)
+    run("ingest", "docs", "-o", "db")
+    return run
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_server_that_dies_mid_run_costs_only_what_was_missing(tmp_path, base):
     args = list(map(str, ("generate", "db", "-o", tmp_path / "out.jsonl", "--n-pairs", "1", "--workers", "1")))
     first = Server(tmp_path / "first.log", 0.3)
     p = subprocess.Popen(
-        [SYNTHGEN, *args], cwd=base.folder, env=os.environ | first.env | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*fork(), *args], cwd=base.folder, env=os.environ | first.env | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     while len(first.log("answered")) < 2 and p.poll() is None:
         time.sleep(0.02)

@@ -5,30 +5,11 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
-from conftest import SYNTHGEN, Server, rows, write_docs
-
-# One process imports what is slow to import, and forks a child for every life of the run
-LIVES = """
-import os, sys
-import aiohttp, pandas, pyarrow.dataset, lance_namespace_urllib3_client, tqdm, typer.main
-import synthgen_nb.cli.main, synthgen_nb.corpus.store, synthgen_nb.qa.grounded
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.argv = ["synthgen", *line.split()]
-        from synthgen_nb.cli.main import main
-        try: main()
-        except SystemExit as e: os._exit(e.code or 0)
-        os._exit(0)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
+from conftest import SYNTHGEN, Server, fork, rows, write_docs
 
 
 @pytest.fixture
@@ -38,40 +19,25 @@ def slow_server(tmp_path):
     s.stop()
 
 
-def test_twenty_kills(tmp_path, synthgen, slow_server):
-    n, workers, kills = 240, 8, 20
+def test_twelve_kills(tmp_path, synthgen, slow_server):
+    n, workers, kills = 150, 8, 12
     write_docs(tmp_path / "docs", n)
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
-    driver = subprocess.Popen(
-        [sys.executable, "-c", LIVES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | slow_server.env,
-    )
-    life = f"generate db -o out.jsonl --n-pairs 1 --workers {workers}\n"
-    rng, killed = random.Random(7), 0
-    while True:
+    life = [*fork(), *f"generate db -o out.jsonl --n-pairs 1 --workers {workers}".split()]
+    rng = random.Random(7)
+    for _ in range(kills):
         before = len(slow_server.log())
-        driver.stdin.write(life)
-        driver.stdin.flush()
-        pid = int(driver.stdout.readline())
-        if killed < kills:
-            goal, deadline = before + rng.randint(1, 8), time.monotonic() + 60
-            while len(slow_server.log()) < goal and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(rng.random() * 0.1)
-            os.kill(pid, signal.SIGKILL)
-            assert int(driver.stdout.readline()) == -signal.SIGKILL, "the run ended before it could be killed"
-            killed += 1
-            assert sqlite3.connect(tmp_path / ".synthgen/calls.db").execute("pragma integrity_check").fetchone() == ("ok",)
-            assert not (tmp_path / "out.jsonl").exists()
-        else:
-            assert int(driver.stdout.readline()) == 0
-            break
-    driver.stdin.close()
-    driver.wait()
+        p = subprocess.Popen(life, cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL)
+        goal, deadline = before + rng.randint(1, 8), time.monotonic() + 60
+        while len(slow_server.log()) < goal and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.1)
+        assert p.poll() is None, "the run ended before it could be killed"
+        p.kill()
+        p.wait()
+        assert sqlite3.connect(tmp_path / ".synthgen/calls.db").execute("pragma integrity_check").fetchone() == ("ok",)
+        assert not (tmp_path / "out.jsonl").exists()
+    assert subprocess.run(life, cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL).returncode == 0
 
     pairs = rows(tmp_path / "out.jsonl")
     assert [p["sources"][0] for p in pairs] == [f"docs/doc{i:03}.md" for i in range(n)], "each item once, in the order of the input"
@@ -86,13 +52,13 @@ def test_twenty_kills(tmp_path, synthgen, slow_server):
 
 
 def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
-    write_docs(tmp_path / "docs", 40)
+    write_docs(tmp_path / "docs", 16)
     command = ["pipeline", "docs", "-o", "train.jsonl", "--workers", "4", "--chunk-tokens", "32-1024"]
     p = subprocess.Popen(
         [SYNTHGEN, *command], cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 90
-    while len(slow_server.log("answered")) < 20 and time.monotonic() < deadline:
+    while len(slow_server.log("answered")) < 12 and time.monotonic() < deadline:
         time.sleep(0.02)
     p.kill()
     p.wait()
@@ -100,14 +66,14 @@ def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
     assert "interrupted" in synthgen("runs").stdout
     synthgen(*command, env=slow_server.env)
     asked = Counter(r["key"] for r in slow_server.log())
-    assert len(rows(tmp_path / "train.jsonl")) == 120
+    assert len(rows(tmp_path / "train.jsonl")) == 48
     assert sum(asked.values()) - len(asked) <= 2 * 4
 
 
 def test_two_processes_share_a_store(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 30)
     synthgen("ingest", "docs", "-o", "db")
-    commands = [[SYNTHGEN, "generate", "db", "-o", f"out{i}.jsonl"] for i in range(2)]
+    commands = [[*fork(), "generate", "db", "-o", f"out{i}.jsonl"] for i in range(2)]
     both = [subprocess.Popen(c, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL) for c in commands]
     assert [p.wait(120) for p in both] == [0, 0]
     assert (tmp_path / "out0.jsonl").read_bytes() == (tmp_path / "out1.jsonl").read_bytes()

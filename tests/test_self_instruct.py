@@ -203,3 +203,14 @@ def test_a_model_s_reply_to_each_prompt_is_read():
         tasks_input_first=dict(instances=[dict(input="", output="It rains.")]),
     ).items():
         assert parse_reply(f"Sure! {json.dumps(value)}", load_prompt(name).output) == (value, "")
+
+
+def test_no_more_is_written_than_is_wanted():
+    took, kept = [], []
+    for target in (1, 4, 50):
+        model = open_model(provider="offline", temperature=0.7)
+        out = asyncio.run(si.bootstrap(SEEDS, model, target, CHUNKS))
+        took.append(len(model.meter.keys))
+        kept.append(out.kept)
+        assert out.reasons.get("beyond_target", 0) < 2, "at most the last task gave one too many"
+    assert took[0] <= took[1] <= took[2] and took[0] < took[2] and kept[0] == kept[1][:1] and kept[1] == kept[2][:4]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from conftest import SYNTHGEN, rows, write_docs
+from conftest import fork, rows, write_docs
 
 
 def test_a_corpus_does_not_feed_on_what_was_made_from_it(tmp_path, synthgen):
@@ -55,9 +55,8 @@ def test_a_rubric_brings_its_own_threshold(tmp_path, synthgen):
 def test_ctrl_c_says_that_the_run_can_go_on(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 20)
     server.control(delay=0.5)
-    command = [SYNTHGEN, "pipeline", "docs", "-o", "train.jsonl", "--chunk-tokens", "32-1024", "--workers", "2"]
-    p = subprocess.Popen(command, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # a job in the background ignores it
+    command = [*fork(), "pipeline", "docs", "-o", "train.jsonl", "--chunk-tokens", "32-1024", "--workers", "2"]
+    p = subprocess.Popen(command, cwd=tmp_path, env=os.environ | server.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 90
     while len(server.log("answered")) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

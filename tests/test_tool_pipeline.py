@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import SYNTHGEN, Server, rows
+from conftest import Server, fork, rows
 
 from synthgen_nb.core.records import load, save
 from synthgen_nb.offline.tools import phrase
@@ -78,7 +78,7 @@ def test_pipeline_with_a_served_model_that_dies_in_the_middle(tmp_path, synthgen
     env = slow_server.env | {"SYNTHGEN_LLM_VLLM_PATIENCE": "2"}
     del env["SYNTHGEN_LLM_PROVIDER"]
     with open(tmp_path / "said.txt", "w") as said:
-        p = subprocess.Popen([SYNTHGEN, *command], cwd=tmp_path, env=os.environ | env, stdout=said, stderr=said)
+        p = subprocess.Popen([*fork(), *command], cwd=tmp_path, env=os.environ | env, stdout=said, stderr=said)
         deadline = time.monotonic() + 90
         while len(slow_server.log("answered")) < 12 and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -54,13 +54,14 @@ def pipeline(
     chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
+    verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip (each question is asked again too); or none.')] = 'evidence',
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of '
                                             'the model.')] = None,
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
-                                      help='Add 2 to 5 steps of reasoning to what was accepted.')] = False,
+                                      help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was '
                                                   'accepted; '
@@ -68,7 +69,7 @@ def pipeline(
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "From documents to a training file: ask, rewrite, judge, reason (--cot), deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
+    "From documents to a training file: ask, rewrite, hold against the source (--verify), reason (--cot), judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.corpus.store import address
     check_writable(output)
@@ -76,7 +77,7 @@ def pipeline(
         raise SynthgenError(f'{missing[0]}: no such file or folder')
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
-                 rewrite=rewrite, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
+                 rewrite=rewrite, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
                  format=format, system_prompt=system_prompt, workers=workers, provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '

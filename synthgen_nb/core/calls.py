@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['Request', 'Reply', 'Calls', 'open_store', 'explained', 'claims_file', 'claim', 'release', 'write_replies',
            'write_soon', 'get_replies', 'close_store', 'open_batches', 'note_batch', 'forget_batch', 'stats', 'rows',
-           'prune']
+           'requests_of', 'prune']
 
 # %% ../../nbs/core/03_calls.ipynb #imports
 import asyncio, json, os, sqlite3, threading, time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -261,6 +261,19 @@ def rows(
         d = dict(zip(names, row, strict=True))
         given = {k: json.loads(v) for k in ('logprobs', 'prompt_logprobs') if (v := d.pop(k)) is not None}
         yield d | dict(request=json.loads(d['request']), ok=bool(d['ok'])) | given
+
+# %% ../../nbs/core/03_calls.ipynb #requests_of
+def requests_of(
+    calls: Calls,        # the store
+    keys: Iterable[str], # of calls
+) -> list[dict]: # in the order of the keys; those that were forgotten are left out
+    "The stored requests of these calls"
+    found, todo = dict[str, dict](), list(keys)
+    for at in range(0, len(todo), 500):
+        some = todo[at:at + 500]
+        sql = f'select key, request from calls where key in ({",".join("?" * len(some))})'
+        with calls._explained(): found |= {k: json.loads(r) for k, r in calls._db.execute(sql, some)}
+    return [found[k] for k in todo if k in found]
 
 # %% ../../nbs/core/03_calls.ipynb #prune
 def prune(

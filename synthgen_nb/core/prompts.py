@@ -213,7 +213,13 @@ def load_prompt(
     folder: str | Path | None = None, # whose files take the place of ours
 ) -> Prompt: # checked
     "Read and check one prompt"
-    file, d = read_yaml(name, find_prompts(folder), 'prompt')
+    files = find_prompts(folder)
+    if name not in files: read_yaml(name, files, 'prompt') # raises
+    return _checked(name, files[name], files[name].read_bytes())
+
+@lru_cache(256) # a method asks for its prompt once an item; what a file says is checked once
+def _checked(name: str, file: Path, content: bytes) -> Prompt: # content: a changed file is another
+    _, d = read_yaml(name, {name: file}, 'prompt')
     try: p = Prompt(name=name, **d)
     except (ValidationError, TypeError) as e:
         if not isinstance(e, ValidationError): raise SynthgenError(f'{file}: {e}') from None

@@ -123,6 +123,7 @@ class Rule(BaseModel):
     keep: str | None = None      # a regular expression: goes unless it is found (in one of the sources)
     min_chars: int | None = None # goes if shorter
     max_chars: int | None = None # goes if longer
+    prose: bool = False          # the two expressions look outside code and quotations
 
     @field_validator('drop', 'keep')
     @classmethod

@@ -40,6 +40,7 @@ async def alpagasus(
 METHOD = Method(
     name='alpagasus', title='AlpaGasus', paper='arXiv 2307.08701', faithful='paper',
     claim='Keep the few examples that a judge rates highest, with the threshold read off the histogram.',
+    note='an approximation on rows that the judge wrote itself: their record says so',
     takes='pairs', stage='judge', command='', step='alpagasus',
     options={'threshold': 'Lowest rating that is kept, 0-5. Default: read off the histogram.'},
     replies={

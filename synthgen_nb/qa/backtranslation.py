@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'MENUS', 'SEED_TAG', 'CORPUS_TAG', 'INFERENCE_TAG', 'humpback', 'unfit_header', 'repeats', 'unfit',
-           'segments', 'backward_prompt', 'instruction_of', 'backtranslate', 'self_curate', 'tagged']
+           'segments', 'backward_prompt', 'instruction_of', 'backtranslate', 'with_worth', 'self_curate', 'tagged']
 
 # %% ../../nbs/qa/61_backtranslation.ipynb #imports
 import re
@@ -28,11 +28,12 @@ async def humpback(
     rubric: Rubric,          # what is graded, 1 to 5: humpback
     k: float | None = None,  # least grade that is kept; default: the rubric's 5
     tuned: bool = False,     # was M_yx finetuned to write instructions?
+    trained: bool = False,   # were the M trained as the paper trains them?
 ) -> list[list[dict]]: # for each iteration t: the training set of M_t
     "Instruction Backtranslation (arXiv 2308.06259, section 2)"
     U = segments(chunks).kept                                                    # 2.1 initialisation
     A = (await backtranslate(U, M_yx, () if tuned else S, tuned)).kept           # 2.2 self-augmentation
-    return [tagged(S, A_k.kept) for A_k in await self_curate(A, M, rubric, k)] # 2.3 self-curation
+    return [tagged(S, A_k.kept) for A_k in await self_curate(A, M, rubric, k, trained=trained)] # 2.3
 
 # %% ../../nbs/qa/61_backtranslation.ipynb #method
 METHOD = Method(
@@ -135,6 +136,18 @@ async def backtranslate(
             out.kept.append(Pair(question=x, answer=c.text, **place_of(c, corpus), origin=(origin,)))
     return out.check(len(chunks))
 
+# %% ../../nbs/qa/61_backtranslation.ipynb #with_worth
+def with_worth(
+    out: Outcome[Pair], # of one iteration
+    trained: bool,      # was its judge trained as the paper trains it?
+) -> Outcome[Pair]: # whose last step says what it is worth
+    "Is this the paper's self-curation, or another model's opinion?"
+    worth = dict(faithful='paper', note='') if trained else dict(
+        faithful='approximation', note='the judge was not trained on the seed pairs')
+    def said(p): return p.but(origin=(*p.origin[:-1], p.origin[-1].model_copy(update=worth)))
+    dropped = [d.model_copy(update=dict(record=said(d.record))) for d in out.dropped]
+    return Outcome([said(p) for p in out.kept], dropped, out.note)
+
 # %% ../../nbs/qa/61_backtranslation.ipynb #self_curate
 async def self_curate(
     pool: Sequence[Pair],    # A: every candidate, in every iteration
@@ -142,10 +155,12 @@ async def self_curate(
     rubric: Rubric,          # humpback
     k: float | None = None,  # least score that is kept; default: the rubric's 5
     draws: int = 1,          # how often each is rated; the mean counts
+    trained: bool = False,   # is each judge the model that was trained in the iteration before?
 ) -> list[Outcome[Pair]]: # A_k of each iteration: what its model, once trained, would be trained on
     "Grade all candidates in every iteration and keep the best (section 2.3)"
     show = pair_inputs({}) # the pair alone: the passage is its answer
-    return [await curate(pool, m, rubric, show, k, draws=draws) for m in judges]
+    graded = [await curate(pool, m, rubric, show, k, draws=draws) for m in judges]
+    return [with_worth(out, trained) for out in graded]
 
 # %% ../../nbs/qa/61_backtranslation.ipynb #tagged
 SEED_TAG = 'Answer in the style of an AI assistant.'

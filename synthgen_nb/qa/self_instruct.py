@@ -6,7 +6,7 @@
 __all__ = ['METHOD', 'SEEDS', 'BANNED', 'bootstrap', 'read_seeds', 'self_instruct', 'Examples', 'rounds', 'propose', 'Task',
            'not_used', 'classify', 'Written', 'branch', 'write_instances', 'rouge_words', 'rouge_l', 'Pool', 'enter',
            'common_words', 'could_exceed', 'similarities', 'objection', 'novelty', 'admit', 'flaw', 'instances_of',
-           'pair_of', 'standing', 'check_start', 'ended']
+           'pair_of', 'standing', 'enough', 'check_start', 'ended']
 
 # %% ../../nbs/qa/67_self_instruct.ipynb #imports
 import random, re
@@ -14,6 +14,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 import numpy as np
@@ -48,11 +50,9 @@ async def bootstrap(
         proposed = await propose(here, model, examples, per_call)      # 1: instructions
         tasks, not_new = admit(proposed, pool, tau, forbidden)         # 4: only new ones, which join the pool
         examples.made += [t.instruction for t in tasks]
-        sorted_, unsorted = await classify(tasks, model)               # 2: classification or not
-        written = await write_instances(sorted_, model, per_task)      # 3: output first or input first
-        got = standing(written, model, per_task, corpus)               # 4: instances that stand
+        got = await enough(tasks, model, per_task, corpus, target - len(out.kept)) # 2, 3, 4: instances
         out.kept += got.kept
-        out.dropped += [*not_new, *unsorted, *got.dropped]
+        out.dropped += [*not_new, *got.dropped]
         if len(out.kept) >= target or not (chunks or tasks): break
     return ended(out, target, bool(chunks))
 
@@ -406,6 +406,28 @@ def standing(
         out.dropped += [not_used(t | x, f'instance:{why}') for x, why in bad]
         if not good and not bad: out.dropped.append(not_used(t, 'no_instance', w.answer.error))
         out.kept += [pair_of(w, p, i, o, corpus) for i, o in good]
+    return out
+
+# %% ../../nbs/qa/67_self_instruct.ipynb #enough
+async def enough(
+    tasks: Sequence[Task], # new ones, of a round
+    model: Model,          # who classifies and writes
+    n: int,                # most instances of a task
+    corpus: str,           # the chunk database
+    missing: int,          # pairs still wanted
+) -> Outcome[Pair]: # at least as many, unless the tasks run out
+    "Instances that stand, of no more tasks than it takes (Self-Instruct, section 2.2, steps 2 to 4)"
+    out, by_chunk = Outcome[Pair](), dict[str, list[Task]]()
+    for t in tasks: by_chunk.setdefault(t.chunk.id if t.chunk else '', []).append(t)
+    todo = [t for turn in zip_longest(*by_chunk.values()) for t in turn if t]
+    while todo and (wanted := missing - len(out.kept)) > 0:
+        now = ceil(wanted / n)
+        known, unknown = await classify(todo[:now], model)
+        got = standing(await write_instances(known, model, n), model, n, corpus)
+        out.kept += got.kept
+        out.dropped += [*unknown, *got.dropped]
+        todo = todo[now:]
+    out.dropped += [not_used(dict(instruction=t.instruction), 'not_needed') for t in todo]
     return out
 
 # %% ../../nbs/qa/67_self_instruct.ipynb #ended
