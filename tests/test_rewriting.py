@@ -9,19 +9,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.judge import load_rubric
-from synthgen_nb.core.models import Answer, open_model
+from synthgen_nb.core.models import Answer, open_model, parse_reply
+from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Chunk, Pair, Source
 from synthgen_nb.qa import rewriting
 
 few = settings(max_examples=25, deadline=None)
 
 
-@pytest.mark.parametrize(
-    "reply, why", [("<response>\nYes.\n</response>", ""), ("Yes.", "no_response_tags"), ("<response>Yes.", "no_response_tags")]
-)
-def test_a_response_stands_between_its_tags(reply, why):
-    new, error = rewriting.response_of(Answer(value=reply))
+@pytest.mark.parametrize("value, why", [("Yes.", ""), (dict(answer="Yes."), ""), ("", "not_answered"), (dict(answer=None), "not_answered")])
+def test_an_empty_answer_says_that_there_is_none(value, why):
+    new, error = rewriting.response_of(Answer(value=value))
     assert (new, error.split(":")[0]) == ("" if why else "Yes.", why)
+
+
+@pytest.mark.parametrize("reply", ["<response>\n</response>", "<response>null</response>"])
+def test_a_pair_that_its_draft_does_not_answer_is_dropped(reply):
+    class Rewriter:  # a model that says so
+        prompt = staticmethod(load_prompt)
+
+        async def over(self, items, render):
+            for x in items:
+                ask = render(x)
+                value, error = parse_reply(reply, ask.output, ask.reads)
+                yield x, Answer(value=value, error=error, text=reply, model="m")
+
+    text = "A chunk is the unit of I/O."
+    pair = Pair(question="What is a page?", answer=text, chunk_id="c")
+    for preserve in (True, False):
+        out = asyncio.run(rewriting.rewrite([pair], Rewriter(), {"c": text}, preserve))
+        assert not out.kept and [d.reason for d in out.dropped] == ["not_answered"]
 
 
 def test_new_content_is_found_by_kind():

@@ -163,7 +163,7 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
         limit = f'{model.block.max_tokens} tokens; raise llm.{model.provider}.max_tokens'
         return None, f'truncated: it reached {limit}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    return parse_reply(reply.text, ask.output)
+    return parse_reply(reply.text, ask.output, ask.reads)
 
 def answer_of(
     model: Model, ask: Ask, key: str, reply: Reply, cached: bool,
