@@ -75,9 +75,7 @@ def test_a_floor_of_ones_own_holds_on_the_command_line(tmp_path, synthgen):
 
 
 def test_rules_are_applied_by_name():
-    rules = dict(
-        logs=Rule(field="source", drop=r"_log\.md$"), short=Rule(field="answer", min_chars=5), how=Rule(field="question", keep="^How")
-    )
+    rules = dict(logs=Rule(field="source", drop=r"_log\.md$"), short=Rule(field="answer", min_chars=5), how=Rule(field="question", keep="^How"))
     p = lambda q="How so?", a="Thus it is.", s=("a.md",): Pair(question=q, answer=a, sources=s)
     pairs = [p(), p(s=("x_log.md",)), p(s=("x_log.md", "a.md")), p(a="No."), p(q="Why?"), p(s=())]
     out = curation.apply_rules(pairs, rules)
@@ -123,10 +121,7 @@ def test_curate_in_batches_on_a_server_that_loses_and_repeats(tmp_path, synthgen
     assert all(why in (f"About: {q}", "It is plain.") for q, why in said) and len({why for _, why in said}) > 2
     metrics = json.loads((tmp_path / "good_metrics.json").read_text())
     assert metrics["alone"]["compared"] == 7 and metrics["formats"] == {"qa": 7}
-    assert (
-        "rates one pair in a call"
-        in synthgen("curate", "in.jsonl", "-o", "x.jsonl", "--batch-size", "3", "--rubric", "alpagasus", ok=False).stderr
-    )
+    assert "rates one pair in a call" in synthgen("curate", "in.jsonl", "-o", "x.jsonl", "--batch-size", "3", "--rubric", "alpagasus", ok=False).stderr
 
 
 def test_rules_and_topic_of_the_settings(tmp_path, synthgen, docs):

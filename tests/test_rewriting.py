@@ -133,9 +133,7 @@ def test_the_first_answer_stays_however_often_a_pair_is_rewritten():
 def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, server):
     (tmp_path / "docs").mkdir()
     for i in range(3):
-        body = " ".join(
-            f"Part {j} of subject {i} keeps {j * 7 + i} blocks together, since every one is read at another time." for j in range(9)
-        )
+        body = " ".join(f"Part {j} of subject {i} keeps {j * 7 + i} blocks together, since every one is read at another time." for j in range(9))
         (tmp_path / f"docs/doc{i}.md").write_text(f"# Subject {i}\n\n{body}\n")
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "64-600")
     run = lambda *args, **kw: synthgen(*args, env=server.env, **kw)
@@ -147,6 +145,4 @@ def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, se
     assert len(pool) == len(done) and done[0]["origin"][-1]["method"] == "back_and_forth" and done[0]["scores"][-1]["value"] == 5
     assert json.loads((tmp_path / "rich_novel.json").read_text())["counts"]["answers"] == 0
     synthgen("curate", "pool.jsonl", "-o", "best.jsonl", "--rubric", "alpagasus", "--threshold", "4")
-    assert {p["scores"][-1]["scale"][1] for p in rows(tmp_path / "best.jsonl")} == {5} and {
-        len(p["scores"]) for p in rows(tmp_path / "best.jsonl")
-    } == {2}
+    assert {p["scores"][-1]["scale"][1] for p in rows(tmp_path / "best.jsonl")} == {5} and {len(p["scores"]) for p in rows(tmp_path / "best.jsonl")} == {2}

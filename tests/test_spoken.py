@@ -72,10 +72,27 @@ WANTED = "What is a chunk in HDF5?"
 
 @pytest.mark.parametrize(
     "around",
-    ["{}", "Sure! Here is the instruction: {}", "Instruction: {}", "**Instruction:** {}", "## Instruction\n{}", '"{}"', "**{}**", "“{}”"]
-    + ["```\n{}\n```", "<instruction>{}</instruction>", "Certainly! {}", "Sure, here you go:\n\n{}", 'Here\'s a question that it answers:\n\n"{}"']
-    + ["{}\n\nExplanation: the text defines it.", "{}\n\nLet me know if you need more.", "<think>Hm. Define?</think>{}", "Question: {}\nAnswer: It is a unit."]
-    + ['Based on the text, the instruction would be: "{}"', "Great question! {}"],
+    [
+        "{}",
+        "Sure! Here is the instruction: {}",
+        "Instruction: {}",
+        "**Instruction:** {}",
+        "## Instruction\n{}",
+        '"{}"',
+        "**{}**",
+        "“{}”",
+        "```\n{}\n```",
+        "<instruction>{}</instruction>",
+        "Certainly! {}",
+        "Sure, here you go:\n\n{}",
+        'Here\'s a question that it answers:\n\n"{}"',
+        "{}\n\nExplanation: the text defines it.",
+        "{}\n\nLet me know if you need more.",
+        "<think>Hm. Define?</think>{}",
+        "Question: {}\nAnswer: It is a unit.",
+        'Based on the text, the instruction would be: "{}"',
+        "Great question! {}",
+    ],
 )
 def test_what_stands_around_an_instruction_goes(around):
     assert parse_reply(around.format(WANTED), None, "instruction") == (WANTED, "")
@@ -83,8 +100,14 @@ def test_what_stands_around_an_instruction_goes(around):
 
 @pytest.mark.parametrize(
     "text",
-    ["Option 1: What is a chunk? Option 2: Define chunks.", "1. What is a chunk?\n2. How large is one?", "- What is a chunk?\n- What is a page?"]
-    + ["Here are two options:\n\n**Option 1:** What?\n\n**Option 2:** How?", "What is a chunk?\nor\nWhat is a page?", '"What is a chunk?" or "Define chunks."'],
+    [
+        "Option 1: What is a chunk? Option 2: Define chunks.",
+        "1. What is a chunk?\n2. How large is one?",
+        "- What is a chunk?\n- What is a page?",
+        "Here are two options:\n\n**Option 1:** What?\n\n**Option 2:** How?",
+        "What is a chunk?\nor\nWhat is a page?",
+        '"What is a chunk?" or "Define chunks."',
+    ],
 )
 def test_of_alternatives_none_is_chosen(text):
     assert parse_reply(text, None, "instruction")[1].startswith("alternatives: ")
@@ -92,8 +115,15 @@ def test_of_alternatives_none_is_chosen(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Answer both:\n1. What is a chunk?\n2. How large is one?", "Compare: chunks and pages.", 'What does "chunk" mean in "HDF5"?', "Summarize this text: chunks are units."]
-    + ["Write code for the following task: sort a list.", "Here is my code output: 5. Explain it.", "**Bold** or *italic*: which is right in **Markdown**?"],
+    [
+        "Answer both:\n1. What is a chunk?\n2. How large is one?",
+        "Compare: chunks and pages.",
+        'What does "chunk" mean in "HDF5"?',
+        "Summarize this text: chunks are units.",
+        "Write code for the following task: sort a list.",
+        "Here is my code output: 5. Explain it.",
+        "**Bold** or *italic*: which is right in **Markdown**?",
+    ],
 )
 def test_an_instruction_keeps_what_is_its_own(text):
     assert parse_reply(text, None, "instruction") == (text, "")
@@ -110,9 +140,28 @@ def test_a_response_stands_between_its_tags():
 
 @pytest.mark.parametrize(
     "text, score",
-    [("Score: 5", 5), ("5 - accurate", 5), ("5/5", 5), ("**5**", 5), ("5.", 5), ("4 out of 5", 4), ("Final score: 3", 3), ("5: all of it", 5)]
-    + [("between 3 and 4", None), ("7 out of 10", None), ("3-4", None), ("3 or 4", None), ("9", None), ("almost 5", None), ("-5", None), ("4.5", None)]
-    + [("5 - no, four", None), ("not 5", None), ("5%", None), ("high", None)],
+    [
+        ("Score: 5", 5),
+        ("5 - accurate", 5),
+        ("5/5", 5),
+        ("**5**", 5),
+        ("5.", 5),
+        ("4 out of 5", 4),
+        ("Final score: 3", 3),
+        ("5: all of it", 5),
+        ("between 3 and 4", None),
+        ("7 out of 10", None),
+        ("3-4", None),
+        ("3 or 4", None),
+        ("9", None),
+        ("almost 5", None),
+        ("-5", None),
+        ("4.5", None),
+        ("5 - no, four", None),
+        ("not 5", None),
+        ("5%", None),
+        ("high", None),
+    ],
 )
 def test_a_score_in_words(text, score):
     schema = dict(type="object", required=["score"], properties=dict(score=dict(type="integer", minimum=1, maximum=5)))
@@ -121,7 +170,10 @@ def test_a_score_in_words(text, score):
         assert value == (None if score is None else dict(score=score)) and bool(error) == (score is None)
 
 
-@pytest.mark.parametrize("text, said", [("Yes", True), ("`true`", True), ("True.", True), ("No - it asks for text.", False), ("Yes and no", None), ("Yes, but not all", None), ("maybe", None)])
+@pytest.mark.parametrize(
+    "text, said",
+    [("Yes", True), ("`true`", True), ("True.", True), ("No - it asks for text.", False), ("Yes and no", None), ("Yes, but not all", None), ("maybe", None)],
+)
 def test_a_yes_in_words(text, said):
     assert truth_said(text) is said
     value, error = parse_reply(text, load_prompt("tasks_classify").output)
@@ -146,7 +198,10 @@ def test_arguments_of_a_call_are_parts_of_one_thing():
     assert parse_reply(json.dumps(dict(arguments=[dict(name="a", value="1"), dict(name="b")])), schema)[1].startswith("schema_error")
 
 
-@pytest.mark.parametrize("text", ["\n" * 200_000, "<response>" * 20_000, '"' * 200_000, "Option 1: " * 20_000, "**" * 100_000, "sorry, " * 30_000, "(" * 200_000, "here is " * 30_000])
+@pytest.mark.parametrize(
+    "text",
+    ["\n" * 200_000, "<response>" * 20_000, '"' * 200_000, "Option 1: " * 20_000, "**" * 100_000, "sorry, " * 30_000, "(" * 200_000, "here is " * 30_000],
+)
 def test_long_replies_are_read_to_the_end(text):
     for said in ("x" + text + "x", text + "x"):
         for reads in ("instruction", "response"):

@@ -396,10 +396,10 @@ def _leaves(v: Any, at: str = '') -> list[tuple[str, Any]]:
 def _flaw(
     value: dict, # fits its schema
     look: bool,  # whether characters may have been lost in it
-    output: dict = {}, # the schema: a null that it asks for says something
+    output: dict | None = None, # the schema: a null that it asks for says something
 ) -> str: # empty when nothing is wrong
     "What is wrong with a value that fits its schema"
-    props, required = output.get('properties', {}), output.get('required', [])
+    props, required = (output or {}).get('properties', {}), (output or {}).get('required', [])
     nulls = [k for k in required if value.get(k, '') is None and 'null' in props.get(k, {}).get('type', ())]
     content = bool(nulls) or all(isinstance(x, bool) for x in value.values())
     for where, x in _leaves(value):
@@ -502,7 +502,7 @@ def _partly(root: Any, kind: Any, output: dict) -> dict | None:
 def _fit(read: Any, sure: bool, kind: Any, output: dict, loosely: bool = True) -> tuple[dict | None, str]:
     "The value as the schema wants it, out of its wrapping, or why there is none"
     error = ''
-    for root in [r for root in _roots(read, output) for r in (root, _meant(root, output))[:1 + loosely]]:
+    for root in [y for x in _roots(read, output) for y in (x, _meant(x, output))[:1 + loosely]]:
         if not sure and not _whole(root, output):
             error = error or 'ambiguous: brackets or quotation marks can be read in two ways'
             continue
@@ -524,7 +524,7 @@ def _only_one(found: list[tuple[Any, bool, int]], kind: Any, output: dict) -> tu
         fits, flaw = _fitting(found, kind, output, loosely)
         if not fits and len(found) > 1: # the rows of the only list, without the list
             rows, all_sure = [read for read, _, _ in found], all(sure for _, sure, _ in found)
-            value, why = _fit(rows, all_sure, kind, output, loosely)
+            value, _ = _fit(rows, all_sure, kind, output, loosely)
             if value is not None: return value, ''
         if fits: break
     if not fits: return None, flaw or 'not_json: no JSON object in the reply'

@@ -12,7 +12,8 @@ from typing import Any
 from .records import clip
 
 # %% ../../nbs/core/02a_spoken.ipynb #refusals
-_THIS = (r"(?:(?:you )?(?:with |to |about |on |in |any |such )*(?:that|this|these|those|your|the (?:request|instruction|question|text"
+_THIS = (r"(?:(?:you )?(?:with |to |about |on |in |any |such )*"
+         r"(?:that|this|these|those|your|the (?:request|instruction|question|text"
          r"|content|task)|it|(?=$)|an? (?:instruction|question|answer|response|prompt)|(?:such|harmful|any) \w+)|[.!,;]|$)")
 REFUSALS = dict( # language → how a refusal begins
     en=(r"(?:(?:i'?m|i am|we'?re) (?:very |so |really |deeply )?(?:sorry|afraid)\b[,.!]? *|my apologies[,.!]? *|apologies[,.!]? *"
@@ -32,6 +33,10 @@ REFUSALS = dict( # language → how a refusal begins
              r"|(?:there is|there'?s) not enough (?:information|text|content|context)\b|no (?:text|document) (?:was|has been) (?:given|provided)"
              r"|please provide (?:the|a|me)\b.{0,40}\b(?:text|document|passage)\b|it (?:seems|looks like|appears)\b.{0,40}"
              r"\b(?:no|not|n't|missing|empty)\b.{0,40}\b(?:text|document|passage|provided)\b)"),
+    )
+
+# %% ../../nbs/core/02a_spoken.ipynb #refusals-elsewhere
+REFUSALS |= dict(
     de=(r"(?:(?:es tut mir(?: sehr)? leid|tut mir(?: sehr)? leid|entschuldigung|entschuldige|leider|bedaure)[,.!]? *(?:aber |dass )?)?"
         r"(?:ich )?(?:kann|darf|möchte|werde)? ?(?:ich )?(?:ihnen |dir |euch )?(?:dabei|damit|leider|diese\w*|das|ihre\w*|deine\w*|hierbei|hierzu)"
         r"\b.{0,60}\bnicht (?:\w+ ){0,2}(?:helfen|beantworten|erfüllen|erstellen|schreiben|weiterhelfen|unterstützen|bearbeiten|ausführen|nachkommen)"),
@@ -53,6 +58,8 @@ REFUSALS = dict( # language → how a refusal begins
     ja=r"(?:大変|誠に)?(?:申し訳|すみません|すいません|ごめんなさい|恐れ入り).{0,60}(?:できません|出来ません|できかね|いたしかね|お答えでき|お手伝いでき|対応でき)",
     ko=r"(?:정말 )?(?:죄송|미안).{0,60}(?:할 수 없|수 없습니다|드릴 수 없|어렵습니다|못합니다)",
     ar=r"(?:عذر[ًا]*|آسف\w*|أعتذر|للأسف)?[,،.]? *(?:ولكن|لكن)? *(?:أنا )?(?:لا أستطيع|لا يمكنني|لا أقدر)")
+
+# %% ../../nbs/core/02a_spoken.ipynb #refusal
 _REFUSAL = re.compile('|'.join(f'(?:{r})' for r in REFUSALS.values()), re.I)
 _OFFER = re.compile(r"[^.!?？。\n]{0,80}\b(?:anything else|something else|else can i|can i help|may i help|can i assist|would you like"
                     r"|do you have (?:any|another|a different)|kann ich (?:ihnen|dir) (?:sonst|anders|bei etwas)|autre chose|otra cosa"
@@ -67,8 +74,8 @@ def refusal(
     return clip(said, 80) if _REFUSAL.match(said) else ''
 
 # %% ../../nbs/core/02a_spoken.ipynb #around
-_WHAT = (r'(?:user|one|single|new|possible|suitable|corresponding|best|final|revised|rewritten|improved|generated|following|appropriate|requested|'
-         r'your|original|likely|backtranslated)')
+_WHAT = (r'(?:user|one|single|new|possible|suitable|corresponding|best|final|revised|rewritten|improved'
+         r'|generated|following|appropriate|requested|your|original|likely|backtranslated)')
 _THING = r'(?:instruction|question|prompt|request|query|task)s?'
 _PREFACE = re.compile(rf'(?:(?:sure|certainly|of course|okay|ok|absolutely|alright|great|got it|gladly|yes)\b[^.:!\n]{{0,40}}[.!,:]+\s*)?'
                       rf"(?:here you (?:go|are)\b[^:\n?]{{0,60}}:|based on (?:the|this|your) \w+,[^:\n?]{{0,100}}:|i would ask\s*:"
@@ -79,7 +86,8 @@ _LABEL = re.compile(rf'[#>\s]*[*_`]{{0,3}}(?:(?:the |{_WHAT} ){{0,2}}{_THING}|q|
                     r'|用户指令|指令|问题|問題|質問|指示|질문|지시)[*_`]{0,3}\s*(?:[:：]|(?=\n))[*_`]{0,3}\s*', re.I)
 _FENCE = re.compile(r'(`{3,}|~{3,})[\w-]*\n(.*?)\n?\1', re.S)
 _TAGGED = re.compile(rf'<({_THING})>(.*?)</\1>', re.S | re.I)
-_AFTER = re.compile(r'\n[*_#> ]{0,6}(?:answer|a|response|assistant)[*_]{0,2}:|\n[ \t]{0,20}\n[*_>]{0,4}(?:explanation|reason(?:ing)?|rationale|let me know|i hope|hope this|this (?:instruction|question|prompt)'
+_AFTER = re.compile(r'\n[*_#> ]{0,6}(?:answer|a|response|assistant)[*_]{0,2}:|\n[ \t]{0,20}\n[*_>]{0,4}(?:explanation|reason(?:ing)?'
+                    r'|rationale|let me know|i hope|hope this|this (?:instruction|question|prompt)'
                     r'|please let me|feel free)\b', re.I)
 _PAIRED = {'"': '"', '“': '”', '„': '“', '«': '»', '「': '」', "'": "'", '‘': '’', '`': '`'}
 
@@ -111,7 +119,8 @@ def stripped(
     return text
 
 # %% ../../nbs/core/02a_spoken.ipynb #alternatives
-_OPTION = re.compile(r'(?:^|(?<=[.?!\n]))[\s*_#>-]{0,8}(?:option|alternative|version|variant|variante|choice|instruction|question|possibility|suggestion)'
+_OPTION = re.compile(r'(?:^|(?<=[.?!\n]))[\s*_#>-]{0,8}(?:option|alternative|version|variant|variante|choice'
+                     r'|instruction|question|possibility|suggestion)'
                      r'\s*(?:#?\d|[A-D]|one|two|three)\s*[*_]{0,3}\s*[:.)–—-]', re.I)
 _NUMBERED = re.compile(r'\s*(?:[*_]{0,2}(?:\d{1,2}|[a-d])[.)]|[-*•])\s+\S')
 _OR = re.compile(r'\n[ \t]{0,20}[*_]{0,2}(?:or|alternatively|oder|ou|o)\b[ \t]{0,9}[:,]?[*_]{0,2}[ \t]{0,9}(?:\n|(?=["“]))|(?:^|\n)[ \t]{0,20}(?:or |alternatively)[^\n]{0,20}:', re.I)
