@@ -58,7 +58,7 @@ def test_chunks_are_the_answers_and_every_iteration_grades_all_of_them():
     "reply, instruction, reason",
     [
         ("What is a chunk in HDF5?", "What is a chunk in HDF5?", ""),
-        ("  \u201cWhat is\na chunk?\u201d ", "What is a chunk?", ""),
+        ("What is\na chunk?", "What is a chunk?", ""),
         ("Chunks?", "", "implausible_length"),
         ("x" * 801, "", "implausible_length"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from synthgen_nb.core import curate as curation
 from synthgen_nb.core import judge
-from synthgen_nb.core.models import open_model
+from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Chunk, Origin, Pair, Source, SynthgenError, load
 from synthgen_nb.core.settings import Rule, load_settings
 
@@ -35,10 +35,47 @@ def test_curating_twice_changes_nothing_in_any_format(kinds, meta, batch):
     assert all(sum(s.criterion == "topic_relevant" for s in p.scores) == 1 for p in once.kept)
 
 
+@pytest.mark.parametrize("name, criterion", [("workbench", "accuracy"), ("tools", "parameters")])
+@pytest.mark.parametrize("score, reason", [(0, "below_floor"), (0.5, "below_floor"), (1, "")])
+def test_a_floor_holds_whatever_the_sum_and_the_threshold(name, criterion, score, reason):
+    rubric = judge.load_rubric(name)
+    given = {c.name: dict(rationale=f"Why {c.name}.", score=score if c.name == criterion else c.high) for c in rubric.criteria}
+    answer = Answer(value=given, text="")
+    verdict = judge.Verdict(judge.scores_of(answer, rubric), None, answer, Origin(method=f"judge:{name}", faithful="heuristic"))
+    assert verdict.rating == 7 + score, "the sum alone would keep it"
+    for threshold in (0, 7):
+        why, detail = curation.reason(verdict, rubric, threshold)
+        assert why == (f"{reason}:{criterion}" if reason else "") and (not why or f"Why {criterion}." in detail)
+
+
+def test_a_floor_is_on_its_scale_and_papers_have_none():
+    one = dict(name="fit", low=1, high=5, question="Is it?", anchors={})
+    for floor in (1, 0, 6):
+        with pytest.raises(ValueError, match="floor"):
+            judge.Criterion(**one, floor=floor)
+    assert judge.Criterion(**one, floor=5).floor == 5
+    assert all(c.floor is None for r in ("alpagasus", "humpback") for c in judge.load_rubric(r).criteria)
+
+
+def test_a_floor_of_ones_own_holds_on_the_command_line(tmp_path, synthgen):
+    "The offline judge finds nothing of the second answer in the source, so accuracy is 0; a threshold of 0 does not save it"
+    (tmp_path / "docs").mkdir()
+    text = "# Chunks\n\nA chunk is the unit in which HDF5 reads and writes a dataset, because compression needs whole blocks."
+    (tmp_path / "docs" / "a.md").write_text(text)
+    synthgen("ingest", "docs", "-o", "db")
+    synthgen("generate", "db", "-o", "pairs.jsonl", "--n-pairs", "1")
+    (one,) = rows(tmp_path / "pairs.jsonl")[:1]
+    wrong = one | dict(id="", question="What is a chunk?", answer="Volcanoes erupt magma near 2031 Iceland ridge.")
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(p) + "\n" for p in (one, wrong)))
+    synthgen("curate", "in.jsonl", "-o", "good.jsonl", "--db", "db", "--threshold", "0")
+    (dropped,) = rows(tmp_path / "good_dropped.jsonl")
+    assert [p["answer"] for p in rows(tmp_path / "good.jsonl")] == [one["answer"]]
+    assert dropped["reason"] == "below_floor:accuracy" and dropped["record"]["scores"][-1]["value"] > 0
+    assert "accuracy from 1" in synthgen("prompts").stdout
+
+
 def test_rules_are_applied_by_name():
-    rules = dict(
-        logs=Rule(field="source", drop=r"_log\.md$"), short=Rule(field="answer", min_chars=5), how=Rule(field="question", keep="^How")
-    )
+    rules = dict(logs=Rule(field="source", drop=r"_log\.md$"), short=Rule(field="answer", min_chars=5), how=Rule(field="question", keep="^How"))
     p = lambda q="How so?", a="Thus it is.", s=("a.md",): Pair(question=q, answer=a, sources=s)
     pairs = [p(), p(s=("x_log.md",)), p(s=("x_log.md", "a.md")), p(a="No."), p(q="Why?"), p(s=())]
     out = curation.apply_rules(pairs, rules)
@@ -84,10 +121,7 @@ def test_curate_in_batches_on_a_server_that_loses_and_repeats(tmp_path, synthgen
     assert all(why in (f"About: {q}", "It is plain.") for q, why in said) and len({why for _, why in said}) > 2
     metrics = json.loads((tmp_path / "good_metrics.json").read_text())
     assert metrics["alone"]["compared"] == 7 and metrics["formats"] == {"qa": 7}
-    assert (
-        "rates one pair in a call"
-        in synthgen("curate", "in.jsonl", "-o", "x.jsonl", "--batch-size", "3", "--rubric", "alpagasus", ok=False).stderr
-    )
+    assert "rates one pair in a call" in synthgen("curate", "in.jsonl", "-o", "x.jsonl", "--batch-size", "3", "--rubric", "alpagasus", ok=False).stderr
 
 
 def test_rules_and_topic_of_the_settings(tmp_path, synthgen, docs):

@@ -9,19 +9,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.judge import load_rubric
-from synthgen_nb.core.models import Answer, open_model
+from synthgen_nb.core.models import Answer, open_model, parse_reply
+from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Chunk, Pair, Source
 from synthgen_nb.qa import rewriting
 
 few = settings(max_examples=25, deadline=None)
 
 
-@pytest.mark.parametrize(
-    "reply, why", [("<response>\nYes.\n</response>", ""), ("Yes.", "no_response_tags"), ("<response>Yes.", "no_response_tags")]
-)
-def test_a_response_stands_between_its_tags(reply, why):
-    new, error = rewriting.response_of(Answer(value=reply))
+@pytest.mark.parametrize("value, why", [("Yes.", ""), (dict(answer="Yes."), ""), ("", "not_answered"), (dict(answer=None), "not_answered")])
+def test_an_empty_answer_says_that_there_is_none(value, why):
+    new, error = rewriting.response_of(Answer(value=value))
     assert (new, error.split(":")[0]) == ("" if why else "Yes.", why)
+
+
+@pytest.mark.parametrize("reply", ["<response>\n</response>", "<response>null</response>"])
+def test_a_pair_that_its_draft_does_not_answer_is_dropped(reply):
+    class Rewriter:  # a model that says so
+        prompt = staticmethod(load_prompt)
+
+        async def over(self, items, render):
+            for x in items:
+                ask = render(x)
+                value, error = parse_reply(reply, ask.output, ask.reads)
+                yield x, Answer(value=value, error=error, text=reply, model="m")
+
+    text = "A chunk is the unit of I/O."
+    pair = Pair(question="What is a page?", answer=text, chunk_id="c")
+    for preserve in (True, False):
+        out = asyncio.run(rewriting.rewrite([pair], Rewriter(), {"c": text}, preserve))
+        assert not out.kept and [d.reason for d in out.dropped] == ["not_answered"]
 
 
 def test_new_content_is_found_by_kind():
@@ -116,9 +133,7 @@ def test_the_first_answer_stays_however_often_a_pair_is_rewritten():
 def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, server):
     (tmp_path / "docs").mkdir()
     for i in range(3):
-        body = " ".join(
-            f"Part {j} of subject {i} keeps {j * 7 + i} blocks together, since every one is read at another time." for j in range(9)
-        )
+        body = " ".join(f"Part {j} of subject {i} keeps {j * 7 + i} blocks together, since every one is read at another time." for j in range(9))
         (tmp_path / f"docs/doc{i}.md").write_text(f"# Subject {i}\n\n{body}\n")
     synthgen("ingest", "docs", "-o", "db", "--chunk-tokens", "64-600")
     run = lambda *args, **kw: synthgen(*args, env=server.env, **kw)
@@ -130,6 +145,4 @@ def test_back_and_forth_from_the_command_line_on_a_server(tmp_path, synthgen, se
     assert len(pool) == len(done) and done[0]["origin"][-1]["method"] == "back_and_forth" and done[0]["scores"][-1]["value"] == 5
     assert json.loads((tmp_path / "rich_novel.json").read_text())["counts"]["answers"] == 0
     synthgen("curate", "pool.jsonl", "-o", "best.jsonl", "--rubric", "alpagasus", "--threshold", "4")
-    assert {p["scores"][-1]["scale"][1] for p in rows(tmp_path / "best.jsonl")} == {5} and {
-        len(p["scores"]) for p in rows(tmp_path / "best.jsonl")
-    } == {2}
+    assert {p["scores"][-1]["scale"][1] for p in rows(tmp_path / "best.jsonl")} == {5} and {len(p["scores"]) for p in rows(tmp_path / "best.jsonl")} == {2}

@@ -57,7 +57,7 @@ def _checked(s, names: list[str]) -> bool: # does the one in use answer?
 @app.command()
 def prompts(name: Annotated[str | None, argument('Print this prompt.')] = None, config: Config = None):
     "List and check the prompts and rubrics, or print one. Ends with status 1 if one is wrong."
-    from synthgen_nb.core.judge import load_rubric
+    from synthgen_nb.core.judge import Rubric, kept_by, load_rubric
     from synthgen_nb.core.prompts import find_prompts, load_prompt, read_yaml
     from synthgen_nb.core.records import SynthgenError, clip
     from synthgen_nb.core.settings import load_settings
@@ -74,7 +74,7 @@ def prompts(name: Annotated[str | None, argument('Print this prompt.')] = None, 
             except SynthgenError as e: bad.append(str(e))
             else:
                 rows.append(dict(kind=kind, name=stem, version=p.version, hash=p.hash,
-                                 purpose=clip(p.purpose, 70)))
+                                 keeps=kept_by(p) if isinstance(p, Rubric) else '', purpose=clip(p.purpose, 70)))
     print(table(rows))
     if bad: raise SynthgenError('\n'.join(bad))
 

@@ -70,7 +70,7 @@ def pipeline(
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
-    "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run. --target-pairs counts accepted rows."
+    "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.corpus.store import address
     check_writable(output)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
-from .judge import Rubric, Show, Verdict, check_threshold, judge, reasoning_of
+from .judge import Rubric, Show, Verdict, below_floor, check_threshold, judge, reasoning_of
 from .models import Model
 from .records import Chunk, Drop, Origin, Outcome, Pair, Row, Score, clip, drop
 from .settings import Rule
@@ -37,7 +37,7 @@ async def curate(
     async with aclosing(asked) as verdicts: # type: ignore[type-var]
         for row in rows:
             v = await anext(verdicts)
-            new, (why, detail) = rated(row, v), reason(v, bar)
+            new, (why, detail) = rated(row, v), reason(v, rubric, bar)
             if why: out.dropped.append(drop(new, 'curate', why, detail))
             else: out.kept.append(new)
     return out.check(len(rows))
@@ -71,13 +71,16 @@ def rated(
 
 # %% ../../nbs/core/07_curate.ipynb #reason
 def reason(
-    verdict: Verdict,   # on a row
-    threshold: float,   # lowest rating that is kept
+    verdict: Verdict, # on a row
+    rubric: Rubric,   # by which it was reached
+    threshold: float, # lowest rating that is kept
 ) -> tuple[str, str]: # machine reason and detail; ('', '') to keep
     "Why a row is not kept"
     *parts, overall = verdict.scores
     if overall.value is None: return f'unrated:{overall.rationale.split(":")[0]}', overall.rationale
     if verdict.topic_relevant is False: return 'off_topic', ''
+    if low := below_floor(parts, rubric):
+        return f'below_floor:{low.criterion}', f'{low.value:g} of {low.scale[1]:g}: {clip(low.rationale, 200)}'
     if overall.value >= threshold: return '', ''
     worst = max(parts, key=lambda s: (s.scale[1] - (s.value or 0)) / (s.scale[1] - s.scale[0]))
     detail = (f'{overall.value:g} < {threshold:g}; {worst.criterion} {worst.value:g} of {worst.scale[1]:g}: '

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['R', 'Show', 'Criterion', 'Rubric', 'reply_schema', 'check_threshold', 'load_rubric', 'Verdict', 'judge', 'check_ways',
-           'reasoning_of', 'pair_inputs', 'judge_ask', 'read_score', 'scores_of', 'mean_scores', 'verdict_of',
-           'judge_singly', 'judge_repeatedly', 'by_id', 'batches', 'judge_together']
+           'below_floor', 'kept_by', 'reasoning_of', 'pair_inputs', 'judge_ask', 'read_score', 'scores_of',
+           'mean_scores', 'verdict_of', 'judge_singly', 'judge_repeatedly', 'by_id', 'batches', 'judge_together']
 
 # %% ../../nbs/core/06_judge.ipynb #imports
 import asyncio, re
@@ -28,6 +28,7 @@ class Criterion(BaseModel):
     low: int                 # lowest score
     high: int                # highest score
     halves: bool = False     # may the score end in .5?
+    floor: float | None = None # a row rated below it is dropped, whatever the sum
     question: str            # what is asked of the row
     anchors: dict[int, str]  # score → what deserves it
 
@@ -35,6 +36,8 @@ class Criterion(BaseModel):
     def _anchored(self):
         if self.low >= self.high:
             raise ValueError(f'{self.name}: low {self.low} is not below high {self.high}')
+        if self.floor is not None and not self.low < self.floor <= self.high:
+            raise ValueError(f'{self.name}: floor {self.floor:g} must be above {self.low}, up to {self.high}')
         if outside := [a for a in self.anchors if not self.low <= a <= self.high]:
             raise ValueError(f'{self.name}: anchors {outside} are outside {self.low}–{self.high}')
         return self
@@ -166,6 +169,22 @@ def check_ways(
     if topic and 'topic' not in model.prompt(rubric.prompt).inputs:
         raise SynthgenError(f'the rubric {rubric.name!r} does not judge topics; '
                             'use another rubric, or no topic')
+
+# %% ../../nbs/core/06_judge.ipynb #below_floor
+def below_floor(
+    scores: Sequence[Score], # of a row, by this rubric
+    rubric: Rubric,
+) -> Score | None: # None when every score is on its floor or above it
+    "The first score of a row that lies below the floor of its criterion"
+    floors = {c.name: c.floor for c in rubric.criteria if c.floor is not None}
+    return next((s for s in scores if s.value is not None and s.value < floors.get(s.criterion, s.value)), None)
+
+def kept_by(
+    rubric: Rubric,
+) -> str: # e.g. `from 7 of 10, accuracy from 1`
+    "What a rubric keeps, in words"
+    floors = [f'{c.name} from {c.floor:g}' for c in rubric.criteria if c.floor is not None]
+    return ', '.join([f'from {rubric.threshold:g} of {rubric.scale[1]:g}', *floors])
 
 # %% ../../nbs/core/06_judge.ipynb #pair_inputs
 def reasoning_of(

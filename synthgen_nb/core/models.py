@@ -175,7 +175,7 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
     if reply.finish == 'length' and not decided(ask, reply):
         return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    return parse_reply(reply.text, ask.output)
+    return parse_reply(reply.text, ask.output, ask.reads)
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())

@@ -134,6 +134,7 @@ class Ask(BaseModel):
     task: str                   # what is asked: questions, rewrite, rate …
     messages: tuple[dict[str, str], ...] # role and content, as servers take them
     output: dict | None = None  # JSON Schema of the reply; None: text
+    reads: str = ''             # what a text holds, see `spoken.READERS`
     inputs: dict[str, Any] = {} # what the template was filled with
     max_tokens: int | None = None # of the reply; None: as the provider is set
 
@@ -150,6 +151,7 @@ class Prompt(BaseModel):
     inputs: dict[str, str]      # name → what it holds
     output: dict | None         # JSON Schema; {}: given when asked; null: text
     max_tokens: int | None = Field(None, ge=1) # of a reply that is short; null: as the provider is set
+    reads: Literal['', 'instruction', 'response'] = '' # what a text holds; '': it is the value as it stands
     system: str                 # Jinja2
     user: str                   # Jinja2
 
@@ -188,7 +190,8 @@ def _rendered(p: Prompt, output: dict | None, inputs: dict[str, Any]) -> Ask:
     msgs = tuple(dict(role=r, content=_template(getattr(p, r)).render(**inputs).strip())
                  for r in ('system', 'user'))
     return Ask.model_construct(prompt=p.name, prompt_hash=p.hash, task=p.task, messages=msgs,
-                               output=output or p.output, inputs=inputs, max_tokens=p.max_tokens)
+                               output=output or p.output, reads=p.reads, inputs=inputs,
+                               max_tokens=p.max_tokens)
 
 # %% ../../nbs/core/02_prompts.ipynb #origin
 def _origin(p: Prompt, method: str, a: Any, more: dict[str, Any]) -> Origin:

@@ -111,9 +111,9 @@ def backward_prompt(
 def instruction_of(
     a: Answer, # a backward model's reply
 ) -> tuple[str, str, str]: # the instruction, '', ''; or '', reason, detail
-    "The instruction of a reply, on one line and without quotation marks"
+    "The instruction of a reply, on one line"
     if not a.ok: return '', f'no_reply:{a.error.split(":")[0]}', a.error
-    x = ' '.join(a.value.split()).strip('"“”')
+    x = ' '.join(a.value.split())
     if not 10 <= len(x) <= 800: return '', 'implausible_length', f'an instruction of {len(x)} characters'
     return x, '', ''
 

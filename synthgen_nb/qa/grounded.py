@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
+from ..core.replies import lost_rows
 from ..core.records import Chunk, Drop, Outcome, Pair, SynthgenError, content_id, drop, explain
 from ..select.dedup import normal_form
 
@@ -168,6 +169,8 @@ def pairs_of(
     out, seen = Outcome[Pair](), {normal_form(q) for q in asked}
     origin = p.origin(f'grounded_{p.name.split("_")[0]}', a) # grounded_qa or grounded_cot
     made = place_of(chunk, corpus) | dict(origin=(origin,))
+    out.dropped += [Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=why, record=row)
+                    for row, why in lost_rows(a.value, 'pairs')]
     for row in a.value['pairs']:
         got = pair_of(row, made)
         if isinstance(got, Drop): out.dropped.append(got)

@@ -22,6 +22,7 @@ import numpy as np
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
+from ..core.replies import lost_rows
 from ..core.records import Chunk, Drop, Outcome, Pair, SynthgenError, clip, content_id, drop, read_rows
 from ..core.words import lcs, words
 from .grounded import spread
@@ -344,6 +345,8 @@ def admit(
             chunk, kind = dict(chunk=c.id if c else ''), a.error.split(':')[0]
             dropped.append(not_used(chunk, f'no_reply:{kind}', a.error))
             continue
+        lost = lost_rows(a.value, 'instructions')
+        dropped += [not_used(dict(instruction=row), 'invalid_instruction', why) for row, why in lost]
         for instruction in (' '.join(text.split()) for text in a.value['instructions']):
             why, near = novelty(instruction, pool, tau, banned)
             if why: dropped.append(not_used(dict(instruction=instruction), why.split(':')[0], why))
@@ -404,6 +407,8 @@ def standing(
         t, p = dict(instruction=w.task.instruction), model.prompt(branch(w.classification))
         good, bad = instances_of(w.answer.value['instances'][:n]) if w.answer.ok else ([], [])
         out.dropped += [not_used(t | x, f'instance:{why}') for x, why in bad]
+        out.dropped += [not_used(t | dict(instance=row), 'invalid_instance', why)
+                        for row, why in lost_rows(w.answer.value, 'instances')]
         if not good and not bad: out.dropped.append(not_used(t, 'no_instance', w.answer.error))
         out.kept += [pair_of(w, p, i, o, corpus) for i, o in good]
     return out
