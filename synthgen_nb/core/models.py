@@ -18,7 +18,7 @@ from .many import Work, by_batches, in_order
 from .pace import Pace
 from .patience import KEPT, Line, Purse, Refused, ServerDown, Spent, sent
 from .progress import Meter, Progress, remark
-from .prompts import Ask, Prompt, load_prompt
+from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
 from .records import SynthgenError, clip
 from .replies import parse_reply, reask
@@ -163,7 +163,9 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
         limit = f'{model.block.max_tokens} tokens; raise llm.{model.provider}.max_tokens'
         return None, f'truncated: it reached {limit}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    return parse_reply(reply.text, ask.output)
+    value, error = parse_reply(reply.text, ask.output)
+    shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
+    return restored(value) if shown else value, error
 
 def answer_of(
     model: Model, ask: Ask, key: str, reply: Reply, cached: bool,
