@@ -172,6 +172,11 @@ def hostile(kind, tags):
     )
 
 
+def shape(text, tags):
+    ours = "|".join(rf"</?{t}(?: \d+| id=[^>\n]*)?>" for t in tags)
+    return [re.split(r"[ >]", t)[0] for t in re.findall(ours, text, re.I)]
+
+
 def everywhere(value, text):
     if isinstance(value, dict):
         return {k: everywhere(v, text) for k, v in value.items()}
@@ -189,9 +194,7 @@ def test_nothing_that_is_inserted_closes_a_tag_or_ends_a_turn(kind):
         given = {k: v if k in TRUSTED else everywhere(v, text) for k, v in plain.items()}
         wanted, got = (p.render(**{k: x[k] for k in p.inputs}).messages for x in (plain, given))
         for a, b in zip(wanted, got, strict=True):
-            ours = re.compile("|".join(rf"</?{t}(?: \d+| id=[^>\n]*)?>" for t in tags), re.I)
-            shape = lambda s: [re.split(r"[ >]", t)[0] for t in ours.findall(s)]
-            assert shape(a["content"]) == shape(b["content"]), (name, "each tag opens and closes as in the template")
+            assert shape(a["content"], tags) == shape(b["content"], tags), (name, "each tag opens and closes as in the template")
             assert not re.search(r"<[|｜]|\[/?INST\]|<</?SYS|</?s>|<(start|end)_of_turn>|[＜‹]／|<\u200b/|&lt;/", b["content"]), name
         if kind == "entries":
             fenced = re.compile(r"<(\w+)[^>\n]*>\n.*?\n</\1>", re.S)

@@ -284,7 +284,7 @@ def _bare(node: Any, trusted: set[str]) -> set[str]: # of one expression
 def _unfenced(tree: Any) -> set[str]: # of a template
     "Names that a template inserts without a filter"
     from jinja2 import nodes
-    trusted, others, out = set(TRUSTED), set(), set()
+    trusted, others, out = set(TRUSTED), set[str](), set[str]()
     for x in tree.find_all((nodes.For, nodes.Assign)): # c in rubric.criteria is the rubric's
         names = {n.name for n in x.target.find_all(nodes.Name)} | {getattr(x.target, 'name', '')}
         given = x.iter if isinstance(x, nodes.For) else x.node
@@ -297,7 +297,7 @@ def _unfenced(tree: Any) -> set[str]: # of a template
 def problems(p: Prompt) -> list[str]:
     "What is wrong with a prompt: in its templates, between them and its inputs, and in its schema"
     from jinja2 import TemplateError, meta
-    out, used, bare = [], set(), set()
+    out, used, bare = list[str](), set[str](), set[str]()
     for role in ('system', 'user'):
         try:
             tree = _environment().parse(getattr(p, role))
