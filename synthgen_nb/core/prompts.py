@@ -201,7 +201,7 @@ def material(
     "Text as it is shown to a model: nothing in it closes a tag or ends a turn"
     text = str(text)
     ends = [m.end() for m in _forged(tags).finditer(_folded(text))]
-    return MARK.join(text[a:b] for a, b in zip([0, *ends], [*ends, len(text)]))
+    return MARK.join(text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True))
 
 def line(
     text: Any,                        # what is inserted
@@ -223,7 +223,7 @@ def restored(
 
 def _marked(text: str) -> str: # without its marks
     ends = [m.end() for m in re.finditer(rf'(?:{_OPEN}|\[)(?={MARK})', _folded(text))]
-    return ''.join(text[a:b] for a, b in zip([0, *(e + 1 for e in ends)], [*ends, len(text)]))
+    return ''.join(text[a:b] for a, b in zip([0, *(e + 1 for e in ends)], [*ends, len(text)], strict=True))
 
 # %% ../../nbs/core/02_prompts.ipynb #environment
 @cache

@@ -109,14 +109,15 @@ def short_names(
     paths: Iterable[str], # of all documents, as the user named them
 ) -> dict[str, str]: # path → its name in prompts
     "Documents named from the folder that they share"
-    parts = {p: [x for x in re.split(r'[/\\]', p) if x not in ('', '.', '..')]
-             for p in paths if '://' not in p} # the address of a page is its name
+    paths = list(paths)
+    parts = {p: [x for x in re.split(r'[/\\]', p) if x not in ('', '.', '..')] for p in paths if '://' not in p}
     shared = 0
-    for level in zip(*(x[:-1] for x in parts.values())):
+    for level in zip(*(x[:-1] for x in parts.values()), strict=False):
         if len(set(level)) > 1: break
         shared += 1
     far = lambda p: shared < 3 and re.match(r'[/~\\]|[A-Za-z]:|\.\.', p) # not below where the command runs
-    return {p: '/'.join(x[shared:][-2:] if far(p) else x[shared:]) for p, x in parts.items()}
+    short = {p: '/'.join(x[shared:][-2:] if far(p) else x[shared:]) for p, x in parts.items()}
+    return {p: short.get(p, p) for p in paths} # the address of a page is its name
 
 # %% ../../nbs/qa/60_grounded.ipynb #ask_of
 def ask_of(
