@@ -95,3 +95,27 @@ def test_a_small_target_comes_from_many_chunks():
     out = generate(6, 3, model)
     assert len(out.kept) == 6 and len({p.chunk_id for p in out.kept}) >= 3 and len({p.sources for p in out.kept}) == 3
     assert len({p.chunk_id for p in generate(3, 3).kept}) == 3
+
+
+def test_the_same_files_in_another_folder_are_the_same_calls(tmp_path):
+    keys = []
+    for folder in ("/home/ann/secret/docs", str(tmp_path / "a"), "/srv/b", "docs", "C:\\Users\\ann\\docs"):
+        moved = [chunk(c.path, i).but(sources=(c.sources[0].model_copy(update=dict(path=f"{folder}/{c.path}")),)) for i, c in enumerate(LIBRARY)]
+        out = asyncio.run(grounded.generate(moved, open_model(provider="offline", temperature=0.7), 2))
+        keys.append([p.origin[0].calls for p in out.kept])
+        assert all(p.sources[0].startswith(folder) for p in out.kept), "the record keeps the full name"
+    assert keys[0] and all(k == keys[0] for k in keys)
+
+
+@pytest.mark.parametrize(
+    "paths, names",
+    [
+        (["README.md", "docs/api/a.md"], ["README.md", "docs/api/a.md"]),
+        (["/home/ann/secret/x/a.md", "/home/ann/secret/b.md"], ["x/a.md", "b.md"]),
+        (["/home/ann/p/q/a.md", "/home/bob/b.md"], ["q/a.md", "bob/b.md"]),
+        (["/home/ann/secret/a.md"], ["a.md"]),
+        (["https://example.org/docs/a.html", "../x/b.md"], ["https://example.org/docs/a.html", "b.md"]),
+    ],
+)
+def test_a_prompt_names_a_document_below_the_folder_that_all_share(paths, names):
+    assert list(grounded.short_names(paths)[p] for p in paths) == names

@@ -54,7 +54,7 @@ inputs: {answer: what is shortened, max_words: most words}
 output: {type: object, required: [answer], properties: {answer: {type: string, minLength: 1}}}
 system: You shorten answers.
 user: |
-  At most {{ max_words }} words: {{ answer }}
+  At most {{ max_words | line }} words: {{ answer | material }}
 """
 DICE = [
     "# Dice\n\n> A world of one tool.",

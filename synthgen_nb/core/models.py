@@ -20,7 +20,7 @@ from .many import Work, by_batches, in_order
 from .pace import Pace
 from .patience import KEPT, Line, Purse, Refused, ServerDown, Spent, sent
 from .progress import Meter, Progress, remark
-from .prompts import Ask, Prompt, load_prompt
+from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
 from .records import SynthgenError, clip
 from .replies import parse_reply, reask
@@ -175,7 +175,9 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
     if reply.finish == 'length' and not decided(ask, reply):
         return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    return parse_reply(reply.text, ask.output, ask.reads)
+    value, error = parse_reply(reply.text, ask.output, ask.reads)
+    shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
+    return restored(value) if shown else value, error
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())
