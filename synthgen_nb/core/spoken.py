@@ -19,7 +19,8 @@ REFUSALS = dict( # language → how a refusal begins
     en=(r"(?:(?:i'?m|i am|we'?re) (?:very |so |really |deeply )?(?:sorry|afraid)\b[,.!]? *|my apologies[,.!]? *|apologies[,.!]? *"
         r"|(?:i )?apologi[sz]e[,.!]? *|sorry[,.!]? *|unfortunately[,.!]? *|regrettably[,.!]? *|but |that |however,? "
         r"|sure[,.!]? *|as an? (?:(?:ai|large|responsible|language)\b ?)+(?:model|assistant)?(?: created by \w+)?,? *)*"
-        r"(?:(?:that|this|it)(?:'?s| is) (?:something|not something) (?:that )?)?(?:i|we) (?:(?:can'?t and won'?t|cannot and will not|can'?t|can ?not|could ?n'?t|won'?t|will not|must|have to|need to|am not able to|'?m not able to"
+        r"(?:(?:that|this|it)(?:'?s| is) (?:something|not something) (?:that )?)?"
+        r"(?:i|we) (?:(?:can'?t and won'?t|cannot and will not|can'?t|can ?not|could ?n'?t|won'?t|will not|must|have to|need to|am not able to|'?m not able to"
         r"|am unable to|do not feel comfortable|don'?t feel comfortable|don'?t have (?:the ability|enough information) to"
         r"|am not (?:allowed|permitted|programmed|designed) to)) "
         r"(?:(?:be able to|in good conscience|fully|really|possibly|directly|currently|respectfully) )*"
@@ -82,7 +83,8 @@ _PREFACE = re.compile(rf'(?:(?:sure|certainly|of course|okay|ok|absolutely|alrig
                       rf"|(?:here(?:'s| is| are)|below is|this is|the)\s[^:\n?]{{0,120}}?\b{_THING}\b[^:\n?]{{0,120}}:"
                       rf'|(?:the |an? |my )?(?:{_WHAT} ){{0,3}}{_THING}(?: is| would be| could be| might be)?\s*:)\s*', re.I)
 _CHEER = re.compile(r'(?:sure(?: thing)?|certainly|of course|okay|absolutely|alright|gladly|got it|great (?:question|text))\s*[!.,:]\s+(?=\S)', re.I)
-_LABEL = re.compile(rf'[#>\s]*[*_`]{{0,3}}(?:(?:the |{_WHAT} ){{0,2}}{_THING}|q|user|human|anweisung|aufgabe|frage|consigne|instrucción|pregunta|istruzione|domanda'
+_LABEL = re.compile(rf'[#>\s]*[*_`]{{0,3}}(?:(?:the |{_WHAT} ){{0,2}}{_THING}|q|user|human'
+                    r'|anweisung|aufgabe|frage|consigne|instrucción|pregunta|istruzione|domanda'
                     r'|用户指令|指令|问题|問題|質問|指示|질문|지시)[*_`]{0,3}\s*(?:[:：]|(?=\n))[*_`]{0,3}\s*', re.I)
 _FENCE = re.compile(r'(`{3,}|~{3,})[\w-]*\n(.*?)\n?\1', re.S)
 _TAGGED = re.compile(rf'<({_THING})>(.*?)</\1>', re.S | re.I)
@@ -123,7 +125,8 @@ _OPTION = re.compile(r'(?:^|(?<=[.?!\n]))[\s*_#>-]{0,8}(?:option|alternative|ver
                      r'|instruction|question|possibility|suggestion)'
                      r'\s*(?:#?\d|[A-D]|one|two|three)\s*[*_]{0,3}\s*[:.)–—-]', re.I)
 _NUMBERED = re.compile(r'\s*(?:[*_]{0,2}(?:\d{1,2}|[a-d])[.)]|[-*•])\s+\S')
-_OR = re.compile(r'\n[ \t]{0,20}[*_]{0,2}(?:or|alternatively|oder|ou|o)\b[ \t]{0,9}[:,]?[*_]{0,2}[ \t]{0,9}(?:\n|(?=["“]))|(?:^|\n)[ \t]{0,20}(?:or |alternatively)[^\n]{0,20}:', re.I)
+_OR = re.compile(r'\n[ \t]{0,20}[*_]{0,2}(?:or|alternatively|oder|ou|o)\b[ \t]{0,9}[:,]?[*_]{0,2}[ \t]{0,9}(?:\n|(?=["“]))'
+                 r'|(?:^|\n)[ \t]{0,20}(?:or |alternatively)[^\n]{0,20}:', re.I)
 _QUOTED_OR = re.compile(r'(?:either:? *)?["“][^"“”\n]{3,400}["”],? or ["“][^"“”\n]{3,400}["”]\.?', re.I)
 
 def alternatives(
