@@ -58,8 +58,6 @@ def sample():
         left=3,
         least=1,
         most=2,
-        claims=["So."],
-        objections=["Not so."],
     )
 
 
