@@ -61,6 +61,7 @@ def test_vllm_through_every_stage_with_a_key_that_stays_secret(tmp_path, synthge
     assert [(s["stage"], s["calls"], s["paid"], s["input_tokens"], s["cost"]) for s in record["stages"]] == [
         ("generate", 4, 4, 400, None),
         ("rewrite", 12, 12, 1200, None),
+        ("evidence", 0, 0, 0, 0.0),
         ("judge", 12, 12, 1200, None),
     ], "tokens as the server counted them; no price is made up"
     synthgen("calls", "--export", "calls.jsonl")
