@@ -37,20 +37,28 @@ def _keys(text: str) -> Counter[_Key]:
     found.update((NUMBER_WORDS[w], '') for w in small)
     return found
 
-def _own(mine: Counter[_Key], theirs: Counter[_Key], asked: Counter[_Key], number: bool) -> list[_Key]:
-    "What one has beyond the other, of numbers or of code"
-    return sorted((k for k in mine - theirs if isinstance(k[0], float) == number and k not in asked), key=str)
+def _numbers(mine: Counter[_Key], theirs: Counter[_Key]) -> list[str]:
+    "Numbers that one has more often, or with a unit that the other does not give them"
+    by = lambda c, v: [(k[1], n) for k, n in c.items() if k[0] == v]
+    out = list[str]()
+    for v in dict.fromkeys(k[0] for k in mine if isinstance(k[0], float)):
+        own, other = by(mine, v), by(theirs, v)
+        units, given = {u for u, _ in own} - {''}, {u for u, _ in other} - {''}
+        if sum(n for _, n in own) > sum(n for _, n in other) or (units and given and not units & given):
+            out.append(f'{v:g} {"".join(sorted(units)[:1])}'.strip())
+    return out
 
-def _shown(k: _Key) -> str:
-    return f'{k[0]:g} {k[1]}'.strip() if isinstance(k[0], float) else k[1]
+def _codes(mine: Counter[_Key], other: str) -> list[str]:
+    "Code of one that is nowhere in the other, however it is marked there"
+    bare = lambda t: re.sub(r"[\s`'\"()]", '', fold(t)).lower()
+    return [str(k[1]) for k in mine if k[0] == '' and bare(k[1]) not in bare(other)]
 
 def facts_differ(a: str, b: str, question: str = '') -> str: # '' if they do not
     "A fact of each that the other lacks"
-    x, y, asked = _keys(a), _keys(b), _keys(question)
-    for number in (True, False):
-        mine, theirs = _own(x, y, asked, number), _own(y, x, asked, number)
-        if mine and theirs:
-            return f'{_shown(mine[0])} in one, {_shown(theirs[0])} in the other'
+    asked = _keys(question)
+    x, y = (Counter({k: n for k, n in _keys(t).items() if k not in asked}) for t in (a, b))
+    for mine, theirs in ((_numbers(x, y), _numbers(y, x)), (_codes(x, b), _codes(y, a))):
+        if mine and theirs: return f'{mine[0]} in one, {theirs[0]} in the other'
     return ''
 
 # %% ../../nbs/core/00i_agreement.ipynb #word_apart
@@ -59,7 +67,9 @@ WINDOW = 1000 # words; comparing in order takes the square of it
 
 def _tokens(text: str) -> list[str]:
     plain = re.sub(r"n't\b", ' not', fold(text).lower()).replace('cannot', 'can not')
-    return re.findall(r'[^\W\d]+|\d+', re.sub(r'([\u4e00-\u9fff])', r' \1 ', plain))
+    plain = re.sub(r'(?<=\d),(?=\d{3}(?!\d))', '', plain) # 2,400 is 2400, and three is 3
+    found = re.findall(r'[^\W\d]+|\d+', re.sub(r'([\u4e00-\u9fff])', r' \1 ', plain))
+    return [f'{NUMBER_WORDS[w]:g}' if w in NUMBER_WORDS and w != 'one' else w for w in found]
 
 def word_apart(a: str, b: str) -> str: # '' if none is
     "The word by which one of two almost equal texts says something else"
