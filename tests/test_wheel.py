@@ -28,6 +28,8 @@ def test_wheel_works_away_from_the_checkout(tmp_path, docs):
             if f.suffix in (".yaml", ".ipynb") and ".ipynb_checkpoints" not in f.parts
         }
         assert files and {f"synthgen_nb/_assets/{to}/{f}" for f in files} <= inside
+    data = {f.relative_to(ROOT).as_posix() for f in (ROOT / "synthgen_nb").rglob("*.*") if f.suffix in (".yaml", ".txt")}
+    assert data and data <= inside
     assert not [n for n in inside if n.startswith(("tests/", "nbs/", "runs/"))]
 
     # our own package comes from the wheel, what it depends on from the environment of the tests
