@@ -62,7 +62,8 @@ def test_requests_come_in_the_order_of_the_keys():
 
 
 @pytest.mark.parametrize(
-    "name", ["qa_text", "qa_code", "cot_text", "cot_code", "rewrite", "judge", "explain", "solve", "tasks_input_first", "tasks_output_first"]
+    "name",
+    "qa_text qa_code cot_text cot_code rewrite evidence revise judge same explain solve tasks_input_first tasks_output_first".split(),
 )
 def test_what_a_prompt_begins_with_is_the_same_for_all_pairs_of_a_chunk(name):
     p = load_prompt(name)
