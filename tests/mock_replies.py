@@ -57,7 +57,7 @@ def calls_in(text: str) -> list[tuple[str, dict]]:
 def requests(system: str, user: str) -> dict:
     "Requests for tools, each two or three of the calls that were tried, in a form that `step` can read again"
     tried = [line.partition(") gave ")[0] + ")" for line in user.splitlines() if line.startswith("- ") and ") gave " in line]
-    single = re.search(r"\b1 call\b", system)
+    single = 'In "tools" give the one tool' in system
     out = []
     for i in range(60):
         shuffled = sorted(tried, key=lambda t: hashlib.sha256(f"{t} {i} {user}".encode()).digest())
@@ -68,9 +68,12 @@ def requests(system: str, user: str) -> dict:
     return dict(instructions=out[: int(re.search(r"Write (\d+) request", user)[1])])
 
 
+RESULT = re.compile(r"^call_\d+: [^\n]*\n(\w+):\n<result>\n(.*?)\n</result>$", re.M | re.S)
+
+
 def step(user: str) -> dict:
     "The next call of a request, or an answer that repeats the results"
-    calls, done = calls_in(between(user, "request")), re.findall(r"^call_\d+: .*\n(\w+): (.*)$", user, re.M)
+    calls, done = calls_in(between(user, "request")), RESULT.findall(user)
     last = dict(thought="That is what was asked.", action="give_up_and_restart", arguments=[], answer="")
     if (done and done[-1][0] != "ok") or "has been tried" in user:
         return last

@@ -62,11 +62,12 @@ def test_requests_come_in_the_order_of_the_keys():
 
 
 @pytest.mark.parametrize(
-    "name", ["qa_text", "qa_code", "cot_text", "cot_code", "rewrite", "judge", "explain", "solve", "tasks_input_first", "tasks_output_first"]
+    "name",
+    "qa_text qa_code cot_text cot_code rewrite evidence revise judge same explain solve tasks_input_first tasks_output_first".split(),
 )
 def test_what_a_prompt_begins_with_is_the_same_for_all_pairs_of_a_chunk(name):
     p = load_prompt(name)
-    at, of_the_chunk = p.user.index("{{ text }}"), {"text", "source", "section", "language"}
+    at, of_the_chunk = p.user.index("{{ text | material }}"), {"text", "source", "section", "language"}
     for varies in set(p.inputs) - of_the_chunk:
         found = [p.user.find(mark) for mark in (f"{{{{ {varies}", f"if {varies}", f"in {varies}") if mark in p.user]
         assert all(i > at for i in found), f"{varies} stands before the chunk"

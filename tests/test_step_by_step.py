@@ -301,5 +301,5 @@ def test_pipeline_with_reasoning(tmp_path, synthgen):
     two = rows(tmp_path / "train.jsonl")
     assert len(two) == 8 == run["export"]["rows"] and {r["pair_id"] for r in two} == {p.id for p in made}
     funnel = {r["stage"]: r for r in run["funnel"]}
-    assert funnel["reason"]["in"] == funnel["judge"]["out"] and funnel["reason"]["out"] == funnel["dedup"]["in"]
-    assert [s["stage"] for s in run["stages"]] == ["generate", "rewrite", "judge", "reason"]
+    assert funnel["reason"]["in"] == funnel["evidence"]["out"] and funnel["reason"]["out"] == funnel["judge"]["in"]
+    assert [s["stage"] for s in run["stages"]] == ["generate", "rewrite", "evidence", "reason", "judge"]

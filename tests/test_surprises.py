@@ -69,6 +69,6 @@ def test_ctrl_c_says_that_the_run_can_go_on(tmp_path, synthgen, server):
 def test_ids_of_other_programs_go_through_every_stage(tmp_path, synthgen):
     given = [{"id": i, "question": f"What is chunk {i}?", "answer": "The unit of I/O."} for i in ("row-1", 2)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
-    synthgen("curate", "in.jsonl", "-o", "good.jsonl", "--threshold", "0")
+    synthgen("curate", "in.jsonl", "-o", "good.jsonl", "--rubric", "alpagasus", "--threshold", "0")  # which has no floor
     good = rows(tmp_path / "good.jsonl")
     assert good[0]["id"] == "row-1" and good[1]["meta"]["id"] == 2 and [p["question"] for p in good] == [p["question"] for p in given]
