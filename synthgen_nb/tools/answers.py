@@ -385,8 +385,8 @@ def _fields(ev: Evidence) -> tuple[dict[str, list[float]], dict[str, list[float]
     for x in ev.leaves:
         if is_number(x.value) and steps(x.at)[-1:] == [x.key]: one.setdefault(' '.join(words_of(x.key)), []).append(x.value)
     for c in ev.calls: # a name and its value
-        if isinstance(c.content, dict) and is_number(v := c.content.get('value')) and isinstance(k := c.content.get('name'), str):
-            one.setdefault(' '.join(words_of(k)), []).append(v)
+        k, v = (c.content.get('name'), c.content.get('value')) if isinstance(c.content, dict) else ('', None)
+        if isinstance(k, str) and isinstance(v, (int, float)) and is_number(v): one.setdefault(' '.join(words_of(k)), []).append(v)
     for _, k, xs in ev.lists:
         if numeric(xs): many.setdefault(' '.join(words_of(k)), []).extend([*xs, len(xs)])
     return one, many

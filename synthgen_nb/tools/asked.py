@@ -225,7 +225,7 @@ def _fields(schema: Any) -> Iterator[str]:
     for k, v in (schema.get('properties') or {}).items() if isinstance(schema.get('properties'), dict) else ():
         yield k
         yield from _fields(v)
-    yield from _fields(schema.get('items'))
+    for v in [schema.get('items'), *(schema.get('$defs') or {}).values()]: yield from _fields(v)
 
 def untouched(ev: Evidence) -> Iterator[str]:
     "Words of the request and of the answer that only a tool that was not called speaks of"
