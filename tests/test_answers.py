@@ -334,3 +334,20 @@ def test_every_seed_finds_the_tools_that_write(seed):
             return {f["tool"] for f in await survey(w, seed=seed, max_facts=2)}
 
     assert asyncio.run(look()) == set(TOOLS)
+
+
+def test_a_known_unit_of_the_same_kind_is_still_wrong_and_lengths_count_what_is_named():
+    from synthgen_nb.tools.answers import objections_to_answer
+    from synthgen_nb.tools.evidence import Evidence, Step
+
+    def said(request, answer, content, **args):
+        return objections_to_answer(Evidence(request, answer, [Step("call_1", "f", args, content, True, False, ())], {}))
+
+    assert said("Convert 25 km to m.", "25 m are 25000 m.", {"result": 25000}, value=25, to="m")
+    assert not said("Convert 25 km to m.", "25 km are 25000 m.", {"result": 25000}, value=25, to="m")
+    pet = {"id": 1, "category": {"name": "iris"}, "status": "sold"}
+    assert said("What is the status of pet 1?", "The status is iris.", pet, petId=1)
+    assert said("What is the status of pet 1?", "Pet 7 has the status sold.", pet, petId=1)
+    assert not said("What is the status of pet 1?", "Pet 1, of the category iris, has the status sold.", pet, petId=1)
+    assert said("What does it say?", "It has 7 lines.", {"text": "two words"})
+    assert not said("Which pet is it?", "It is iris. All the details are shown above.", pet, petId=1)

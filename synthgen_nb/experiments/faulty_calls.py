@@ -63,7 +63,8 @@ def on_answer(
     def apply(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
         if not t.answer: return None
         pair = Pair(question=t.instruction, answer=t.answer)
-        new = mutate(pair, m.Surroundings(seen(t), (), tuple(kit.said)), rng)
+        others = tuple(x for x in kit.said if x not in t.answer)
+        new = mutate(pair, m.Surroundings(seen(t), (), others), rng)
         return with_answer(t, new.answer) if new else None
     apply.__name__, apply.__doc__ = mutate.__name__, mutate.__doc__
     return apply
@@ -138,13 +139,14 @@ def claim_unseen(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | No
     return with_answer(t, f'{t.answer.rstrip()} {rng.choice(_UNSEEN)}')
 
 def call_dropped(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
-    "The answer tells of a call that was not made"
+    "The answer tells of a call that was not made; what the row itself wrote may be told without a look"
     needed = {r.call for c in t.calls for r in c.refs}
     news = lambda o: [str(v) for _, v in leaves(o.content) if v not in ('', None, True, False)]
     told = lambda o: o.ok and any(v in t.answer and v not in t.instruction for v in news(o))
     reads = lambda c: c.id not in needed and kit.tools[c.tool].effect != 'write'
     free = [i for i, x in enumerate(t.turns)
-            if len(x.calls) == 1 and reads(x.calls[0]) and told(x.observations[0])]
+            if len(x.calls) == 1 and reads(x.calls[0]) and told(x.observations[0])
+            and not any(kit.tools[c.tool].effect == 'write' for c in t.calls)]
     if not free or len(t.calls) < 2: return None
     at = rng.choice(free)
     return t.but(turns=tuple(x for i, x in enumerate(t.turns) if i != at))

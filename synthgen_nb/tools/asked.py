@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHECKS', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 'wrong_comparisons', 'misdirected', 'unlooked',
-           'objections_to_calls', 'objections']
+           'untouched', 'objections_to_calls', 'objections']
 
 # %% ../../nbs/tools/70c_asked.ipynb #imports
 import json, re
@@ -212,8 +212,35 @@ def unlooked(ev: Evidence) -> Iterator[str]:
             for clause, e in _half_looked(tool, es, ev):
                 yield f'not_looked_up: “{clip(clause, 70)}”, and {tool} was not called for {e}'
 
+# %% ../../nbs/tools/70c_asked.ipynb #untouched
+_PLACED = frozenset('''last from with that this into what which when where number value values name names file path list time
+    type info data result results status message'''.split()) | _ORDINALS.keys()
+
+def _stem(w: str) -> str: return w[:7] if len(w) > 7 else w.rstrip('s')
+
+def _stems(text: str) -> set[str]: return {_stem(w) for w in words_of(text) if len(w) > 3 and w not in _PLACED}
+
+def _fields(schema: Any) -> Iterator[str]:
+    if not isinstance(schema, dict): return
+    for k, v in (schema.get('properties') or {}).items() if isinstance(schema.get('properties'), dict) else ():
+        yield k
+        yield from _fields(v)
+    for v in [schema.get('items'), *(schema.get('$defs') or {}).values()]: yield from _fields(v)
+
+def untouched(ev: Evidence) -> Iterator[str]:
+    "Words of the request and of the answer that only a tool that was not called speaks of"
+    called = {c.tool for c in ev.calls}
+    there = _stems(f'{ev.results} {ev.docs} {" ".join(map(str, ev.given))}')
+    told = _stems(ev.request) & _stems(ev.answer) - there
+    if not called or not told: return
+    for t in ev.tools.values():
+        about = told & _stems(f'{t.name} {" ".join(_fields(t.returns))}') if t.name not in called else set()
+        if about and t.effect != 'write':
+            yield f'not_looked_up: the answer tells of {", ".join(sorted(about))}, and {t.name} was not called'
+            return
+
 # %% ../../nbs/tools/70c_asked.ipynb #objections
-CHECKS = (wrong_places, unused_names, unused_numbers, wrong_comparisons, misdirected, unlooked)
+CHECKS = (wrong_places, unused_names, unused_numbers, wrong_comparisons, misdirected, unlooked, untouched)
 
 def objections_to_calls(ev: Evidence) -> list[str]: # ev: of a trajectory; → `reason: words`
     "What in the calls is not what the request asks for"

@@ -81,7 +81,7 @@ _READ = re.compile(rf'''
   | (?P<word>\w(?:[\w’'-]*\w)?)''', re.X)
 
 # %% ../../nbs/tools/70a_evidence.ipynb #mentions
-_MIXED = re.compile(r'[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]')
+_MIXED = re.compile(r'[A-Za-z]\d|\d[A-Za-z]|[a-z][A-Z]|[A-Z]-\d|\d-[A-Z]') # NO-4097 is an id
 
 def _number(m: re.Match, text: str) -> Mention:
     raw, start = m['digits'].replace(',', '').replace('−', '-'), m.start('digits')
@@ -343,6 +343,18 @@ def _of_group(m: Mention, g: list[float], cue: set[str], text: str) -> str:
     pairs = combinations(g, 2) if len(g) <= 24 else ()
     return how or next((w for a, b in pairs if (w := _of_two(m, a, b, cue, text))), '')
 
+# %% ../../nbs/tools/70a_evidence.ipynb #lengths
+def _lengths(
+    t: str,      # of a result
+    m: Mention,  # a number
+    text: str,   # in which it stands
+) -> set[int]:
+    "How long a text is, in what the word behind a number counts, or else in what the sentence counts"
+    ways = {'lines?': t.count('\n') + 1, 'words?': len(t.split()), 'characters?|letters?|digits|long': len(t)}
+    behind = text[m.end:m.end + 14]
+    counted = lambda s: {n for w, n in ways.items() if re.search(rf'\b(?:{w})\b', s, re.I)}
+    return counted(behind) or counted(text)
+
 # %% ../../nbs/tools/70a_evidence.ipynb #computed
 def computed(
     m: Mention,  # a number that stands in no result
@@ -354,7 +366,7 @@ def computed(
     if m.value >= 0 and m.value == int(m.value):
         if int(m.value) in counts_of(ev, text): return 'a count'
         texts = [x.value for x in ev.leaves if isinstance(x.value, str)] if 'a length' in cue else []
-        if any(m.value in (len(t), len(t.split()), t.count('\n') + 1) for t in texts): return 'a length'
+        if any(m.value in _lengths(t, m, text) for t in texts): return 'a length'
     rest = text[:m.start] + ' ' * (m.end - m.start) + text[m.end:]
     if how := next((w for g in _groups(ev, rest) if (w := _of_group(m, g, cue, text))), ''): return how
     parts = [100 * x for x in ev.numbers if abs(x) <= 1] if in_percent(m, text) else []
