@@ -13,7 +13,7 @@ from typing import Any
 from ..core.records import canonical, clip, leaves
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Ref, Trajectory
-from .answers import objections_to_answer, quoted
+from .answers import OP, objections_to_answer, quoted
 from .evidence import (WORDS, Evidence, Mention, evidence_of, is_number, mentions, numbers_in, sentences,
                                         shown, words_of)
 
@@ -214,7 +214,7 @@ def unlooked(ev: Evidence) -> Iterator[str]:
 
 # %% ../../nbs/tools/70c_asked.ipynb #untouched
 _PLACED = frozenset('''last from with that this into what which when where number value values name names file path list time
-    type info data result results status message'''.split()) | _ORDINALS.keys()
+    type info data result results status message difference'''.split()) | _ORDINALS.keys() | OP.keys()
 
 def _stem(w: str) -> str: return w[:7] if len(w) > 7 else w.rstrip('s')
 
