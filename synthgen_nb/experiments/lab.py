@@ -121,7 +121,7 @@ def plot_lab(
     names = [k for k in rows[0] if k not in ('kind', 'made')]
     shares = [[r[k] / r['made'] for k in names] for r in rows]
     size = (2.6 + .75 * len(names), 1 + .18 * len(rows))
-    fig, ax = plt.subplots(figsize=size, dpi=80, layout='constrained')
+    fig, ax = plt.subplots(figsize=size, dpi=64, layout='constrained')
     ax.imshow(shares, cmap='Blues', vmin=0, vmax=1, aspect='auto')
     for i, r in enumerate(rows):
         for j, k in enumerate(names):
