@@ -136,7 +136,6 @@ def _quotations(s: str, marks: list[int]) -> bool:
         if depth < 0 or (m[0][-1] == ':' and not depth): return False
     return not depth
 
-# %% ../../nbs/core/03a_replies.ipynb #escape
 def _escape(s: str, own: str) -> str:
     "A quotation mark or an escape as JSON writes it; `own` are the marks that need no backslash here"
     if s[0] != '\\': return '\\' + s
@@ -392,6 +391,12 @@ def _leaves(v: Any, at: str = '') -> list[tuple[str, Any]]:
         else: out.append((f'{at}{k}', x))
     return out
 
+def _whole(v: Any, s: dict) -> bool:
+    "Whether every object has exactly the keys of its schema"
+    if isinstance(v, dict) and 'properties' in s:
+        return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
+    return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
+
 # %% ../../nbs/core/03a_replies.ipynb #flaw
 def _flaw(
     value: dict, # fits its schema
@@ -412,13 +417,6 @@ def _flaw(
         if x in ('…', '...'):
             return f'schema_error: {where}: found only "{x}", where the text itself should stand'
     return '' if content else 'empty_reply: nothing is said in any field'
-
-# %% ../../nbs/core/03a_replies.ipynb #whole-keys
-def _whole(v: Any, s: dict) -> bool:
-    "Whether every object has exactly the keys of its schema"
-    if isinstance(v, dict) and 'properties' in s:
-        return set(v) == set(s['properties']) and all(_whole(v[k], x) for k, x in s['properties'].items())
-    return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
 
 # %% ../../nbs/core/03a_replies.ipynb #said
 def _kinds(s: dict) -> list: return s['type'] if isinstance(s.get('type'), list) else [s.get('type')]
