@@ -4,7 +4,7 @@ import json
 import pytest
 from conftest import command
 from hypothesis import given, strategies as st
-from synthgen_nb.core.evidence import find_quote, ground, looked_at, read_quotes, sorted_out
+from synthgen_nb.core.evidence import echoes, find_quote, ground, looked_at, read_quotes, sorted_out
 from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Pair
 
@@ -77,3 +77,9 @@ def test_the_command(tmp_path):
     run('evidence', 'wrong.json', '-o', 'kept.json', '--db', 'chunks.db', '--provider', 'offline')
     kept = json.loads((tmp_path / 'kept.json').read_text())
     assert kept and all(r['evidence'] for r in kept) and not any('77' in r['answer'] for r in kept)
+
+
+def test_an_answer_that_repeats_the_objection_is_none():
+    said = '"It is stored as .space.": .space is not in the source'
+    assert echoes("It is stored as `.s`: .space is not in the source", [said])
+    assert not echoes("It is stored as `.csv`.", [said])

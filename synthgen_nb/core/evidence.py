@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'PLACED', 'MIN_QUOTE', 'ground', 'Examined', 'around', 'placed', 'looked_at', 'find_quote', 'quote_wrong',
-           'read_quotes', 'quoted', 'mended', 'revised', 'sorted_out']
+           'read_quotes', 'quoted', 'echoes', 'mended', 'revised', 'sorted_out']
 
 # %% ../../nbs/core/09_evidence.ipynb #imports
 import re
@@ -145,6 +145,15 @@ async def quoted(found: Sequence[Examined], model: Model):
         e.steps.append(p.origin('evidence', a))
         read_quotes(e, a)
 
+# %% ../../nbs/core/09_evidence.ipynb #echoes
+def echoes(
+    answer: str, # that came back
+    objections: Sequence[str],
+) -> bool:
+    "Does an answer repeat what was objected to the one before it?"
+    flat = lambda t: ' '.join(t.split()).lower()
+    return any(flat(o.rpartition('": ')[2]) in flat(answer) for o in objections)
+
 # %% ../../nbs/core/09_evidence.ipynb #revised
 def mended(
     e: Examined,
@@ -153,7 +162,7 @@ def mended(
 ) -> Examined:
     "The pair with the answer that came back, looked at again"
     new = a.value['answer'] if a.ok else None
-    if not new or not new.strip(): return e
+    if not new or not new.strip() or echoes(new, e.objections): return e
     before, origin = e.pair.original_answer or e.pair.answer, (*e.pair.origin, *e.steps, step)
     return looked_at(e.pair.but(answer=new, original_answer=before, origin=origin), e.text)
 
