@@ -83,3 +83,11 @@ def test_an_answer_that_repeats_the_objection_is_none():
     said = '"It is stored as .space.": .space is not in the source'
     assert echoes("It is stored as `.s`: .space is not in the source", [said])
     assert not echoes("It is stored as `.csv`.", [said])
+
+
+def test_a_claim_that_needs_no_place_is_given_none_that_does_not_say_it():
+    text = "# Chunks\n\nA chunk is stored whole, and the cache holds 1 MiB."
+    pair = Pair(question="Is a chunk stored whole?", answer="Yes.\n\nHere is why, in short words:\n\nA chunk is stored whole.", chunk_id="c")
+    found = looked_at(pair, text)
+    assert not found.objections and not found.open
+    assert [text[e.start : e.end] for e in found.rests] == ["A chunk is stored whole, and the cache holds 1 MiB."]
