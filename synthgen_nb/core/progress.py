@@ -66,6 +66,7 @@ class Meter:
     keys: set[str] = field(default_factory=set) # distinct calls
     paid: int = 0               # calls sent now
     failed: set[str] = field(default_factory=set) # calls that ended without a value
+    mended: dict[str, int] = field(default_factory=dict) # call → backslashes that its reply had lost
     input_tokens: int = 0       # of all distinct calls, stored ones too
     output_tokens: int = 0
     cost: float = 0.0           # US dollars paid now, where known
@@ -91,5 +92,5 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
 def as_row(m: Meter) -> dict[str, Any]:
     cost = None if m.cost_unknown else round(m.cost, 6)
     return dict(stage=m.stage, calls=len(m.keys), paid=m.paid, failed=len(m.failed),
-                input_tokens=m.input_tokens, output_tokens=m.output_tokens, cost=cost,
-                seconds=round(m.seconds, 3))
+                mended=sum(m.mended.values()), input_tokens=m.input_tokens, output_tokens=m.output_tokens,
+                cost=cost, seconds=round(m.seconds, 3))
