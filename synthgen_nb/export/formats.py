@@ -6,13 +6,16 @@
 __all__ = ['FORMATS', 'REASONING', 'DEFAULT', 'Format', 'formats_for', 'check_format', 'export', 'features']
 
 # %% ../../nbs/export/52_formats.ipynb #imports
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from ..core.records import Pair, Row, SynthgenError, write_rows
+from ..core.records import Drop, Pair, Row, SynthgenError, write_rows
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
+from .fit import Target, _safe_tools, fit
 from .pairs import PAIR_FORMATS, multitask
+from .templates import load_templates
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
 
@@ -59,17 +62,37 @@ def export(
     system: str = '',          # system prompt for every row
     reasoning: str = 'think',  # of pairs: think, inline, drop, or multitask (two rows a pair)
     tools: Iterable[Tool] = (), # for trajectories: the database
+    template: str = '',        # chat template of the model, a name or a file; '': any of ours
+    control: str = 'mark',     # what becomes of rows about control tokens: mark or drop
+    sources: Mapping[str, str] | None = None, # chunk id → text, for pairs
+    dropped: list[Drop] | None = None,        # takes the rows that are not fit
 ) -> int: # rows written
-    "Write a training file"
-    kept, by_name = list(rows), {t.name: t for t in tools}
+    "Write a training file of the rows that are fit to train on"
+    kept, tools = list(rows), list(tools)
     if not kept: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
     format = check_format(format or DEFAULT[type(kept[0])], type(kept[0]), reasoning)
+    if format != 'jsonl':
+        out = fit(kept, Target(format, system, reasoning, template, control), tools, sources)
+        if dropped is not None: dropped += out.dropped
+        if not out.kept: raise _none_fit(path, out.dropped)
+        kept = out.kept
+    return _write(kept, path, format, system, reasoning, tools, template)
+
+def _none_fit(path: str | Path, dropped: Sequence[Drop]) -> SynthgenError:
+    "The error for rows of which none can be trained on"
+    why = ', '.join(f'{k} {n}' for k, n in Counter(d.kind for d in dropped).most_common())
+    return SynthgenError(f'none of {len(dropped)} rows is fit to train on ({why}), so {path} was not written; '
+                         f'first: {dropped[0].detail}')
+
+# %% ../../nbs/export/52_formats.ipynb #training-rows
+def _write(kept: Sequence[Row], path: str | Path, format: str, system: str, reasoning: str,
+           tools: Iterable[Tool], template: str) -> int: # rows written
+    by_name = _safe_tools(tools, load_templates(template)) if format != 'jsonl' else {t.name: t for t in tools}
     out = [r for x in kept for r in _training_rows(x, format, system, reasoning, by_name)]
     if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(out, path, format)
     else: write_rows(out, path, native=format != 'jsonl')
     return len(out)
 
-# %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
     if isinstance(x, Trajectory): return [CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)
