@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from .app import (ChunkTokens, Config, Format, Known, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, Seed, Single, System, Tables, Target, Threshold, ToolFormat, Tools, Topic, Workers,
-    World, app, argument, option)
+    Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Tokens, ToolFormat, Tools, Topic, Workers,
+    World, app, argument, option, print)
 from .files import table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
@@ -68,6 +68,7 @@ def pipeline(
                                                   'accepted; '
                                              'repeat for several.')] = None,
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
+    template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
@@ -79,7 +80,8 @@ def pipeline(
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
                  rewrite=rewrite, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
-                 format=format, system_prompt=system_prompt, workers=workers, provider=provider, model=model)
+                 format=format, system_prompt=system_prompt, template=template, control=control,
+                 workers=workers, provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
@@ -100,7 +102,7 @@ def tool_pipeline(
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'openai',
-    system_prompt: System = '',
+    system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
@@ -116,7 +118,8 @@ def tool_pipeline(
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps,
-                 rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt)
+                 rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
+                 template=template, control=control)
     folder, r = recorded('tools', given, output, config)
     n = r['measures']
     ran = ('every call simulated by a model, none executed' if n['simulated_calls']

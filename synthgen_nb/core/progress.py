@@ -10,6 +10,7 @@ import json, os, sys, time
 from dataclasses import dataclass, field
 from typing import Any
 from .calls import Reply
+from .records import harmless
 
 # %% ../../nbs/core/03e_progress.ipynb #terminal-bar
 def terminal_bar(label: str, total: int | None) -> Any: # a tqdm; None where there is no terminal
@@ -56,7 +57,7 @@ def report(file: str, *what): # label or remark, how many, of how many
 def remark(text: str):
     "Tell the person at the keyboard something while a stage goes on"
     if file := os.environ.get('SYNTHGEN_PROGRESS'): report(file, text, None, None)
-    else: print(text, file=sys.stderr, flush=True)
+    else: print(harmless(text), file=sys.stderr, flush=True)
 
 # %% ../../nbs/core/03e_progress.ipynb #Meter
 @dataclass

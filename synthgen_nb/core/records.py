@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'FORMATS', 'SynthgenError', 'canonical', 'content_id', 'leaves', 'clip', 'explain', 'Record',
-           'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome', 'brief',
-           'markdown_table', 'escape', 'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
+           'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome', 'harmless',
+           'fenced', 'code_span', 'brief', 'markdown_table', 'escape', 'write_bytes', 'check_writable', 'save',
+           'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
-import hashlib, json, os, tempfile
+import hashlib, json, os, re, tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -275,6 +276,31 @@ class Outcome(Generic[R]):
     def _repr_markdown_(self) -> str:
         return f'**{self!r}**\n\n' + markdown_table([brief(r) for r in self.kept[:3]])
 
+# %% ../../nbs/core/00_records.ipynb #harmless
+_HARM = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb'
+                   '\ud800-\udfff\U000e0000-\U000e007f]|\r(?!\n)')
+
+def harmless(
+    text: Any, # from anywhere
+) -> str:
+    "Text that a terminal shows and does not act on"
+    return _HARM.sub(lambda m: m[0].encode('unicode_escape').decode('ascii'), str(text))
+
+def fenced(
+    text: Any,     # from anywhere
+    info: str = '', # language
+) -> str: # Markdown
+    "A text of several lines as Markdown shows it, with nothing of it acted on"
+    text = harmless(text)
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
+    return f'{fence}{info}\n{text}\n{fence}'
+
+def code_span(text: Any) -> str:
+    "A short text as code of Markdown"
+    text = clip(harmless(text), 200)
+    mark = '`' * (1 + max(map(len, re.findall('`+', text)), default=0))
+    return f'{mark}{text}{mark}' if len(mark) == 1 else f'{mark} {text} {mark}'
+
 # %% ../../nbs/core/00_records.ipynb #brief
 def brief(r: Record) -> dict[str, Any]:
     "The columns of a record that a reader wants to see first"
@@ -297,8 +323,9 @@ def markdown_table(
     return '\n'.join('| ' + ' | '.join(l) + ' |' for l in [cols, ['---'] * len(cols), *lines]) + '\n'
 
 def escape(s: str) -> str:
-    "Text that Markdown shows as it is"
-    return ''.join('\\' + ch if ch in '\\`*_{}[]<>#|$~' else ch for ch in s)
+    "Text that Markdown shows as it is, on one line: no mark, no tag, no link, no entity, no control character"
+    s = ''.join('\\' + ch if ch in '\\`*_{}[]<>#|$~' else ch for ch in ' '.join(harmless(s).splitlines()))
+    return re.sub(r'&(?=#?\w{1,32};)', r'\&', s)
 
 # %% ../../nbs/core/00_records.ipynb #write_text
 def write_bytes(

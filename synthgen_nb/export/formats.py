@@ -13,9 +13,8 @@ from typing import NamedTuple
 from ..core.records import Drop, Pair, Row, SynthgenError, write_rows
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
-from .fit import Target, _safe_tools, fit
+from .fit import Target, fit, safe_tools
 from .pairs import PAIR_FORMATS, multitask
-from .templates import load_templates
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
 
@@ -87,7 +86,7 @@ def _none_fit(path: str | Path, dropped: Sequence[Drop]) -> SynthgenError:
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _write(kept: Sequence[Row], path: str | Path, format: str, system: str, reasoning: str,
            tools: Iterable[Tool], template: str) -> int: # rows written
-    by_name = _safe_tools(tools, load_templates(template)) if format != 'jsonl' else {t.name: t for t in tools}
+    by_name = safe_tools(tools, template) if format != 'jsonl' else {t.name: t for t in tools}
     out = [r for x in kept for r in _training_rows(x, format, system, reasoning, by_name)]
     if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(out, path, format)
     else: write_rows(out, path, native=format != 'jsonl')
