@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from synthgen_nb.cli.app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName,
+from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic, Tokens, Workers, app, option,
-    print)
+    Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
+    Tokens, Workers, app, option, print)
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    not_pairs, paid,
     read_pairs, save_drops, why)

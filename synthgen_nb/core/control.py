@@ -71,7 +71,8 @@ JOINER = '\u2060'
 
 @lru_cache(64)
 def _first(families: Families, more: frozenset[str], behind: str) -> re.Pattern:
-    first = ''.join(sorted({re.escape(t[0]) for f in CONTROL for t in CONTROL[f].split()} | {re.escape(t[0]) for t in more}))
+    listed = {t for line in CONTROL.values() for t in line.split()} | more
+    first = ''.join(sorted({re.escape(t[0]) for t in listed if t}))
     return re.compile(rf'([{first}]){behind}(?={JOINER}{{0,99}}(?:{_after_bracket(families, more)}))')
 
 def disarmed(

@@ -37,7 +37,8 @@ def fit(
     sources: Mapping[str, str] | None = None, # chunk id → text, of pairs; None: not at hand
 ) -> Outcome:
     "Rows as they can be written for a target; the others with their reason"
-    if target.control not in MARKS: raise SynthgenError(f'unknown way {target.control!r} with control tokens. Known: {", ".join(MARKS)}.')
+    if target.control not in MARKS:
+        raise SynthgenError(f'unknown way {target.control!r} with control tokens. Known: {", ".join(MARKS)}.')
     templates, out = load_templates(target.template), Outcome[Row]()
     tokens, by_name = tokens_of(templates), safe_tools(tools, target.template)
     for row in rows:
@@ -76,7 +77,8 @@ def tokens_of(templates: Sequence[ChatTemplate]) -> Tokens:
 
 _UNSEEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)')
 
-def _unfit(row: Row, tokens: Tokens, source: str | None, control: str) -> tuple[str, str] | None:
+def _unfit(row: Row, tokens: Tokens, source: str | None,
+           control: str) -> tuple[str, str] | None:
     "(reason, detail) for leaving out a row by what stands in it"
     for text in _said(row):
         if c := _UNSEEN.search(text):
@@ -93,7 +95,8 @@ def _safe(row: Row, tokens: Tokens) -> Row:
     "The same row with a joiner in every control token"
     turn = lambda v: disarmed(v, *tokens)
     if isinstance(row, Pair):
-        new = dict(question=turn(row.question), answer=turn(row.answer), reasoning=tuple(map(turn, row.reasoning)))
+        new = dict(question=turn(row.question), answer=turn(row.answer),
+                   reasoning=tuple(map(turn, row.reasoning)))
         return row.model_copy(update=new)
     assert isinstance(row, Trajectory)
     call = lambda c: c.model_copy(update=dict(arguments=turn(c.arguments)))

@@ -51,17 +51,29 @@ TEMPLATES = dict(
 {% else %}<|im_start|>{{ m.role }}
 {{ m.content }}<|im_end|>
 {% endif %}{% endfor %}''',
-    llama3='''{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ 'ipython' if m.role == 'tool' else m.role }}<|end_header_id|>
+    llama3='''{{ bos_token }}{% for m in messages %}{% set role = 'ipython' if m.role == 'tool' else m.role %}
+<|start_header_id|>{{ role }}<|end_header_id|>
 
-{{ m.content | trim }}'''+_CALLS+'''{"name": "{{ c.function.name }}", "parameters": {{ c.function.arguments | tojson }}}{% endfor %}<|eot_id|>{% endfor %}''',
+{{ m.content | trim }}'''+_CALLS+'''
+{"name": "{{ c.function.name }}", "parameters": {{ c.function.arguments | tojson }}}{% endfor %}
+<|eot_id|>{% endfor %}''',
     gemma='''{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}<start_of_turn>user
 {{ m.content | trim }}
 
-{% else %}{% if loop.index0 == 0 or messages[loop.index0 - 1].role != 'system' %}<start_of_turn>{{ 'model' if m.role == 'assistant' else 'user' }}
+{% else %}{% if loop.index0 == 0 or messages[loop.index0 - 1].role != 'system' %}
+<start_of_turn>{{ 'model' if m.role == 'assistant' else 'user' }}
 {% endif %}{{ m.content | trim }}'''+_CALLS+'''
 [{{ c.function.name }}({{ c.function.arguments | tojson }})]{% endfor %}<end_of_turn>
 {% endif %}{% endfor %}''',
-    mistral='''{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}[SYSTEM_PROMPT]{{ m.content }}[/SYSTEM_PROMPT]{% elif m.role == 'user' %}[INST]{{ m.content | trim }}[/INST]{% elif m.role == 'tool' %}[TOOL_RESULTS]{{ m.content }}[/TOOL_RESULTS]{% elif m.tool_calls %}{{ m.content }}'''+_CALLS+'''[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}{{ eos_token }}{% else %}{{ m.content | trim }}{{ eos_token }}{% endif %}{% endfor %}''')
+    mistral='''{{ bos_token }}{% for m in messages %}
+{% if m.role == 'system' %}
+[SYSTEM_PROMPT]{{ m.content }}[/SYSTEM_PROMPT]{% elif m.role == 'user' %}
+[INST]{{ m.content | trim }}[/INST]{% elif m.role == 'tool' %}
+[TOOL_RESULTS]{{ m.content }}[/TOOL_RESULTS]{% elif m.tool_calls %}
+{{ m.content }}'''+_CALLS+'''
+[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}
+{{ eos_token }}{% else %}
+{{ m.content | trim }}{{ eos_token }}{% endif %}{% endfor %}''')
 FAMILIES: dict[str, Families] = dict(
     chatml=('chatml', 'hermes'), qwen3=('chatml', 'qwen'), llama3=('llama3',), gemma=('gemma', 'functiongemma'),
     mistral=('mistral', 'llama2'))
@@ -98,11 +110,13 @@ _TAGS = re.compile(r'<[^<>\s{}"\']{1,40}>|\[/?[A-Z_]{2,30}\]|<\|[^<>|\s]{1,64}\|
 def _from_file(path: Path) -> ChatTemplate:
     "A template of somebody's tokenizer"
     try: text = path.read_text(encoding='utf-8-sig')
-    except (OSError, UnicodeDecodeError) as e: raise SynthgenError(f'{path}: cannot be read ({clip(e)})') from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise SynthgenError(f'{path}: cannot be read ({clip(e)})') from None
     config: dict[str, Any] = {}
     if path.suffix == '.json':
         try: config = json.loads(text)
-        except (ValueError, RecursionError) as e: raise SynthgenError(f'{path}: not JSON ({clip(e)})') from None
+        except (ValueError, RecursionError) as e:
+            raise SynthgenError(f'{path}: not JSON ({clip(e)})') from None
         text = _template_of(config, path)
     named = lambda k: (v.get('content', '') if isinstance(v := config.get(k) or '', dict) else str(v))
     added = config.get('added_tokens_decoder') or {}
@@ -126,9 +140,9 @@ class Unrenderable(ValueError):
 @lru_cache(32)
 def _compiled(text: str):
     from jinja2.sandbox import ImmutableSandboxedEnvironment
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.loopcontrols'])
-    env.filters['tojson'] = lambda x, ensure_ascii=False, indent=None, separators=None, sort_keys=False: json.dumps(
-        x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
+                                        extensions=['jinja2.ext.loopcontrols'])
+    env.filters['tojson'] = lambda x, **how: json.dumps(x, **dict(ensure_ascii=False) | how)
     def raise_exception(message): raise Unrenderable(clip(message))
     env.globals |= dict(raise_exception=raise_exception, strftime_now=lambda form: '1 Jan 2025')
     plain = re.sub(r'\{%(-?)\s*generation\s*(-?)%\}', r'{%\1 if true \2%}', text)
@@ -197,12 +211,10 @@ def _aligned(skeleton: str, shown: str, texts: dict[str, str]) -> str: # '' or w
     if not shown.startswith(pieces[0]): return clip(shown, 60)
     at = len(pieces[0])
     for slot, piece in zip(slots, pieces[1:], strict=True):
-        form = next((f for f in _forms(texts[slot]) if shown.startswith(f, at) and _follows(shown, at + len(f), piece)), None)
+        form = next((f for f in _forms(texts[slot]) if shown.startswith(f + piece, at)), None)
         if form is None: return clip(shown[at:at + 60], 60) or 'nothing'
         at += len(form) + len(piece)
     return '' if at == len(shown) else clip(shown[at:], 60)
-
-def _follows(shown: str, at: int, piece: str) -> bool: return shown.startswith(piece, at)
 
 # %% ../../nbs/export/51a_templates.ipynb #read-back
 Conversation = tuple[list[dict], list[dict] | None] # messages, tools
@@ -215,7 +227,8 @@ def read_back(
     "Render a row, and hold what comes out against its turns"
     twin, texts, thoughts = _twin(row)
     for text in texts.values():
-        if held := tokens_in(text, template.families, template.tokens): return f'{held[0]} stands in a text: {clip(text, 60)}'
+        if held := tokens_in(text, template.families, template.tokens):
+            return f'{held[0]} stands in a text: {clip(text, 60)}'
     there = set[str]()
     for real, blank in zip(conversations(row), conversations(twin), strict=True):
         try: shown, skeleton = render(template, *real), render(template, *blank)
