@@ -50,7 +50,10 @@ TEMPLATES = dict(
 </tool_call>{% endfor %}<|im_end|>
 {% else %}<|im_start|>{{ m.role }}
 {{ m.content }}<|im_end|>
-{% endif %}{% endfor %}''',
+{% endif %}{% endfor %}''')
+
+# %% ../../nbs/export/51a_templates.ipynb #others
+TEMPLATES |= dict(
     llama3='''{{ bos_token }}{% for m in messages %}{% set role = 'ipython' if m.role == 'tool' else m.role %}
 <|start_header_id|>{{ role }}<|end_header_id|>
 
@@ -74,6 +77,8 @@ TEMPLATES = dict(
 [TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}
 {{ eos_token }}{% else %}
 {{ m.content | trim }}{{ eos_token }}{% endif %}{% endfor %}''')
+
+# %% ../../nbs/export/51a_templates.ipynb #families
 FAMILIES: dict[str, Families] = dict(
     chatml=('chatml', 'hermes'), qwen3=('chatml', 'qwen'), llama3=('llama3',), gemma=('gemma', 'functiongemma'),
     mistral=('mistral', 'llama2'))
