@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Request', 'Reply', 'Calls', 'open_store', 'explained', 'claims_file', 'claim', 'release', 'write_replies',
            'write_soon', 'get_replies', 'close_store', 'open_batches', 'note_batch', 'forget_batch', 'stats', 'rows',
-           'requests_of', 'prune']
+           'requests_of', 'since', 'prune']
 
 # %% ../../nbs/core/03_calls.ipynb #imports
 import asyncio, json, os, sqlite3, threading, time
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 import orjson
-from .records import SynthgenError, canonical, write_bytes
+from .records import SynthgenError, canonical, no_room, write_bytes
 
 # %% ../../nbs/core/03_calls.ipynb #Request
 class Request(dict):
@@ -149,8 +149,8 @@ def explained(path: str, lock: threading.Lock):
     try:
         with lock: yield
     except sqlite3.OperationalError as e:
-        raise SynthgenError(f'call store {path}: {e}. '
-                            'Is its folder writable, and is there room on the disk?') from None
+        why = no_room(e, Path(path).parent) or f'{e}. Is its folder writable, and is there room on the disk?'
+        raise SynthgenError(f'call store {path}: {why}') from None
     except sqlite3.DatabaseError as e:
         raise SynthgenError(f'{path} is not a readable call store ({e}). '
                             'Move it away to begin a new one.') from None
@@ -274,6 +274,15 @@ def requests_of(
         sql = f'select key, request from calls where key in ({",".join("?" * len(some))})'
         with calls._explained(): found |= {k: json.loads(r) for k, r in calls._db.execute(sql, some)}
     return [found[k] for k in todo if k in found]
+
+# %% ../../nbs/core/03_calls.ipynb #since
+def since(
+    calls: Calls, # the store
+    when: float,  # seconds since 1970
+) -> int: # replies
+    "How many replies came since then"
+    sql = 'select count(*) from calls where created >= ?'
+    with calls._explained(): return calls._db.execute(sql, (when,)).fetchone()[0]
 
 # %% ../../nbs/core/03_calls.ipynb #prune
 def prune(

@@ -7,6 +7,7 @@ __all__ = ['terminal_bar', 'Progress', 'tell', 'report', 'remark', 'Meter', 'cou
 
 # %% ../../nbs/core/03e_progress.ipynb #imports
 import json, os, sys, time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from .calls import Reply
@@ -50,7 +51,8 @@ def tell(p: Progress, now: float):
     print(f'{p.label}: {p.n}{of} · {rate:.1f}/s{left}', file=sys.stderr, flush=True)
 
 def report(file: str, *what): # label or remark, how many, of how many
-    with open(file, 'a', encoding='utf-8') as f: f.write(json.dumps(what) + '\n')
+    with suppress(OSError), open(file, 'a', encoding='utf-8') as f: # no stage fails over a bar on a full disk
+        f.write(json.dumps(what) + '\n')
 
 # %% ../../nbs/core/03e_progress.ipynb #remark
 def remark(text: str):

@@ -315,7 +315,7 @@ def no_room(
     where: str | Path, # folder or file that was written
 ) -> str: # '' for trouble of another kind
     "What a disk refuses, in words"
-    said = re.search(r'os error (\d+)', str(e)) # as Rust writes it
+    said = re.search(r'(?:os error|Errno) (\d+)', str(e)) # as Rust and Python write it
     code = errno.ENOSPC if 'disk is full' in str(e) else int(said[1]) if said else getattr(e, 'errno', None)
     return f'{where}: {REFUSALS[code]}.' if code in REFUSALS else ''
 

@@ -118,7 +118,7 @@ def _broken(path: str | Path, table: str, e: Exception) -> SynthgenError:
 
 def _said(e: Exception, path: str | Path) -> str:
     "What the library says, without the places in its own source and on this machine"
-    text = str(e).replace(str(Path(path).resolve()).lstrip('/'), str(path))
+    text = str(e)[:2000].replace(str(Path(path).resolve()).lstrip('/'), str(path))
     text = re.sub(r'[,;]?[ ]?(?:at |location: )?[\w./\\@-]*\.rs:\d+(?::\d+)?', '', text)
     if 'onflict' in text: return 'another program wrote to it at the same time; run the same command again'
     return clip(text, 160)

@@ -6,10 +6,11 @@
 __all__ = ['FORMATS', 'REASONING', 'DEFAULT', 'Format', 'formats_for', 'check_format', 'export', 'features']
 
 # %% ../../nbs/export/52_formats.ipynb #imports
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from ..core.records import Pair, Row, SynthgenError, write_rows
+from ..core.records import Pair, Row, SynthgenError, write_bytes, write_rows
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
 from .pairs import PAIR_FORMATS, multitask
@@ -88,5 +89,6 @@ def features(
 
 def _unpadded(rows: list[dict], path: str | Path, format: str):
     from datasets import Dataset
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(rows, features=features(format)).to_parquet(str(path))
+    data = io.BytesIO()
+    Dataset.from_list(rows, features=features(format)).to_parquet(data)
+    write_bytes(path, data.getvalue())
