@@ -123,8 +123,9 @@ def guarded(
         sys.exit(status())
     except BrokenPipeError: sys.exit(0)
     except Exception as e:
+        import tempfile
         from synthgen_nb.core.records import SynthgenError, no_room
-        why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or 'a file')
+        why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or tempfile.gettempdir())
         if not why: raise
         print(f'error: {why}', file=sys.stderr)
         sys.exit(1)

@@ -65,7 +65,7 @@ def remark(text: str):
 class Meter:
     "What one stage asked and paid"
     stage: str = ''
-    keys: set[str] = field(default_factory=set) # distinct calls
+    keys: dict[str, None] = field(default_factory=dict) # distinct calls, in the order in which they came
     paid: int = 0               # calls sent now
     failed: set[str] = field(default_factory=set) # calls that ended without a value
     input_tokens: int = 0       # of all distinct calls, stored ones too
@@ -85,7 +85,7 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
         if reply.cost is None: m.cost_unknown += 1
         else: m.cost += reply.cost
     if key in m.keys: return
-    m.keys.add(key)
+    m.keys[key] = None
     m.input_tokens += reply.input_tokens
     m.output_tokens += reply.output_tokens
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['READABLE', 'CHUNKS', 'DOCUMENTS', 'BATCH', 'VERSION', 'LANCE', 'Embedder', 'COLUMNS', 'PROSE', 'MAX_TOKENS',
            'chunk_schema', 'as_row', 'address', 'is_db', 'table_names', 'connect', 'open_table', 'is_ours', 'Ingested',
-           'ingest', 'read_manifest', 'read_sources', 'as_batch', 'read_chunks', 'as_chunk']
+           'ingest', 'read_manifest', 'read_sources', 'as_batch', 'read_chunks', 'chunks_on_disk', 'as_chunk']
 
 # %% ../../nbs/corpus/13_store.ipynb #imports
 import json
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from ..core.embed import embed
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id, no_room
 from ..core.settings import Settings
+from ..core.shelf import Shelf
 from .alone import LOCK, alone
 from .code import LANGUAGES
 from .chunk import chunk_document, count_tokens, merge_chunks, token_counter
@@ -488,6 +489,27 @@ def read_chunks(
     order = {r['path']: i for i, r in enumerate(read_manifest(db))}
     if order: chunks.sort(key=lambda c: (order.get(c.path, len(order)), c.sources[0].start))
     return chunks if asked is None else _only(db, chunks, asked)
+
+# %% ../../nbs/corpus/13_store.ipynb #chunks_on_disk
+def chunks_on_disk(
+    db: str | Path,                      # a LanceDB
+    tables: Sequence[str] | None = None, # which; None: all that hold chunks
+    folder: str | Path | None = None,    # where the file lies; None: where temporary files go
+) -> Sequence[Chunk]: # the same as `read_chunks`
+    "The chunks of a database on a shelf; those of other programs' tables pass through memory"
+    wanted, shelf = _wanted(db, tables), Shelf[Chunk](folder=folder)
+    if wanted != [CHUNKS] or 'sources' not in (table := open_table(db, CHUNKS)).schema.names:
+        return shelf.extend(read_chunks(db, tables))
+    order, keys = {r['path']: i for i, r in enumerate(read_manifest(db))}, list[tuple[int, int]]()
+    try:
+        for batch in table.search().select([c for c in COLUMNS if c in table.schema.names]).to_batches(BATCH):
+            for r in batch.to_pylist():
+                if not (r['content'] or '').strip(): continue
+                shelf.append(c := as_chunk(r, CHUNKS))
+                keys.append((order.get(c.path, len(order)), c.sources[0].start))
+    except (OSError, RuntimeError, ValueError) as e:
+        raise SynthgenError(no_room(e, folder or tempfile.gettempdir())) if no_room(e, '') else _broken(db, CHUNKS, e) from None
+    return shelf.taken(sorted(range(len(keys)), key=keys.__getitem__))
 
 # %% ../../nbs/corpus/13_store.ipynb #wanted
 def _wanted(db: str | Path, tables: Sequence[str] | None) -> list[str]:
