@@ -25,7 +25,7 @@ def ingest(
                                           'sources stay as they are.')] = False,
     config: Config = None,
 ):
-    "Read documents, cut them into chunks, and store the chunks in a LanceDB database. Other sources of the database stay. Run it again and only what has changed is read."
+    "Read documents into a LanceDB database of chunks. Its other sources stay. Run it again and only what has changed is read."
     import shlex
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.corpus.chunk import token_range

@@ -89,7 +89,7 @@ def begins_alike(
 TOGETHER = 1000 # requests that are compared with each other, and with the last one before them
 
 def shared_prefixes(
-    requests: Iterable[Mapping[str, Any]], # with their `messages`, in the order in which they were sent; read as they come
+    requests: Iterable[Mapping[str, Any]], # with their `messages`, in the order of sending; read as they come
     *least: int,                           # shorter beginnings do not count, characters; one or several
 ) -> tuple[int, list[int]]: # characters in all; of them, for each `least`, those that an earlier request began with
     "How much of what is sent is the beginning of an earlier request"
@@ -116,7 +116,8 @@ def row_costs(
 ) -> list[dict]: # stage, calls, tokens, repeated, kept_by_providers, and what a row took; the last line is all of it
     "What each stage took, in all and for each row that was kept"
     used = [m for m in meters if m.keys]
-    shared = [shared_prefixes(chain.from_iterable(requests_of(calls, k) for k in batched(m.keys, TOGETHER)), 0, 4096) for m in used]
+    sent = lambda m: chain.from_iterable(requests_of(calls, k) for k in batched(m.keys, TOGETHER))
+    shared = [shared_prefixes(sent(m), 0, 4096) for m in used]
     def line(stage: str, ms: Sequence[Meter], parts: Sequence[tuple[int, list[int]]]) -> dict:
         size = max(1, sum(n for n, _ in parts))
         n, i, o = (sum(x) for x in ([len(m.keys) for m in ms], [m.input_tokens for m in ms], [m.output_tokens for m in ms]))

@@ -40,7 +40,9 @@ def command_line(
     def shown(arg: str) -> str:
         head, eq, value = arg.rpartition('=')
         value = portable(value) if os.path.isabs(value) else value
-        return shlex.quote(head + eq) * bool(eq) + ('~/' + shlex.quote(value[2:]) if value.startswith('~/') else shlex.quote(value))
+        own = value.startswith('~/')
+        said = '~/' + shlex.quote(value[2:]) if own else shlex.quote(value)
+        return (shlex.quote(head + eq) if eq else '') + said
     return ' '.join(map(shown, args))
 
 # %% ../../nbs/core/00j_portable.ipynb #hidden
@@ -62,9 +64,12 @@ def hidden(
     names = {p: portable(p) for g in given for p in {g, os.path.realpath(g)}}
     text = _replaced(text, {p: n for p, n in names.items() if n != p})
     ours = Path(__file__).parents[2] if '__file__' in globals() else Path()
-    libraries = {f'{p}/': '' for p in (sysconfig.get_path('purelib'), sysconfig.get_path('stdlib'), str(ours)) if len(Path(p).parts) > 2}
-    tops = {p: n for p, n in ((os.getcwd(), '.'), (os.path.expanduser('~'), '~'), (sys.prefix, '…')) if len(Path(p).parts) > 1}
-    return _replaced(_replaced(text, libraries), {f'{p}/': '' if n == '.' else f'{n}/' for p, n in tops.items()} | tops)
+    code = (sysconfig.get_path('purelib'), sysconfig.get_path('stdlib'), str(ours))
+    libraries = {f'{p}/': '' for p in code if len(Path(p).parts) > 2}
+    tops = {os.getcwd(): '.', os.path.expanduser('~'): '~', sys.prefix: '…'}
+    tops = {p: n for p, n in tops.items() if len(Path(p).parts) > 1}
+    below = {f'{p}/': '' if n == '.' else f'{n}/' for p, n in tops.items()}
+    return _replaced(_replaced(text, libraries), below | tops)
 
 def _replaced(text: str, names: Mapping[str, str]) -> str:
     "All at once, the longest first"

@@ -393,7 +393,8 @@ def write_rows(
     "Write rows to a file; the extension chooses the format"
     ext = _extension(path)
     if ext == '.parquet': return write_bytes(path, _to_parquet(list(rows), native))
-    return write_bytes(path, (t.encode('utf-8', 'surrogatepass') for t in (_lines if ext == '.jsonl' else _list)(rows)))
+    texts = (_lines if ext == '.jsonl' else _list)(rows)
+    return write_bytes(path, (t.encode('utf-8', 'surrogatepass') for t in texts))
 
 def _lines(rows: Iterable[dict]) -> Iterator[str]:
     for r in rows: yield json.dumps(r, ensure_ascii=False) + '\n'
@@ -401,7 +402,8 @@ def _lines(rows: Iterable[dict]) -> Iterator[str]:
 def _list(rows: Iterable[dict]) -> Iterator[str]:
     "A JSON list, a row at a time"
     n = 0
-    for n, r in enumerate(rows, 1): yield ('[\n' if n == 1 else ',\n') + json.dumps([r], ensure_ascii=False, indent=1)[2:-2]
+    for n, r in enumerate(rows, 1):
+        yield ('[\n' if n == 1 else ',\n') + json.dumps([r], ensure_ascii=False, indent=1)[2:-2]
     yield '\n]\n' if n else '[]\n'
 
 # %% ../../nbs/core/00_records.ipynb #to-parquet

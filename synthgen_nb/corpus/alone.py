@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from ..core.progress import remark
-from ..core.records import SynthgenError
+from ..core.records import SynthgenError, no_room
 try: import fcntl
 except ImportError: fcntl = None # type: ignore[assignment]
 
@@ -32,7 +32,8 @@ def alone(
     made = not Path(folder).exists()
     try: file = _turn(Path(folder), time.monotonic() + patience)
     except OSError as e:
-        raise SynthgenError(f'cannot write to {folder}: {e.strerror or e}. Choose a folder that you may write to.') from None
+        why = no_room(e, folder) or f'{folder}: {e.strerror or e}. Choose a folder that you may write to.'
+        raise SynthgenError(f'cannot write to {why}') from None
     try: yield
     finally:
         os.ftruncate(file, 0)
@@ -50,7 +51,8 @@ def _turn(folder: Path, until: float) -> int: # an open file
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(folder/LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if _locked(file) and _still(folder/LOCK, file):
-            os.pwrite(file, json.dumps(dict(pid=os.getpid(), since=datetime.now(UTC).strftime('%H:%M:%S'))).encode(), 0)
+            mine = dict(pid=os.getpid(), since=datetime.now(UTC).strftime('%H:%M:%S'))
+            with suppress(OSError): os.pwrite(file, json.dumps(mine).encode(), 0) # only for the message
             return file
         who = _who(file)
         os.close(file)

@@ -508,7 +508,8 @@ def chunks_on_disk(
                 shelf.append(c := as_chunk(r, CHUNKS))
                 keys.append((order.get(c.path, len(order)), c.sources[0].start))
     except (OSError, RuntimeError, ValueError) as e:
-        raise SynthgenError(no_room(e, folder or tempfile.gettempdir())) if no_room(e, '') else _broken(db, CHUNKS, e) from None
+        if full := no_room(e, folder or tempfile.gettempdir()): raise SynthgenError(full) from None
+        raise _broken(db, CHUNKS, e) from None
     return shelf.taken(sorted(range(len(keys)), key=keys.__getitem__))
 
 # %% ../../nbs/corpus/13_store.ipynb #wanted

@@ -228,7 +228,8 @@ def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it 
 def _failure(e: Exception, folder: str | Path) -> str:
     "What went wrong in a notebook, as our own errors would say it"
     name, value = getattr(e, 'ename', type(e).__name__), getattr(e, 'evalue', str(e))
-    if name.endswith('Error') and (why := no_room(OSError(getattr(e, 'errno', 0), value), folder)): return f'{why} {KEPT}'
+    full = no_room(OSError(getattr(e, 'errno', 0), value), folder) if name.endswith('Error') else ''
+    if full: return f'{full} {KEPT}'
     return value if name in ('SynthgenError', 'ServerDown', 'Spent') else f'{name}: {clip(value, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #watch

@@ -76,7 +76,9 @@ class _Counted:
     "Rows that are counted as they go by"
     def __init__(self, rows: Iterable[dict]): self.rows, self.n = rows, 0
     def __iter__(self) -> Iterator[dict]:
-        for self.n, r in enumerate(self.rows, 1): yield r
+        for r in self.rows:
+            self.n += 1
+            yield r
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
