@@ -101,13 +101,14 @@ def planned(
     replace: bool = False, # nothing else stays
 ) -> Plan:
     "What is to be read, and what stays"
-    plan, known = Plan(), [] if replace else places_of(rows)
+    tops = [str(Path(g).resolve()) for g in given]
+    earlier = lambda r: not r.get('root') and _in(tops, str(Path(r['path']).resolve())) # listed by an earlier version
+    rows = [] if replace else [r for r in rows if not earlier(r)]
+    plan, known = Plan(), places_of(rows)
     shares = follow(assign(given, known), known, rows, rules, plan)
     plan.order = list(dict.fromkeys(p.name for p in (*known, *(s.place for s in shares))))
     for s in shares: _found(s, rules, plan)
-    if replace: return plan
-    for r in rows:
-        if not any(_touches(s, r) for s in shares): plan.stays.append(r)
+    plan.stays = [r for r in rows if not any(_touches(s, r) for s in shares)]
     for p in known:
         around = next((s.place.name for s in shares if inside(p.root, s.place.root)), p.name)
         if around != p.name: plan.notes.append(f'{p.name} lies in {around} and is a part of it from now on')
@@ -140,9 +141,10 @@ def _found(share: Share, rules: Corpus, plan: Plan):
 def _touches(share: Share, row: dict) -> bool:
     "Is a document of the list within what is brought in step?"
     p, here = place_of(row), str(Path(share.given).resolve())
-    if not p.root: return inside(str(Path(row['path']).resolve()), here) is not None # of an earlier version
     rest = row['path'].removeprefix(p.name).lstrip('/')
-    return inside(str(PurePath(p.root, rest)), here) is not None
+    return bool(p.root) and _in([here], str(PurePath(p.root, rest)))
+
+def _in(roots: Iterable[str], path: str) -> bool: return any(inside(path, r) is not None for r in roots)
 
 # %% ../../nbs/corpus/12b_sources.ipynb #follow
 def digest(path: str) -> str: # '' where it cannot be read

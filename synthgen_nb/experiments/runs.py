@@ -129,7 +129,7 @@ def versions() -> dict[str, str]:
 def _git(*args) -> str:
     checkout = assets('prompts').parent
     if not (checkout/'settings.ini').is_file(): return '' # a wheel: whatever repository is around is not ours
-    try: r = subprocess.run(['git', *args], cwd=checkout, capture_output=True, text=True, timeout=5)
+    try: r = subprocess.run(['git', '--no-optional-locks', *args], cwd=checkout, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired): return ''
     return r.stdout.strip() if r.returncode == 0 else ''
 
