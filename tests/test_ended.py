@@ -167,26 +167,27 @@ def test_blocks_give_what_the_whole_gives(tmp_path):
 
 
 GROWS = """
-import asyncio, resource, sys
-from synthgen_nb.core.records import Chunk, Pair, Source
-from synthgen_nb.core.shelf import Shelf, Lookup, on_disk
+import asyncio, tracemalloc
+from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.models import open_model
-from synthgen_nb.core.account import row_costs
+from synthgen_nb.core.records import Chunk, Source
+from synthgen_nb.core.shelf import Shelf, on_disk
 from synthgen_nb.qa import grounded
-n = int(sys.argv[1])
-words = 'A chunk is the unit in which part {i} reads and writes a dataset. It is kept in the cache of file {i}. ' * 30
-chunks = Shelf(Chunk(text=f'# Part {i}\\n\\n' + words.format(i=i), sources=(Source(path=f'docs/{i % 50}.md'),)) for i in range(n))
-model = open_model(provider='offline')
-out = asyncio.run(grounded.generate(chunks, model, 1, out=on_disk()))
-assert len(out.kept) + len(out.dropped) >= n
-row_costs([model.meter], model.calls, len(out.kept))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+words = 'A chunk is the unit in which part {i} reads and writes a dataset. It is kept in the cache of file {i}. ' * 10
+chunks = Shelf(Chunk(text=f'# Part {i}\\n\\n' + words.format(i=i), sources=(Source(path=f'docs/{i % 50}.md'),)) for i in range(700))
+out, held = on_disk(), []
+def append(x, put=out.kept.append):
+    put(x)
+    if len(out.kept) == 100: tracemalloc.start()
+    if len(out.kept) in (100, 356): held.append(tracemalloc.get_traced_memory()[0]) # a block of questions apart
+out.kept.append = append
+asyncio.run(grounded.generate(chunks, open_model(provider='offline', calls=Calls('calls.db')), 1, out=out))
+print(len(out.kept), (held[1] - held[0]) // 1024)
 """
 
 
 def test_memory_does_not_grow_with_the_chunks(tmp_path):
-    used = lambda n: int(subprocess.run([sys.executable, "-c", GROWS.replace("open_model(provider='offline')",
-        "open_model(provider='offline', calls=__import__('synthgen_nb.core.calls', fromlist=['Calls']).Calls(sys.argv[2]))"), str(n), f"{n}.db"],
-        env=ENV, capture_output=True, text=True, check=True).stdout)
-    small, large = used(300), used(900)
-    assert large - small < 20, f"{small} and {large} MB: 600 chunks of 3 kB with their pairs lie on disk"
+    r = subprocess.run([sys.executable, "-c", GROWS], env=ENV, capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    kept, kilobytes = map(int, r.stdout.split())
+    assert kept == 700 and kilobytes < 256, f"{kilobytes} kB stay of 256 chunks, which are on disk with their pairs"

@@ -86,7 +86,7 @@ def begins_alike(
         else: high = half - 1
     return low
 
-TOGETHER = 1000 # requests that are compared with each other, and with the last one before them
+TOGETHER = 256 # requests that are compared with each other, and with the last one before them
 
 def shared_prefixes(
     requests: Iterable[Mapping[str, Any]], # with their `messages`, in the order of sending; read as they come
