@@ -278,7 +278,7 @@ _CUES = {k: re.compile(rf'\b(?:{"|".join(v.split())})\b|{mark}', re.I) for k, v,
     ('a difference', r'''differ\w* more less fewer higher lower larger smaller greater warmer colder longer
         shorter older younger taller bigger heavier lighter cheaper faster slower gap ranges? spreads? ris\w+
         rose increas\w+ decreas\w+ drop\w* f[ae]ll\w* gr[eo]w\w* chang\w+ remain\w* left rest others? apart
-        ahead behind reduc\w+ sav\w+ further''', 'Δ'),
+        ahead behind reduc\w+ sav\w+ further \w+[^aeiou]ier\s''', r'Δ|\bby\s+(?:\w+\s+){0,2}[~≈$€£]?\d'),
     ('a ratio', r'''times ratio percent\w* shares? fraction proportion half per each factor \w*fold rates?
         out\s+of twice compress\w+''', '%|×'),
     ('a product', r'''products? values elements entries cells numbers pixels items points size multipl\w+ area
