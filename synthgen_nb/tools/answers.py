@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['Run', 'QUOTE', 'OP', 'Group', 'CHECKS', 'masked', 'all_lists', 'numeric', 'last_parts', 'spots', 'runs_of',
            'wrong_units', 'wrong_numbers', 'quoted', 'known', 'wrong_names', 'wrong_values', 'crossed', 'renumbered',
-           'wrong_lists', 'odd_bullets', 'ops_in', 'call_op', 'wrong_operations', 'wrong_labels', 'groups_of',
-           'marks_of', 'swapped', 'wrong_polarity', 'turned', 'untold', 'half_told', 'sweeping', 'objections_to_answer']
+           'wrong_lists', 'odd_bullets', 'ops_in', 'call_op', 'leaf_op', 'wrong_operations', 'wrong_labels',
+           'groups_of', 'marks_of', 'swapped', 'wrong_polarity', 'turned', 'told', 'untold', 'half_told', 'sweeping',
+           'objections_to_answer']
 
 # %% ../../nbs/tools/70b_answers.ipynb #imports
 import json, math, re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
+from ..core.facts import SIZES
 from ..core.records import canonical, clip, leaves
 from ..specs.tool import steps
-from .evidence import (UNITS, WORDS, Evidence, Leaf, Mention, computed, converted, counts_of, flat,
+from .evidence import (WORDS, Evidence, Leaf, Mention, computed, converted, counts_of, flat,
                                         in_percent, is_number, mentions, near, numbers_in, says, sentences, shown,
                                         units_in, words_of)
 
@@ -92,8 +94,8 @@ def _in_words(m: Mention) -> Mention:
 # %% ../../nbs/tools/70b_answers.ipynb #regiven
 def _regiven(m: Mention, ev: Evidence) -> bool:
     "Is it a number that only the request gives, and in another unit of the same kind?"
-    given = {UNITS[n.unit] for n in numbers_in(ev.request) if n.unit and n.value == m.value}
-    kind, size = UNITS[m.unit]
+    given = {SIZES[n.unit] for n in numbers_in(ev.request) if n.unit and n.value == m.value}
+    kind, size = SIZES[m.unit]
     found = any(x.value == m.value if is_number(x.value) else m.text in str(x.value) for x in ev.leaves)
     return bool(given) and not found and all(k == kind and f != size for k, f in given)
 
@@ -102,7 +104,7 @@ _UNIT_IS = re.compile(r'\bunits?\s*(?:is|are|:|=)\s*["“`]?([^\s"”`]{1,12}?)[
 def wrong_units(ev: Evidence, own: str) -> Iterator[str]:
     "A unit without a number that nobody stated"
     for m in _UNIT_IS.finditer(own):
-        if m[1] in UNITS and UNITS[m[1]] not in ev.units: yield f'invented_unit: nothing says {m[1]}'
+        if m[1] in SIZES and SIZES[m[1]] not in ev.units: yield f'invented_unit: nothing says {m[1]}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #number-problem
 def _number_problem(m: Mention, ev: Evidence, s: str) -> str:
@@ -112,9 +114,9 @@ def _number_problem(m: Mention, ev: Evidence, s: str) -> str:
     if _MORE.match(s, m.end) and (left := _left_over(m, ev, s)) is not None:
         return '' if left else f'wrong_count: {m.text} more, and the list has another number of them'
     if m.unit and in_percent(m, s):
-        stated = any(kind == 'percent' for kind, _ in ev.units)
+        stated = any(kind == 'share' for kind, _ in ev.units)
         if known and not stated and not computed(m, ev, s): return f'invented_unit: {written}: nothing says percent'
-    elif m.unit and UNITS[m.unit] not in ev.units:
+    elif m.unit and SIZES[m.unit] not in ev.units:
         nowhere = f'invented_unit: {written}: no result, no request and no documentation says {m.unit}'
         return '' if converted(m, ev, s) else nowhere
     if known or computed(m, ev, s) or (m.unit and converted(m, ev, s)): return ''
@@ -182,7 +184,7 @@ def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
         for m in mentions(s):
             if m.kind not in ('code', 'date') and not _name_like(m, s): continue
             if _alternative(m.text, ev): yield f'unsupported_name: no call was given {m.text}, and none returned it'
-            plain = m.kind == 'word' and (m.text in UNITS or m.text.lower() in UNITS or all(w[:5] in stems for w in words_of(m.text)))
+            plain = m.kind == 'word' and (m.text in SIZES or m.text.lower() in SIZES or all(w[:5] in stems for w in words_of(m.text)))
             if plain or known(m.text, ev) or re.fullmatch(r'\d+[xD]', m.text): continue
             yield f'unsupported_name: {clip(m.text, 60)} stands in no result and not in the request'
 
@@ -222,17 +224,26 @@ _NUMBERED = re.compile(r'\b([A-Za-z]{3,}) #?(\d{1,9})\b(?![.,:/-]?\d|\s*%)')
 _NO_NOUN = frozenset('''the are was were has have had holds hold takes take gives give above below over under than about
     least most first last top next and per for with from into only'''.split())
 
+def _ids(ev: Evidence, noun: str) -> set[Any]:
+    "The numbers that things of a name have"
+    out = {v for c in ev.calls for at, v in leaves(c.arguments) if words_of(steps(at)[-1])[:-1] == [noun] or words_of(steps(at)[-1]) == [noun]}
+    for x in (x for x in ev.leaves if is_number(x.value)):
+        own = words_of(x.key) == ['id'] and noun in [w.rstrip('s') for w in words_of(ev.calls[x.step].tool)]
+        if own or words_of(x.key) in ([noun], [noun, 'id']): out.add(x.value)
+    return out
+
 def renumbered(ev: Evidence, own: str) -> Iterator[str]:
-    "A thing that the request gives by its number, under another number"
+    "A thing under another number than the request and the results give it"
     asked: dict[str, list[int]] = {}
     for m in _NUMBERED.finditer(ev.request): asked.setdefault(m[1].lower(), []).append(int(m[2]))
     places = [(x.at, x.value) for x in ev.leaves] + [p for c in ev.calls for p in leaves(c.arguments)]
     for m in _NUMBERED.finditer(own):
         noun, n = m[1].lower(), int(m[2])
-        if noun not in asked or noun in _NO_NOUN or n in ev.asked: continue
-        fields = [[p for p in steps(at) if not p.isdigit()] for at, v in places if is_number(v) and v == n]
-        if not any(f == ['id'] or noun in words_of(' '.join(f)) for f in fields):
-            yield f'wrong_number: asked is {noun} {asked[noun][0]}, the answer says {m[0]}'
+        if noun in _NO_NOUN or n in ev.asked and n in asked.get(noun, [n]): continue
+        ids = {v for v in _ids(ev, noun) if isinstance(v, int)}
+        held = any(noun in words_of(' '.join(p for p in steps(at) if not p.isdigit())) for at, v in places if v == n)
+        if (ids and n not in ids) or (noun in asked and not ids and not held):
+            yield f'wrong_number: the {noun} is {next(iter(asked.get(noun, []) or sorted(ids)))}, the answer says {m[0]}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #foreign
 _PART = re.compile(r'\b(?:first|last|top (?:\d|two|three|five|ten)|examples?|largest|smallest|highest|lowest|longest|shortest'
@@ -274,7 +285,7 @@ def _lost(xs: list, run: Run, own: str, ev: Evidence, lists: list[list]) -> list
     if _PART.search(ev.request) and not _ALL.search(ev.request) and len(xs) not in ev.asked: return []
     told = numbers_in(own)
     def there(x): return any(says(m, x, own) for m in told) if is_number(x) else \
-        bool(re.search(rf'(?<![\w/]){re.escape(x)}(?!\w)', own)) if isinstance(x, str) else True
+        bool(re.search(rf'(?<![\w/]){re.escape(x)}(?![\w/])', own)) if isinstance(x, str) else True
     missing = [x for x, part in zip(xs, last_parts(xs) or xs, strict=True) if not (there(x) or there(part))]
     inner = any(len(run) <= len(ys) < len(xs) and all(y in xs and y not in missing for y in ys) for ys in lists)
     used = not numeric(xs) and not _ALL.search(ev.request) and all(i < 0 or xs[i] in ev.given for _, _, i in run)
@@ -330,7 +341,7 @@ def odd_bullets(ev: Evidence, own: str) -> Iterator[str]:
     if len(odd) == 1: yield f'foreign_item: “{clip(odd[0], 60)}” is listed, and no result holds it'
 
 # %% ../../nbs/tools/70b_answers.ipynb #operations
-_OPS = dict(mean='mean average averages averaged avg', sum='sum total', median='median', std='std deviation stdev stddev',
+_OPS = dict(var='variance', mean='mean average averages averaged avg', sum='sum total', median='median', std='std deviation stdev stddev',
             max='max maximum largest highest greatest biggest peak warmest hottest longest heaviest most',
             min='min minimum smallest lowest least coldest coolest shortest lightest')
 OP = {w: op for op, ws in _OPS.items() for w in ws.split()}
@@ -349,7 +360,7 @@ def call_op(
         if op: return op, k
     return '', ''
 
-def _leaf_op(x: Leaf, ev: Evidence) -> str:
+def leaf_op(x: Leaf, ev: Evidence) -> str:
     own, c = set(ops_in(x.key)), ev.calls[x.step]
     if not own and any(isinstance(v, list) and len(v) > 1 for v in c.arguments.values()): own = set(ops_in(c.tool))
     return own.pop() if len(own) == 1 else call_op(x.step, ev)[0]
@@ -360,14 +371,14 @@ _AT_ITS = re.compile(rf'\s*(?:at|on|in|as)\s+(?:the\s+|its\s+|their\s+|a\s+)?({"
 def _op_problem(m: Mention, gap: str, s: str, ev: Evidence) -> str:
     "What is wrong with the word for an operation beside a number"
     holders = [x for x in ev.leaves if is_number(x.value) and says(m, x.value, s)]
-    ops, between = {_leaf_op(x, ev) for x in holders}, ops_in(gap)
-    of_others = {_leaf_op(x, ev) for n in numbers_in(s) if n != m for x in ev.leaves if is_number(x.value) and says(n, x.value, s)}
+    ops, between = {leaf_op(x, ev) for x in holders}, ops_in(gap)
+    of_others = {leaf_op(x, ev) for n in numbers_in(s) if n != m for x in ev.leaves if is_number(x.value) and says(n, x.value, s)}
     said = set(ops_in(s)) - (of_others - ops)
     place = any(x.key in ('index', 'axis', 'count', 'position') for x in holders)
-    if not holders or '' in ops or place or m.value in ev.asked: return ''
+    if not holders or '' in ops or place: return ''
     is_ = f'operation: {m.text} is the {"/".join(sorted(ops))}, the answer says '
-    if said and not ops & said: return is_ + ', '.join(sorted(said))
-    other = len(between) == 1 and between[0] not in ops and between[0] in {_leaf_op(x, ev) for x in ev.leaves}
+    if said and m.value not in ev.asked and not ops & said: return is_ + ', '.join(sorted(said))
+    other = len(between) == 1 and between[0] not in ops and between[0] in {leaf_op(x, ev) for x in ev.leaves}
     return is_ + between[0] if other else ''
 
 def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
@@ -376,7 +387,7 @@ def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
     for i in range(len(ev.calls)):
         op, k = call_op(i, ev)
         if op and asked and op not in asked: yield f'operation: {k} is {op}, the request says {", ".join(sorted(asked))}'
-    have = {_leaf_op(x, ev) for x in ev.leaves} | asked | {o for c in ev.calls for o in ops_in(c.tool)}
+    have = {leaf_op(x, ev) for x in ev.leaves} | asked | {o for c in ev.calls for o in ops_in(c.tool)}
     compared = len(ev.calls) > 1 or any(numeric(xs) and len(xs) > 1 for _, _, xs in ev.lists) or asked or re.search(
         r'\b(?:which|compare\w*|than|\w+er|most)\b', ev.request, re.I)
     for s in sentences(own):
@@ -547,16 +558,16 @@ _DOWN = set('smaller lower lesser shorter colder smallest lowest least shortest 
 _TURN = re.compile(r'''\W*(?:yes,?\s+\S+\s+(?:cannot|can['’]t|(?:is|are|does|do|was|has)\s+not)\b
     |no,?\s+\S+\s+can\b(?!not|['’]t|\s+only|\s+be))''', re.I | re.X)
 
-_DENIES = re.compile(r'''\b(?:is|are|was|were|am)(?:\ not|n['’]t)\ (?:(?:the|a|an|called|named|in|with|stored|for)\ )*
-    (?:\w+\ )?["“`]?(?P<at>[\w/]\S*)''', re.X)
+_DENIES = re.compile(r"""\b(?:is|are|was|were|am|does|do|did)(?:\ not|n['’]t)(?:\ [\w-]+){0,3}?\ ["“`(]*$""", re.X)
 
 def _denied(ev: Evidence, own: str) -> Iterator[str]:
     "Values of the results that the answer says are not so"
-    held = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and 1 < len(x.value) < 200}
-    for m in _DENIES.finditer(own):
-        word = m['at'].rstrip('.,;:"”`')
-        if word in held and word not in ev.request and not re.match(r'[\w\s,/.]{0,40}\bbut\b', own[m.end():m.end() + 60]):
-            yield f'polarity: {word} was found, the answer says “{clip(m[0], 60)}”'
+    held = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and 2 < len(x.value) < 200}
+    for v in sorted(held - {*ev.request.split()})[:300]:
+        for m in re.finditer(rf'(?<![\w/]){re.escape(v)}(?![\w/])', own):
+            if v in ev.request or re.match(r'[\w\s,/.]{0,40}\bbut\b', own[m.end():m.end() + 60]): continue
+            if no := _DENIES.search(own[max(0, m.start() - 60):m.start()]):
+                yield f'polarity: {clip(v, 60)} was found, the answer says “{clip(no[0], 60)}{clip(v, 60)}”'
 
 def turned(ev: Evidence, own: str) -> Iterator[str]:
     "Sentences turned into their opposite"
@@ -574,7 +585,7 @@ def turned(ev: Evidence, own: str) -> Iterator[str]:
     yield from _denied(ev, own)
 
 # %% ../../nbs/tools/70b_answers.ipynb #untold
-def _told(v: Any, answer: str) -> bool:
+def told(v: Any, answer: str) -> bool:
     "Does an answer say a value, or most words of it?"
     if is_number(v): return any(m.kind == 'number' and says(m, v, answer) for m in map(_in_words, mentions(answer)))
     text, stems = flat(str(v)).casefold(), {w[:5] for w in words_of(answer)}
@@ -603,29 +614,23 @@ def untold(ev: Evidence, own: str) -> Iterator[str]:
         empty = [x for x in ev.leaves if x.step == i and x.value is None] if _NO.search(own) else []
         rest = [x for x in news if not isinstance(x.value, bool)]
         flags = [*(x for x in news if isinstance(x.value, bool)), *empty]
-        units = {UNITS[x.value] for x in rest if isinstance(x.value, str) and x.value in UNITS}
+        units = {SIZES[x.value] for x in rest if isinstance(x.value, str) and x.value in SIZES}
         sizes = counts_of(Evidence(ev.request, '', [c], ev.tools)) if counting else set()
         counted = any(m.kind == 'number' and m.value in sizes for m in map(_in_words, mentions(own)))
-        told = any(_told(x.value, ev.answer) or x.value in later for x in rest) or units & units_in(own) or counted
-        if news and not told and not (flags and _flag_told(flags, c.tool, own)):
+        said = any(told(x.value, ev.answer) or x.value in later for x in rest) or units & units_in(own) or counted
+        if news and not said and not (flags and _flag_told(flags, c.tool, own)):
             yield f'untold: the answer says nothing of what {c.tool} ({c.id}) found'
 
 # %% ../../nbs/tools/70b_answers.ipynb #unanswered
 def half_told(ev: Evidence, own: str) -> Iterator[str]:
     "An operation that is asked for and was found, and whose value is not told"
     for op in sorted(set(ops_in(ev.request)) - {'sum'}):
-        held = [x.value for x in ev.leaves if is_number(x.value) and set(ops_in(x.key)) == {op}]
-        others = [x.value for x in ev.leaves if ops_in(x.key) not in ([], [op])]
-        if held and others and not any(_told(v, own) for v in held):
-            if (set(ops_in(own)) or any(is_number(v) and _told(v, own) for v in others)) and not any(computed(m, ev, s) for s in sentences(own) for m in numbers_in(s)):
-                yield f'untold: asked is the {op}, which is {held[0]:g}, and the answer does not say it'
-    told = mentions(ev.answer)
-    share = any(in_percent(m, ev.answer) for m in told) or re.search(r'\b(?:half|third|quarter|fifth|tenth|all|none)\b', ev.answer)
-    if re.search(r'\bpercent\w*|%\s+of\b', ev.request) and not share and len(ev.leaves) < 50:
-        if not any(m.decimals for m in told): yield 'untold: asked is a percentage, and the answer gives none'
-    dated = any(isinstance(x.value, str) and re.match(r'\d{4}-\d\d-\d\d', x.value) for x in ev.leaves)
-    if dated and re.search(r'^\W*when\b|\b(?:since|and|on|by) (?:when|what (?:date|day))\b', ev.request, re.I):
-        if not re.search(r'\d{4}-\d\d|\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d|\d:\d\d', ev.answer): yield 'untold: asked is when, and the answer gives no date'
+        held = [x.value for x in ev.leaves if is_number(x.value) and leaf_op(x, ev) == op]
+        others = [x.value for x in ev.leaves if leaf_op(x, ev) not in ('', op)]
+        if not held or not others or any(told(v, own) or v in ev.given for v in held) or any(
+                not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): continue
+        if set(ops_in(own)) or any(is_number(v) and told(v, own) for v in others):
+            yield f'untold: asked is the {op}, which is {held[0]:g}, and the answer does not say it'
 
 # %% ../../nbs/tools/70b_answers.ipynb #sweeping
 _SWEEP = re.compile(r'''\b(?:all|every\w*|each|both|neither|none|(?:no|the)\ (?:others?|rest|remaining)|no|never|always

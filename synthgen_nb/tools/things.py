@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['CHECKS', 'Thing', 'things_of', 'named_at', 'wrong_winners', 'wrong_nth', 'wrong_tuples', 'wrong_ranges',
            'wrong_owners', 'wrong_ways', 'wrong_records', 'lost_records', 'wrong_choices', 'wrong_thresholds',
-           'wrong_dates', 'wrong_fractions', 'unheard', 'objections_to_things']
+           'wrong_dates', 'wrong_fractions', 'unheard', 'untold_parts', 'relabelled', 'repeated',
+           'objections_to_things']
 
 # %% ../../nbs/tools/70c_things.ipynb #imports
 import re
@@ -15,8 +16,9 @@ from typing import Any
 from ..core.records import clip, leaves
 from ..core.words import STOPWORDS
 from ..specs.tool import steps
-from .answers import OP, all_lists, ops_in
-from .evidence import WORDS, Evidence, Leaf, flat, is_number, mentions, near, numbers_in, says, sentences, words_of
+from .answers import OP, all_lists, ops_in, told
+from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in, says, sentences,
+                                        words_of)
 
 # %% ../../nbs/tools/70c_things.ipynb #things
 @dataclass
@@ -246,7 +248,7 @@ def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
         mine = low & held.keys()
         others = {w for w in (low - mine) & here if len(w) > 2 and w[:4] not in there and w not in STOPWORDS}
         if mine and others and not mine & here: yield f'wrong_value: it is {sorted(mine)[0]}, the answer says {sorted(others)[0]}'
-    for v in (v for v, k in held.items() if words_of(k)[-1] in ('status', 'state')):
+    for v in (v for v, k in held.items() if words_of(k)[-1:] in (['status'], ['state'])):
         others = {w for w in _STATUS & here if w[:4] not in there}
         if others and v not in here: yield f'wrong_value: the status is {v}, the answer says {sorted(others)[0]}'
 
@@ -314,12 +316,75 @@ def unheard(ev: Evidence, own: str) -> Iterator[str]:
     for k, clause in enumerate(c for s in sentences(own) for c in _CLAUSE.split(s)):
         said = [w for w in words_of(clause) if len(w) > 3 and w not in _TALK and w not in STOPWORDS and w not in OP and w not in WORDS]
         value = any(m.kind in ('number', 'code', 'date', 'ordinal') or m.text.lower() in WORDS for m in mentions(clause))
-        if not k or value or not said or not _STATES.search(clause) or clause.rstrip().endswith(('?', ':')): continue
+        if not k or not said or (value and len(said) < 2) or not _STATES.search(clause) or clause.rstrip().endswith(('?', ':')): continue
         if all(w[:5] not in stems for w in said): yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
+
+# %% ../../nbs/tools/70c_things.ipynb #parts
+def _no_share(ev: Evidence, own: str) -> Iterator[str]:
+    share = any(in_percent(m, own) or m.decimals for m in numbers_in(own))
+    if re.search(r'\bpercent\w*|%\s+of\b', ev.request) and not share and not re.search(r'\b(?:half|third|quarter|fifth|tenth|all|none)\b', own):
+        yield 'untold: asked is a percentage, and the answer gives none'
+
+def _no_date(ev: Evidence, own: str) -> Iterator[str]:
+    dated = any(isinstance(x.value, str) and _ISO.match(x.value) for x in ev.leaves)
+    when = re.search(r'^\W*when\b|\b(?:since|and|on|by) (?:when|what (?:date|day))\b', ev.request, re.I)
+    if dated and when and not _dates(ev.answer) and not re.search(r'\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d|\d:\d\d', ev.answer):
+        yield 'untold: asked is when, and the answer gives no date'
+
+_COUNTS = frozenset('count size total length number'.split())
+
+def _no_count(ev: Evidence, own: str) -> Iterator[str]:
+    for m in re.finditer(r'\bhow many (?:of )?(?:its |the )?(\w+)', ev.request, re.I):
+        noun = m[1].lower().rstrip('s')
+        held = []
+        for i, c in enumerate(ev.calls):
+            about = f'{c.tool} {ev.tools[c.tool].description if c.tool in ev.tools else ""}'.lower()
+            if noun in about: held.append([x.value for x in ev.leaves if x.step == i and x.key in _COUNTS and is_number(x.value)])
+        values = [v for vs in held for v in vs]
+        if len(held) == 1 and len(values) == 1 and not told(values[0], own):
+            yield f'untold: asked is how many {m[1]}, which is {values[0]:g}, and the answer does not say it'
+
+# %% ../../nbs/tools/70c_things.ipynb #fields
+_VAGUE = frozenset('name path file value type kind status count id units unit data keys time text mode title description result index'.split())
+
+def _no_field(ev: Evidence, own: str) -> Iterator[str]:
+    if re.search(r'\bwhich\b|\bwhether\b|\bthan\b|\bdiffer\w*|^\W*(?:is|are|does|do|has|have)\b|\bif\b', ev.request, re.I): return
+    if any(not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): return # computed from something
+    asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
+    for key in dict.fromkeys(x.key for x in ev.leaves):
+        if not {key.lower(), f'{key.lower()}s'} & asked or key.lower() in _VAGUE or len(key) < 4: continue
+        held = [x.value for x in ev.leaves if x.key == key]
+        if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list
+        plain = all(isinstance(v, str) or is_number(v) for v in held) and len(held) < 4 and not {*map(str, held)} & passed
+        if plain and not any(told(v, ev.answer) for v in held): yield f'untold: asked is the {key}, and the answer does not say it'
+
+def untold_parts(ev: Evidence, own: str) -> Iterator[str]:
+    "What the request asks for, the results have, and the answer leaves out"
+    for check in (_no_share, _no_date, _no_count, _no_field): yield from check(ev, own)
+
+def relabelled(ev: Evidence, own: str) -> Iterator[str]:
+    "A count that the request asks for by its name, under the name of something else"
+    asked, said = {*words_of(ev.request)}, {*words_of(own)}
+    keys = {x.key.lower(): x.value for x in ev.leaves if isinstance(x.value, int) and not isinstance(x.value, bool)}
+    for key in (k for k in keys if k in asked and k.endswith('s') and not {k, k[:-1]} & said):
+        for m in re.finditer(rf'(?<![\w.]){keys[key]}\s+([a-z]+s)\b', own):
+            if m[1] not in asked: yield f'wrong_label: {keys[key]} is the number of {key}, the answer says {m[0]}'
+    nth = rf'\b({"|".join(_NTH)})\s+([a-z]{{3,}})\b'
+    places = {n.lower(): o.lower() for o, n in re.findall(nth, ev.request, re.I)}
+    for o, n in re.findall(nth, own, re.I):
+        if places.get(n.lower(), o.lower()) != o.lower() and ev.request.lower().count(f' {n.lower()}') == 1:
+            yield f'wrong_place: asked is the {places[n.lower()]} {n}, the answer says the {o.lower()}'
+
+# %% ../../nbs/tools/70c_things.ipynb #repeated
+def repeated(ev: Evidence, own: str) -> Iterator[str]:
+    "A sentence that stands twice"
+    said = [' '.join(s.split()) for s in sentences(ev.answer) if len(s.split()) > 4]
+    if len({*said}) < len(said) and not any(' '.join(s.split()) in ev.results for s in said if said.count(s) > 1):
+        yield f'repeated: “{clip(next(s for s in said if said.count(s) > 1), 60)}” stands twice'
 
 # %% ../../nbs/tools/70c_things.ipynb #all
 CHECKS = (wrong_winners, wrong_nth, wrong_tuples, wrong_ranges, wrong_owners, wrong_ways, wrong_records, lost_records, wrong_choices,
-          wrong_thresholds, wrong_dates, wrong_fractions, unheard)
+          wrong_thresholds, wrong_dates, wrong_fractions, unheard, untold_parts, relabelled, repeated)
 
 def objections_to_things(
     ev: Evidence,
