@@ -41,7 +41,7 @@ class Fact:
     value: float | None = None # of a number
     unit: str = ''             # of a number, in one spelling; '' where it has none
 
-# %% ../../nbs/core/00d_facts.ipynb #units
+# %% ../../nbs/core/00d_facts.ipynb #units-table
 _TABLE = '''
 size: B byte bytes octet octets 字节=1 | bit bits 比特=.125 | char | k
 kB KB kilobyte kilobytes 千字节=1e3 | KiB kibibyte kibibytes=1024
@@ -73,6 +73,7 @@ loudness: !dB decibel decibels=1 | amount: !mol !mole !moles=1
 rate: !kbps=1e3 | Mbps=1e6 | Gbps=1e9 | MB/s | GB/s | density: kg/m³ kg/m^3 kg/m3=1 | g/cm³ g/cm^3 g/cm3=1e3
 dollar: !$ USD dollar dollars=1 | euro: !€ EUR euro euros=1 | sterling: !£ GBP=1 | yen: !¥ JPY=1'''
 
+# %% ../../nbs/core/00d_facts.ipynb #units
 def _units(table: str) -> Iterator[tuple[str, str, list[str], float]]: # dimension, unit, spellings, size or 0
     what = ''
     for entry in re.split(r'[|\n]', table.strip()):

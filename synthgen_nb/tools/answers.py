@@ -226,7 +226,8 @@ _NO_NOUN = frozenset('''the are was were has have had holds hold takes take give
 
 def _ids(ev: Evidence, noun: str) -> set[Any]:
     "The numbers that things of a name have"
-    out = {v for c in ev.calls for at, v in leaves(c.arguments) if words_of(steps(at)[-1])[:-1] == [noun] or words_of(steps(at)[-1]) == [noun]}
+    given = [(words_of(steps(at)[-1]), v) for c in ev.calls for at, v in leaves(c.arguments)]
+    out = {v for words, v in given if [noun] in (words, words[:-1])}
     for x in (x for x in ev.leaves if is_number(x.value)):
         own = words_of(x.key) == ['id'] and noun in [w.rstrip('s') for w in words_of(ev.calls[x.step].tool)]
         if own or words_of(x.key) in ([noun], [noun, 'id']): out.add(x.value)

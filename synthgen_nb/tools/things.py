@@ -17,8 +17,8 @@ from ..core.records import clip, leaves
 from ..core.words import STOPWORDS
 from ..specs.tool import steps
 from .answers import OP, all_lists, ops_in, told
-from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in, says, sentences,
-                                        words_of)
+from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in, says,
+                                        sentences, words_of)
 
 # %% ../../nbs/tools/70c_things.ipynb #things
 @dataclass
@@ -61,7 +61,8 @@ def things_of(ev: Evidence) -> list[list[Thing]]:
 def _apart(group: list[Thing]) -> list[Thing]:
     "Each with the names and numbers that no other has"
     only = lambda w, of: sum(w in getattr(t, of) for t in group) == 1
-    return [Thing({w for w in t.names if only(w, 'names')}, {w for w in t.numbers if only(w, 'numbers')}, t.held) for t in group]
+    alone = lambda t, of: {w for w in getattr(t, of) if only(w, of)}
+    return [Thing(alone(t, 'names'), alone(t, 'numbers'), t.held) for t in group]
 
 # %% ../../nbs/tools/70c_things.ipynb #named-at
 def named_at(group: list[Thing], text: str) -> list[tuple[int, int, int]]: # start, end, which
@@ -71,7 +72,8 @@ def named_at(group: list[Thing], text: str) -> list[tuple[int, int, int]]: # sta
     for k, t in enumerate(group):
         for name in t.numbers:
             noun, n = name.rsplit(' ', 1)
-            at += [(m.start(), m.end(), k) for m in re.finditer(rf'\b{re.escape(noun)}s?\s+(?:number\s+|#\s?)?{n}\b(?![.,]\d)', text, re.I)]
+            here = re.compile(rf'\b{re.escape(noun)}s?\s+(?:number\s+|#\s?)?{n}\b(?![.,]\d)', re.I)
+            at += [(m.start(), m.end(), k) for m in here.finditer(text)]
     return sorted(at)
 
 # %% ../../nbs/tools/70c_things.ipynb #winners
@@ -79,6 +81,8 @@ _GREATER = '''larger higher greater bigger longer warmer hotter heavier taller w
 _LESSER = 'smaller lower shorter colder cooler lighter fewer less cheaper weaker narrower drier'
 _COMPARED = {w: up for ws, up in ((_GREATER, True), (_LESSER, False)) for w in ws.split()}
 _COMPARING = re.compile(rf'\b({"|".join(_COMPARED)})\b(?!\s+(?:about|information|details|values|of\s+them)\b)', re.I)
+
+_OPEN = re.compile(r"\b(?:not|no|n['’]t|nor|neither|both|either|which|whether)\b[^,;.]{0,25}$", re.I)
 
 def _fields(group: list[Thing]) -> dict[str, list[float]]: # a value for each thing
     by = [{x.key: x.value for x in t.held if is_number(x.value)} for t in group]
@@ -100,7 +104,7 @@ def _claimed(group: list[Thing], s: str) -> Iterator[tuple[bool, int, int]]: # u
     "Which is said to be more or less than which"
     at = named_at(group, s)
     for m in _COMPARING.finditer(s):
-        if re.search(r"\b(?:not|no|n['’]t|nor|neither|both|either|which|whether)\b[^,;.]{0,25}$", s[:m.start()], re.I): continue
+        if _OPEN.search(s[:m.start()]): continue
         before, after = [k for a, _, k in at if a < m.start()], [k for a, _, k in at if a > m.start()]
         than = s.find(' than ', m.end())
         if not before and not after: continue
@@ -110,6 +114,8 @@ def _claimed(group: list[Thing], s: str) -> Iterator[tuple[bool, int, int]]: # u
         if len(others) == 1 and (before or len(group) == 2): yield _COMPARED[m[1].lower()], subject, others.pop()
 
 # %% ../../nbs/tools/70c_things.ipynb #winners-check
+_WHETHER = re.compile(r'\W*(?:is|are|does|do|was|were|has|have)\b', re.I)
+
 def wrong_winners(ev: Evidence, own: str) -> Iterator[str]:
     "The other one is larger"
     for group in things_of(ev):
@@ -119,9 +125,10 @@ def wrong_winners(ev: Evidence, own: str) -> Iterator[str]:
                 meant = [(vs[a] > vs[b]) == up for vs in _meant(group, s, ev)]
                 if meant and not any(meant): yield f'polarity: it is the other way round than “{clip(s.strip(), 70)}” says'
         lead = re.match(r'\W*(yes|no)\b', own, re.I)
-        for up, a, b in _claimed(group, ev.request) if lead and re.match(r'\W*(?:is|are|does|do|was|were|has|have)\b', ev.request, re.I) else ():
+        for up, a, b in _claimed(group, ev.request) if lead and _WHETHER.match(ev.request) else ():
             true = {(vs[a] > vs[b]) == up for vs in _meant(group, ev.request, ev)}
-            if lead and true == {lead[1].lower() != 'yes'}: yield f'polarity: the answer says {lead[1]}, and the values say the opposite'
+            if lead and true == {lead[1].lower() != 'yes'}:
+                yield f'polarity: the answer says {lead[1]}, and the values say the opposite'
 
 # %% ../../nbs/tools/70c_things.ipynb #places
 _NTH = dict(zip('first second third fourth fifth sixth seventh eighth ninth tenth'.split(), range(10), strict=True))
@@ -192,7 +199,7 @@ def wrong_ways(ev: Evidence, own: str) -> Iterator[str]:
                     yield f'swapped: {c.tool} went from {clip(a, 40)} to {clip(b, 40)}'
 
 # %% ../../nbs/tools/70c_things.ipynb #records
-_LIGHT = frozenset('''with has have had and the its for from are was were than that this which size area each only also about'''.split())
+_OF_WHOM = re.compile(r'([^\W\d_]{3,})["”`*]*\s*(?:\(|:|,|with|has|at|is|of)\s+(?:an?\s+\w+\s+of\s+)?$')
 
 def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
     "Names of two things as if they were one, and a value of one under an unknown name"
@@ -204,10 +211,10 @@ def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
         named = {k for _, _, k in at}
         for m in numbers_in(own) if named else ():
             holders = {k for k, t in enumerate(group) if any(is_number(x.value) and says(m, x.value, own) for x in t.held)}
-            before = words_of(re.split(r'[,;.|\n]\s|\band\b', own[max(0, m.start - 60):m.start])[-1])
-            new = [w for w in before if len(w) > 2 and w not in ev.vocabulary | _LIGHT | STOPWORDS and w not in OP]
-            if len(holders) == 1 and not holders & named and new and m.decimals:
-                yield f'unsupported_name: {m.text} is told of {new[-1]}, and no result has that name'
+            word = _OF_WHOM.search(own[max(0, m.start - 60):m.start])
+            new = word and word[1].lower() not in ev.vocabulary | STOPWORDS | OP.keys()
+            if word and new and len(holders) == 1 and not holders & named and m.decimals:
+                yield f'unsupported_name: {m.text} is told of {word[1]}, and no result has that name'
 
 # %% ../../nbs/tools/70c_things.ipynb #records-left
 _ASKS = re.compile(r'^\W*(?:which|what|who|list|show|give me|find|name)\b|\b(?:all|every|each)\b|\bwhich\b', re.I)
@@ -216,14 +223,15 @@ _SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|largest|smallest|
 
 def lost_records(ev: Evidence, own: str) -> Iterator[str]:
     "One of a few records is passed over"
-    if not _ASKS.search(ev.request) or _SOME.search(ev.request) or re.search(r'\b(?:more|others?|etc|rest)\b|…', own): return
+    some = _SOME.search(ev.request) or re.search(r'\b(?:more|others?|etc|rest)\b|…', own)
+    if some or not _ASKS.search(ev.request): return
     last = len(ev.calls) - 1
     for group in things_of(ev):
         inside = [t for t in group if t.held and any(p.isdigit() for p in steps(t.held[0].at)) and t.held[0].step == last]
         if len(inside) != len(group) or len(group) > 8: continue
         named = {k for _, _, k in named_at(group, own)}
-        told = lambda t: any(is_number(x.value) and x.value > 2 and any(says(m, x.value, own) for m in numbers_in(own)) for x in t.held)
-        missing = [t for k, t in enumerate(group) if k not in named and not told(t)]
+        numbers = lambda t: [x.value for x in t.held if is_number(x.value) and x.value > 2]
+        missing = [t for k, t in enumerate(group) if k not in named and not any(told(v, own) for v in numbers(t))]
         whole = all(t.names for t in group)
         if named and missing and whole: yield f'lost_item: the answer passes over {", ".join(sorted(missing[0].names)[:3])}'
 
@@ -231,8 +239,8 @@ def lost_records(ev: Evidence, own: str) -> Iterator[str]:
 _ENUM = re.compile(r'"enum": \[((?:"[\w -]+"(?:, )?)+)\]')
 _EITHER = re.compile(r'\b([A-Za-z][\w-]+)((?:, [A-Za-z][\w-]+){0,8}),? or ([A-Za-z][\w-]+)\b')
 
-_STATUS = frozenset('''open closed resolved pending approved rejected cancelled canceled completed failed active inactive shipped
-    delivered sold available unavailable free busy paid unpaid expired running stopped enabled disabled locked unlocked'''.split())
+_STATUS = frozenset('''open closed resolved pending approved rejected cancelled canceled completed failed active
+    inactive shipped delivered sold available unavailable free busy paid unpaid expired running stopped enabled disabled locked unlocked'''.split())
 
 def _alternatives(docs: str) -> Iterator[set[str]]:
     for m in _ENUM.finditer(docs): yield set(re.findall(r'"([\w -]+)"', m[1]))
@@ -262,19 +270,21 @@ def wrong_thresholds(ev: Evidence, own: str) -> Iterator[str]:
     for c in ev.calls:
         signs = [v[0] for v in c.arguments.values() if v in ('<', '<=', '>', '>=')]
         limits = [float(v) for v in c.arguments.values() if is_number(v)]
-        counts = [float(x.value) for i, d in enumerate(ev.calls) if d is c for x in ev.leaves if x.step == i and is_number(x.value)]
+        counts = [float(x.value) for x in ev.leaves if ev.calls[x.step] is c and is_number(x.value)]
         for s in sentences(own) if signs and limits else ():
             for m in _OVER.finditer(s):
                 n = next((n for n in numbers_in(s) if n.start >= m.end()), None)
                 low = m[1].lower()
                 side = '>' if low == 'at least' or (low.split()[0][:6] in _SIDE['>'] and low != 'at most') else '<'
                 rest = [k for k in numbers_in(s) if k != n and k.value not in limits]
-                if n and n.value in limits and side != signs[0] and rest and all(k.value in counts or k.unit == '%' for k in rest):
+                same = rest and all(k.value in counts or k.unit == '%' for k in rest)
+                if n and n.value in limits and side != signs[0] and same:
                     yield f'polarity: the call was given {signs[0]} {n.text}, the answer says {m[1]} {n.text}'
 
 # %% ../../nbs/tools/70c_things.ipynb #dates
 _MONTHS = 'jan feb mar apr may jun jul aug sep oct nov dec'.split()
-_SPOKEN = re.compile(rf'\b(?:(\d{{1,2}})(?:st|nd|rd|th)?\.?\s+)?({"|".join(_MONTHS)})[a-z]*\.?(?:\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d))?(?:,?\s+(\d{{4}}))?', re.I)
+_SPOKEN = re.compile(rf'''\b(?:(\d{{1,2}})(?:st|nd|rd|th)?\.?\s+)?({"|".join(_MONTHS)})[a-z]*\.?
+    (?:\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d))?(?:,?\s+(\d{{4}}))?''', re.I | re.X)
 _ISO = re.compile(r'\b(\d{4})-(\d\d)-(\d\d)')
 
 def _dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where it is not said
@@ -291,14 +301,16 @@ def wrong_dates(ev: Evidence, own: str) -> Iterator[str]:
             yield f'unsupported_date: nothing has the date {y or "…"}-{m:02}-{d:02}'
 
 _PARTS = {'half': 1/2, 'third': 1/3, 'quarter': 1/4, 'fifth': 1/5, 'tenth': 1/10}
-_FRACTION = re.compile(r'\b(?:a|one)?\s*(half|third|quarter|fifth|tenth)\s+(?:more|less|as much again|again as much|larger|smaller|higher|lower)\b', re.I)
+_FRACTION = re.compile(rf'''\b(?:a|one)?\s*({"|".join(_PARTS)})\s+
+    (?:more|less|as\ much\ again|again\ as\ much|larger|smaller|higher|lower)\b''', re.I | re.X)
 
 def wrong_fractions(ev: Evidence, own: str) -> Iterator[str]:
     "A third more, where it is not"
     ns = [x for x in dict.fromkeys(ev.numbers) if x][:80]
     for m in _FRACTION.finditer(own):
         f = _PARTS[m[1].lower()]
-        if not any(abs(abs(a / b - 1) - f) < .1 * f for a in ns for b in ns): yield f'unsupported_number: “{m[0].strip()}”: no two values differ so'
+        if not any(abs(abs(a / b - 1) - f) < .1 * f for a in ns for b in ns):
+            yield f'unsupported_number: “{m[0].strip()}”: no two values differ so'
 
 # %% ../../nbs/tools/70c_things.ipynb #unheard
 _GUESS = 'typical|likely|probably|presumably|perhaps|making|indicating|suggesting|meaning|reflecting'
@@ -314,21 +326,25 @@ def unheard(ev: Evidence, own: str) -> Iterator[str]:
     "Clauses without a value, none of whose words stand in the request, the results or the documentation"
     stems = {w[:5] for w in words_of(f'{ev.request} {ev.text} {ev.docs}')}
     for k, clause in enumerate(c for s in sentences(own) for c in _CLAUSE.split(s)):
-        said = [w for w in words_of(clause) if len(w) > 3 and w not in _TALK and w not in STOPWORDS and w not in OP and w not in WORDS]
+        light = _TALK | STOPWORDS | OP.keys() | WORDS.keys() | _NTH.keys() | _COMPARED.keys()
+        said = [w for w in words_of(clause) if len(w) > 3 and w not in light and not w.endswith('est')]
         value = any(m.kind in ('number', 'code', 'date', 'ordinal') or m.text.lower() in WORDS for m in mentions(clause))
-        if not k or not said or (value and len(said) < 2) or not _STATES.search(clause) or clause.rstrip().endswith(('?', ':')): continue
-        if all(w[:5] not in stems for w in said): yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
+        if not k or not said or (value and len(said) < 2) or not _STATES.search(clause): continue
+        if clause.rstrip().endswith(('?', ':')): continue
+        if all(w[:5] not in stems for w in said):
+            yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
 
 # %% ../../nbs/tools/70c_things.ipynb #parts
 def _no_share(ev: Evidence, own: str) -> Iterator[str]:
-    share = any(in_percent(m, own) or m.decimals for m in numbers_in(own))
-    if re.search(r'\bpercent\w*|%\s+of\b', ev.request) and not share and not re.search(r'\b(?:half|third|quarter|fifth|tenth|all|none)\b', own):
+    share = any(in_percent(m, own) or m.decimals for m in numbers_in(own)) or {*_PARTS, 'all', 'none'} & {*words_of(own)}
+    if re.search(r'\bpercent\w*|%\s+of\b', ev.request) and not share:
         yield 'untold: asked is a percentage, and the answer gives none'
 
 def _no_date(ev: Evidence, own: str) -> Iterator[str]:
     dated = any(isinstance(x.value, str) and _ISO.match(x.value) for x in ev.leaves)
     when = re.search(r'^\W*when\b|\b(?:since|and|on|by) (?:when|what (?:date|day))\b', ev.request, re.I)
-    if dated and when and not _dates(ev.answer) and not re.search(r'\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d|\d:\d\d', ev.answer):
+    other = re.search(r'\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d|\d:\d\d', ev.answer)
+    if dated and when and not other and not _dates(ev.answer):
         yield 'untold: asked is when, and the answer gives no date'
 
 _COUNTS = frozenset('count size total length number'.split())
@@ -339,16 +355,18 @@ def _no_count(ev: Evidence, own: str) -> Iterator[str]:
         held = []
         for i, c in enumerate(ev.calls):
             about = f'{c.tool} {ev.tools[c.tool].description if c.tool in ev.tools else ""}'.lower()
-            if noun in about: held.append([x.value for x in ev.leaves if x.step == i and x.key in _COUNTS and is_number(x.value)])
+            mine = (x for x in ev.leaves if x.step == i and x.key in _COUNTS and is_number(x.value))
+            if noun in about: held.append([x.value for x in mine])
         values = [v for vs in held for v in vs]
         if len(held) == 1 and len(values) == 1 and not told(values[0], own):
             yield f'untold: asked is how many {m[1]}, which is {values[0]:g}, and the answer does not say it'
 
 # %% ../../nbs/tools/70c_things.ipynb #fields
-_VAGUE = frozenset('name path file value type kind status count id units unit data keys time text mode title description result index'.split())
+_VAGUE = frozenset('''name path file value type kind status count id units unit data keys time text mode title description
+    result index'''.split())
 
 def _no_field(ev: Evidence, own: str) -> Iterator[str]:
-    if re.search(r'\bwhich\b|\bwhether\b|\bthan\b|\bdiffer\w*|^\W*(?:is|are|does|do|has|have)\b|\bif\b', ev.request, re.I): return
+    if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|differ\w*|if)\b', ev.request, re.I): return
     if any(not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): return # computed from something
     asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
     for key in dict.fromkeys(x.key for x in ev.leaves):
@@ -356,7 +374,8 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
         held = [x.value for x in ev.leaves if x.key == key]
         if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list
         plain = all(isinstance(v, str) or is_number(v) for v in held) and len(held) < 4 and not {*map(str, held)} & passed
-        if plain and not any(told(v, ev.answer) for v in held): yield f'untold: asked is the {key}, and the answer does not say it'
+        if plain and not any(told(v, ev.answer) for v in held):
+            yield f'untold: asked is the {key}, and the answer does not say it'
 
 def untold_parts(ev: Evidence, own: str) -> Iterator[str]:
     "What the request asks for, the results have, and the answer leaves out"
