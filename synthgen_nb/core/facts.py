@@ -71,7 +71,8 @@ voltage: V volt volts=1 | !mV=1e-3 | power: W watt watts=1 | kW kilowatts=1e3 | 
 current: !A !amp !amps ampere amperes=1 | !mA=1e-3 | force: !N newton newtons=1
 loudness: !dB decibel decibels=1 | amount: !mol !mole !moles=1
 rate: !kbps=1e3 | Mbps=1e6 | Gbps=1e9 | MB/s | GB/s | density: kg/m³ kg/m^3 kg/m3=1 | g/cm³ g/cm^3 g/cm3=1e3
-dollar: !$ USD dollar dollars=1 | euro: !€ EUR euro euros=1 | sterling: !£ GBP=1 | yen: !¥ JPY=1'''
+dollar: !$ USD dollar dollars=1 | euro: !€ EUR euro euros=1 | sterling: !£ GBP=1 | yen: !¥ JPY yen=1
+yuan: CNY yuan=1 | rupee: INR rupee rupees=1 | franc: CHF franc francs=1'''
 
 # %% ../../nbs/core/00d_facts.ipynb #units
 def _units(table: str) -> Iterator[tuple[str, str, list[str], float]]: # dimension, unit, spellings, size or 0

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHECKS', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 'wrong_comparisons', 'wrong_options',
-           'partial_lists', 'misdirected', 'unlooked', 'untouched', 'objections_to_calls', 'objections']
+           'partial_lists', 'unlooked_siblings', 'misdirected', 'unlooked', 'untouched', 'objections_to_calls',
+           'objections']
 
 # %% ../../nbs/tools/70d_asked.ipynb #imports
 import json, re
@@ -134,6 +135,7 @@ def unused_numbers(ev: Evidence) -> Iterator[str]:
     "Numbers of the request that no call was given, or for which one was given another"
     passed = _passed(ev)
     found = {float(x.value) for x in ev.leaves if is_number(x.value)} | {float(len(xs)) for _, _, xs in ev.lists}
+    found |= {float(d) for k in ev.keys for d in re.findall(r'\d{1,9}', k)} # MA(20)
     for s in sentences(ev.request):
         for m in _number_words(s):
             forms = {m.value * f for f in (1, .01, 1e3, 1e6, 1e9)}
@@ -192,6 +194,27 @@ def _enumerated(text: str) -> list[list[Mention]]:
         if joined: runs[-1].append(m)
         else: runs.append([m])
     return [r for r in runs if len(r) > 2]
+
+# %% ../../nbs/tools/70d_asked.ipynb #siblings
+_NUMBERED = re.compile(r'\b([A-Za-z]{3,}) #?(\d{1,9})\b(?![.,:/-]?\d|\s*%)')
+_JOINED = r'["”’`]?\s*(?:,|,?\s*(?:and|or)|vs\.?|versus|than)\s+(?:of\s+|for\s+|in\s+)?["“‘`]?'
+
+def unlooked_siblings(ev: Evidence) -> Iterator[str]:
+    "One of two things that the request names together was looked up, and the other was not"
+    numbers = {v for v in ev.given if isinstance(v, int) and not isinstance(v, bool)}
+    asked: dict[str, list[int]] = {}
+    for m in _NUMBERED.finditer(ev.request): asked.setdefault(m[1].lower().rstrip('s'), []).append(int(m[2]))
+    for noun, ns in asked.items():
+        ids = {v for c in ev.calls for at, v in leaves(c.arguments) if {noun, 'id'} & {*words_of(steps(at)[-1])}} & numbers
+        if missing := [n for n in ns if n not in numbers] if ids & {*ns} else []:
+            yield f'not_looked_up: the request names {noun} {missing[0]}, and no call was given it'
+    words = {str(v) for v in ev.given if isinstance(v, str) and re.fullmatch(r'[A-Z]\w{1,29}', v)}
+    told = {str(x.value) for x in ev.leaves} | {str(v) for v in ev.given}
+    for v in words:
+        for m in re.finditer(rf'\b{v}{_JOINED}([A-Z]\w+)|([A-Z]\w+){_JOINED}{v}\b', ev.request):
+            other = m[1] or m[2]
+            if other.isupper() == v.isupper() and other not in told and not any(other in t.split() for t in told):
+                yield f'not_looked_up: the request names {other} beside {v}, and no call was given it'
 
 # %% ../../nbs/tools/70d_asked.ipynb #misdirected
 def misdirected(ev: Evidence) -> Iterator[str]:
@@ -280,7 +303,7 @@ def untouched(ev: Evidence) -> Iterator[str]:
 
 # %% ../../nbs/tools/70d_asked.ipynb #objections
 CHECKS = (wrong_places, unused_names, unused_numbers, wrong_comparisons, wrong_options, partial_lists,
-          misdirected, unlooked, untouched)
+          unlooked_siblings, misdirected, unlooked, untouched)
 
 def objections_to_calls(ev: Evidence) -> list[str]: # ev: of a trajectory; → `reason: words`
     "What in the calls is not what the request asks for"

@@ -126,7 +126,7 @@ def units_in(text: str) -> set[Unit]:
     out = {SIZES[text.strip()]} if text.strip() in SIZES else set()
     out |= {SIZES[m.unit] for m in numbers_in(text) if m.unit}
     out |= {SIZES[w] for w in re.findall(r'[(\[]([^\s()\[\]]{1,6})[)\]]', text) if w in SIZES}
-    for w in re.findall(r'[^\s,;.:()\[\]"\'“”]+', text):
+    for w in re.findall(r'[^\s,;.:?!()\[\]"\'“”]+', text):
         if len(w) > 1 and w not in ('min', 'deg', 'bar', 'sec', 'rad'):
             if u := SIZES.get(w) or (SIZES.get(w.lower()) if len(w) > 3 else None): out.add(u)
     return out

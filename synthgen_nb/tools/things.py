@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['CHECKS', 'Thing', 'things_of', 'named_at', 'wrong_winners', 'wrong_nth', 'wrong_tuples', 'wrong_ranges',
-           'wrong_owners', 'wrong_ways', 'wrong_records', 'lost_records', 'wrong_choices', 'wrong_thresholds',
-           'wrong_dates', 'wrong_fractions', 'unheard', 'untold_parts', 'relabelled', 'repeated',
-           'objections_to_things']
+           'wrong_owners', 'wrong_ways', 'wrong_records', 'told_of_another', 'passed_over', 'lost_records',
+           'wrong_choices', 'wrong_thresholds', 'wrong_existence', 'wrong_dates', 'wrong_fractions', 'unheard',
+           'untold_parts', 'relabelled', 'repeated', 'objections_to_things']
 
 # %% ../../nbs/tools/70c_things.ipynb #imports
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from ..core.records import clip, leaves
+from ..core.records import canonical, clip, leaves
 from ..core.words import STOPWORDS
 from ..specs.tool import steps
 from .answers import OP, all_lists, ops_in, told
@@ -36,6 +36,8 @@ class Thing:
             nouns = {*words[:-1], noun.lower().rstrip('s')} - {'', 'id'}
             self.numbers |= {f'{n} {v}' for n in nouns} if about else set()
 
+def _here(name: str, text: str) -> bool: return bool(re.search(rf'(?<![\w/]){re.escape(name)}(?![\w/])', text))
+
 _WHO = re.compile(r'name|title|label|symbol|path|file|id|city|user|username|key', re.I)
 
 def things_of(ev: Evidence) -> list[list[Thing]]:
@@ -54,6 +56,10 @@ def things_of(ev: Evidence) -> list[list[Thing]]:
             thing.held.append(x)
             if _WHO.fullmatch(x.key) or x.key.lower().endswith('name'): thing.add(x.key, x.value, words_of(c.tool)[-1])
     for i, c in enumerate(ev.calls):
+        entries = c.content if isinstance(c.content, dict) else {} # {lumen: 9, maple: 49}
+        if len(entries) > 1 and all(map(is_number, entries.values())) and not any(_here(k, ev.docs) for k in entries):
+            mine = {x.key: x for x in ev.leaves if x.step == i}
+            out[f'{i} entries'] = {k: Thing({*words_of(k)}, set(), [mine[k]]) for k in entries if k in mine}
         for x in out[c.tool][str(i)].held:
             if _WHO.fullmatch(x.key): out[c.tool][str(i)].add(x.key, x.value)
     return [_apart(list(g.values())) for g in out.values() if 1 < len(g) <= 30]
@@ -171,8 +177,6 @@ def wrong_ranges(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70c_things.ipynb #owners
 def _entity(v: Any) -> bool: return isinstance(v, str) and 1 < len(v) < 60 and '\n' not in v
 
-def _here(name: str, text: str) -> bool: return bool(re.search(rf'(?<![\w/]){re.escape(name)}(?![\w/])', text))
-
 def wrong_owners(ev: Evidence, own: str) -> Iterator[str]:
     "What a call found for one name, said of another"
     for i, c in enumerate(ev.calls):
@@ -187,7 +191,7 @@ def wrong_owners(ev: Evidence, own: str) -> Iterator[str]:
                     if other := next((b for b in beside if _here(b, s)), ''):
                         yield f'swapped: {clip(x.value, 40)} was found for {clip(v, 40)}, the answer says it of {clip(other, 40)}'
 
-_TARGET = re.compile(r'target|dest\w*|to|new\w*|receiver\w*', re.I)
+_TARGET = re.compile(r'target|dest\w*|to|new\w*|receiver\w*|value', re.I)
 
 def wrong_ways(ev: Evidence, own: str) -> Iterator[str]:
     "From there to here"
@@ -216,8 +220,43 @@ def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
             if word and new and len(holders) == 1 and not holders & named and m.decimals:
                 yield f'unsupported_name: {m.text} is told of {word[1]}, and no result has that name'
 
+# %% ../../nbs/tools/70c_things.ipynb #told-of
+def _alone(group: list[Thing], k: int) -> list[Any]:
+    "Values that only one of them has, and that are no part of its name"
+    others = {canonical(x.value) for j, t in enumerate(group) if j != k for x in t.held}
+    fits = lambda v: (_entity(v) and len(v) < 30 and not {*words_of(v)} & group[k].names) or (is_number(v) and v > 2)
+    return [x.value for x in group[k].held if fits(x.value) and canonical(x.value) not in others and x.key != 'id']
+
+def told_of_another(ev: Evidence, own: str) -> Iterator[str]:
+    "A value of one thing that is said of another"
+    for group in (g for g in things_of(ev) if all(t.names or t.numbers for t in g)):
+        for s in (part for x in sentences(own) for part in re.split(r';|,?\s+(?:while|whereas|but)\s', x)):
+            at = named_at(group, s)
+            if len({k for _, _, k in at}) < 1 or re.search(r'\b(?:respectively|than|against|both)\b', s): continue
+            for k in range(len(group)):
+                for v in (v for v in _alone(group, k) if str(v) not in ev.request):
+                    spot = next((m.start() for m in re.finditer(rf'(?<![\w/.]){re.escape(f"{v}")}(?![\w/])', s)), -1)
+                    before = [j for a, _, j in at if a < spot]
+                    said = before[-1] if before else at[0][2] if spot >= 0 else k
+                    after = [j for a, _, j in at if a > spot][:1]
+                    if spot >= 0 and said != k and after != [k]:
+                        yield f'swapped: {v} belongs to {_called(group[k])}, the answer says it of {_called(group[said])}'
+
+def _called(t: Thing) -> str: return next(iter([*sorted(t.numbers), *sorted(t.names)]), '')
+
+def passed_over(ev: Evidence, own: str) -> Iterator[str]:
+    "One of the things that the request names and that were looked up"
+    if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|compare\w*|differ\w*)\b', ev.request, re.I): return
+    if re.search(r'\b(?:both|all|each|neither|none|respectively)\b', own, re.I): return
+    for group in (g for g in things_of(ev) if all(t.names or t.numbers for t in g)):
+        asked, named = ({k for _, _, k in named_at(group, t)} for t in (ev.request, own))
+        missing = [k for k in asked - named if not any(told(v, own) for v in _alone(group, k))] if named & asked else []
+        reads = all(x.step != len(ev.calls) - 1 or ev.calls[x.step].ok for k in missing for x in group[k].held)
+        if missing and reads and len(asked) == len(group) and all(_alone(group, k) for k in missing):
+            yield f'lost_item: the answer passes over {_called(group[missing[0]])}'
+
 # %% ../../nbs/tools/70c_things.ipynb #records-left
-_ASKS = re.compile(r'^\W*(?:which|what|who|list|show|give me|find|name)\b|\b(?:all|every|each)\b|\bwhich\b', re.I)
+_ASKS = re.compile(r'^\W*(?:how many .{0,40}\b(?:each|every)|which|what|who|list|show|give me|find|name)\b|\b(?:all|every|each)\b|\bwhich\b', re.I)
 _SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|largest|smallest|highest|lowest|longest|shortest|most|least|only|cheapest|best
     |larger|smaller|higher|lower|more|than|cheaper|latest|newest|oldest|closest|nearest)\b''', re.I | re.X)
 
@@ -227,7 +266,8 @@ def lost_records(ev: Evidence, own: str) -> Iterator[str]:
     if some or not _ASKS.search(ev.request): return
     last = len(ev.calls) - 1
     for group in things_of(ev):
-        inside = [t for t in group if t.held and any(p.isdigit() for p in steps(t.held[0].at)) and t.held[0].step == last]
+        listed = lambda t: any(p.isdigit() for p in steps(t.held[0].at)) or (len(t.held) == 1 and len(steps(t.held[0].at)) == 1)
+        inside = [t for t in group if t.held and listed(t) and t.held[0].step == last]
         if len(inside) != len(group) or len(group) > 8: continue
         named = {k for _, _, k in named_at(group, own)}
         numbers = lambda t: [x.value for x in t.held if is_number(x.value) and x.value > 2]
@@ -280,6 +320,14 @@ def wrong_thresholds(ev: Evidence, own: str) -> Iterator[str]:
                 same = rest and all(k.value in counts or k.unit == '%' for k in rest)
                 if n and n.value in limits and side != signs[0] and same:
                     yield f'polarity: the call was given {signs[0]} {n.text}, the answer says {m[1]} {n.text}'
+
+def wrong_existence(ev: Evidence, own: str) -> Iterator[str]:
+    "Yes, and it was never so"
+    lead = re.match(r'\W*(yes|no)\b', own, re.I)
+    counts = [x.value for x in ev.leaves if x.key == 'count' and is_number(x.value)]
+    if not lead or len(ev.calls) > 1 or len(counts) != 1 or not re.search(r'\b(?:ever|any|there)\b', ev.request, re.I): return
+    if _WHETHER.match(ev.request) and not _OPEN.search(ev.request) and (lead[1].lower() == 'yes') != (counts[0] > 0):
+        yield f'polarity: {counts[0]:g} were counted, the answer says {lead[1]}'
 
 # %% ../../nbs/tools/70c_things.ipynb #dates
 _MONTHS = 'jan feb mar apr may jun jul aug sep oct nov dec'.split()
@@ -370,16 +418,24 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
     if any(not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): return # computed from something
     asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
     for key in dict.fromkeys(x.key for x in ev.leaves):
-        if not {key.lower(), f'{key.lower()}s'} & asked or key.lower() in _VAGUE or len(key) < 4: continue
+        direct = re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I)
+        if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4 or (key.lower() in _VAGUE and not direct): continue
         held = [x.value for x in ev.leaves if x.key == key]
         if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list
         plain = all(isinstance(v, str) or is_number(v) for v in held) and len(held) < 4 and not {*map(str, held)} & passed
         if plain and not any(told(v, ev.answer) for v in held):
             yield f'untold: asked is the {key}, and the answer does not say it'
 
+def _no_value(ev: Evidence, own: str) -> Iterator[str]:
+    if not re.search(r'\band\s+(?:how|what)\b', ev.request, re.I) or len(ev.calls) > 1: return
+    values = [x for x in ev.leaves if x.key == 'value' == steps(x.at)[-1] and is_number(x.value)]
+    if len(values) == 1 and numbers_in(own) and not told(values[0].value, own):
+        if all(near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)):
+            yield f'untold: the value is {values[0].value:g}, and the answer does not say it'
+
 def untold_parts(ev: Evidence, own: str) -> Iterator[str]:
     "What the request asks for, the results have, and the answer leaves out"
-    for check in (_no_share, _no_date, _no_count, _no_field): yield from check(ev, own)
+    for check in (_no_share, _no_date, _no_count, _no_field, _no_value): yield from check(ev, own)
 
 def relabelled(ev: Evidence, own: str) -> Iterator[str]:
     "A count that the request asks for by its name, under the name of something else"
@@ -402,8 +458,9 @@ def repeated(ev: Evidence, own: str) -> Iterator[str]:
         yield f'repeated: “{clip(next(s for s in said if said.count(s) > 1), 60)}” stands twice'
 
 # %% ../../nbs/tools/70c_things.ipynb #all
-CHECKS = (wrong_winners, wrong_nth, wrong_tuples, wrong_ranges, wrong_owners, wrong_ways, wrong_records, lost_records, wrong_choices,
-          wrong_thresholds, wrong_dates, wrong_fractions, unheard, untold_parts, relabelled, repeated)
+CHECKS = (wrong_winners, wrong_nth, wrong_tuples, wrong_ranges, wrong_owners, wrong_ways, wrong_records, told_of_another,
+          passed_over, lost_records, wrong_choices,
+          wrong_thresholds, wrong_existence, wrong_dates, wrong_fractions, unheard, untold_parts, relabelled, repeated)
 
 def objections_to_things(
     ev: Evidence,
