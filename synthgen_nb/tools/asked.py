@@ -314,6 +314,8 @@ def objections(
     tools: Mapping[str, Tool],  # by name
 ) -> list[str]: # `reason: words`; empty where nothing can be said against it
     "What is wrong with a trajectory, as far as a program can tell"
+    if not t.calls: return ['no_calls: no tool was called']
+    if not t.answer.strip(): return ['no_answer: the answer is empty']
     ev = evidence_of(t, tools)
     found = [*objections_to_calls(ev), *objections_to_answer(ev), *objections_to_things(ev, masked(ev))]
     return list(dict.fromkeys(found))

@@ -12,7 +12,7 @@ import json, math, re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 from ..core.claims import claims
 from ..core.facts import LINK, NUMBER_WORDS, SIZES
@@ -87,12 +87,10 @@ def shown(v: Any) -> str: return v if isinstance(v, str) else json.dumps(v, ensu
 def flat(s: str) -> str: return ' '.join(s.split())
 
 # %% ../../nbs/tools/70a_evidence.ipynb #sentences
-_END = re.compile(r'(?<!\b[A-Z]\.)(?<=[.!?])["”’)]?\s+(?=["“‘(\[]?[A-Z/*#\d])|\n+')
-
-def sentences(text: str) -> list[str]:
-    "Sentences and lines"
-    cuts = [0, *(m.end() for m in _END.finditer(text)), len(text)]
-    return [text[a:b] for a, b in pairwise(cuts) if text[a:b].strip()]
+@lru_cache(512)
+def sentences(text: str) -> tuple[str, ...]:
+    "Sentences, items, rows and lines of code"
+    return tuple(c.text for c in claims(text))
 
 # %% ../../nbs/tools/70a_evidence.ipynb #evidence
 @dataclass(frozen=True)
@@ -201,12 +199,14 @@ class Evidence(Seen):
     @cached_property
     def vocabulary(self) -> set[str]: return {*words_of(self.text), *words_of(self.docs)}
     @cached_property
-    def units(self) -> set[Unit]:
+    def stated(self) -> set[Unit]: # by results, arguments and documentation
         named = {SIZES[w] for k in self.keys for w in words_of(k) if w in SIZES and len(w) > 3}
         suffix = {*re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)} # elevation_m
         camel = re.findall(r'[a-z]([A-Z][A-Za-z]{0,2}\d?)\b', ' '.join(self.keys)) # areaM2, sizeMB
         suffix = {w for c in camel for w in (c, c.lower())} | suffix
-        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(str(t)) for t in [self.request, self.docs, *self.values]))
+        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(str(t)) for t in [self.docs, *self.values]))
+    @cached_property
+    def units(self) -> set[Unit]: return self.stated | units_in(self.request)
 
 # %% ../../nbs/tools/70a_evidence.ipynb #evidence-of
 def evidence_of(
@@ -360,5 +360,6 @@ def converted(
         others = [k for k, _ in ev.units if k in _TO_C and k != kind]
         return any(near(m, [_FROM_C[kind](_TO_C[k](x)) for x in ev.numbers], text) for k in others)
     sizes = {size} | ({1024.0 ** round(math.log(size, 1000))} if kind == 'size' and size > 1 else set()) # kB, KiB
-    pairs = [(f, s) for k, f in ev.units if k == kind for s in sizes]
+    of_kind = [f for k, f in ev.stated if k == kind] or [f for k, f in ev.units if k == kind]
+    pairs = [(f, s) for f in of_kind for s in sizes]
     return any(near(m, [x * f / s for x in ev.numbers], text) for f, s in pairs)

@@ -184,6 +184,7 @@ def wrong_owners(ev: Evidence, own: str) -> Iterator[str]:
             if not _entity(v): continue
             beside = {x for _, _, xs in ev.lists if v in xs for x in xs if _entity(x) and x != v}
             beside |= {d.arguments[k] for d in ev.calls if _entity(d.arguments.get(k)) and d.arguments[k] != v}
+            beside -= {x.value for x in ev.leaves if x.step == i and isinstance(x.value, str)}
             for x in (x for x in ev.leaves if x.step == i and x.value != v and not isinstance(x.value, bool)):
                 elsewhere = sum(y.value == x.value for y in ev.leaves) > 1 or str(x.value) in ev.request
                 if elsewhere or not (_entity(x.value) and len(x.value) > 2): continue
