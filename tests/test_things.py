@@ -34,7 +34,10 @@ ROWS = {
         ("resolve_link", {"file": "images.h5", "path": "/latest"}),
         ("get_shape", {"file": "images.h5", "path": "/data/images"}),
     ),
-    "count": row(f"How many values of {OSLO} in {W} are above 10? What percentage is that?", ("count_where", {"file": W, "path": OSLO, "op": ">", "value": 10})),
+    "count": row(
+        f"How many values of {OSLO} in {W} are above 10? What percentage is that?",
+        ("count_where", {"file": W, "path": OSLO, "op": ">", "value": 10}),
+    ),
     "copy": row(
         f"Open {W} for changes and copy /stations/oslo to /backup/oslo.",
         ("open_file", {"file": W, "mode": "a"}),

@@ -57,7 +57,10 @@ share: % percent percentage=1 | permille: ‰ | factor: x times fold | length: p
 nm nanometer nanometers=1e-9 | µm um microns=1e-6 | mm millimetre millimetres millimeter millimeters=1e-3
 cm centimetre centimetres centimeter centimeters=.01 | m metre metres meter meters=1
 km kilometre kilometres kilometer kilometers=1e3 | inch inches=.0254 | !ft foot feet=.3048
-yd yard yards=.9144 | !mi mile miles=1609.344 | !Å angstrom angstroms=1e-10
+yd yard yards=.9144 | !mi mile miles=1609.344 | !Å angstrom angstroms=1e-10'''
+
+# %% ../../nbs/core/00d_facts.ipynb #units-table-more
+_TABLE += '''
 area: m² m2 m^2 sqm=1 | cm² cm2=1e-4 | km² km2=1e6 | !ha hectare hectares=1e4 | !acre !acres=4046.856
 speed: m/s=1 | km/h kmh kph=.2777777778 | mph=.44704 | !kt knot knots=.514444
 celsius: degC °C ℃ celsius=1 | fahrenheit: degF °F fahrenheit=1 | kelvin: !K kelvin kelvins=1
@@ -77,7 +80,7 @@ yuan: CNY yuan=1 | rupee: INR rupee rupees=1 | franc: CHF franc francs=1'''
 # %% ../../nbs/core/00d_facts.ipynb #units
 def _units(table: str) -> Iterator[tuple[str, str, list[str], float]]: # dimension, unit, spellings, size or 0
     what = ''
-    for entry in re.split(r'[|\n]', table.strip()):
+    for entry in filter(str.strip, re.split(r'[|\n]', table)):
         head, colon, rest = entry.rpartition(':')
         what, (names, _, size) = head.strip() if colon else what, rest.partition('=')
         yield what, names.split()[0].lstrip('!'), names.split(), float(size or 0)

@@ -12,6 +12,7 @@ __all__ = ['CHECKS', 'Thing', 'things_of', 'named_at', 'wrong_winners', 'wrong_n
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from ..core.records import canonical, clip, leaves
 from ..core.words import STOPWORDS
@@ -167,7 +168,7 @@ def wrong_ranges(ev: Evidence, own: str) -> Iterator[str]:
     held = [(x.step, set(ops_in(x.key)), x.value) for x in ev.leaves if is_number(x.value) and ops_in(x.key)]
     for s in sentences(own):
         ns = numbers_in(s)
-        for a, b in zip(ns, ns[1:], strict=False):
+        for a, b in pairwise(ns):
             joins = re.fullmatch(r'\s*(?:\S{1,4}\s+)?(?:to|and|up to|–|-)\s*', s[a.end:b.start])
             if not joins or not _RANGE.search(s[:a.start]): continue
             ops = [{o for _, os, v in held if says(m, v, s) for o in os} for m in (a, b)]
@@ -210,7 +211,7 @@ def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
     "Names of two things as if they were one, and a value of one under an unknown name"
     for group in things_of(ev):
         at = named_at(group, own)
-        for (_, b, k), (c, _, other) in zip(at, at[1:], strict=False):
+        for (_, b, k), (c, _, other) in pairwise(at):
             if k != other and re.fullmatch(r'\s*[(,]?\s*["“`]?|\s*=\s*', own[b:c]) and '(' in own[b:c]:
                 yield f'swapped: {own[b - 12:c + 12].strip()} names two things as one'
         named = {k for _, _, k in at}
