@@ -41,6 +41,7 @@ def _here(name: str, text: str) -> bool: return bool(re.search(rf'(?<![\w/]){re.
 
 _WHO = re.compile(r'name|title|label|symbol|path|file|id|city|user|username|key', re.I)
 
+# %% ../../nbs/tools/70c_things.ipynb #things-of
 def things_of(ev: Evidence) -> list[list[Thing]]:
     "What stands side by side"
     out: dict[str, dict[str, Thing]] = {}
