@@ -17,6 +17,7 @@ from .patience import Line, Refused, sent
 from .prompts import Ask
 from .providers import named, service
 from .records import SynthgenError, clip
+from .settings import scrub
 from .transport import JSON, Trouble, address, bearer, http, read_json, to_json
 
 # %% ../../nbs/core/03h_likelihood.ipynb #likelihood
@@ -74,7 +75,7 @@ async def post(request: dict, ask: Ask, block: Any) -> tuple[Reply, Mapping]:
     try: raw, told = await http('POST', request['url'], headers, block.timeout, data=data)
     except Trouble as t:
         if t.kind in ('stop', 'schema', 'down') and t.status in (400, 404, 405, 422, 501):
-            raise Unscored(f'no_logprobs: the server says: {clip(t.what, 200)}') from None
+            raise Unscored(f'no_logprobs: the server says: {clip(scrub(t.what, block), 200)}') from None
         raise
     d = read_json(raw)
     used = d.get('usage') or {}
@@ -97,7 +98,7 @@ async def echoed(line: Line, request: Mapping[str, Any]) -> Reply | None: # None
     "All tokens of the text by one call"
     own = {'prompt_logprobs': 1} if (line.block.like or line.provider) == 'vllm' else {}
     body = model_of(line) | dict(prompt=request['text'], echo=True, logprobs=1) | own
-    d, reply = await exchanged(line, f'{address(line.block)}/completions', **body)
+    d, reply = await exchanged(line, address(line.block, '/completions'), **body)
     tokens = prompt_tokens(d, request['text'])
     return tokens and given(request['text'], request['start'], tokens, [reply]) # type: ignore[return-value]
 
@@ -126,7 +127,7 @@ CANDIDATES = 100 # likely tokens asked for at each place
 
 async def one_by_one(line: Line, request: Mapping[str, Any]) -> Reply | None: # None: it was ignored
     "The tokens from `start` on by one call each"
-    text, start, url = request['text'], request['start'], f'{address(line.block)}/completions'
+    text, start, url = request['text'], request['start'], address(line.block, '/completions')
     cut = await tokenized(line, text)
     if cut is None: return None
     ids, pieces, spent, tokens = *cut, list[Reply](), list[Token]()
@@ -148,7 +149,7 @@ async def one_by_one(line: Line, request: Mapping[str, Any]) -> Reply | None: # 
 # %% ../../nbs/core/03h_likelihood.ipynb #tokenized
 async def tokenized(line: Line, text: str) -> tuple[list[int], list[str]] | None: # ids, and their text
     "A text as llama.cpp's server cuts it, with the mark that some models want before it"
-    url = f'{address(line.block).removesuffix("/v1")}/tokenize'
+    url = address(line.block, '/tokenize', beside=True)
     try: d, _ = await exchanged(line, url, content=text, add_special=True, with_pieces=True)
     except Unscored: return None
     found = d.get('tokens') or []
