@@ -106,7 +106,8 @@ def row_costs(
         def mean(least): return sum(shared_prefix(x, least) * n for x, n in zip(asked, size, strict=True)) / max(1, sum(size))
         n, i, o = (sum(x) for x in ([len(m.keys) for m in ms], [m.input_tokens for m in ms], [m.output_tokens for m in ms]))
         each = {f'{k}_per_row': round(v / max(1, kept), d) for k, v, d in (('calls', n, 2), ('input', i, 0), ('output', o, 0))}
-        return dict(stage=stage, calls=n, input_tokens=i, output_tokens=o, **each,
+        had = sum(m.cache_read for m in ms)
+        return dict(stage=stage, calls=n, input_tokens=i, cache_read=had, output_tokens=o, **each,
                     repeated=round(mean(0), 2), kept_by_providers=round(mean(4096), 2))
     used = [m for m in meters if m.keys]
     return [line(m.stage, [m]) for m in used] + ([line('all', used)] if used else [])

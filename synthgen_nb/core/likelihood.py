@@ -11,6 +11,7 @@ import asyncio, json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from .calls import Reply
 from .patience import Line, Refused, sent
@@ -195,18 +196,20 @@ async def completions(line: Line, request: Mapping[str, Any]) -> Reply:
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local
 @cache
-def _local(folder: str) -> tuple[Any, Any, Any]: # torch, tokenizer and model
+def _local(name: str) -> tuple[Any, Any, Any]: # name: a folder or a GGUF file; torch, tokenizer and model
     try:
         import torch # type: ignore[import-not-found]
         from transformers import AutoModelForCausalLM, AutoTokenizer # type: ignore[import-not-found]
     except ImportError as e:
         raise SynthgenError(f'the transformers provider needs {e.name}: pip install torch transformers, '
                             'or score with a vLLM or llama.cpp server') from None
+    file = Path(name)
+    where, how = (str(file.parent), dict(gguf_file=file.name)) if file.suffix == '.gguf' else (name, {})
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder)
-        return torch, AutoTokenizer.from_pretrained(folder), model.eval()
-    except (OSError, ValueError) as e:
-        raise SynthgenError(f'llm.transformers.model: {folder!r} cannot be opened ({clip(e, 200)})') from None
+        model = AutoModelForCausalLM.from_pretrained(where, **how)
+        return torch, AutoTokenizer.from_pretrained(where, **how), model.eval()
+    except (OSError, ValueError, ImportError) as e:
+        raise SynthgenError(f'llm.transformers.model: {name!r} cannot be opened ({clip(e, 200)})') from None
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local-2
 async def local_likelihood(line: Line, request: Mapping[str, Any]) -> Reply:

@@ -18,7 +18,7 @@ from .prompts import Ask
 from .providers import shown_url
 from .records import SynthgenError, clip
 from .settings import Provider, scrub
-from .transport import Trouble, remedy, strict_schema
+from .transport import Rates, Trouble, remedy, strict_schema
 
 # %% ../../nbs/core/03f_patience.ipynb #ends
 class ServerDown(SynthgenError): "The server did not answer for longer than we are prepared to wait"
@@ -57,9 +57,11 @@ class Purse:
         self.spent += cost or 0.0
 
 # %% ../../nbs/core/03f_patience.ipynb #cost-of
-def cost_of(reply: Reply, price: tuple[float, float] | None) -> float | None: # US dollars; None: not known
+def cost_of(reply: Reply, price: Rates | None) -> float | None: # US dollars; None: not known
     if reply.cost is not None or price is None: return reply.cost
-    return reply.input_tokens * price[0] + reply.output_tokens * price[1]
+    had, kept = reply.cache_read, reply.cache_written
+    new = max(0, reply.input_tokens - had - kept)
+    return new * price.input + had * price.cached + kept * price.written + reply.output_tokens * price.output
 
 # %% ../../nbs/core/03f_patience.ipynb #Line
 @dataclass
@@ -68,7 +70,7 @@ class Line:
     provider: str             # as the settings name it
     block: Provider
     purse: Purse
-    price: tuple[float, float] | None # US dollars for a token in, and out
+    price: Rates | None
     send: Callable[[Any, Ask, Provider], Awaitable[tuple[Reply, Mapping]]] # one request, once
 
     @property

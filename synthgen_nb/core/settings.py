@@ -199,6 +199,7 @@ class Price(BaseModel):
     model_config = ConfigDict(extra='forbid')
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached: float | None = Field(None, ge=0) # of input that the provider's cache had; None: as input
 
 # %% ../../nbs/core/01_settings.ipynb #Paths
 class Thresholds(BaseModel):

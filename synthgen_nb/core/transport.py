@@ -7,8 +7,9 @@ __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHR
            'Trouble', 'refused', 'message_of', 'trouble_of', 'remedy', 'session', 'onward', 'signed', 'http',
            'read_json', 'strict_schema', 'merge', 'openai_body', 'openai_reply', 'Outgoing', 'openai_request', 'below',
            'address', 'key_of', 'bearer', 'to_json', 'mapped', 'ollama_request', 'anthropic_request', 'laid_out',
-           'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here', 'endpoint',
-           'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'price_of']
+           'anthropic_marked', 'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here',
+           'endpoint', 'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates',
+           'price_of']
 
 # %% ../../nbs/core/03c_transport.ipynb #imports
 import asyncio, json, os, re, time
@@ -37,6 +38,7 @@ async def http_send(
     if row.litellm and not _litellm.cache_info().currsize:
         await asyncio.to_thread(_litellm) # seconds, in which others go on
     url, headers, body = named(row.write)(request, block)
+    if ask.shared and row.marked: body = named(row.marked)(body, ask.shared)
     raw, told = await http('POST', url, headers, block.timeout, data=to_json(body))
     return named(row.read)(read_json(raw)), told
 
@@ -281,7 +283,8 @@ def openai_reply(d: dict) -> Reply: # d: the body of a chat completion
     if not text and said.get('refusal'): text, finish = said['refusal'], 'refusal'
     asked, wrote = usage.get('prompt_tokens') or 0, usage.get('completion_tokens') or 0
     prompt = d.get('prompt_logprobs') or choice.get('prompt_logprobs')
-    return Reply(text, asked, wrote, finish=finish,
+    had = (usage.get('prompt_tokens_details') or {}).get('cached_tokens') or (d.get('timings') or {}).get('cache_n')
+    return Reply(text, asked, wrote, finish=finish, cache_read=had or 0,
                  logprobs=_logprobs(choice.get('logprobs')), prompt_logprobs=_prompt_logprobs(prompt))
 
 # %% ../../nbs/core/03c_transport.ipynb #logprobs
@@ -377,6 +380,19 @@ def laid_out(request: dict, block: Provider) -> dict[str, Any]: # as litellm's c
     params = mapped(request, service_of(request, block).litellm)
     return dict(model=model, messages=messages, optional_params=params, litellm_params={})
 
+# %% ../../nbs/core/03c_transport.ipynb #anthropic_marked
+def anthropic_marked(
+    body: dict,  # of a request
+    shared: int, # characters of the last message that others begin with
+) -> dict: # the same words
+    "A request with the mark for Anthropic's cache"
+    *before, last = body['messages']
+    first, *rest = [dict(type='text', text=last['content'])] if isinstance(last['content'], str) else last['content']
+    if first.get('type') != 'text' or len(first['text']) <= shared: return body
+    kept = dict(first, text=first['text'][:shared], cache_control=dict(type='ephemeral'))
+    parts = [kept, dict(first, text=first['text'][shared:]), *rest]
+    return body | dict(messages=[*before, last | dict(content=parts)])
+
 # %% ../../nbs/core/03c_transport.ipynb #gemini_request
 def gemini_request(request: dict, block: Provider) -> Outgoing:
     params, model = mapped(request, 'gemini'), request['model'].partition('/')[2]
@@ -401,7 +417,10 @@ def anthropic_reply(d: dict) -> Reply:
     called = (json.dumps(b['input'], ensure_ascii=False) for b in said if b.get('type') == 'tool_use')
     read = sum(usage.get(k) or 0 for k in _READ)
     finish = {'max_tokens': 'length', 'refusal': 'refusal'}.get(d.get('stop_reason') or '', 'stop')
-    return Reply(next(called, text), read, usage.get('output_tokens') or 0, finish=finish)
+    return Reply(next(called, text), read, usage.get('output_tokens') or 0, finish=finish, **_cache(usage))
+
+def _cache(usage: Mapping[str, Any]) -> dict[str, Any]: # what its cache had, and what it keeps now
+    return dict(cache_read=usage.get(_READ[2]) or 0, cache_written=usage.get(_READ[1]) or 0)
 
 # %% ../../nbs/core/03c_transport.ipynb #gemini_reply
 def gemini_reply(d: dict) -> Reply:
@@ -413,7 +432,8 @@ def gemini_reply(d: dict) -> Reply:
     finish = 'content_filter' if blocked else {'STOP': 'stop', 'MAX_TOKENS': 'length'}.get(why, other)
     wrote = (usage.get('candidatesTokenCount') or 0) + (usage.get('thoughtsTokenCount') or 0)
     instead = why if finish == 'content_filter' else ''
-    return Reply(text or blocked or instead, usage.get('promptTokenCount') or 0, wrote, finish=finish)
+    return Reply(text or blocked or instead, usage.get('promptTokenCount') or 0, wrote, finish=finish,
+                 cache_read=usage.get('cachedContentTokenCount') or 0)
 
 # %% ../../nbs/core/03c_transport.ipynb #answer_here
 async def answer_here(request: dict, ask: Ask, block: Provider) -> tuple[Reply, Mapping]:
@@ -468,7 +488,7 @@ def claude_reply(done: Any) -> Reply: # done: the SDK's result; None: it ended w
     text = done.result or '' if made is None else json.dumps(made, ensure_ascii=False)
     usage = done.usage or {}
     read, wrote = sum(usage.get(k) or 0 for k in _READ), usage.get('output_tokens') or 0
-    return Reply(text, read, wrote, cost=done.total_cost_usd, finish=done.stop_reason or 'stop')
+    return Reply(text, read, wrote, cost=done.total_cost_usd, finish=done.stop_reason or 'stop', **_cache(usage))
 
 def claude_trouble(what: str, status: int | None) -> Trouble:
     if re.search(r'log ?in|authenticat|credential|api key', what, re.I):
@@ -486,18 +506,30 @@ def _price_list() -> dict[str, dict]:
     return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
 
 # %% ../../nbs/core/03c_transport.ipynb #price_of
+class Rates(NamedTuple):
+    "US dollars for a token"
+    input: float
+    output: float
+    cached: float  # of input that the provider's cache had
+    written: float # of input that its cache keeps now
+
 def price_of(
     name: str,                    # provider/model
     base_url: str | None,         # None: the provider's own address
     prices: Mapping[str, Price],  # of the settings
     batch: bool = False,          # handed over as a batch
-) -> tuple[float, float] | None: # US dollars for a token in, and out
+) -> Rates | None:
     "The price of a model, or None when it is not known"
-    if own := prices.get(name): return own.input / 1e6, own.output / 1e6
+    if own := prices.get(name):
+        cached = own.input if own.cached is None else own.cached
+        return Rates(*(x / 1e6 for x in (own.input, own.output, cached, own.input)))
     provider, _, model = name.partition('/')
     row = PROVIDERS.get(provider)
     if base_url or row is None or not row.price_list: return None
     p = _price_list().get(row.price_list.format(model=model), {})
     tail = '_batches' if batch and 'input_cost_per_token_batches' in p else ''
-    got = p.get('input_cost_per_token' + tail), p.get('output_cost_per_token' + tail)
-    return got if None not in got and any(got) else None # type: ignore[return-value]
+    cost = lambda kind: p.get(kind + tail)
+    into, out = cost('input_cost_per_token'), cost('output_cost_per_token')
+    if into is None or out is None or not (into or out): return None
+    had, kept = cost('cache_read_input_token_cost'), cost('cache_creation_input_token_cost')
+    return Rates(into, out, into if had is None else had, into if kept is None else kept)
