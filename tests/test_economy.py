@@ -25,7 +25,10 @@ def test_the_parts_of_a_request_are_all_of_it():
     assert parts(request("Rate.", "", "Why?")) == ("Rate.", "", "Why?")
 
 
-@given(st.lists(st.tuples(st.sampled_from(["", "a" * 40, "b" * 80]), st.sampled_from(["c" * 40, "d" * 8]), st.sampled_from("ef")), max_size=8), st.sampled_from([0, 15]))
+PARTS = st.tuples(st.sampled_from(["", "a" * 40, "b" * 80]), st.sampled_from(["c" * 40, "d" * 8]), st.sampled_from("ef"))
+
+
+@given(st.lists(PARTS, max_size=8), st.sampled_from([0, 15]))
 @settings(max_examples=40, deadline=None)
 def test_what_is_read_anew_and_what_is_cached_are_all_that_is_sent(asked, least):
     new, had = cached(asked, least)
