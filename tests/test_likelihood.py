@@ -322,6 +322,11 @@ def test_a_real_model_gives_what_it_gives_without_us():
     from synthgen_nb.core.likelihood import _local
 
     m = Model("transformers", Provider(model=LM), Calls())
+
+    async def at_once():
+        return await asyncio.gather(*[m.score(TEXT, n) for n in (3, 10, 20)])
+
+    assert all(a.ok for a in asyncio.run(at_once())) and _local.cache_info().misses == 1, "it is opened once"
     _, tokenizer, lm = _local(LM)
     for text in (TEXT, "A naïve café, 日本語 and 😀: 12.5 MB\n\n    x = f(1)\n"):
         a = asyncio.run(m.score(text))

@@ -7,7 +7,7 @@ __all__ = ['Token', 'CANDIDATES', 'Unscored', 'likelihood', 'aligned', 'given', 
            'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'local_likelihood', 'only_scores']
 
 # %% ../../nbs/core/03h_likelihood.ipynb #imports
-import asyncio, json
+import asyncio, json, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -212,12 +212,15 @@ def _local(name: str) -> tuple[Any, Any, Any]: # name: a folder or a GGUF file; 
         raise SynthgenError(f'llm.transformers.model: {name!r} cannot be opened ({clip(e, 200)})') from None
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local-2
+_ONE = threading.Lock()
+
 async def local_likelihood(line: Line, request: Mapping[str, Any]) -> Reply:
     "The log-probabilities of a text from a transformers model"
     def tokens() -> list[Token]:
-        torch, tokenizer, model = _local(line.block.model)
-        ids = tokenizer(request['text'], return_tensors='pt').input_ids
-        with torch.no_grad(): each = model(ids).logits[0].float().log_softmax(-1)
+        with _ONE: # opened once, whoever comes first; the processor has room for one text at a time
+            torch, tokenizer, model = _local(line.block.model)
+            ids = tokenizer(request['text'], return_tensors='pt').input_ids
+            with torch.no_grad(): each = model(ids).logits[0].float().log_softmax(-1)
         told = each[:-1].gather(1, ids[0, 1:, None])[:, 0].tolist()
         return list(zip((tokenizer.decode([i]) for i in ids[0].tolist()), [None, *told], strict=True))
     found = await asyncio.to_thread(tokens)
