@@ -81,7 +81,7 @@ def test_a_redirect_to_another_origin_is_refused_and_named(name, status):
         async with Two(away(status)) as two:
             with pytest.raises(SynthgenError) as e:
                 await model(name, f"{two.url}/v1").ask(ask())
-            asked = [x for x in two.first if x[0] == "POST"]
+            asked = [x for x in two.first if DOCUMENT in x[3]]
             assert len(asked) == 1 and KEY in str(asked[0][2]), "asked once, with the key, and not again"
             alone(two, str(e.value))
             assert str(status) in str(e.value) and name in str(e.value)
