@@ -17,7 +17,7 @@ from synthgen_nb.core.records import SynthgenError
 from synthgen_nb.core.settings import Provider
 from synthgen_nb.core.transport import session, trouble_of
 from synthgen_nb.qa.deita import by_logprobs, by_samples, ranked
-from synthgen_nb.tools.toolformer import ToolCall, model_loss, weighed
+from synthgen_nb.tools.toolformer import ToolCall, weighed
 
 TEXT = "we add 20 and 31 and the sum is 51 ."
 
@@ -310,33 +310,6 @@ def test_a_ranking_ends_with_its_last_variant():
     _, bodies = with_server("scores", go)
     rows = bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["scores"]
     assert rows["maxItems"] == 3 and bodies[0]["max_tokens"] == 400
-
-
-@pytest.mark.parametrize("tokens", [[" 51", " .", " So"], [" ", "51", " .", " So"]])
-def test_a_space_that_is_a_token_of_its_own_does_not_count_as_the_word(tokens):
-    "Many models cut before digits: the heaviest weight would fall on a space that every model expects"
-    odds_of = {" ": -0.1, " 51": -3.0, "51": -3.0, " .": -1.0, " So": -2.0}
-
-    async def completions(request):
-        text = (await request.json())["prompt"]
-        head = text[: len(text) - len("".join(tokens))]
-        told = dict(tokens=[head, *tokens, " x"], token_logprobs=[None, *[odds_of[t] for t in tokens], -1])
-        return web.json_response(dict(choices=[dict(text=text, logprobs=told)], usage=dict(prompt_tokens=1 + len(tokens))))
-
-    async def go():
-        app = web.Application()
-        app.add_routes([web.post("/v1/completions", completions)])
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            m = Model("vllm", Provider(model="m", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1"), Calls())
-            return await model_loss(m, "", "the sum is 51 . So".split(), 3)
-        finally:
-            await (await session()).close()
-            await runner.cleanup()
-
-    assert asyncio.run(go()) == pytest.approx(3 / 3 + 1 * 4 / 15 + 2 / 5)
 
 
 LM = os.environ.get("LOCAL_LM", "")  # a folder or a GGUF file that transformers opens

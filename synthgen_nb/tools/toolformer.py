@@ -135,8 +135,7 @@ async def model_loss(
     before = ' '.join([*([prefix] if prefix else []), *tokens[:i]]) or '\n' # there is always something
     a = await model.score(before + ' ' + ' '.join(tokens[i:i + len(w)]), len(before))
     if not a.ok: raise SynthgenError(f'{model.name} cannot weigh calls: {a.error}')
-    blank = not (a.logprobs or ({'token': '-'},))[0]['token'].strip() # a space of its own, as before digits
-    return -sum(w * p for w, p in zip(w, a.value[blank:], strict=False))
+    return -sum(w * p for w, p in zip(w, a.value, strict=False))
 
 # %% ../../nbs/tools/72_toolformer.ipynb #weighed
 async def weighed(
