@@ -122,7 +122,8 @@ def row_costs(
         size = max(1, sum(n for n, _ in parts))
         n, i, o = (sum(x) for x in ([len(m.keys) for m in ms], [m.input_tokens for m in ms], [m.output_tokens for m in ms]))
         each = {f'{k}_per_row': round(v / max(1, kept), d) for k, v, d in (('calls', n, 2), ('input', i, 0), ('output', o, 0))}
-        return dict(stage=stage, calls=n, input_tokens=i, output_tokens=o, **each,
+        had = sum(m.cache_read for m in ms)
+        return dict(stage=stage, calls=n, input_tokens=i, cache_read=had, output_tokens=o, **each,
                     repeated=round(sum(f[0] for _, f in parts) / size, 2),
                     kept_by_providers=round(sum(f[1] for _, f in parts) / size, 2))
     return [line(m.stage, [m], [x]) for m, x in zip(used, shared, strict=True)] + ([line('all', used, shared)] if used else [])

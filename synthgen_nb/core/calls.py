@@ -42,6 +42,8 @@ class Reply:
     ok: bool = True               # it could be used
     logprobs: tuple | None = None # one entry a token of the reply, if they were asked for and given
     prompt_logprobs: tuple | None = None # likewise for the prompt
+    cache_read: int = 0           # of the input tokens, those that the provider's cache had
+    cache_written: int = 0        # of the input tokens, those that its cache keeps now
 
 # %% ../../nbs/core/03_calls.ipynb #Calls
 class Calls:
@@ -85,15 +87,17 @@ class Calls:
     def _explained(self): return explained(self.path, self._lock)
 
 # %% ../../nbs/core/03_calls.ipynb #schema
-_FORMAT = 2
+_FORMAT = 3
 _TABLE = '''create table if not exists calls (
     key text primary key, created real not null, model text not null, prompt text not null,
     text text not null, input_tokens integer, output_tokens integer, cost real, seconds real,
     attempts integer, finish text, ok integer not null, hits integer not null default 0,
-    logprobs text, prompt_logprobs text, request text not null)'''
+    cache_read integer, cache_written integer, logprobs text, prompt_logprobs text, request text not null)'''
 _BATCHES = '''create table if not exists batches (
     id text primary key, model text not null, created real not null, keys text not null)'''
-_REPLY = 'text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, logprobs, prompt_logprobs'
+_REPLY = ('text, input_tokens, output_tokens, cost, seconds, attempts, finish, ok, cache_read, cache_written, '
+          'logprobs, prompt_logprobs')
+_SINCE = {2: 'logprobs text, prompt_logprobs text', 3: 'cache_read integer, cache_written integer'} # format → new columns
 _COLUMNS = f'key, created, model, prompt, request, {_REPLY}'
 _PUT = f'''insert into calls ({_COLUMNS}) values ({",".join("?" * len(_COLUMNS.split(",")))})
     on conflict(key) do update set {", ".join(f"{c}=excluded.{c}" for c in ["created", *_REPLY.split(", ")])}
@@ -105,12 +109,13 @@ def _row(request: Request, reply: Reply) -> tuple:
     likely = [None if x is None else canonical(x) for x in (reply.logprobs, reply.prompt_logprobs)]
     return (*asked, request.json.decode('utf-8', 'replace'), reply.text, reply.input_tokens,
             reply.output_tokens, reply.cost, reply.seconds, reply.attempts, reply.finish,
-            int(reply.ok), *likely)
+            int(reply.ok), reply.cache_read, reply.cache_written, *likely)
 
 def _reply(row) -> Reply:
-    text, tokens_in, tokens_out, cost, seconds, attempts, finish, ok, *likely = row
+    text, tokens_in, tokens_out, cost, seconds, attempts, finish, ok, read, written, *likely = row
     likely = [x and tuple(json.loads(x)) for x in likely]
-    return Reply(text, tokens_in, tokens_out, cost, seconds, attempts, finish, bool(ok), *likely)
+    return Reply(text, tokens_in, tokens_out, cost, seconds, attempts, finish, bool(ok), likely[0], likely[1],
+                 read or 0, written or 0)
 
 # %% ../../nbs/core/03_calls.ipynb #open_store
 def open_store(
@@ -133,14 +138,14 @@ def open_store(
 # %% ../../nbs/core/03_calls.ipynb #prepared
 def _prepared(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
     version = lambda: db.execute('pragma user_version').fetchone()[0]
-    if (found := version()) not in (0, 1, _FORMAT):
+    if (found := version()) not in (0, 1, 2, _FORMAT):
         raise SynthgenError(f'{path}: a call store of format {found}; this version reads {_FORMAT}. '
                             'Move it away to begin a new one.')
     for setting in ('journal_mode=wal', 'synchronous=normal'): db.execute(f'pragma {setting}')
     with db: # one transaction
         db.execute('begin immediate')
-        if version() == 1: # before logprobs; what it holds was paid for
-            for c in ('logprobs', 'prompt_logprobs'): db.execute(f'alter table calls add column {c} text')
+        for since in range(version() + 1 if version() else _FORMAT + 1, _FORMAT + 1): # what it holds was paid for
+            for c in _SINCE[since].split(', '): db.execute(f'alter table calls add column {c}')
         for step in (_TABLE, _BATCHES, f'pragma user_version={_FORMAT}'): db.execute(step)
     return db
 
@@ -250,7 +255,7 @@ def stats(
 ) -> list[dict]: # one row per model and prompt
     "Calls, hits, tokens and spend"
     sql = '''select model, prompt, count(*) calls, sum(not ok) unusable, sum(hits) hits,
-             sum(input_tokens) input_tokens, sum(output_tokens) output_tokens,
+             sum(input_tokens) input_tokens, sum(cache_read) cache_read, sum(output_tokens) output_tokens,
              sum(cost) cost, sum(cost is null) cost_unknown, sum(length(request)+length(text)) bytes
              from calls group by model, prompt order by model, prompt'''
     with calls._explained():

@@ -69,6 +69,7 @@ class Meter:
     paid: int = 0               # calls sent now
     failed: set[str] = field(default_factory=set) # calls that ended without a value
     input_tokens: int = 0       # of all distinct calls, stored ones too
+    cache_read: int = 0         # of the input tokens, those that the provider's cache had
     output_tokens: int = 0
     cost: float = 0.0           # US dollars paid now, where known
     cost_unknown: int = 0       # calls paid now whose price is unknown
@@ -87,11 +88,12 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
     if key in m.keys: return
     m.keys[key] = None
     m.input_tokens += reply.input_tokens
+    m.cache_read += reply.cache_read
     m.output_tokens += reply.output_tokens
 
 # %% ../../nbs/core/03e_progress.ipynb #as-row
 def as_row(m: Meter) -> dict[str, Any]:
     cost = None if m.cost_unknown else round(m.cost, 6)
     return dict(stage=m.stage, calls=len(m.keys), paid=m.paid, failed=len(m.failed),
-                input_tokens=m.input_tokens, output_tokens=m.output_tokens, cost=cost,
-                seconds=round(m.seconds, 3))
+                input_tokens=m.input_tokens, cache_read=m.cache_read, output_tokens=m.output_tokens,
+                cost=cost, seconds=round(m.seconds, 3))
