@@ -50,6 +50,6 @@ def layouts(
     rows = []
     for way, asked in ways.items():
         (new, had), (new_k, had_k) = cached(asked), cached(asked, 1024)
-        row = dict(order=way, sent=new + had, new=new, cached=had, new_from_1024=new_k, cached_from_1024=had_k)
-        rows.append({k: v if isinstance(v, str) else round(v / max(1, kept)) for k, v in row.items()})
+        row = dict(sent=new + had, new=new, cached=had, new_from_1024=new_k, cached_from_1024=had_k)
+        rows.append({'order': way} | {k: round(v / max(1, kept)) for k, v in row.items()})
     return rows
