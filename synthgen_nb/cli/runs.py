@@ -50,8 +50,7 @@ def _not_read(skipped: list[str], folder: Path):
 def pipeline(
     source: Annotated[list[Path], argument('Documents (files and folders), or one chunk database.')],
     output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None,
-    max_chunks: MaxChunks = None,
-    chunk_tokens: ChunkTokens = '512-1024',
+    max_chunks: MaxChunks = None, chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
@@ -59,8 +58,7 @@ def pipeline(
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
-                                                 'of '
-                                            'the model.')] = None,
+                                                 'of the model.')] = None,
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
