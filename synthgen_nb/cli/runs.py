@@ -62,12 +62,11 @@ def pipeline(
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
-                                             help='A further method of pairs, by its name, run on what was '
-                                                  'accepted; '
+                                             help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
-    template: Template = '', control: Tokens = 'mark',
-    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    template: Template = '', control: Tokens = 'mark', workers: Workers = None, provider: Provider = None,
+    model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
@@ -78,8 +77,8 @@ def pipeline(
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
                  rewrite=rewrite, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
-                 format=format, system_prompt=system_prompt, template=template, control=control,
-                 workers=workers, provider=provider, model=model)
+                 format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
+                 provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
