@@ -23,14 +23,14 @@ from ..core.embed import embed
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id
 from ..core.settings import Settings
 from .code import LANGUAGES
-from .chunk import chunk_document, count_tokens, merge_chunks, token_counter
+from .chunk import chunk_document, count_tokens, cut_document, merge_chunks, token_counter
 from .read import Document, find, nothing_read, reader
 
 # %% ../../nbs/corpus/13_store.ipynb #schema
 READABLE = ('text_chunks', 'code_chunks', 'chunks') # tables of chunks, ours or another program's
 CHUNKS, DOCUMENTS = 'chunks', 'documents'
 BATCH = 512 # rows
-VERSION = 1 # of reading and cutting: raised when the same file would give other chunks
+VERSION = 2 # of reading and cutting: raised when the same file would give other chunks
 
 def chunk_schema(dimensions: int, embedding: str):
     "The columns of `chunks`; the mark that the table is ours, and the model of its vectors"
@@ -183,7 +183,7 @@ def ingest(
 def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     "What decides, beside its bytes, what becomes of a file"
     c = settings.corpus
-    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.languages,
+    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.hard_tokens, c.languages,
                       sorted(c.leave_out), c.embedding)
 
 def _file_hash(path: str) -> str:
@@ -262,7 +262,7 @@ class _Taken:
 def _take_in(files: Iterable[str], before: _Before, settings: Settings, tokens: tuple[int, int],
              recipe: str) -> _Taken:
     taken, count = _Taken(), token_counter(settings.corpus.tokenizer)
-    cut = lambda doc: chunk_document(doc, tokens, count)
+    cut = lambda doc: cut_document(doc, tokens, count, settings.corpus.hard_tokens)
     with reader(settings.corpus, count) as read:
         for path in files:
             digest, known = _file_hash(path), before.known.get(path)
@@ -278,13 +278,14 @@ def _keep(taken: _Taken, known: dict) -> None:
     taken.dropped += [Drop(**d) for d in json.loads(known['left_out'])]
 
 def _add(taken: _Taken, path: str, doc: Document | None, left: list[Drop],
-         cut: Callable[[Document], list[Chunk]], digest: str, recipe: str) -> None:
+         cut: Callable[[Document], tuple[list[Chunk], list[Drop]]], digest: str, recipe: str) -> None:
     "A document that is new or has changed, or the reasons why there is none"
     taken.dropped += left
     if doc is None: return
-    chunks = cut(doc)
+    chunks, unread = cut(doc)
     for c in chunks: taken.spool.add(c)
-    taken.rows[path] = _document_row(doc, chunks, left) | dict(hash=digest, recipe=recipe)
+    taken.dropped += unread
+    taken.rows[path] = _document_row(doc, chunks, [*left, *unread]) | dict(hash=digest, recipe=recipe)
 
 # %% ../../nbs/corpus/13_store.ipynb #listing
 def _document_row(doc: Document, chunks: Sequence[Chunk], left: Sequence[Drop]) -> dict[str, Any]:
@@ -520,13 +521,14 @@ def _recut(c: Chunk) -> Iterator[Chunk]:
     language = 'cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None
     doc = Document(path='', text=c.text, kind=kind, language=language) # type: ignore[arg-type]
     for piece in chunk_document(doc, (MAX_TOKENS // 2, MAX_TOKENS)):
-        places = tuple(_within(s, p, piece.sources[0].section) for s in c.sources for p in piece.sources)
+        places = tuple(_within(s, p) for s in c.sources for p in piece.sources)
         yield piece.but(kind=c.kind, language=c.language, sources=places)
 
-def _within(whole: Source, part: Source, section: tuple[str, ...]) -> Source:
+def _within(whole: Source, part: Source) -> Source:
     "The place in the file of a part of a chunk"
     return whole.model_copy(update=dict(
-        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or section,
+        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or part.section,
+        headings=part.headings, copied=tuple((a, whole.start + b, n) for a, b, n in part.copied),
         start_line=whole.start_line + part.start_line - 1, end_line=whole.start_line + part.end_line - 1))
 
 # %% ../../nbs/corpus/13_store.ipynb #merged
