@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id
 from .blocks import Mark, marks_of
-from .cuts import Count, Unread, fence_parts, line_cuts, no_text, table_parts
+from .cuts import Count, Unread, fence_parts, line_cuts, no_text, over, table_parts
 from .meant import Meant, as_meant
 from .read import Document
 
@@ -85,8 +85,9 @@ def atoms(
     text, marks, out = doc.text, marks_of(doc), list[Atom]()
     hard = max(max_tokens, hard or HARD * max_tokens)
     for m, end in zip(marks, [*(m.at for m in marks[1:]), len(text)], strict=True):
-        n, whole = count(text[m.at:end]), m.kind in ('code', 'table')
-        if n <= (hard if whole else max_tokens): out.append(Atom(m.at, end, m, n))
+        whole = m.kind in ('code', 'table')
+        if not over(text, m.at, end, hard if whole else max_tokens, count):
+            out.append(Atom(m.at, end, m, count(text[m.at:end])))
         elif whole or doc.kind in ('python', 'code'): out += _parts(text, m, end, min(max_tokens, hard), hard, count)
         else:
             cuts = list(_pieces(text, m.at, end, max_tokens, count))
@@ -128,7 +129,7 @@ def _pieces(text: str, start: int, end: int, most: int, count: Count) -> Iterato
     cuts = [(start, ''), *((s, 'sentence') for s in sentence_starts(text, start, end))]
     for (a, kind), (b, _) in pairwise([*cuts, (end, '')]):
         yield a, kind
-        if count(text[a:b]) > most: yield from ((c, 'piece') for c in line_cuts(text, a, b, most, count))
+        if over(text, a, b, most, count): yield from ((c, 'piece') for c in line_cuts(text, a, b, most, count))
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #bundle
 def _bundle(atoms: list[Atom], small: int) -> list[Atom]:

@@ -141,11 +141,11 @@ def _in_fence(s: _State, at: int, end: int) -> tuple[int, str]:
     return body, kind
 
 # %% ../../nbs/corpus/11a_markup.ipynb #opens-note
-_COLONS = re.compile(r'[ \t]*(?P<mark>:{3,})[ \t]*(?P<info>[^\n]*)')
+_COLONS = re.compile(r'[ \t]*(?P<mark>:{3,}|/{3,})[ \t]*(?P<info>[^\n]*)')
 _MKDOCS = re.compile(r'[ \t]*(?:!!!|\?\?\?\+?|===\+?)[ \t]+(?=[\w"])[\w -]*(?:"(?P<title>[^"\n]*)")?[ \t]*$')
 _ALERT = re.compile(r'[ \t]*\[!(?:note|tip|important|warning|caution|info|danger|example|question|quote|abstract|'
                     r'todo|success|failure|bug)\][+-]?[ \t]*(?P<title>[^\n]*)', re.I)
-_TITLE = re.compile(r'\{?[.\w:-]*\}?[ \t]*(?:\[(?P<a>[^\]]*)\]|(?P<b>[^{}\n]*))')
+_TITLE = re.compile(r'\{?[.\w:-]*\}?[ \t]*(?:\[(?P<a>[^\]]*)\]|\|?(?P<b>[^{}\n]*))')
 
 def _opens_note(s: _State, body: int, end: int) -> str:
     "Does a note begin or end?"
@@ -395,7 +395,8 @@ def _goes_on(text: str, a: Line, b: Line, width: int) -> bool:
     "Does line b go on where line a stopped, for a reader?"
     one, two = text[a.body:a.end], text[_words(text, b):b.end]
     if _BREAK.search(text[a.body:a.next].rstrip('\r\n')) or _OWN_LINE.match(one) or _OWN_LINE.match(two): return False
-    if len(one) > 2000: return False
+    deeper = _words(text, b) - b.body - (_words(text, a) - a.body)
+    if len(one) > 2000 or (deeper > 1 and a.kind == 'prose'): return False # a term above its explanation
     first = two.split(None, 1)[0] if two.strip() else ''
     full = width >= 40 and len(one) + 1 + len(first) > width - 2
     inside = one[-1:] not in '.!?:;|' and (first[:1].islower() or first[:1] in '(`"\'[' or one[-1:] in ',(')
@@ -411,12 +412,28 @@ def markup_edits(
     links = frozenset(m[1].lower() for m in re.finditer(r'^ {0,3}\[(?!\^)([^\]\n]{1,200})\]:[ \t]', text, re.M))
     before = 'blank'
     for l in lines:
-        if l.kind == 'gone' and not made: edits.append(Edit(l.start, l.next if before == 'blank' else l.end))
+        if l.kind == 'gone' and not made: edits.append(Edit(l.start, l.next if before in ('blank', 'code') else l.end))
         elif l.body > l.start: edits.append(Edit(l.start, l.body))
+        elif l.kind == before == 'blank': edits.append(Edit(l.start, l.next))
         before = before if l.kind == 'gone' else l.kind
     if made: edits = [e for e in edits if e.end - e.start < 80 and '<!--' not in text[e.start:e.end]]
     for a, b, table in _stretches(lines): edits += inline_edits(text, a, b, links, table, made)
-    return [*edits, *wrap_edits(text, lines)]
+    edits.sort()
+    return [*edits, *_emptied(text, lines, edits), *wrap_edits(text, lines)]
+
+# %% ../../nbs/corpus/11a_markup.ipynb #emptied
+def _emptied(text: str, lines: Sequence[Line], edits: Sequence[Edit]) -> Iterator[Edit]:
+    "The lines of which the edits, in order, leave nothing"
+    k, before = 0, 'blank'
+    for l in lines:
+        while k < len(edits) and edits[k].end <= l.start: k += 1
+        at, j, left, said = l.body, k, '', 0
+        while j < len(edits) and edits[j].start < l.end and not left.strip():
+            left += text[at:max(at, edits[j].start)] + edits[j].new
+            at, j, said = max(at, edits[j].end), j + 1, said + 1
+        empty = bool(said) and l.kind not in ('code', 'gone') and not (left + text[at:l.end]).strip()
+        if empty and l.end > l.body: yield Edit(l.start, l.next if before == 'blank' else l.end)
+        before = before if l.kind == 'gone' else 'blank' if empty else l.kind
 
 # %% ../../nbs/corpus/11a_markup.ipynb #stretches
 def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, int, bool]]:

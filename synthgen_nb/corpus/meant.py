@@ -17,13 +17,13 @@ Run = tuple[int, int, int] # start in the new text, start in the old one, length
 
 def edited(
     text: str,             # any
-    edits: Iterable[Edit], # in any order; of two that overlap the first counts
+    edits: Iterable[Edit], # in any order; of two that overlap the first and longer counts
 ) -> tuple[str, list[Run]]: # the new text, and what of it was copied
     "Make edits in a text"
     parts: list[str] = []
     runs: list[Run] = []
     at = now = 0 # in the old text, in the new one
-    for e in [*sorted(edits), Edit(len(text), len(text))]:
+    for e in [*sorted(edits, key=lambda e: (e.start, -e.end)), Edit(len(text), len(text))]:
         if e.start < at: continue
         if e.start > at: runs.append((now, at, e.start - at))
         parts += [text[at:e.start], e.new]
