@@ -162,9 +162,9 @@ def pack(
     start, n = _start_costs(text, atoms), len(atoms)
     best, came = [0.0] + [float('inf')] * n, [0] * (n + 1)
     for i in range(n):
-        for j, size, over in _ends(atoms, i, max_tokens, hard or HARD * max_tokens):
+        for j, size, reach in _ends(atoms, i, max_tokens, hard or HARD * max_tokens):
             short = 3.0 * (min_tokens - size) / min_tokens if 0 < size < min_tokens else 0.0
-            cost = best[i] + start[i] + short + over + 0.1
+            cost = best[i] + start[i] + short + reach + 0.1
             if cost < best[j + 1]: best[j + 1], came[j + 1] = cost, i
     return _way_back(came)
 

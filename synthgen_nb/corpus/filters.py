@@ -157,14 +157,19 @@ def _listed(text: str, run: list[re.Match]) -> Iterator[Passage]:
 
 # %% ../../nbs/corpus/10a_filters.ipynb #navigation
 _NAVIGATION = re.compile(r'''(?xim)^[ \t>*_|-]*(?:
-    \[?(?:edit|view|improve)\ (?:this|the)?\ ?(?:page|document|source)(?:\ source)?(?:\ (?:on|in|at)\ (?:github|gitlab|bitbucket))?\]?
+    \[?(?:edit|view|improve)\ (?:this|the)?\ ?(?:page|document|source)(?:\ source)?
+    (?:\ (?:on|in|at)\ (?:github|gitlab|bitbucket))?\]?
   | \[?(?:edit|view|star|fork)(?:\ (?:me|us))?\ on\ (?:github|gitlab|bitbucket)\]? | \[?(?:view|show|page)\ source\]?
   | \[?(?:skip\ to\ (?:main\ )?content | back\ to\ (?:the\ )?top | ↑\ ?(?:back\ to\ )?top)\]?
-  | was\ this\ (?:page|article|documentation)\ helpful\b[^\n]{0,60} | (?:built|made|created|generated)\ (?:with|by|using)\ \[?(?:sphinx|mkdocs|docusaurus|jekyll|hugo|gitbook)\b[^\n]{0,200}
-  | \[?(?:←|«|<<?|‹|⬅)?\ ?(?:previous|prev|next)(?:\ (?:page|topic|chapter|section))?\ ?(?:→|»|>>?|›|➡)?\]?(?:\([^()\n]{0,300}\))?\ ?[|:·•-](?:[^\n]{0,100}\]\([^\n]{0,200}|[^\n.]{0,60})
-  | \[(?:←|«|‹|⬅|previous|prev)[^\[\]\n]{0,100}\]\([^()\n]{0,300}\)[^\n]{0,10}(?:\[[^\[\]\n]{0,100}(?:→|»|›|next|➡)?[^\[\]\n]{0,100}\]\([^()\n]{0,300}\))?
+  | was\ this\ (?:page|article|documentation)\ helpful\b[^\n]{0,60}
+  | (?:built|made|created|generated)\ (?:with|by|using)\ \[?(?:sphinx|mkdocs|docusaurus|jekyll|hugo|gitbook)\b[^\n]{0,200}
+  | \[?(?:←|«|<<?|‹|⬅)?\ ?(?:previous|prev|next)(?:\ (?:page|topic|chapter|section))?\ ?(?:→|»|>>?|›|➡)?\]?(?:\([^()\n]{0,300}\))?\ ?[|:·•-]
+    (?:[^\n]{0,100}\]\([^\n]{0,200}|[^\n.]{0,60})
+  | \[(?:←|«|‹|⬅|previous|prev)[^\[\]\n]{0,100}\]\([^()\n]{0,300}\)[^\n]{0,10}
+    (?:\[[^\[\]\n]{0,100}(?:→|»|›|next|➡)?[^\[\]\n]{0,100}\]\([^()\n]{0,300}\))?
   | \[[^\[\]\n]{0,100}(?:→|»|›|➡)\]\([^()\n]{0,300}\)
-  | (?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)[ \t]*(?:>|»|›|/|::|\\>|&gt;|&raquo;|→)[ \t]*){1,8}(?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)|[^\n.\[\]]{0,80})
+  | (?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)[ \t]*(?:>|»|›|/|::|\\>|&gt;|&raquo;|→)[ \t]*){1,8}
+    (?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)|[^\n.\[\]]{0,80})
   | (?:home|docs?|documentation)[ \t]*(?:>|»|›|/|\\>|&gt;|→)[ \t]*[^\n.|]{1,120}
 )(?:\([^()\n]{0,300}\))?[ \t*_|]*$''')
 

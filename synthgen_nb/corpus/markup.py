@@ -89,7 +89,7 @@ def _dedented(s: _State, body: int, end: int) -> int:
     "Where the words begin after the indentation of the notes that are open"
     indent = _indent(s, body, end)
     while s.dedents and indent < s.dedents[-1]: s.dedents.pop()
-    m = re.compile(r'(?: {1,%d}|\t)' % s.dedents[-1]).match(s.text, body, end) if s.dedents else None
+    m = re.compile(rf'(?: {{1,{s.dedents[-1]}}}|\t)').match(s.text, body, end) if s.dedents else None
     return m.end() if m else body
 
 # %% ../../nbs/corpus/11a_markup.ipynb #directive-names
@@ -278,11 +278,11 @@ _INLINE = re.compile(r'''(?x)
   | (?P<anchor>\[(?:[¶\#§🔗◆]|&para;)?\]\(\#?[^()\s]{0,300}(?:[ ]"[^"]{0,200}")?\)|¶(?=\s|$))
   | (?P<attr>[ \t]*\{(?:[\#.][\w.:\#= "-]{1,200}|:[^{}\n]{1,200})\})
   | (?P<ref>\[(?P<words>[^\[\]]{1,300})\]\[(?P<to>[^\[\]]{0,200})\])
-  | (?P<tag></?(?P<name>(?:%s))(?=[\s/>])(?:[^<>"]|"[^"<>]{0,2000}"){0,800}>)
-  | (?P<template>\{\{?[%%<](?![^{}\n]{0,200}\braw\b)[^{}\n]{1,200}[%%>]\}\}?)
+  | (?P<tag></?(?P<name>(?:TAGS))(?=[\s/>])(?:[^<>"]|"[^"<>]{0,2000}"){0,800}>)
+  | (?P<template>\{\{?[%<](?![^{}\n]{0,200}\braw\b)[^{}\n]{1,200}[%>]\}\}?)
   | (?P<entity>&(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)
   | (?P<escape>(?<=\w)\\_(?=\w)|\\(?=[<>]))
-''' % '|'.join(sorted(TAGS.split(), key=len, reverse=True)), re.I)
+'''.replace('TAGS', '|'.join(sorted(TAGS.split(), key=len, reverse=True))), re.I)
 
 # %% ../../nbs/corpus/11a_markup.ipynb #inline-edits
 def inline_edits(
