@@ -48,6 +48,8 @@ def seen(text, kind="markdown"):
         ("> [!WARNING]\n> Hot stove.", "Hot stove."),
         ("```{toctree}\n:maxdepth: 2\na\nb\n```\n\nwords", "words"),
         ("```{eval-rst}\n.. autosummary::\n   f\n```\n\nwords", "words"),
+        ("```{eval-rst}\n.. note:: A reST note.\n\nSee :ref:`x <y>`.\n```\n\nwords", "**Note:** A reST note.\n\nSee x.\n\nwords"),
+        ("```{my-thing} a\nwhat it says\n```", "```my-thing\nwhat it says\n```"),
         ("```{code-block} python\n:linenos:\nx = 1\n```", "```python\nx = 1\n```"),
         ("---\ntitle: A page\n# comment\ntags: [a]\n---\n\nwords", "words"),
         ('---\n# made by a script\ntitle: "A page"\n---\nwords', "words"),

@@ -32,6 +32,8 @@ def grouped(
 ) -> list[int]: # rows at which groups begin
     "Rows in groups of at most `most`; a row that is longer stands alone"
     sums, cuts = [0, *accumulate(sizes)], [0]
+    even = sums[-1] // max(1, -(-sums[-1] // most)) # groups of about one size: no small one is left over
+    most = min(most, even + most // 16)
     while True:
         i = cuts[-1]
         end = max(i + 1, bisect_left(sums, sums[i] + most + 1) - 1)
