@@ -270,7 +270,7 @@ def _with_keys(tools: Sequence[Tool], out: dict[str, Role]) -> dict[str, Role]:
     whole = {n: r for r, ts in sorted(groups.items(), key=lambda x: -len(x[0])) for n in nouns_of(r)
              if any(out[t.name].action in ('get', 'list') and t.returns for t in ts)}
     new = dict(out)
-    for resource, ts in groups.items():
+    for ts in groups.values():
         for t in (t for t in ts if out[t.name].verb and not out[t.name].key and out[t.name].action != 'list'):
             new[t.name] = _told(t, out[t.name], groups, whole, out)
     return new
