@@ -108,12 +108,23 @@ class Source(BaseModel):
     section: tuple[str, ...] = () # headings above it, outermost first
     page: int | None = None       # page or slide on which it starts, where the document has pages
     end_page: int | None = None   # page on which it ends
+    headings: tuple[tuple[int, tuple[str, ...]], ...] = () # (offset in the chunk's text, its section) inside it
+    copied: tuple[tuple[int, int, int], ...] = () # runs (in the chunk's text, in the document, length); (): all
+
+    def place(self, at: int) -> int: # offset in the document
+        "Where the sign at an offset of the chunk's text stands"
+        new, old, n = max((r for r in self.copied if r[0] <= at), default=(0, self.start, self.end - self.start))
+        return old + min(at - new, n)
+
+    def section_at(self, at: int) -> tuple[str, ...]: # headings above it, outermost first
+        "The section in which an offset of the chunk's text stands"
+        return next((s for start, s in reversed(self.headings) if start <= at), self.section)
 
 # %% ../../nbs/core/00_records.ipynb #Chunk
 class Chunk(Record):
     "A piece of a document: the unit that is shown to a model"
     identity: ClassVar = ('kind', 'text')
-    text: str                               # exactly as it stands in the document
+    text: str                               # as it is meant: see `corpus.meant`
     kind: Literal['text', 'code'] = 'text'  # decides the prompt and the table
     language: str | None = None             # programming language, for code
     tokens: int = 0                         # length in tokens, see `corpus.chunk.count_tokens`
