@@ -28,8 +28,10 @@ def ingest(
     from synthgen_nb.corpus.chunk import token_range
     from synthgen_nb.corpus.store import ingest as do
     got = do([str(s) for s in source], output, token_range(chunk_tokens), load_settings(config))
-    passages = [d for d in got.dropped if 'start' in d.record]
-    files = [d for d in got.dropped if 'start' not in d.record]
+    passages, notes = ([d for d in got.dropped if key in d.record] for key in ('start', 'note'))
+    files = [d for d in got.dropped if not {'start', 'note'} & {*d.record}]
+    for d in notes[:20]: print(f'note: {d.detail}', file=sys.stderr)
+    if len(notes) > 20: print(f'note: {len(notes) - 20} more: {counted(d.reason for d in notes)}', file=sys.stderr)
     for d in files[:20]: print(f'skipped {d.detail or d.reason}', file=sys.stderr)
     if len(files) > 20:
         print(f'skipped {len(files) - 20} more files: {counted(d.reason for d in files)}', file=sys.stderr)

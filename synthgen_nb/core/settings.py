@@ -155,6 +155,7 @@ class Corpus(BaseModel):
     leave_out: Annotated[list[Boilerplate], BeforeValidator(_listed)] = list(get_args(Boilerplate))
     megabytes: float = Field(20, gt=0) # most, of one file
     seconds: float = Field(60, gt=0)   # most, for opening one file
+    encoding: str = ''             # of files that do not say it: cp1252, koi8-r …; '': told by their letters
     tokenizer: str = ''            # '': our estimate; cl100k; or the path of a tokenizer.json
     embedding: str = 'hashing'     # hashing; sentence-transformers/NAME; or PROVIDER/MODEL
 

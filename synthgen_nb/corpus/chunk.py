@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
+from ..core.language import language_of
 from ..core.records import Chunk, Source, SynthgenError
 from .blocks import Mark, marks_of
 from .read import Document
@@ -244,7 +245,8 @@ def _chunks(doc: Document, min_tokens: int, max_tokens: int, count: Count = coun
         section = sections[i] or next((s for s in sections[i:j] if s), ())
         where = _source(doc, a, b, lines, section)
         text = doc.text[a:b]
-        yield Chunk(text=text, kind=kind, language=doc.language, tokens=count(text), sources=(where,))
+        language = doc.language if kind == 'code' else language_of(text).code or doc.language
+        yield Chunk(text=text, kind=kind, language=language, tokens=count(text), sources=(where,))
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #trimmed
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
