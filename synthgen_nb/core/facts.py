@@ -16,11 +16,12 @@ from functools import lru_cache
 _SAME = str.maketrans({
     '’': "'", '‘': "'", '“': '"', '”': '"', '«': '"', '»': '"', '„': '"',
     '–': '-', '—': '-', '−': '-', '‐': '-', '‑': '-',
-    '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '×': 'x', 'µ': 'u', 'μ': 'u'})
+    '\u00a0': ' ', '\u202f': ' ', '\u2009': ' ', '٪': '%', '٫': '.', '٬': ',', '×': 'x', 'µ': 'u', 'μ': 'u'})
 
 @lru_cache(4096)
 def _compatible(ch: str) -> str:
     n = unicodedata.normalize('NFKC', ch)
+    if ch.isdecimal(): return str(unicodedata.decimal(ch)) # of any script
     return n if len(n) == 1 else ch
 
 def fold(
@@ -43,16 +44,16 @@ class Fact:
 
 # %% ../../nbs/core/00d_facts.ipynb #units
 _SPELLINGS = '''
-B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k
-kB: kb kilobyte kilobytes 千字节 | KiB: kib kibibyte kibibytes
-MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes
-GB: gb gigabyte gigabytes 吉 吉字节 | GiB: gib gibibyte gibibytes
+B: b byte bytes octet octets 字节 байт байта 바이트 バイト بايت बाइट | bit: bit bits 比特 | k: k
+kB: kb kilobyte kilobytes 千字节 ko кб | KiB: kib kibibyte kibibytes
+MB: mb megabyte megabytes 兆 兆字节 mo мб мбайт мегабайт мегабайта メガバイト 메가바이트 ميغابايت מגה-בייט मेगाबाइट | MiB: mib mebibyte mebibytes
+GB: gb gigabyte gigabytes 吉 吉字节 go гб гбайт гигабайт ギガバイト 기가바이트 غيغابايت गीगाबाइट | GiB: gib gibibyte gibibytes
 TB: tb terabyte terabytes 太字节 | TiB: tib tebibyte tebibytes | PB: pb petabyte petabytes
-ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒
-s: s sec secs second seconds 秒 | min: min mins minute minutes 分钟
-h: h hr hrs hour hours 小时 | day: day days 天
+ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒 миллисекунд ミリ秒 밀리초 millisecondes millisekunden
+s: s sec secs second seconds 秒 seconde secondes secondi segundo segundos sekunde sekunden sekund sekunder sekundy секунд секунды секунду 초 ثانية ثوان שניות सेकंड | min: min mins minute minutes 分钟 分間 minuto minuti minutos minuten minuter minut минут минуты минуту 분 دقيقة دقائق דקות मिनट
+h: h hr hrs hour hours 小时 時間 heure heures horas stunde stunden timmar часов часа 시간 ساعة ساعات שעות घंटे | day: day days 天 jour jours giorni días tage dagar дней дня يوم أيام ימים दिन
 week: week weeks | month: month months | year: year years yr 年
-Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage | ‰: ‰
+Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage prozent procent процентов процента パーセント 퍼센트 | ‰: ‰
 px: px pixel pixels | mm: mm millimetre millimetres millimeter millimeters
 cm: cm centimetre centimetres centimeters
 m: m metre metres meter meters | km: km kilometre kilometres kilometer kilometers | m/s: m/s | km/h: km/h kmh
@@ -75,13 +76,20 @@ _UNIT = '|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _NUMBER = re.compile(rf'''(?<![A-Za-z_\d.])(?<![A-Za-z]-)(?P<sign>-(?=\d))?
     (?: (?P<hex>0x[0-9a-fA-F]+)
       | (?P<version>v?\d+(?:\.\d+){{2,}}(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)\.?\d*)?)
-      | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?!\d)(?:\.\d+)?(?:[eE][-+]?\d+)?) )
+      | (?<!\d,)(?<![\[(])(?P<comma>(?:0|[1-9]\d{{0,2}}(?:(?:[. ']\d{{3}})+|\d*)),(?:\d{{1,2}}|\d{{4,}})(?![\d,]|\.\d)|0,\d+(?!,?\d)) # 1.024,50
+      | (?P<apart>[1-9]\d{{0,2}}(?:[ ']\d{{3}})+(?!\d)(?:\.\d+)?)                           # 1 024
+      | (?P<number>\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?!\d)(?:\.\d+)?|\d+(?!\d)(?:\.\d+)?(?:[eE][-+]?\d+)?) )
     (?!(?:st|nd|rd|th)\b)(?P<unit>\ ?-?(?:{_UNIT})(?![A-Za-z_\d]))?''', re.X | re.I)
+
+def _valued(m: re.Match) -> float:
+    "The value of a number, grouped by commas, points, blanks or apostrophes"
+    if m['comma']: return float(re.sub(r"[. ']", '', m['comma']).replace(',', '.'))
+    return float(re.sub(r"[ ',]", '', m['apart'] or m['number']))
 
 def _number(m: re.Match, text: str) -> Fact:
     "One number of a folded text"
     if m['version']: return Fact('version', m['version'].lstrip('vV').lower(), m.start(), m.end('version'))
-    value = float(int(m['hex'], 16)) if m['hex'] else float(m['number'].replace(',', ''))
+    value = float(int(m['hex'], 16)) if m['hex'] else _valued(m)
     between = re.search(r'[\d)\]]\s?$', text[max(0, m.start() - 2):m.start()]) # 2015-02, 3 - 1
     unit = UNITS.get((m['unit'] or '').strip(' -').lower(), '')
     if m['sign'] and not between: value = -value
@@ -91,7 +99,7 @@ def number_facts(
     text: str,
 ) -> list[Fact]: # in their order
     "Numbers with their units, and versions"
-    folded = fold(text)
+    folded = fold(text.replace('，', '、')) # which parts numbers, and no number
     return [_number(m, folded) for m in _NUMBER.finditer(folded)]
 
 # %% ../../nbs/core/00d_facts.ipynb #number_words
@@ -174,7 +182,11 @@ def name_facts(
 ) -> list[Fact]:
     "Capitalised words inside a sentence, and abbreviations"
     prose = _CODELIKE.sub(_blank, bare(fold(text)))
-    return [Fact('name', m[0], m.start(), m.end()) for m in _NAME.finditer(prose)]
+    nouns = len(_GERMAN.findall(prose)) > 1 # every noun has a capital there
+    found = (m for m in _NAME.finditer(prose) if not nouns or re.search(r'[A-Z0-9].*[A-Z0-9]', m[0]))
+    return [Fact('name', m[0], m.start(), m.end()) for m in found]
+
+_GERMAN = re.compile(r'\b(?:der|das|den|dem|und|ist|sind|nicht|eine?[rnms]?|wird|werden|mit|für|auf|im|beim|zu[rm]?)\b')
 
 # %% ../../nbs/core/00d_facts.ipynb #facts
 def facts(

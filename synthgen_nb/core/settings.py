@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OWN', 'Boilerplate', 'Words', 'ENV_OTHER', 'nearest', 'Provider', 'plain', 'completed', 'wrong_block', 'wrong_like',
-           'LLM', 'Rule', 'Corpus', 'Temperatures', 'Limits', 'Price', 'Thresholds', 'Paths', 'Settings', 'unset',
+           'LLM', 'Rule', 'Corpus', 'QA', 'Temperatures', 'Limits', 'Price', 'Thresholds', 'Paths', 'Settings', 'unset',
            'resolve', 'usable', 'first_of', 'known_keys', 'env_name', 'from_env', 'load_settings', 'find_settings',
            'read_settings', 'put', 'checked', 'provider_rows']
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from .language import NAMES
 from .providers import PROVIDERS, service, shown_url, those
 from .records import SynthgenError
 
@@ -159,6 +160,18 @@ class Corpus(BaseModel):
     tokenizer: str = ''            # '': our estimate; cl100k; or the path of a tokenizer.json
     embedding: str = 'hashing'     # hashing; sentence-transformers/NAME; or PROVIDER/MODEL
 
+# %% ../../nbs/core/01_settings.ipynb #QA
+class QA(BaseModel):
+    "How pairs are written"
+    model_config = ConfigDict(extra='forbid')
+    language: str = 'same' # of questions and answers: same (as the document's), or an ISO 639-1 code (en, fr)
+
+    @field_validator('language')
+    @classmethod
+    def _known(cls, v):
+        if v == 'same' or v in NAMES: return v
+        raise ValueError(f'no language {v!r}: same, or one of {", ".join(sorted(NAMES))}')
+
 # %% ../../nbs/core/01_settings.ipynb #Temperatures
 class Temperatures(BaseModel):
     model_config = ConfigDict(extra='forbid')
@@ -206,6 +219,7 @@ class Settings(BaseModel):
     rules: dict[str, Rule] = {} # name → what is left out; see `core.curate.apply_rules`
     topic: str = ''             # what the data set is about; the judge drops what is not
     corpus: Corpus = Field(default_factory=Corpus) # type: ignore[arg-type]
+    qa: QA = QA() # type: ignore[call-arg]
 
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"

@@ -70,9 +70,11 @@ COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line',
            'language', 'sources']
 _ATTACHING = re.compile('[\uac00-\ud7a3]{2,}|[\u0621-\u064a]{3,}|[\u05d0-\u05ea]{3,}')
 
+_BEFORE = re.compile('^(?:[وبكف]?ال|[הובלכמש](?=.{3}))(?=..)')
+
 def _by_stems(table, query: str, k: int, found: Collection[str]) -> list[dict]: # k more, in the order of the table
     "Rows that hold a word of the query inside a word of theirs"
-    words = list(dict.fromkeys(_ATTACHING.findall(query)))
+    words = list(dict.fromkeys(_BEFORE.sub('', w) for w in _ATTACHING.findall(query)))
     if not words or k <= 0: return []
     held = ' OR '.join(f"content LIKE '%{w}%'" for w in words)
     rows = table.search().where(held).select(COLUMNS).limit(k + len(found)).to_list()

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SPARE', 'generate', 'check_counts', 'spread', 'pairs_per_call', 'Asked', 'wave_size', 'short_names',
-           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'pairs_of', 'ask_wave', 'cut_to']
+           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'wanted_language', 'strange_language', 'pairs_of',
+           'ask_wave', 'cut_to']
 
 # %% ../../nbs/qa/60_grounded.ipynb #imports
 import math, re
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 from pydantic import ValidationError
+from ..core.language import NAMES, language_of, other_language
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
@@ -33,7 +35,8 @@ async def generate(
     "Grounded QA: questions with their answers from chunks, each kind of chunk by its own prompt"
     check_counts(chunks, n_pairs, target_pairs)
     order, n = spread(chunks), pairs_per_call(target_pairs, len(chunks), n_pairs)
-    so_far = Asked(open={c.id for c in order}, names=short_names(s.path for c in chunks for s in c.sources))
+    so_far = Asked(open={c.id for c in order}, names=short_names(s.path for c in chunks for s in c.sources),
+                   languages={c.id: wanted_language(c, model.language) for c in order})
     if target_pairs is None: await ask_wave(order, model, n, so_far, corpus, family)
     while target_pairs and so_far.open and len(so_far.out.kept) < target_pairs: # one more round
         todo = [c for c in order if c.id in so_far.open]
@@ -92,6 +95,7 @@ class Asked:
     open: set[str] = field(default_factory=set) # ids of chunks that may have more to give
     questions: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list)) # by chunk id
     names: dict[str, str] = field(default_factory=dict) # document → as a prompt names it
+    languages: dict[str, str] = field(default_factory=dict) # chunk id → code of the language to write in; '': any
 
     def mean_yield(self, n: int) -> float: # pairs that one call can be expected to give, at most n
         given = [len(q) for q in self.questions.values()]
@@ -127,10 +131,12 @@ def ask_of(
     n: int,              # most pairs wanted
     asked: Sequence[str], # questions asked about it before
     name: str,           # of its document, see `short_names`
+    language: str = '',  # to write in, see `wanted_language`
 ) -> Ask:
     "The question that a chunk is put"
     extra: dict[str, Any] = dict(language=c.language or '') if c.kind == 'code' else {}
-    return p.render(text=c.text, section=c.section, source=name, n=n, avoid=list(asked), **extra)
+    return p.render(text=c.text, section=c.section, source=name, n=n, avoid=list(asked),
+                    in_language=NAMES.get(language, ''), **extra)
 
 # %% ../../nbs/qa/60_grounded.ipynb #no_pairs
 def no_pairs(
@@ -172,6 +178,27 @@ def unwanted(
     if normal_form(p.question) in seen: return 'repeated_question'
     return '' if room > 0 else 'more_than_asked'
 
+# %% ../../nbs/qa/60_grounded.ipynb #language
+def wanted_language(
+    c: Chunk,
+    setting: str, # `qa.language`: same, or a code
+) -> str: # code; '' where it cannot be told
+    "The language that pairs of a chunk are to be in"
+    if setting != 'same': return setting
+    if c.kind == 'text' and c.language in NAMES: return c.language
+    found = language_of(c.text)
+    return found.code if c.kind == 'text' or found.script != 'Latin' else ''
+
+def strange_language(
+    p: Pair,
+    code: str, # of the language wanted; '': any
+) -> tuple[str, str] | None: # reason and detail
+    "What of a pair is in another language"
+    for what, text in (('question', p.question), ('answer', p.answer)):
+        if other := other_language(text, code):
+            return f'language:{other}', f'the {what} is in {NAMES[other]}, and not in {NAMES[code]} (qa.language)'
+    return None
+
 # %% ../../nbs/qa/60_grounded.ipynb #pairs_of
 def pairs_of(
     chunk: Chunk,         # what was asked about
@@ -180,6 +207,7 @@ def pairs_of(
     n: int,               # most pairs wanted
     asked: Sequence[str], # questions asked about it before
     corpus: str = '',     # the chunk database
+    language: str = '',   # that they should be in; '': any
 ) -> Outcome[Pair]: # new pairs; or the chunk itself dropped, with the reason
     "Read one reply"
     if nothing := no_pairs(a, asked): return Outcome(dropped=[drop(chunk, 'generate', *nothing)])
@@ -191,6 +219,7 @@ def pairs_of(
     for row in a.value['pairs']:
         got = pair_of(row, made)
         if isinstance(got, Drop): out.dropped.append(got)
+        elif strange := strange_language(got, language): out.dropped.append(drop(got, 'generate', *strange))
         elif why := unwanted(got, seen, n - len(out.kept)): out.dropped.append(drop(got, 'generate', why))
         else:
             out.kept.append(got)
@@ -209,9 +238,10 @@ async def ask_wave(
     "One call for each chunk"
     by_kind = {k: model.prompt(f'{family}_{k}') for k in ('text', 'code')}
     name = lambda c: so_far.names.get(c.path, c.path)
-    ask = lambda c: ask_of(c, by_kind[c.kind], n, so_far.questions[c.id], name(c))
+    ask = lambda c: ask_of(c, by_kind[c.kind], n, so_far.questions[c.id], name(c), so_far.languages.get(c.id, ''))
     async for c, a in model.over(chunks, ask):
-        got = pairs_of(c, a, by_kind[c.kind], n, so_far.questions[c.id], corpus)
+        got = pairs_of(c, a, by_kind[c.kind], n, so_far.questions[c.id], corpus,
+                       so_far.languages.get(c.id, ''))
         so_far.out.kept += got.kept
         so_far.out.dropped += got.dropped
         so_far.questions[c.id] += [p.question for p in got.kept]

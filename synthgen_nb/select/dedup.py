@@ -6,16 +6,21 @@
 __all__ = ['normal_form', 'worth', 'best_of', 'dedup']
 
 # %% ../../nbs/select/40_dedup.ipynb #imports
+import re
 import unicodedata
 from collections.abc import Sequence
 from ..core.records import Outcome, Pair, drop
+from ..core.words import SPACELESS
 
 # %% ../../nbs/select/40_dedup.ipynb #normal_form
 def normal_form(
     text: str, # as written
 ) -> str: # for comparing
     "A text without the differences that do not matter: Unicode form, case, spacing, final punctuation"
-    return ' '.join(unicodedata.normalize('NFKC', text).casefold().split()).rstrip(' ?.!:;,')
+    flat = ' '.join(unicodedata.normalize('NFKC', text).casefold().split())
+    return _GAP.sub('', flat).strip(' ?.!:;,。、，؟؛।¿¡…')
+
+_GAP = re.compile(rf'(?<=[{SPACELESS}]) | (?=[{SPACELESS}])|\u0640') # 缓存 64 兆 is 缓存64兆
 
 # %% ../../nbs/select/40_dedup.ipynb #best_of
 def worth(p: Pair) -> float: # any rating is better than none
