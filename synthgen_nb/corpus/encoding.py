@@ -341,6 +341,7 @@ def weighed(
     said: Declared = Declared('', ''),
 ) -> list[Guess]: # the best first, each text once
     "Every encoding that some bytes can be read in"
+    high = len(_HIGH.findall(data)) # the more characters fit, the more that says
     blind = data.replace(said.as_written.encode(), b'') if said.as_written else data # it would believe the name
     likely, out = _likely(blind), list[Guess]()
     named = {e for e in (said.encoding, known_as(hints.setting) if hints.setting else '') if e and e != 'utf-8'}
@@ -351,7 +352,7 @@ def weighed(
         code = _code(text, codes)
         weight = max(likely.get(e, 0.), .05 if e in named else .01) * common * (1. if code in codes else .4)
         if _alone(text, codes): weight *= .2
-        weight *= fitness(text, code) ** 3 * (NAMED if e in named else 1) * (1 + BESIDE * hints.neighbours.get(e, 0.))
+        weight *= fitness(text, code) ** min(12, 3 + high / 5) * (NAMED if e in named else 1) * (1 + BESIDE * hints.neighbours.get(e, 0.))
         out.append(Guess(weight, e, text))
     out.sort(key=lambda g: -g.weight)
     seen: set[str] = set()
