@@ -44,23 +44,33 @@ class Fact:
 
 # %% ../../nbs/core/00d_facts.ipynb #units
 _SPELLINGS = '''
-B: b byte bytes octet octets 字节 байт байта 바이트 バイト بايت बाइट | bit: bit bits 比特 | k: k
-kB: kb kilobyte kilobytes 千字节 ko кб | KiB: kib kibibyte kibibytes
-MB: mb megabyte megabytes 兆 兆字节 mo мб мбайт мегабайт мегабайта メガバイト 메가바이트 ميغابايت מגה-בייט मेगाबाइट | MiB: mib mebibyte mebibytes
-GB: gb gigabyte gigabytes 吉 吉字节 go гб гбайт гигабайт ギガバイト 기가바이트 غيغابايت गीगाबाइट | GiB: gib gibibyte gibibytes
+B: b byte bytes octet octets 字节 | bit: bit bits 比特 | k: k
+kB: kb kilobyte kilobytes 千字节 | KiB: kib kibibyte kibibytes
+MB: mb megabyte megabytes 兆 兆字节 | MiB: mib mebibyte mebibytes
+GB: gb gigabyte gigabytes 吉 吉字节 | GiB: gib gibibyte gibibytes
 TB: tb terabyte terabytes 太字节 | TiB: tib tebibyte tebibytes | PB: pb petabyte petabytes
-ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒 миллисекунд ミリ秒 밀리초 millisecondes millisekunden
-s: s sec secs second seconds 秒 seconde secondes secondi segundo segundos sekunde sekunden sekund sekunder sekundy секунд секунды секунду 초 ثانية ثوان שניות सेकंड | min: min mins minute minutes 分钟 分間 minuto minuti minutos minuten minuter minut минут минуты минуту 분 دقيقة دقائق דקות मिनट
-h: h hr hrs hour hours 小时 時間 heure heures horas stunde stunden timmar часов часа 시간 ساعة ساعات שעות घंटे | day: day days 天 jour jours giorni días tage dagar дней дня يوم أيام ימים दिन
+ns: ns nanosecond nanoseconds | us: us microsecond microseconds | ms: ms msec millisecond milliseconds 毫秒
+s: s sec secs second seconds 秒 | min: min mins minute minutes 分钟
+h: h hr hrs hour hours 小时 | day: day days 天
 week: week weeks | month: month months | year: year years yr 年
-Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage prozent procent процентов процента パーセント 퍼센트 | ‰: ‰
+Hz: hz hertz | kHz: khz kilohertz | MHz: mhz megahertz | GHz: ghz gigahertz | %: % percent percentage | ‰: ‰
 px: px pixel pixels | mm: mm millimetre millimetres millimeter millimeters
 cm: cm centimetre centimetres centimeters
 m: m metre metres meter meters | km: km kilometre kilometres kilometer kilometers | m/s: m/s | km/h: km/h kmh
 degC: °c degc celsius | degF: °f degf fahrenheit | K: kelvin | deg: ° degree degrees
 Pa: pa pascal pascals | hPa: hpa hectopascal hectopascals | kPa: kpa
 g: gram grams | kg: kg kilogram kilograms | mg: mg
-V: v volt volts | W: w watt watts | kW: kw | GB/s: gb/s gbps | MB/s: mb/s mbps | x: x times fold'''
+V: v volt volts | W: w watt watts | kW: kw | GB/s: gb/s gbps | MB/s: mb/s mbps | x: x times fold
+B: байт байта 바이트 バイト بايت बाइट | kB: ko кб
+MB: mo мб мбайт мегабайт мегабайта メガバイト 메가바이트 ميغابايت מגה-בייט मेगाबाइट
+GB: go гб гбайт гигабайт ギガバイト 기가바이트 غيغابايت गीगाबाइट
+ms: миллисекунд ミリ秒 밀리초 millisecondes millisekunden
+s: seconde secondes secondi segundo segundos sekunde sekunden sekund sekunder sekundy секунд
+s: секунды секунду 초 ثانية ثوان שניות सेकंड
+min: 分間 minuto minuti minutos minuten minuter minut минут минуты минуту 분 | min: دقيقة دقائق דקות मिनट
+h: 時間 heure heures horas stunde stunden timmar часов часа 시간 ساعة | h: ساعات שעות घंटे
+day: jour jours giorni días tage dagar дней дня يوم أيام ימים | day: दिन
+%: prozent procent процентов процента パーセント 퍼센트'''
 UNITS = {word: row.split(':')[0].strip() for row in re.split(r'[|\n]', _SPELLINGS) if row.strip()
          for word in row.split(':', 1)[1].split()}
 

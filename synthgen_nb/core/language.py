@@ -58,7 +58,7 @@ def scripts(
 _CODE = re.compile(r'^[ \t]*(```+|~~~+)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)|(?<!`)(`{1,2})(?!`)[^`\n]+?\2(?!`)'
                    r'|\b(?:https?|ftp|file)://[^\s<>"\')\]`]+|\bwww\.[^\s<>"\')\]`]+|\b[\w.+-]{1,64}@[\w-]+\.[\w.]+\w', re.S | re.M)
 _NO_PROSE = re.compile(r'<[^<>\n]{1,200}>|&\w{2,8};|\]\([^()\n]*\)|^[ \t]*\.\. [\w-]+::.*$|:\w+:`[^`]*`'
-                       r'|(?<!\w)[\w.\-]*[_/\\@=+$<>{}\[\]|~^][\w./\\@=+$<>{}\[\]|~^-]*|(?<!\w)--?\w[\w-]*'
+                       r'|(?<![\w.-])[\w.\-]{0,80}[_/\\@=+$<>{}\[\]|~^][\w./\\@=+$<>{}\[\]|~^-]*|(?<!\w)--?\w[\w-]*'
                        r'|\b[A-Za-z]+\d\w*|\b\w+\.\w[\w.]*|\b[a-z]+[A-Z]\w*|\b[A-Z]{2,}\b|[\d#*`"“”«»()|]+', re.M)
 
 def prose(
@@ -141,6 +141,8 @@ def other_language(
     if not enough(words, first, found[first]): return ''
     told = ranked(words.lower(), first)
     other, p = next(iter(told.items()))
+    if first not in own and not any(found.get(s) for s in own): # another script, and more than names in it
+        return other if first != 'Latin' or sum(w[0].islower() for w in words.split()) >= 3 else ''
     certain = .98 if any({other, code} <= kin for kin in KIN) else STRANGE
     return other if other != code and p >= certain and told.get(code, 0) <= UNLIKELY else ''
 

@@ -22,7 +22,8 @@ DENYING = frozenset('''pas jamais aucun aucune sans ni nicht kein keine keinen k
     ningún ninguna tampoco non mai senza né nessun nessuna não sem nem nenhum nenhuma inte ej aldrig utan ingen inget inga
     niet geen nooit zonder ikke aldri uden uten nigdy bez nelze nikdy не ни никогда без нет нельзя немає ні لا لم لن ليس
     غير بدون دون לא אין בלי ללא אל δεν μη μην χωρίς ποτέ नहीं न बिना 不 没 沒 未 无 無 勿 別 别'''.split())
-LIGHT = frozenset(STOPWORDS) | FUNCTION_WORDS | DENYING | frozenset('的了在是和与或会被将为以及其该这那时到从对中有也就都而但则所之此每次把让给用可能') | frozenset('''also such these those they them their he she we us our ours very
+_PARTICLES = frozenset('的了在是和与或会被将为以及其该这那时到从对中有也就都而但则所之此每次把让给用可能') # of Chinese
+LIGHT = frozenset(STOPWORDS) | FUNCTION_WORDS | DENYING | _PARTICLES | frozenset('''also such these those they them their he she we us our ours very
     just only any some all each every both either if while because since until though although however
     therefore thus hence here now need needs must may might would way ways one ones thing things called call
     calls including includes include make makes made used using get gets set following given allows allow

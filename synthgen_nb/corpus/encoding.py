@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BOMS', 'CUT_OFF', 'SAMPLE', 'CANDIDATES', 'WESTERN', 'MULTIBYTE', 'NAMED', 'BESIDE', 'ALPHABETS', 'A_GUESS', 'CLEAR',
-           'POOR', 'MANY', 'SHORT', 'Decoded', 'Hints', 'decode', 'wide', 'marked', 'looks_written', 'unmarked',
-           'binary', 'known_as', 'Declared', 'declared', 'mended', 'escaped', 'utf8', 'in_parts', 'western', 'fitness',
-           'Guess', 'weighed', 'sample', 'guessed', 'neighbours', 'decode_file']
+           'POOR', 'SCANT', 'MANY', 'SHORT', 'Decoded', 'Hints', 'decode', 'wide', 'marked', 'looks_written',
+           'unmarked', 'binary', 'known_as', 'Declared', 'declared', 'mended', 'escaped', 'utf8', 'in_parts', 'western',
+           'fitness', 'Guess', 'weighed', 'sample', 'guessed', 'neighbours', 'decode_file']
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #imports
 import codecs
@@ -50,8 +50,8 @@ def decode(
     if found := marked(data) or unmarked(data): return found
     if why := binary(data): raise ValueError(f'binary: {why}')
     said = declared(data, hints.kind)
-    found = escaped(data, said) or utf8(data, said) or in_parts(data, hints, said) or guessed(data, hints, said)
-    return mended(found)
+    found = escaped(data, said) or utf8(data, said) or in_parts(data, hints, said)
+    return mended(found or guessed(data, hints, said))
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #marked
 BOMS = [(codecs.BOM_UTF32_LE, 'utf-32-le'), (codecs.BOM_UTF32_BE, 'utf-32-be'), (codecs.BOM_UTF8, 'utf-8'),
@@ -71,7 +71,8 @@ def marked(data: bytes) -> Decoded | None:
     try: text, note = wide(data[len(bom):], encoding)
     except UnicodeDecodeError as e:
         if encoding == 'utf-8': return None # a mark is no proof
-        raise ValueError(f'it begins with the mark of {encoding}, and is none from byte {e.start + len(bom)}') from None
+        at = e.start + len(bom)
+        raise ValueError(f'it begins with the mark of {encoding}, and is none from byte {at}') from None
     return Decoded(text, encoding, f'its byte-order mark ({bom.hex(" ").upper()})', note)
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #unmarked
@@ -120,7 +121,8 @@ def binary(
     if found := next((what for mark, what in _SIGNATURES.items() if data.startswith(mark)), ''): return f'it is {found}'
     if b'\0' in data: return 'it holds zero bytes'
     n = len(_CONTROLS.findall(data[:SAMPLE]))
-    return f'{n} of its first {len(data[:SAMPLE])} bytes are control characters' if n > max(2, .01 * len(data[:SAMPLE])) else ''
+    size = len(data[:SAMPLE])
+    return f'{n} of its first {size} bytes are control characters' if n > max(2, .01 * size) else ''
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #declared
 _MARKUP = ('html', 'xml', '')
@@ -172,7 +174,8 @@ _TWICE = re.compile('[ÂÃÄÅÆÇÈÉÊËÎÏÐÑâãåäæçèéðÐРСВГ][
 
 def _once(run: str) -> str: # '' if it is not UTF-8 that was taken for something else
     for encoding in ('cp1252', 'cp1251'):
-        try: data = b''.join(c.encode('latin-1') if encoding == 'cp1252' and '\x80' <= c <= '\x9f' else c.encode(encoding) for c in run)
+        control = lambda c, e=encoding: e == 'cp1252' and '\x80' <= c <= '\x9f'
+        try: data = b''.join(c.encode('latin-1' if control(c) else encoding) for c in run)
         except UnicodeEncodeError: continue
         try: return data.decode()
         except UnicodeDecodeError: continue
@@ -193,7 +196,8 @@ def mended(
     covered, high = sum(b - a for a, b, _ in runs), sum(not c.isascii() for c in text)
     first = f'{text[runs[0][0]:runs[0][1]]!r} for {runs[0][2]!r}'
     words = sum(text[a - 1:a].isalpha() or text[b:b + 1].isalpha() for a, b, _ in runs)
-    certain = covered >= .98 * high and len(runs) >= 2 and words >= .5 * len(runs) and len({text[a:b] for a, b, _ in runs}) >= 2
+    different = len({text[a:b] for a, b, _ in runs})
+    certain = covered >= .98 * high and different >= 2 and words >= .5 * len(runs)
     if not certain:
         places = f'{len(runs)} places look' if len(runs) > 1 else 'one place looks'
         note = f'{places} as if encoded twice ({first}), and may be meant so: left as written'
@@ -203,7 +207,8 @@ def mended(
         out += [text[at:a], once]
         at = b
     note = f'it was encoded twice, which is undone in {len(runs)} places ({first})'
-    return mended(replace(found, text=''.join([*out, text[at:]]), note='; '.join(filter(None, [found.note, note]))))
+    whole = '; '.join(filter(None, [found.note, note]))
+    return mended(replace(found, text=''.join([*out, text[at:]]), note=whole)) # once more, if it was more than twice
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #utf8
 def escaped(data: bytes, said: Declared) -> Decoded | None:
@@ -218,11 +223,11 @@ def utf8(data: bytes, said: Declared) -> Decoded | None:
     "Valid UTF-8"
     try: text, note = wide(data, 'utf-8')
     except UnicodeDecodeError: return None
-    if text.isascii(): return Decoded(text, 'ascii' if not note else 'utf-8', 'its bytes, all below 128', note)
-    if note and len(text) == len(data) - 1: return None # no character of UTF-8 before it: another encoding ends so
+    if note and text.isascii(): return None # no character of UTF-8 before it: another encoding ends so
+    if text.isascii(): return Decoded(text, 'ascii', 'its bytes, all below 128')
     if said.encoding and said.encoding != 'utf-8':
         n = sum(not c.isascii() for c in text)
-        note = f'it declares {said.as_written}, and is valid UTF-8 ({n} characters that are not ASCII); it is read as UTF-8'
+        note = f'it declares {said.as_written}, and is valid UTF-8 ({n} characters not ASCII): read as UTF-8'
     return Decoded(text, 'utf-8', 'valid UTF-8', note)
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #parts
@@ -246,7 +251,8 @@ def in_parts(data: bytes, hints: Hints, said: Declared) -> Decoded | None:
                    f'{where} {"is" if len(other) == 1 else "are"} not UTF-8 and read as {rest}: '
                    f'{_deciding(lines[other[0]], rest)}')
 
-def _rest(lines: list[bytes], other: list[int], valid: int, high: int, hints: Hints) -> str: # '' if the file is in one encoding
+def _rest(lines: list[bytes], other: list[int], valid: int, high: int,
+          hints: Hints) -> str: # '' if the file is in one encoding
     "The encoding of the lines that are not UTF-8"
     some = [lines[i] for i in other[:500]]
     both = western(b'\n'.join(some)) # as if nothing in them were UTF-8
@@ -324,7 +330,8 @@ def _fits(before: str, c: str, after: str, alphabet: set[str] | None) -> float:
         if c.isupper() and before.islower(): return 0.
         if alphabet is None or c.lower() in alphabet: return 1.
         return .4 if unicodedata.name(c, '').startswith(('LATIN', 'GREEK')) else .8
-    if unicodedata.category(c) in ('Mn', 'Mc', 'Nd', 'Lo', 'Po', 'Ps', 'Pe', 'Zs', 'Cf') and not inside: return 1. if alphabet is None else .7
+    plain = unicodedata.category(c) in ('Mn', 'Mc', 'Nd', 'Lo', 'Po', 'Ps', 'Pe', 'Zs', 'Cf')
+    if plain and not inside: return 1. if alphabet is None else .7
     if c in '’‘·' or (c in _MARKS and not inside): return .9
     return .5 if unicodedata.category(c) in ('Mn', 'Mc', 'Lm', 'Po') else 0.
 
@@ -334,6 +341,7 @@ class Guess(NamedTuple):
     weight: float
     encoding: str
     text: str
+    likely: float = 1. # before its characters are counted one by one
 
 def weighed(
     data: bytes,
@@ -352,8 +360,11 @@ def weighed(
         code = _code(text, codes)
         weight = max(likely.get(e, 0.), .05 if e in named else .01) * common * (1. if code in codes else .4)
         if _alone(text, codes): weight *= .2
-        weight *= fitness(text, code) ** min(12, 3 + high / 5) * (NAMED if e in named else 1) * (1 + BESIDE * hints.neighbours.get(e, 0.))
-        out.append(Guess(weight, e, text))
+        fit = fitness(text, code)
+        plain = weight * fit ** 3
+        weight *= fit ** min(12, 3 + high / 5) * (1 + BESIDE * hints.neighbours.get(e, 0.))
+        if e in named: weight *= NAMED
+        out.append(Guess(weight, e, text, plain))
     out.sort(key=lambda g: -g.weight)
     seen: set[str] = set()
     return [g for g in out if not (g.text in seen or seen.add(g.text))] # type: ignore[func-returns-value]
@@ -382,18 +393,20 @@ def sample(data: bytes) -> bytes:
 
 _HIGH = re.compile(rb'[\x80-\xff]')
 POOR = 0.012 # weight below which it is no text
+SCANT = 200  # bytes, of which a tenth of that is enough for a guess that is said to be one
 
 def guessed(data: bytes, hints: Hints, said: Declared) -> Decoded:
     "The likeliest encoding of bytes that are no UTF-8"
     found = weighed(sample(data), hints, said)
     for i, g in enumerate(found):
-        if g.weight < POOR: break
+        if g.likely < (POOR if len(data) > SCANT else POOR / 10): continue
         try: text = western(data) if g.encoding == 'cp1252' else data.decode(g.encoding)
         except UnicodeDecodeError: continue
         by, note = _why(data, g, found[i + 1:], hints, said)
         return Decoded(text, g.encoding, by, note, A_GUESS not in note)
     at = _first_wrong(data)
-    raise ValueError(f'not UTF-8 (byte {at}: {data[at:at + 4].hex(" ").upper()}), and no other encoding fits; save it as UTF-8')
+    shown = data[at:at + 4].hex(' ').upper()
+    raise ValueError(f'not UTF-8 (byte {at}: {shown}), and no other encoding fits; save it as UTF-8')
 
 def _first_wrong(data: bytes) -> int:
     try: data.decode()
@@ -406,19 +419,29 @@ def _why(data: bytes, g: Guess, rest: list[Guess], hints: Hints, said: Declared)
     decided = _deciding(data, g.encoding)
     setting = known_as(hints.setting) if hints.setting else ''
     near = rest[0] if rest else None
-    sure = near is None or g.weight >= CLEAR * near.weight
-    plain = Guess(g.weight / NAMED if g.encoding in (said.encoding, setting) else g.weight, *g[1:])
+    sure = g.likely >= POOR and (near is None or g.weight >= CLEAR * near.weight) and not _odd(data, g)
+    plain = g.weight / NAMED if g.encoding in (said.encoding, setting) else g.weight
     by = f'its letters ({decided})'
     if g.encoding in hints.neighbours: by = f'the files beside it and its letters ({decided})'
     if g.encoding == setting: by = f'corpus.encoding ({decided})'
     if g.encoding == said.encoding: by = f'its declaration ({said.as_written})'
     note = ''
-    if said.encoding and g.encoding != said.encoding: note = f'it declares {said.as_written}, which it is not; read as {g.encoding}: {decided}'
-    elif setting and g.encoding != setting: note = f'it is not in {setting} (corpus.encoding); read as {g.encoding}: {decided}'
-    if near and (not sure or (g.encoding in (said.encoding, setting) and CLEAR * plain.weight < near.weight)):
-        how = f'{note or f"read as {g.encoding}: {decided}"}{A_GUESS}'
-        note = f'{how} {near.encoding} would give {_word_at(near.text, _high(data, near.encoding))!r} (name it in corpus.encoding)'
+    read_as = f'read as {g.encoding}: {decided}'
+    if said.encoding and g.encoding != said.encoding: note = f'it declares {said.as_written}, which it is not; {read_as}'
+    elif setting and g.encoding != setting: note = f'it is not in {setting} (corpus.encoding); {read_as}'
+    if not sure and near is None: note = f'{note or read_as}{A_GUESS} there is little to go by (name it in corpus.encoding)'
+    if near and (not sure or (g.encoding in (said.encoding, setting) and CLEAR * plain < near.weight)):
+        word = _word_at(near.text, _high(data, near.encoding))
+        note = f'{note or read_as}{A_GUESS} {near.encoding} would give {word!r} (name it in corpus.encoding)'
     return by, note
+
+_BESIDE_DIGITS = re.compile('[\u00a0-\u00bf]')
+
+def _odd(data: bytes, g: Guess) -> bool:
+    "Is all that is not ASCII a sign or two that stand at no number, and so may be letters of another encoding?"
+    found = [m for m in re.finditer(r'[^\x00-\x7f]', g.text[:SAMPLE])]
+    at_number = lambda m: re.search(r'[\dCF(]', g.text[max(0, m.start() - 3):m.end() + 2])
+    return 0 < len(found) <= 2 and all(_BESIDE_DIGITS.match(m[0]) and not at_number(m) for m in found)
 
 def _high(data: bytes, encoding: str) -> int: # position in the text of the first character that is not ASCII
     at = next((m.start() for m in _HIGH.finditer(data)), 0)

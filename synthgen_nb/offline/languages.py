@@ -51,7 +51,7 @@ def beginning(said: str) -> str:
     return ' '.join(ws[:6 if len(ws) > 7 else max(2, len(ws) - 2)])
 
 # %% ../../nbs/offline/90c_languages.ipynb #pairs
-WORDINGS: dict[str, list[str]] = lists('languages')
+WORDINGS: dict[str, list[str]] = lists('languages')['wordings']
 
 def quoted_pairs(text: str, section: str, code: str, n: int, avoid: list[str]) -> dict: # suitable, reason, pairs
     "Pairs in the language of a text, whose answers are its sentences, each with what follows it"
