@@ -443,6 +443,7 @@ def _odd(data: bytes, g: Guess) -> bool:
     at_number = lambda m: re.search(r'[\dCF(]', g.text[max(0, m.start() - 3):m.end() + 2])
     return 0 < len(found) <= 2 and all(_BESIDE_DIGITS.match(m[0]) and not at_number(m) for m in found)
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #deciding
 def _high(data: bytes, encoding: str) -> int: # position in the text of the first character that is not ASCII
     at = next((m.start() for m in _HIGH.finditer(data)), 0)
     return len(data[:at].decode(encoding, 'replace'))
