@@ -116,14 +116,18 @@ def guarded(
     "Run a command; what goes wrong becomes a line on standard error and a status"
     try: command()
     except SystemExit as e: # typer turns Ctrl-C into a silent 130
-        if e.code == 130: print('interrupted; what was answered before is kept: '
-                                'run the same command again and it goes on from there', file=sys.stderr)
-        raise
+        if e.code != 130: raise
+        from synthgen_nb.core.ended import by_what, status
+        print(f'interrupted{" by " + by_what() if by_what() else ""}; what was answered before is kept: '
+              'run the same command again and it goes on from there', file=sys.stderr)
+        sys.exit(status())
     except BrokenPipeError: sys.exit(0)
     except Exception as e:
-        from synthgen_nb.core.records import SynthgenError
-        if not isinstance(e, SynthgenError): raise
-        print(f'error: {e}', file=sys.stderr)
+        import tempfile
+        from synthgen_nb.core.records import SynthgenError, no_room
+        why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or tempfile.gettempdir())
+        if not why: raise
+        print(f'error: {why}', file=sys.stderr)
         sys.exit(1)
 
 # %% ../../nbs/cli/90_app.ipynb #tried

@@ -7,6 +7,7 @@ __all__ = ['apart', 'beside', 'read_pairs', 'not_pairs', 'chunk_texts', 'by_rule
            'why', 'counted', 'finished', 'table']
 
 # %% ../../nbs/cli/91_files.ipynb #imports
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ def chunk_texts(
     "The chunks that pairs were made from"
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.corpus.store import address, read_chunks
-    dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
+    dbs = {str(db)} if db else {os.path.expanduser(p.corpus) for p in pairs if p.corpus}
     for d in dbs:
         if not address(d) and not Path(d).exists():
             raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk '

@@ -18,6 +18,7 @@ from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    not_pairs, paid,
     read_pairs, save_drops, why)
+from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
 @app.command()
@@ -49,11 +50,11 @@ def generate(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, str(db)))
+    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, portable(db)))
     else:
         fit = backtranslation.segments(chunks)
         learnt = read_pairs(seeds)[0] if seeds else ()
-        out = asyncio.run(backtranslation.backtranslate(fit.kept, m, learnt, tuned, str(db)))
+        out = asyncio.run(backtranslation.backtranslate(fit.kept, m, learnt, tuned, portable(db)))
         left_out = [*left_out, *fit.dropped]
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
@@ -171,7 +172,7 @@ def generate_cot(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate-cot', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, str(db)))
+    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, portable(db)))
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
     print(f'{_reasoning(out.kept)}\n{paid(m)}')

@@ -6,7 +6,6 @@
 __all__ = ['recorded', 'pipeline', 'tool_pipeline', 'run', 'runs', 'show']
 
 # %% ../../nbs/cli/95_runs.ipynb #imports
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +24,12 @@ def recorded(
     config: Path | None,    # settings file
 ) -> tuple[Path, dict]: # the folder of the run, its record
     "Execute a pipeline and copy its training file"
+    from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.records import write_bytes
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run
     train = f'train{output.suffix}'
-    command = shlex.join(['synthgen', *sys.argv[1:]])
+    command = command_line(['synthgen', *sys.argv[1:]])
     always = dict(output=train, name=output.stem, command=command, config=str(config or ''))
     kept = {k: v for k, v in given.items() if v is not None}
     folder = run(notebook, kept | always, load_settings(config).paths.runs, command)
@@ -139,11 +139,12 @@ def run(
                                 help='name=value; repeat for several, and to give a list.')] = None,
 ):
     "Execute a pipeline notebook into a run record. Without -p it uses the notebook's defaults."
+    from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import find_pipeline, parameters_of, run as do
     known = parameters_of(find_pipeline(notebook))
     given = _given(parameter or [], known)
-    command = shlex.join(['synthgen', *sys.argv[1:]])
+    command = command_line(['synthgen', *sys.argv[1:]])
     if 'command' in known: given.setdefault('command', command)
     folder = do(notebook, given, load_settings(given.get('config') or None).paths.runs, command)
     print(f'run record: {folder}\nlook:       synthgen show {folder.name}')

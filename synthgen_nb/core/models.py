@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, TypeVar
+from .beginnings import Turns, sharing
 from .calls import Calls, Reply, Request
 from .likelihood import likelihood
 from .many import Work, by_batches, in_order
@@ -25,7 +26,8 @@ from .providers import named, service, those
 from .records import SynthgenError, clip
 from .replies import parse_reply, reask
 from .settings import Provider, Settings, load_settings
-from .transport import endpoint, price_of
+from .transport import Rates, endpoint, price_of
+from .window import fits
 
 # %% ../../nbs/core/04_models.ipynb #Answer
 T = TypeVar('T')
@@ -56,7 +58,7 @@ def known_price(
     name: str, # provider/model
     block: Provider,
     s: Settings,
-) -> tuple[float, float] | None: # US dollars for a token in, and out
+) -> Rates | None:
     "The price of a model; a budget without one is an error"
     price = price_of(name, block.base_url, s.prices)
     if price is not None or s.limits.max_budget is None: return price
@@ -248,6 +250,7 @@ async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Repl
     "The reply itself"
     if 'text' in request: return await likelihood(model.line, request)
     if model.service.local: return (await model._send(request, ask, model.block))[0]
+    await fits(model.line, request, ask)
     return await sent(model.line, request, ask, again)
 
 # %% ../../nbs/core/04_models.ipynb #score
@@ -276,11 +279,12 @@ async def answers(
     more: dict | None = None, # logprobs, prompt_logprobs
 ) -> AsyncGenerator[Answer, None]: # in the order of the questions
     "Put many questions, as many at a time as the pace allows"
-    more, block = more or {}, model.block
+    more, block, turns = more or {}, model.block, Turns()
+    if not model.service.local: asks = sharing(asks)
     if block.mode == 'batch' and model.service.batch: asks = await by_batches(batch_work(model, more), asks)
     pairs = ((a, request_of(model, a, 0, more)) for a in asks)
     bar = Progress(model.meter.stage or model.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
-    there, one = lambda pairs: known(model, pairs), lambda pair: asked(model, *pair)
+    there, one = lambda pairs: known(model, pairs), lambda pair: turns.take(pair[0], lambda: asked(model, *pair))
     async with aclosing(in_order(pairs, there, one, 4 * block.workers, bar, model.pace.give_up)) as found:
         async for a in found: yield a
 
@@ -312,9 +316,13 @@ def batch_work(model: Model, more: dict) -> Work:
     def keep(ask: Ask, request: Request, reply: Reply):
         model.calls.put(request, replace(reply, ok=not read(model, ask, reply)[1]))
         model.meter.count(request.key, reply, True)
+    async def room(ask: Ask, request: Request) -> bool:
+        try: await fits(model.line, request, ask)
+        except Refused: return False
+        return True
     price = price_of(model.name, model.block.base_url, model.prices, batch=True)
     request = lambda ask: request_of(model, ask, 0, more)
-    return Work(model.line, model.calls, price, request, lambda pairs: known(model, pairs), keep)
+    return Work(model.line, model.calls, price, request, lambda pairs: known(model, pairs), keep, room)
 
 # %% ../../nbs/core/04_models.ipynb #choose
 def choose(

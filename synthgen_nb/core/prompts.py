@@ -137,8 +137,11 @@ class Ask(BaseModel):
     reads: str = ''             # what a text holds, see `spoken.READERS`
     inputs: dict[str, Any] = {} # what the template was filled with
     max_tokens: int | None = None # of the reply; None: as the provider is set
+    shared: int = 0             # characters of the last message that the next question begins with too
 
 # %% ../../nbs/core/02_prompts.ipynb #Prompt
+_READS = r'^(instruction|response|scores (first|last)_line [12]( [\d.]+){3}|)$' # see `spoken.READERS`
+
 class Prompt(BaseModel):
     "A prompt as its YAML file has it"
     model_config = ConfigDict(frozen=True, extra='forbid')
@@ -151,7 +154,7 @@ class Prompt(BaseModel):
     inputs: dict[str, str]      # name → what it holds
     output: dict | None         # JSON Schema; {}: given when asked; null: text
     max_tokens: int | None = Field(None, ge=1) # of a reply that is short; null: as the provider is set
-    reads: Literal['', 'instruction', 'response'] = '' # what a text holds; '': it is the value as it stands
+    reads: str = Field('', pattern=_READS) # what a text holds; '': it is the value as it stands
     system: str                 # Jinja2
     user: str                   # Jinja2
 

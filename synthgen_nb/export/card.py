@@ -94,10 +94,9 @@ def verdicts_of(row: Row) -> Iterator[tuple[str, bool]]: # check, and whether it
 
 def checks_passed(rows: Sequence[Row]) -> list[dict]: # check, passed, unchecked, of
     "What the rows of a data set went through"
-    found = [v for x in rows for v in dict.fromkeys(verdicts_of(x))]
-    count = Counter(found)
+    count = Counter(v for x in rows for v in dict.fromkeys(verdicts_of(x)))
     return [dict(check=c, passed=count[c, True], unchecked=count[c, False], of=len(rows))
-            for c in dict.fromkeys(c for c, _ in found)]
+            for c in dict.fromkeys(c for c, _ in list(count))]
 
 # %% ../../nbs/export/53_card.ipynb #about_pairs
 def about_pairs(

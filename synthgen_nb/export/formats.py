@@ -6,10 +6,12 @@
 __all__ = ['FORMATS', 'REASONING', 'DEFAULT', 'Format', 'formats_for', 'check_format', 'export', 'features']
 
 # %% ../../nbs/export/52_formats.ipynb #imports
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
-from ..core.records import Pair, Row, SynthgenError, write_rows
+from ..core.records import Pair, Row, SynthgenError, write_bytes, write_rows
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
 from .pairs import PAIR_FORMATS, multitask
@@ -61,13 +63,22 @@ def export(
     tools: Iterable[Tool] = (), # for trajectories: the database
 ) -> int: # rows written
     "Write a training file"
-    kept, by_name = list(rows), {t.name: t for t in tools}
-    if not kept: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
-    format = check_format(format or DEFAULT[type(kept[0])], type(kept[0]), reasoning)
-    out = [r for x in kept for r in _training_rows(x, format, system, reasoning, by_name)]
-    if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(out, path, format)
+    every, by_name = iter(rows), {t.name: t for t in tools}
+    first = next(every, None)
+    if first is None: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
+    format = check_format(format or DEFAULT[type(first)], type(first), reasoning)
+    out = _Counted(r for x in chain([first], every) for r in _training_rows(x, format, system, reasoning, by_name))
+    if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(list(out), path, format)
     else: write_rows(out, path, native=format != 'jsonl')
-    return len(out)
+    return out.n
+
+class _Counted:
+    "Rows that are counted as they go by"
+    def __init__(self, rows: Iterable[dict]): self.rows, self.n = rows, 0
+    def __iter__(self) -> Iterator[dict]:
+        for r in self.rows:
+            self.n += 1
+            yield r
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
@@ -88,5 +99,6 @@ def features(
 
 def _unpadded(rows: list[dict], path: str | Path, format: str):
     from datasets import Dataset
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(rows, features=features(format)).to_parquet(str(path))
+    data = io.BytesIO()
+    Dataset.from_list(rows, features=features(format)).to_parquet(data)
+    write_bytes(path, data.getvalue())
