@@ -336,6 +336,8 @@ def _fits(before: str, c: str, after: str, alphabet: set[str] | None) -> float:
     return .5 if unicodedata.category(c) in ('Mn', 'Mc', 'Lm', 'Po') else 0.
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #weigh
+_HIGH = re.compile(rb'[\x80-\xff]')
+
 class Guess(NamedTuple):
     "A way to read some bytes"
     weight: float
@@ -391,7 +393,6 @@ def sample(data: bytes) -> bytes:
         parts.append(data[max(0, m.start() - 1024):at])
     return b'\n'.join(parts)
 
-_HIGH = re.compile(rb'[\x80-\xff]')
 POOR = 0.012 # weight below which it is no text
 SCANT = 200  # bytes, of which a tenth of that is enough for a guess that is said to be one
 
