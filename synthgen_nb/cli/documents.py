@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import ChunkTokens, Config, app, argument, option
+from .app import ChunkTokens, Config, app, argument, option, print
 from .files import counted, table
 
 # %% ../../nbs/cli/92_documents.ipynb #ingest

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from .app import print
 if TYPE_CHECKING:
     from synthgen_nb.core.models import Model
     from synthgen_nb.core.records import Chunk, Drop, Outcome, Pair

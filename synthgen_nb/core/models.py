@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'cap', 'put', 'asked', 'once_more', 'done',
-           'both', 'read', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers', 'known',
-           'over', 'batch_work', 'choose', 'open_model', 'check']
+           'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers',
+           'known', 'over', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, os, random, time
@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, TypeVar
+from .backslashes import mended
 from .beginnings import Turns, sharing
 from .calls import Calls, Reply, Request
 from .likelihood import likelihood
@@ -23,7 +24,7 @@ from .patience import KEPT, Line, Purse, Refused, ServerDown, Spent, sent
 from .progress import Meter, Progress, remark
 from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
-from .records import SynthgenError, clip
+from .records import SynthgenError, clip, leaves
 from .replies import parse_reply, reask
 from .settings import Provider, Settings, load_settings
 from .transport import Rates, endpoint, price_of
@@ -177,9 +178,12 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
     if reply.finish == 'length' and not decided(ask, reply):
         return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    value, error = parse_reply(reply.text, ask.output, ask.reads)
+    value, error = parse_reply(reply.text, ask.output, ask.reads, source_of(ask, reply))
     shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
     return restored(value) if shown else value, error
+
+def source_of(ask: Ask, reply: Reply) -> str: # what the model was shown, where its backslashes depend on it
+    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if '\\' in reply.text else ''
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())
@@ -201,6 +205,8 @@ def answer_of(
     "A reply as an answer, counted"
     value, error = got or read(model, ask, reply)
     model.meter.count(key, reply, not cached)
+    signs = mended(reply.text, source_of(ask, reply)).signs if value is not None and ask.output else ()
+    if signs: model.meter.mended[key] = len(signs)
     return Answer(
         value, error, reply.text, (key,), model.name, cached, reply.input_tokens, reply.output_tokens,
         reply.cost, reply.seconds, reply.attempts, reply.logprobs, reply.prompt_logprobs)

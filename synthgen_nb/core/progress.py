@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from .calls import Reply
+from .records import harmless
 
 # %% ../../nbs/core/03e_progress.ipynb #terminal-bar
 def terminal_bar(label: str, total: int | None) -> Any: # a tqdm; None where there is no terminal
@@ -58,7 +59,7 @@ def report(file: str, *what): # label or remark, how many, of how many
 def remark(text: str):
     "Tell the person at the keyboard something while a stage goes on"
     if file := os.environ.get('SYNTHGEN_PROGRESS'): report(file, text, None, None)
-    else: print(text, file=sys.stderr, flush=True)
+    else: print(harmless(text), file=sys.stderr, flush=True)
 
 # %% ../../nbs/core/03e_progress.ipynb #Meter
 @dataclass
@@ -68,6 +69,7 @@ class Meter:
     keys: dict[str, None] = field(default_factory=dict) # distinct calls, in the order in which they came
     paid: int = 0               # calls sent now
     failed: set[str] = field(default_factory=set) # calls that ended without a value
+    mended: dict[str, int] = field(default_factory=dict) # call → backslashes that its reply had lost
     input_tokens: int = 0       # of all distinct calls, stored ones too
     cache_read: int = 0         # of the input tokens, those that the provider's cache had
     output_tokens: int = 0
@@ -95,5 +97,6 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
 def as_row(m: Meter) -> dict[str, Any]:
     cost = None if m.cost_unknown else round(m.cost, 6)
     return dict(stage=m.stage, calls=len(m.keys), paid=m.paid, failed=len(m.failed),
-                input_tokens=m.input_tokens, cache_read=m.cache_read, output_tokens=m.output_tokens,
+                mended=sum(m.mended.values()), input_tokens=m.input_tokens, cache_read=m.cache_read,
+                output_tokens=m.output_tokens,
                 cost=cost, seconds=round(m.seconds, 3))

@@ -9,6 +9,7 @@ __all__ = ['KEYWORDS', 'MARK', 'USUAL', 'TRUSTED', 'assets', 'find_prompts', 're
 # %% ../../nbs/core/02_prompts.ipynb #imports
 import json, re, unicodedata
 from collections.abc import Callable
+from copy import copy
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -225,7 +226,10 @@ def restored(
     value: Any, # a reply: text, or lists and objects of texts
 ) -> Any:
     "A reply with the words of its material as they stood there"
-    if isinstance(value, dict): return {k: restored(v) for k, v in value.items()}
+    if isinstance(value, dict): # of its own kind, which may remember rows that were lost
+        new = copy(value)
+        new.update({k: restored(v) for k, v in value.items()})
+        return new
     if isinstance(value, list): return [restored(v) for v in value]
     if not isinstance(value, str) or MARK not in value: return value
     return _marked(value)

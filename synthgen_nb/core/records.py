@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'SynthgenError', 'canonical', 'content_id', 'leaves', 'clip', 'explain',
            'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'Pair', 'Drop', 'drop', 'Outcome',
-           'brief', 'markdown_table', 'escape', 'no_room', 'write_bytes', 'check_writable', 'save', 'write_rows',
-           'read_rows', 'load']
+           'harmless', 'fenced', 'code_span', 'brief', 'markdown_table', 'escape', 'no_room', 'write_bytes',
+           'check_writable', 'save', 'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
 import errno, hashlib, json, os, re, tempfile
@@ -108,12 +108,23 @@ class Source(BaseModel):
     section: tuple[str, ...] = () # headings above it, outermost first
     page: int | None = None       # page or slide on which it starts, where the document has pages
     end_page: int | None = None   # page on which it ends
+    headings: tuple[tuple[int, tuple[str, ...]], ...] = () # (offset in the chunk's text, its section) inside it
+    copied: tuple[tuple[int, int, int], ...] = () # runs (in the chunk's text, in the document, length); (): all
+
+    def place(self, at: int) -> int: # offset in the document
+        "Where the sign at an offset of the chunk's text stands"
+        new, old, n = max((r for r in self.copied if r[0] <= at), default=(0, self.start, self.end - self.start))
+        return old + min(at - new, n)
+
+    def section_at(self, at: int) -> tuple[str, ...]: # headings above it, outermost first
+        "The section in which an offset of the chunk's text stands"
+        return next((s for start, s in reversed(self.headings) if start <= at), self.section)
 
 # %% ../../nbs/core/00_records.ipynb #Chunk
 class Chunk(Record):
     "A piece of a document: the unit that is shown to a model"
     identity: ClassVar = ('kind', 'text')
-    text: str                               # exactly as it stands in the document
+    text: str                               # as it is meant: see `corpus.meant`
     kind: Literal['text', 'code'] = 'text'  # decides the prompt and the table
     language: str | None = None             # programming language, for code
     tokens: int = 0                         # length in tokens, see `corpus.chunk.count_tokens`
@@ -276,6 +287,31 @@ class Outcome(Generic[R]):
     def _repr_markdown_(self) -> str:
         return f'**{self!r}**\n\n' + markdown_table([brief(r) for r in self.kept[:3]])
 
+# %% ../../nbs/core/00_records.ipynb #harmless
+_HARM = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb'
+                   '\ud800-\udfff\U000e0000-\U000e007f]|\r(?!\n)')
+
+def harmless(
+    text: Any, # from anywhere
+) -> str:
+    "Text that a terminal shows and does not act on"
+    return _HARM.sub(lambda m: m[0].encode('unicode_escape').decode('ascii'), str(text))
+
+def fenced(
+    text: Any,     # from anywhere
+    info: str = '', # language
+) -> str: # Markdown
+    "A text of several lines as Markdown shows it, with nothing of it acted on"
+    text = harmless(text)
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
+    return f'{fence}{info}\n{text}\n{fence}'
+
+def code_span(text: Any) -> str:
+    "A short text as code of Markdown"
+    text = clip(harmless(text), 200)
+    mark = '`' * (1 + max(map(len, re.findall('`+', text)), default=0))
+    return f'{mark}{text}{mark}' if len(mark) == 1 else f'{mark} {text} {mark}'
+
 # %% ../../nbs/core/00_records.ipynb #brief
 def brief(r: Record) -> dict[str, Any]:
     "The columns of a record that a reader wants to see first"
@@ -298,8 +334,9 @@ def markdown_table(
     return '\n'.join('| ' + ' | '.join(l) + ' |' for l in [cols, ['---'] * len(cols), *lines]) + '\n'
 
 def escape(s: str) -> str:
-    "Text that Markdown shows as it is"
-    return ''.join('\\' + ch if ch in '\\`*_{}[]<>#|$~' else ch for ch in s)
+    "Text that Markdown shows as it is, on one line: no mark, no tag, no link, no entity, no control character"
+    s = ''.join('\\' + ch if ch in '\\`*_{}[]<>#|$~' else ch for ch in ' '.join(harmless(s).splitlines()))
+    return re.sub(r'&(?=#?\w{1,32};)', r'\&', s)
 
 # %% ../../nbs/core/00_records.ipynb #no_room
 REFUSALS = {errno.ENOSPC: 'the disk is full: make room there, or choose a folder on another one',

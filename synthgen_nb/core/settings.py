@@ -176,6 +176,7 @@ class Corpus(BaseModel):
     include: Words = []            # patterns of the files to read, as in .gitignore; []: all that can be read
     exclude: Words = []            # patterns of files and folders to leave out
     min_tokens: int = Field(0, ge=0) # of a document
+    hard_tokens: int | None = Field(None, ge=1) # of any chunk, with code and tables; None: 4 × the maximum
     languages: Words = []          # natural languages to keep, as ISO 639-1 codes (en, de); []: all
     leave_out: Annotated[list[Boilerplate], BeforeValidator(_listed)] = list(get_args(Boilerplate))
     megabytes: float = Field(20, gt=0) # most, of one file

@@ -187,6 +187,7 @@ def _garbled(text: str) -> list[tuple[int, int, str]]: # start, end, what it was
 def _sensible(once: str) -> bool:
     return all(c.isalpha() or c in _MARKS or c in '\xa0\u2019\u201c\u201d\u2026\u2022' or c.isascii() for c in once)
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #double-mended
 def mended(
     found: Decoded,
 ) -> Decoded: # with a note, where anything was encoded twice
@@ -371,6 +372,7 @@ def weighed(
     seen: set[str] = set()
     return [g for g in out if not (g.text in seen or seen.add(g.text))] # type: ignore[func-returns-value]
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #weigh-parts
 def _alone(text: str, codes: list[str]) -> bool: # one or two letters of another script in Latin text
     found = scripts(text) if codes and codes[0] not in BY_SCRIPT['Latin'] else {}
     return found.get('Latin', 0) > 3 and sum(n for s, n in found.items() if s != 'Latin') < 3

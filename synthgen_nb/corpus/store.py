@@ -26,7 +26,7 @@ from ..core.settings import Settings
 from ..core.shelf import Shelf
 from .alone import LOCK, alone
 from .code import LANGUAGES
-from .chunk import chunk_document, count_tokens, merge_chunks, token_counter
+from .chunk import chunk_document, count_tokens, cut_document, merge_chunks, token_counter
 from .read import Document, nothing_read, reader
 from .sources import Place, Plan, all_of_them, digest, place_of, planned, renamed, source_rows
 
@@ -197,7 +197,7 @@ def ingest(
 def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     "What decides, beside its bytes, what becomes of a file"
     c = settings.corpus
-    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.languages,
+    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.hard_tokens, c.languages,
                       sorted(c.leave_out), c.embedding, c.encoding)
 
 # %% ../../nbs/corpus/13_store.ipynb #look
@@ -280,7 +280,7 @@ class _Taken:
 def _take_in(plan: Plan, before: _Before, settings: Settings, tokens: tuple[int, int], recipe: str) -> _Taken:
     "Read what the plan names; what it lets stay is as before"
     taken, count = _Taken(dropped=plan.dropped, notes=plan.notes), token_counter(settings.corpus.tokenizer)
-    cut = lambda doc: chunk_document(doc, tokens, count)
+    cut = lambda doc: cut_document(doc, tokens, count, settings.corpus.hard_tokens)
     now = datetime.now(UTC).strftime('%Y-%m-%d %H:%M')
     with reader(settings.corpus, count) as read:
         for path, file in plan.files.items():
@@ -299,13 +299,15 @@ def _keep(taken: _Taken, known: dict) -> None:
     taken.dropped += [Drop(**d) for d in json.loads(known['left_out'])]
 
 def _add(taken: _Taken, path: str, file: str, doc: Document | None, left: list[Drop],
-         cut: Callable[[Document], list[Chunk]], found: str, recipe: str) -> None:
+         cut: Callable[[Document], tuple[list[Chunk], list[Drop]]], found: str, recipe: str) -> None:
     "A document that is new or has changed, or the reasons why there is none"
     left = [renamed(d, file, path) for d in left]
     taken.dropped += left
     if doc is None: return
     doc = doc.model_copy(update=dict(path=path))
-    chunks = cut(doc)
+    chunks, unread = cut(doc)
+    left = [*left, *unread]
+    taken.dropped += unread
     for c in chunks: taken.spool.add(c)
     taken.rows[path] = _document_row(doc, chunks, left) | dict(hash=found, recipe=recipe)
 
@@ -585,13 +587,14 @@ def _recut(c: Chunk) -> Iterator[Chunk]:
     language = 'cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None
     doc = Document(path='', text=c.text, kind=kind, language=language) # type: ignore[arg-type]
     for piece in chunk_document(doc, (MAX_TOKENS // 2, MAX_TOKENS)):
-        places = tuple(_within(s, p, piece.sources[0].section) for s in c.sources for p in piece.sources)
+        places = tuple(_within(s, p) for s in c.sources for p in piece.sources)
         yield piece.but(kind=c.kind, language=c.language, sources=places)
 
-def _within(whole: Source, part: Source, section: tuple[str, ...]) -> Source:
+def _within(whole: Source, part: Source) -> Source:
     "The place in the file of a part of a chunk"
     return whole.model_copy(update=dict(
-        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or section,
+        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or part.section,
+        headings=part.headings, copied=tuple((a, whole.start + b, n) for a, b, n in part.copied),
         start_line=whole.start_line + part.start_line - 1, end_line=whole.start_line + part.end_line - 1))
 
 # %% ../../nbs/corpus/13_store.ipynb #merged

@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SPARE', 'generate', 'check_counts', 'spread', 'pairs_per_call', 'Asked', 'wave_size', 'short_names',
-           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'wanted_language', 'strange_language', 'pairs_of',
-           'ask_wave', 'cut_to']
+           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'wanted_language', 'strange_language',
+           'pairs_of', 'ask_wave', 'cut_to']
 
 # %% ../../nbs/qa/60_grounded.ipynb #imports
 import math, re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 from pydantic import ValidationError
+from ..core.evidence import looked_at
 from ..core.language import NAMES, language_of, other_language
 from ..core.methods import Method
 from ..core.models import Answer, Model
@@ -182,6 +183,16 @@ def unwanted(
     if normal_form(p.question) in seen: return 'repeated_question'
     return '' if room > 0 else 'more_than_asked'
 
+# %% ../../nbs/qa/60_grounded.ipynb #in_section
+def in_section(
+    p: Pair,
+    c: Chunk, # that it was made from
+) -> Pair: # with the headings above the place that its answer comes from
+    "The pair with the section in which its text stands"
+    if not (c.sources and c.sources[0].headings): return p
+    found = Counter(c.sources[0].section_at(e.start) for e in looked_at(p, c.text).rests)
+    return p.but(section=' > '.join(found.most_common(1)[0][0])) if found else p
+
 # %% ../../nbs/qa/60_grounded.ipynb #language
 def wanted_language(
     c: Chunk,
@@ -222,6 +233,7 @@ def pairs_of(
                     for row, why in lost_rows(a.value, 'pairs')]
     for row in a.value['pairs']:
         got = pair_of(row, made)
+        if isinstance(got, Pair): got = in_section(got, chunk)
         if isinstance(got, Drop): out.dropped.append(got)
         elif strange := strange_language(got, language): out.dropped.append(drop(got, 'generate', *strange))
         elif why := unwanted(got, seen, n - len(out.kept)): out.dropped.append(drop(got, 'generate', why))
