@@ -14,6 +14,7 @@ from ..core.records import clip
 from ..core.words import stems
 from .code import DEF, ask_fenced, ask_source
 from .grammar import either, lists, plain, trim
+from .languages import foreign, quoted_pairs
 from .prose import LICENCE, Page, norm, sentences_of
 from .questions import (Candidate, ask_code, ask_descriptions, ask_fields, ask_headings,
                                            ask_sentences, ask_tables,
@@ -87,6 +88,7 @@ def pairs_for(
     avoid: list[str] | None = None, # questions asked already
 ) -> dict: # suitable, reason, pairs
     "Question–answer pairs whose answers are spans of the text"
+    if kind == 'text' and (code := foreign(text)): return quoted_pairs(text, section, code, n, avoid or [])
     page = Page(text, section)
     if why := unsuitable(page, kind): return dict(suitable=False, reason=why, pairs=[])
     found = candidates(page, kind, (language or '').lower(), source)
@@ -166,6 +168,7 @@ def rewrite(
     text: str,     # the source
 ) -> dict: # answer
     "A better span for the same question, or the answer as it is"
+    if foreign(text): return dict(answer=answer)
     new = _better_span(question, answer, text)
     return dict(answer=new if new and code_pieces(answer) <= code_pieces(new) else answer)
 
