@@ -76,7 +76,7 @@ def _title(soup) -> str:
 # %% ../../nbs/corpus/10b_html.ipynb #noise
 NOISE_ROLES = {'navigation', 'search', 'banner', 'contentinfo', 'complementary', 'dialog', 'tablist'}
 NOISE = re.compile(r'(^|[-_])(nav|navbar|navpath|navigation|navrow\w*|navheader|navfooter|sidebar|side|'
-                   r'sphinxsidebar\w*|breadcrumbs?|footer|toc|localtoc|table-of-contents|menu|cookies?|banner|'
+                   r'sphinxsidebar\w*|breadcrumbs?breadcrumbs?|footer|toc(?!-backref)|localtoctable-of-contents|menu|cookies?|banner|'
                    r'headerlink|permalink|anchorjs|skip|dynheader|dyncontent|searchbox|MSearch\w*|linenos?|lineno|'
                    r'viewcode-link|hash-link|sr-only|rst-footer-buttons|prev-next-area|page-metadata|'
                    r'theme-edit-this-page)([-_]|$)', re.I)
@@ -161,15 +161,25 @@ def _confluence(main, soup) -> None:
 
 # %% ../../nbs/corpus/10b_html.ipynb #listings
 def _listings(main) -> None:
-    "Listings whose lines end with line ends"
+    "Listings whose lines end with line ends, and signatures as code"
     for pre in main.find_all('pre'):
         for br in pre.find_all('br'): br.replace_with('\n')
         for box in pre.find_all(['div', 'p', 'li']):
             if not box.get_text().endswith('\n'): box.append('\n')
             box.name = 'span'
+    for dt in main.select('dt.sig, dl.function > dt, dl.method > dt, dl.class > dt'):
+        signature = ' '.join(dt.get_text().replace('¶', '').split())
+        dt.clear()
+        dt.append(_code(signature))
+
+def _code(text: str):
+    from bs4 import Tag
+    e = Tag(name='code')
+    e.string = text
+    return e
 
 # %% ../../nbs/corpus/10b_html.ipynb #squeeze
-_FENCED = re.compile(r'^((?:[ \t>]|[-+*] |\d+\. )*(`{3,})(?!`).*?^[ \t>]*\2)$', re.M | re.S)
+_FENCED = re.compile(r'^((?:[ \t>]|[-+*] |\d+\. )*(`{3,})[^`\n]*\n.*?^[ \t>]*\2)$', re.M | re.S)
 
 def _squeeze(markdown: str) -> str:
     "No trailing blanks and no runs of blank lines, but code as it is"

@@ -107,7 +107,8 @@ def _writer() -> type:
             return super().convert_dd(el, text, parent_tags) # type: ignore[misc]
         def convert_pre(self, el, text, parent_tags):
             more = '`' * (max([2, *map(len, re.findall('`{3,}', text))]) - 2)
-            fence = super().convert_pre(el, text.rstrip(), parent_tags).strip('\n') # type: ignore[misc]
+            code = text.rstrip().lstrip('\n')
+            fence = super().convert_pre(el, code, parent_tags).strip('\n') # type: ignore[misc]
             return f'\n\n{more}{fence}{more}\n\n' if fence else ''
     return Writer
 
@@ -142,7 +143,7 @@ def _prepare(cell: Any) -> None:
         t.replace_with(items if len(lines) > 1 else _tag('p', lines[0]))
 
 # %% ../../nbs/corpus/10ab_html_tables.ipynb #cell-line
-_OPENS = re.compile(r'\s*(?:[-+*] |\d+\. )*(`{3,})')
+_OPENS = re.compile(r'\s*(?:[-+*] |\d+\. )*(`{3,})[^`]*$')
 
 def _lines(markdown: str) -> list[str]:
     "The lines of a cell, each as it can stand beside the others"
@@ -185,7 +186,7 @@ def _names_no_columns(cells: Sequence[Sequence[Cell]]) -> bool:
 
 # %% ../../nbs/corpus/10ab_html_tables.ipynb #settle
 MAX_CODE_LINES = 6 # of a listing in a cell
-_LISTS = set('params tparams retval exception option-list'.split()) # of names and what they mean
+_MARK_NAMES = set('docutils tableblock dataframe params tparams retval exception'.split()) # of columns, if any
 
 def _settle(table: Any) -> None:
     "A table of values as Markdown, or as HTML where a cell holds more code than a line can"
@@ -193,8 +194,8 @@ def _settle(table: Any) -> None:
     long = any(p.get_text().strip('\n').count('\n') >= MAX_CODE_LINES for p in table.find_all('pre'))
     html = _as_html(table) if long else ''
     cells = _cells(table)
-    listed = _LISTS & set(table.get('class') or [])
-    plain = table_of(cells, 0 if listed or _names_no_columns(cells) else None)
+    marks = _MARK_NAMES & set(table.get('class') or [])
+    plain = table_of(cells, guess=not marks and not _names_no_columns(cells))
     if caption: plain = plain._replace(captions=[caption, *plain.captions])
     table.clear()
     table.attrs = {'data-markdown': html or table_to_markdown(plain), 'data-told': '\n'.join(told(plain))}

@@ -96,13 +96,14 @@ class Table(NamedTuple):
 
 def table_of(
     cells: Sequence[Sequence[Cell]], # the rows, as the document lists them
-    heads: int | None = None,        # rows that name columns; None: look for them
+    guess: bool = True,              # may the first row name the columns where none is marked?
 ) -> Table:
     "A plain table of cells that may span rows and columns"
     grid = [line for line in filled(cells) if any(c and c.text for c in line)]
     texts, wide = _texts(grid), [_wide(line) for line in grid]
     over = next((i for i, w in enumerate(wide) if not w), len(grid)) # lines over the whole width
-    if heads is None: heads = _head_rows(grid) or over + (over < len(grid) and _first_names(texts[over:]))
+    heads = _head_rows(grid)
+    if not heads and guess and over < len(grid): heads = over + _first_names(texts[over:])
     return _plain(texts, wide, max(heads, over))
 
 # %% ../../nbs/corpus/10aa_tables.ipynb #plain
