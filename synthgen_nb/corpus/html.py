@@ -23,6 +23,7 @@ def html_to_markdown(
     _doxygen(main, soup)
     _confluence(main, soup)
     _listings(main)
+    _formulas(main)
     settle_tables(main)
     body = _squeeze(to_markdown(main))
     if title and not re.search(r'^# ', body, re.M): body = f'# {title}\n\n{body}'
@@ -75,17 +76,18 @@ def _title(soup) -> str:
 
 # %% ../../nbs/corpus/10b_html.ipynb #noise
 NOISE_ROLES = {'navigation', 'search', 'banner', 'contentinfo', 'complementary', 'dialog', 'tablist'}
-NOISE = re.compile(r'(^|[-_])(nav|navbar|navpath|navigation|navrow\w*|navheader|navfooter|sidebar|side|'
-                   r'sphinxsidebar\w*|breadcrumbs?breadcrumbs?|footer|toc(?!-backref)|localtoctable-of-contents|menu|cookies?|banner|'
-                   r'headerlink|permalink|anchorjs|skip|dynheader|dyncontent|searchbox|MSearch\w*|linenos?|lineno|'
-                   r'viewcode-link|hash-link|sr-only|rst-footer-buttons|prev-next-area|page-metadata|'
-                   r'theme-edit-this-page)([-_]|$)', re.I)
+_NAMES = r'''nav navbar navpath navigation navrow\w* navheader navfooter sidebar side sphinxsidebar\w* breadcrumbs?
+    footer toc(?!-backref) localtoc table-of-contents menu cookies? banner skip searchbox MSearch\w* dynheader
+    dyncontent headerlink permalink hash-link anchorjs viewcode-link linenos? lineno sr-only rst-footer-buttons
+    prev-next-area page-metadata theme-edit-this-page'''
+NOISE = re.compile(rf'(^|[-_])({"|".join(_NAMES.split())})([-_]|$)', re.I)
 
 def _is_noise(tag) -> bool:
     a = tag.attrs
     names = list(a.get('class') or [])
     if tag.name != 'section' and 'section' not in names: names.append(a.get('id') or '')
-    hidden = 'hidden' in a or re.search(r'display:\s*none', a.get('style') or '') or a.get('aria-hidden') == 'true'
+    hidden = ('hidden' in a or a.get('aria-hidden') == 'true'
+              or re.search(r'display:\s*none', a.get('style') or ''))
     if hidden and (a.get('role') == 'tabpanel' or tag.name == 'pre'): return False
     box = tag.name in ('div', 'ul', 'ol', 'span', 'a', 'section', 'header', 'td', 'table')
     marked = box and any(NOISE.search(n) for n in names if n)
@@ -171,6 +173,13 @@ def _listings(main) -> None:
         signature = ' '.join(dt.get_text().replace('¶', '').split())
         dt.clear()
         dt.append(_code(signature))
+
+def _formulas(main) -> None:
+    "Formulas between the signs of Markdown"
+    for e in main.select('.math'):
+        text = e.get_text().strip()
+        sign = '$' if text.startswith('\\(') else '$$' if text.startswith('\\[') else ''
+        if sign: e.string = f'{sign}{text[2:-2].strip()}{sign}'
 
 def _code(text: str):
     from bs4 import Tag

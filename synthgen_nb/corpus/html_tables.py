@@ -54,7 +54,9 @@ def _only_places(table: Any, cells: Sequence[Any]) -> bool:
     if len(rows) < 2 or max(len(r.find_all(['td', 'th'], recursive=False)) for r in rows) < 2: return True
     sizes = [len(_text(c)) for c in cells]
     holds_the_page = max(sizes) > 1200 and max(sizes) > .6 * sum(sizes)
-    return holds_the_page or any(c.find(['table', 'nav', 'form']) for c in cells)
+    inner = [c for c in cells if c.find('table')]
+    values = len(inner) < len(cells) / 2 and max(sizes) < 400 and not rows[0].find('table')
+    return holds_the_page or (bool(inner) and not values)
 
 # %% ../../nbs/corpus/10ab_html_tables.ipynb #unlay
 _NUMBERS = re.compile(r'[\d\s]+')
