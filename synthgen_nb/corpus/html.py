@@ -25,9 +25,9 @@ def html_to_markdown(
     _listings(main)
     _formulas(main)
     settle_tables(main)
-    body = _squeeze(to_markdown(main))
+    body = _squeeze(to_markdown(main)).strip('\n')
     if title and not re.search(r'^# ', body, re.M): body = f'# {title}\n\n{body}'
-    return body.strip('\n') + '\n', title
+    return body + '\n', title
 
 # %% ../../nbs/corpus/10b_html.ipynb #cdata
 def _cdata(text: str) -> str:
@@ -79,7 +79,7 @@ NOISE_ROLES = {'navigation', 'search', 'banner', 'contentinfo', 'complementary',
 _NAMES = r'''nav navbar navpath navigation navrow\w* navheader navfooter sidebar side sphinxsidebar\w* breadcrumbs?
     footer toc(?!-backref) localtoc table-of-contents menu cookies? banner skip searchbox MSearch\w* dynheader
     dyncontent headerlink permalink hash-link anchorjs viewcode-link linenos? lineno sr-only rst-footer-buttons
-    prev-next-area page-metadata theme-edit-this-page'''
+    prev-next-area page-metadata toctree-wrapper theme-edit-this-page'''
 NOISE = re.compile(rf'(^|[-_])({"|".join(_NAMES.split())})([-_]|$)', re.I)
 
 def _is_noise(tag) -> bool:

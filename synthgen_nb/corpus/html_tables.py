@@ -9,6 +9,7 @@ __all__ = ['PLACES', 'RELATES', 'MAX_CODE_LINES', 'settle_tables', 'is_layout', 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice, takewhile
 from typing import Any
 from .tables import Cell, table_of, table_to_markdown, told
 
@@ -88,8 +89,8 @@ def code_language(
     pre: Any, # a listing
 ) -> str: # '' where the page does not say it
     "The language of a listing"
-    around = [e for e in (pre, pre.code, pre.parent, pre.parent and pre.parent.parent) if e]
-    names = [n for e in around for n in e.get('class') or []]
+    boxes = takewhile(lambda e: len(e.find_all('pre', limit=2)) < 2, islice(pre.parents, 7))
+    names = [n for e in (pre, pre.code, *boxes) if e for n in e.get('class') or []]
     said = [m[1] for n in names if (m := _LANGUAGE.fullmatch(n))]
     said += re.findall(r'brush:\s*([\w+#]+)', pre.get('data-syntaxhighlighter-params') or '') # Confluence
     if 'sourceCode' in names: said += [n for n in names if n not in ('sourceCode', 'numberSource')] # pandoc

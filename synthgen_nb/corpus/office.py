@@ -58,7 +58,8 @@ def _refuse_entities(z: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
 
 # %% ../../nbs/corpus/10e_office.ipynb #docx
 STYLES = '\n'.join(["p[style-name='Title'] => h1:fresh", "p[style-name='Subtitle'] => p:fresh",
-                    "p[style-name^='Code'] => pre:separator('\\n')"])
+                    *(f"p[style-name{s}] => pre:separator('\\n')"
+                      for s in ("^='Code'", "^='Source Code'", "='Preformatted Text'", "='HTML Preformatted'"))])
 
 def docx_to_markdown(
     data: bytes, # the file
@@ -195,7 +196,7 @@ def _shape(shape) -> Iterator[str]:
     if hasattr(shape, 'shapes'):
         for s in shape.shapes: yield from _shape(s)
     elif getattr(shape, 'has_table', False):
-        yield table_to_markdown(table_of(_slide_table(shape.table), guess=False))
+        yield table_to_markdown(table_of(_slide_table(shape.table)))
     elif getattr(shape, 'has_chart', False): yield from _chart(shape.chart)
     elif shape.has_text_frame: yield _bullets(shape.text_frame.paragraphs)
 

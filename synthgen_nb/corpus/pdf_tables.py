@@ -138,6 +138,7 @@ def _tries(words: Sequence[dict], rules: Sequence[float], join: Join) -> Iterato
         inside = [w for w in words if rules[0] < (w['top'] + w['bottom']) / 2 < rules[k]]
         if got := _between(inside, rules, join): yield k, got
 
+# %% ../../nbs/corpus/10c_pdf_tables.ipynb #between
 def _between(words: Sequence[dict], rules: Sequence[float], join: Join) -> tuple[list[float], Table] | None:
     "(where the columns begin, table) of the words between rules; None: they are prose"
     heads = [w for w in words if w['bottom'] <= rules[1] + 2]
