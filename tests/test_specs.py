@@ -173,7 +173,7 @@ def test_every_problem_is_named_with_its_place():
         assert any(what in s for s in said), (what, said)
     assert all(d.reason == "invalid_spec" for d in got.dropped)
     assert [d.detail for d in parse_openapi({"openapi": "4.0"}, "x").dropped] == [
-        "x#: version 4.0; known are OpenAPI 3.0, 3.1 and Swagger 2.0",
+        "x#: version 4.0; known are OpenAPI 3.0 to 3.2 and Swagger 2.0",
         "x#/info: missing",
         "x#/paths: missing, so there is no operation",
     ]

@@ -17,7 +17,7 @@ from typing import Any
 from ..core.records import SynthgenError, canonical, clip, leaves
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
-from ..worlds.synthetic import joined, sample
+from ..worlds.values import joined, sample
 from ..worlds.world import World, attempt_call, state_hash
 
 # %% ../../nbs/tools/73_survey.ipynb #survey

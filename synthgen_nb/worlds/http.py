@@ -9,7 +9,7 @@ __all__ = ['WORLD', 'is_public', 'checked_address', 'request_of', 'send', 'HttpW
 import asyncio, http.client, ipaddress, json, re, socket, ssl, time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from ..core.records import SynthgenError, clip
 from ..specs.openapi import parse_openapi
 from ..specs.parse import tools_in
@@ -96,6 +96,7 @@ def request_of(
         name = p['name'] if 'name' in p else arg
         if p['in'] == 'path': path = path.replace('{' + name + '}', _segment(_simple(v)))
         elif p['in'] == 'query': query += _query(name, v, p)
+        elif p['in'] == 'querystring': query += parse_qsl(_body(v, p['media'])[0].decode(), keep_blank_values=True)
         elif p['in'] == 'header': headers[name] = _simple(v)
         elif p['in'] == 'cookie': cookies.append(f'{name}={quote(_simple(v))}')
         else: data, headers['Content-Type'] = _body(v, p['media'])
