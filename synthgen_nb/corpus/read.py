@@ -30,11 +30,17 @@ from ..core.settings import Corpus
 from .code import SUFFIXES, missing
 from .encoding import decode_file, neighbours
 from .filters import VENDORED, Passage, document_rule, passages, path_rule
+from .foreign import FOREIGN, PROGRAMS, epub_to_markdown, foreign_to_markdown
+from .foreign import missing_program
 from .html import html_to_markdown
+from .office import docx_to_markdown, pptx_to_markdown
 from .rst import rst_to_markdown
+from .sheets import csv_to_markdown, xlsx_to_markdown
 
 # %% ../../nbs/corpus/11_read.ipynb #Document
-Kind = Literal['markdown', 'rst', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xlsx', 'text', 'python', 'code']
+Kind = Literal['markdown', 'rst', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub',
+               'asciidoc', 'latex', 'org', 'odt', 'rtf', 'mediawiki', 'textile', 'docbook', 'fb2',
+               'text', 'python', 'code']
 
 class Document(BaseModel):
     "One file as text"
@@ -55,9 +61,10 @@ _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith(
 KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst',
                           '.html': 'html', '.htm': 'html', '.xhtml': 'html',
                           '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx', '.pptx': 'pptx',
-                          '.xlsx': 'xlsx', '.txt': 'text', '.text': 'text',
-                          '.py': 'python', '.pyi': 'python', **_CODE}
-READS = 'Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, plain text and source code'
+                          '.xlsx': 'xlsx', '.csv': 'csv', '.tsv': 'csv', '.epub': 'epub', '.txt': 'text', '.text': 'text',
+                          '.py': 'python', '.pyi': 'python', **_CODE, **FOREIGN} # type: ignore[dict-item]
+READS = ('Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, csv, EPUB, plain text and source code; with '
+         'asciidoctor or pandoc also AsciiDoc, LaTeX, Org, odt, rtf and others')
 BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
               'contributing', 'todo', 'faq', 'notes', 'hacking', 'authors', 'usage'}
 
@@ -369,9 +376,10 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
     if kind == 'pdf':
         from synthgen_nb.corpus.pdf import pdf_to_markdown
         return pdf_to_markdown(data)
-    from synthgen_nb.corpus import office
-    if kind == 'pptx': return office.pptx_to_markdown(data)
-    return (*(office.docx_to_markdown if kind == 'docx' else office.xlsx_to_markdown)(data), [])
+    if kind == 'csv': return csv_to_markdown(decode(data), Path(path).stem), '', []
+    if kind == 'pptx': return pptx_to_markdown(data)
+    if kind in PROGRAMS: return (*foreign_to_markdown(data, kind), [])
+    return (*dict(docx=docx_to_markdown, xlsx=xlsx_to_markdown, epub=epub_to_markdown)[kind](data), [])
 
 # %% ../../nbs/corpus/11_read.ipynb #titles
 def _first_title(text: str, kind: str) -> str:
@@ -390,6 +398,9 @@ def _bad_file(path: str, rules: Corpus) -> Drop | None:
     if not (kind := kind_of(path)):
         return _drop(path, 'unsupported_format',
                      f'{suffix or "no extension"} is not a format we read: {READS}')
+    if program := missing_program(kind):
+        return _drop(path, 'unsupported_format',
+                     f'no reader for {suffix} here: {program} would read it, if it were installed')
     if kind == 'code' and (package := missing(SUFFIXES[suffix.lower()])):
         return _drop(path, 'missing_package', f'its grammar is not installed: pip install {package}')
     try: return _bad_on_disk(Path(path), path, rules)
@@ -411,7 +422,7 @@ def _special(p: Path) -> tuple[str, str]: # it is never opened: a pipe would wai
     return 'unreadable', 'a broken link' if p.is_symlink() or not p.exists() else 'not a regular file'
 
 # %% ../../nbs/corpus/11_read.ipynb #text-reply
-OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx') # in a process of their own
+OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub', *PROGRAMS) # in a process of their own
 
 def _text(path: str, kind: Kind, encoding: str = '') -> dict:
     "What is in a file of text, as the helper would reply"

@@ -95,8 +95,15 @@ def pairs_for(
     if not found: return dict(suitable=False, reason='nothing that a rule can turn into a question', pairs=[])
     taken = take_surest(found, n, {norm(q) for q in avoid or []})
     reason = f'{len(found)} questions found' if taken else 'every question was asked already'
-    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=text[c.start:c.end])
+    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=_answer(page, c))
         for c in taken])
+
+def _answer(page: Page, c: Candidate) -> str: # the span; of a row of a table, with the names of its columns
+    row = page.text[c.start:c.end]
+    k = block_at(page, c.start) if c.rule == 'row' else None
+    if k is None: return row
+    names = page.raw(page.blocks[k]).split('\n')[:2]
+    return '\n'.join([*(l.strip() for l in names), row])
 
 # %% ../../nbs/offline/91c_pairs.ipynb #widen
 def block_at(page: Page, at: int) -> int | None:
