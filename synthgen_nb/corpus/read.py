@@ -353,7 +353,7 @@ PACKAGES = {'pptx': 'python-pptx'} # where the name to install is not the name t
 def _reply(path: str, kind: str, encoding: str = '') -> dict:
     "What is in a file, or why it cannot be opened"
     try:
-        if kind == 'html': return _page(path, encoding)
+        if kind in ('html', 'csv'): return _page(path, kind, encoding)
         return dict(zip(('text', 'title', 'pages'), _convert(path, kind), strict=True))
     except ModuleNotFoundError as e:
         package = PACKAGES.get(e.name or '', e.name)
@@ -363,10 +363,10 @@ def _reply(path: str, kind: str, encoding: str = '') -> dict:
         return dict(reason=REASONS.get(name, 'unreadable'), detail=DEEP if name == 'RecursionError' else clip(e, 200) or name)
 
 # %% ../../nbs/corpus/11_read.ipynb #page
-def _page(path: str, encoding: str) -> dict:
-    "A page of HTML, as the reply to whoever asked for it"
-    read = decode_file(path, 'html', encoding)
-    text, title = html_to_markdown(read.text)
+def _page(path: str, kind: str, encoding: str) -> dict:
+    "A page of HTML or a sheet of CSV, as the reply to whoever asked for it"
+    read = decode_file(path, kind, encoding)
+    text, title = html_to_markdown(read.text) if kind == 'html' else (csv_to_markdown(read.text, Path(path).stem), '')
     return dict(text=text, title=title, encoding=read.told, note=read.note)
 
 # %% ../../nbs/corpus/11_read.ipynb #convert
@@ -376,7 +376,6 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
     if kind == 'pdf':
         from synthgen_nb.corpus.pdf import pdf_to_markdown
         return pdf_to_markdown(data)
-    if kind == 'csv': return csv_to_markdown(decode(data), Path(path).stem), '', []
     if kind == 'pptx': return pptx_to_markdown(data)
     if kind in PROGRAMS: return (*foreign_to_markdown(data, kind), [])
     return (*dict(docx=docx_to_markdown, xlsx=xlsx_to_markdown, epub=epub_to_markdown)[kind](data), [])
