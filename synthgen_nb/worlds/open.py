@@ -40,6 +40,7 @@ def open_world(
     name: str,                           # see `worlds_help`
     tools: Sequence[Tool] | None = None, # tools at hand, for worlds without their own
     model: Model | None = None,          # a model at hand, for simulated
+    live: bool = False,                  # let calls write where somebody's data are
 ) -> World: # to be used with `async with`; each is an environment of its own
     "A world by its name"
     kind, _, rest = name.partition(':')
@@ -47,7 +48,7 @@ def open_world(
         near = nearest(kind, worlds())
         raise SynthgenError(f'unknown world {clip(name)!r}{near}\nKnown are:\n{worlds_help()}')
     make = getattr(import_module(worlds()[kind].module), worlds()[kind].maker)
-    return make(rest, tools, model)
+    return make(rest, tools, model, **{'live': True} if live and worlds()[kind].live else {})
 
 # %% ../../nbs/worlds/38_open.ipynb #has-own-tools
 def has_own_tools(
