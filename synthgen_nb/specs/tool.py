@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 from pydantic import Field
+from ..core.listed import listed
 from ..core.records import Record, canonical, clip, content_id
 
 # %% ../../nbs/specs/20_tool.ipynb #Tool
@@ -40,14 +41,29 @@ class Tool(Record):
     meta: dict[str, Any] = Field(default_factory=dict) # whatever else the document says, kept as it came
 
     @property
-    def required(self) -> list[str]: return list(self.parameters.get('required', []))
+    def required(self) -> list[str]: return list(_whole(self.parameters).get('required', []))
     @property
-    def properties(self) -> dict[str, Any]: return self.parameters.get('properties', {})
+    def properties(self) -> dict[str, Any]: return _whole(self.parameters).get('properties', {})
 
     def function(self) -> dict[str, Any]:
         "The tool as chat models take it: OpenAI's function form"
         return {'type': 'function', 'function': {'name': self.name, 'description': self.description,
                                                  'parameters': self.parameters}}
+
+def _whole(schema: dict[str, Any]) -> dict[str, Any]:
+    "A schema of arguments as one object, where it is a reference or put together from several"
+    parts, seen = [schema], list[dict]()
+    while parts and len(seen) < 20 if {'$ref', 'allOf'} & set(schema) else False:
+        s = parts.pop(0)
+        if not isinstance(s, dict) or any(s is x for x in seen): continue
+        seen.append(s)
+        ref = s.get('$ref')
+        try: inner = [look_up(schema, ref[1:])] if isinstance(ref, str) and ref.startswith('#') else []
+        except (LookupError, ValueError): inner = []
+        parts = inner + list(s.get('allOf') or []) + parts
+    if not seen: return schema
+    names = list(dict.fromkeys(n for s in seen for n in s.get('required') or []))
+    return {'properties': {k: v for s in reversed(seen) for k, v in (s.get('properties') or {}).items()}, 'required': names}
 
 # %% ../../nbs/specs/20_tool.ipynb #mapped
 ONE = ('items', 'additionalProperties', 'not', 'contains', 'propertyNames', 'if', 'then', 'else',
@@ -86,8 +102,9 @@ def look_up(
     value: Any,   # JSON
     pointer: str, # /a/0/b
 ) -> Any: # what stands there
-    "The part of a value that a JSON pointer names; `LookupError` where there is none"
+    "The part of a value that a JSON pointer names, also in what a text lists; `LookupError` where there is none"
     for p in steps(pointer):
+        if isinstance(value, str): value = listed(value)
         if isinstance(value, list) and p.isdigit(): value = value[int(p)]
         elif isinstance(value, dict): value = value[p]
         else: raise KeyError(p)

@@ -14,7 +14,7 @@ from ..core.records import SynthgenError, clip
 from ..specs.tool import Tool, with_unique_names
 from ..specs.parse import mcp_tool
 from ..specs.trajectory import Call
-from .environment import Environment, made, reaches_out, words_of
+from .environment import Environment, absolute, made, reaches_out, words_of
 from .world import ToolError, World, WorldKind, execute, needed
 
 # %% ../../nbs/worlds/34_mcp.ipynb #sdk
@@ -125,7 +125,7 @@ def result_of(r: Any) -> Any: # of a CallToolResult
 # %% ../../nbs/worlds/34_mcp.ipynb #McpWorld
 class McpWorld:
     "The tools of an MCP server: a command, started anew for each environment, or the URL of one that runs"
-    executed = True
+    executed, watched = True, True # what its tools change is watched, since hints are only hints
     def __init__(self,
         target: str,        # `python -m mcp_server_git --repository repo`, or http://…
         live: bool = False, # let it write where the user's data are
@@ -141,6 +141,8 @@ class McpWorld:
         self.place: Environment | None = None
         self.used = False # has anything been called that may have left a trace?
 
+    @property
+    def known(self) -> dict[str, list[str]]: return {} if self.remote else _known(self.target)
     async def __aenter__(self) -> Self:
         await self.restart()
         self.tools = tuple(with_unique_names(await _listed(self)))
@@ -162,6 +164,18 @@ def _withheld(w: McpWorld) -> dict[str, str]: # tool → why
     if w.live or not w.reach: return {}
     why = f'this server reaches somebody\'s live data (it is given {w.reach}); only tools that say they only read are called there without --live'
     return {t.name: why for t in w.tools if t.effect != 'read'}
+
+# %% ../../nbs/worlds/34_mcp.ipynb #known
+def _known(target: str) -> dict[str, list[str]]: # parameter → values
+    "Folders and files that a command names, as arguments can be called"
+    given, words = words_of(re.sub(r'\{copy:([^}]*?)([^/}]+)/?\}', r'./\2', target))
+    named = [w.rpartition('=')[2] if w.startswith('-') else w for w in (*absolute(words)[1:], *given.values())]
+    code = ('.py', '.js', '.mjs', '.ts', '.jar')
+    paths = [p for p in named if p.startswith('./') or os.path.isabs(p) and os.path.exists(p) and not p.endswith(code)]
+    folders, files = [p for p in paths if not os.path.isfile(p)], [p for p in paths if not os.path.isdir(p)]
+    by = {'path': paths, 'uri': [f'file://{p}' for p in paths if p.startswith('/')]}
+    by |= dict.fromkeys(('dir', 'directory', 'folder', 'root', 'repo', 'repository'), folders)
+    return {k: v for k, v in (by | dict.fromkeys(('file', 'filename', 'filepath', 'database'), files)).items() if v}
 
 # %% ../../nbs/worlds/34_mcp.ipynb #begin
 async def _end(w: McpWorld):
