@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (ChunkTokens, Config, Format, Known, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, Threshold, ToolFormat, Tools, Topic, Workers,
     World, app, argument, option)
@@ -94,7 +94,7 @@ def tool_pipeline(
     target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
                                               help='Exactly so many rows in the training file.')] = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None,
+    value: Known = None, live: Live = False,
     seed: Seed = 0,
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
@@ -104,18 +104,19 @@ def tool_pipeline(
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
-    from synthgen_nb.core.records import check_writable
+    from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.export.formats import check_format
     from synthgen_nb.specs.trajectory import Trajectory
     from synthgen_nb.tools.survey import known_values
     check_writable(output)
     check_format(format, Trajectory)
     known_values(value or [])
+    if multi_step and max_steps < 2: raise SynthgenError('--multi-step asks for several calls, and --max-steps 1 allows one')
     both = single_step == multi_step
     given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
-                 max_steps=max_steps,
+                 max_steps=max_steps, live=live,
                  rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt)
     folder, r = recorded('tools', given, output, config)
     n = r['measures']
@@ -125,8 +126,10 @@ def tool_pipeline(
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
     _where(folder, 'tools.ipynb')
     _not_read(r['skipped'], folder)
+    for said in r['said']: print(said, file=sys.stderr)
     if r['not_reproducible']:
         print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
+    if n['rows'] < target_pairs: raise SynthgenError(f'fewer rows than asked for: {r["ended"]}; the rows are in {output}')
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #run

@@ -6,7 +6,7 @@
 __all__ = ['Pool', 'Ran', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn',
            'joined_paths', 'attempt', 'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole',
            'candidates', 'from_others', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'contrasted',
-           'repeatable', 'known_values']
+           'repeatable', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import SynthgenError, canonical, clip, leaves
+from ..core.settings import nearest
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
 from ..worlds.synthetic import joined, sample
@@ -466,3 +467,14 @@ def known_values(
         if not eq or not name: raise SynthgenError(f'{clip(p, 60)!r} is not name=value')
         out.setdefault(name, []).append(v)
     return out
+
+def unheard_of(
+    known: Iterable[str],  # names that somebody gave values for
+    tools: Sequence[Tool],
+) -> list[str]: # what to say of each name that no tool has
+    "Names of which no tool has heard"
+    def names(s): return [k for k, v in (s.get('properties') or {}).items() for k in (k, *names(v if isinstance(v, dict) else {}))]
+    there = sorted({k for t in tools for k in (*t.properties, *names(t.parameters))})
+    flat = {_flat(k) for k in there}
+    return [f'{k}: no tool has a parameter of that name{nearest(k, there)}' for k in known
+            if not any(f == _flat(k) or f.endswith(_flat(k)) or _flat(k) == f + 's' for f in flat)]

@@ -7,7 +7,7 @@ __all__ = ['SECRET', 'FIXED', 'MOST', 'words_of', 'absolute', 'reaches_out', 'va
            'behind_layers', 'layers_work', 'named', 'made', 'digest', 'says', 'folder_state', 'state_of']
 
 # %% ../../nbs/worlds/33b_environment.ipynb #imports
-import hashlib, json, os, re, shlex, shutil, sqlite3, stat, subprocess, sys, tempfile
+import hashlib, json, os, re, shlex, shutil, signal, sqlite3, stat, subprocess, sys, tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -93,6 +93,16 @@ class Environment:
     def inward(self, x: Any) -> Any: return inward(self, x)
     def state(self) -> dict[str, Any]: return state_of(self)
     def end(self): _removed(self.folder)
+    def stop(self): _stopped(self)
+
+def _stopped(e: Environment):
+    "The server and what it has started end at once: nothing that it could still write is kept"
+    try:
+        pid = int((e.folder/'layers/pid').read_text())
+        group = os.getpgid(pid)
+        if group != os.getpgid(0): os.killpg(group, signal.SIGKILL)
+        else: os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError): pass # it has ended, or is behind no layers
 
 def _removed(folder: Path):
     "A folder is gone, even where the kernel left parts that may not be entered"
@@ -138,7 +148,7 @@ def behind_layers(folder: Path, words: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=1)
 def layers_work() -> bool:
     "Can a process of this user get layers?"
-    if not sys.platform.startswith('linux') or os.environ.get('SYNTHGEN_LAYERS') == 'no': return False
+    if not sys.platform.startswith('linux'): return False
     folder = _made_folder()
     try: return subprocess.run(behind_layers(folder, ['true']), capture_output=True, timeout=20).returncode == 0
     except (OSError, subprocess.TimeoutExpired): return False

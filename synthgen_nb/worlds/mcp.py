@@ -34,6 +34,7 @@ class Session:
         self.errors = tempfile.TemporaryFile('w+', errors='replace')
         self.queue: asyncio.Queue = asyncio.Queue()
         self.task: asyncio.Task | None = None
+        self.busy = False # in the middle of a call?
 
     @property
     def alive(self) -> bool: return self.task is not None and not self.task.done()
@@ -53,6 +54,7 @@ async def _connect(s: Session):
 
 def complaint(s: Session) -> str:
     "The last that the server wrote to its error stream"
+    if s.errors.closed: return ''
     s.errors.seek(0)
     lines = [l for l in s.errors.read()[-4000:].splitlines() if l.strip()]
     return f'; it said: {clip(lines[-1], 300)}' if lines else ''
@@ -67,7 +69,10 @@ async def _hold(s: Session, ready: asyncio.Future):
         where = s.target if isinstance(s.target, str) else _sdk().stdio_client(s.target, errlog=s.errors)
         async with _sdk().Client(where) as client:
             ready.set_result(None)
-            while (item := await s.queue.get()) is not None: await _work(client, *item)
+            while (item := await s.queue.get()) is not None:
+                s.busy = True
+                await _work(client, *item)
+                s.busy = False
     except BaseException as e:
         why = f'the MCP server could not be reached: {clip(_root(e), 300)}{complaint(s)}'
         if not ready.done(): ready.set_exception(SynthgenError(why))
@@ -102,7 +107,7 @@ async def _hang_up(s: Session):
     "Hang up; the SDK ends the process, first kindly"
     if s.task is None: return
     s.queue.put_nowait(None)
-    await asyncio.wait([s.task], timeout=.5) # it may be in the middle of a call that never ends
+    await asyncio.wait([s.task], timeout=.5 if s.busy else 6) # it may be in the middle of a call that never ends
     if not s.task.done():
         s.task.cancel()
         await asyncio.wait([s.task], timeout=10)
@@ -139,7 +144,8 @@ class McpWorld:
         self.resettable = not live
         self.session: Session | None = None
         self.place: Environment | None = None
-        self.used = False # has anything been called that may have left a trace?
+        self.used = False # has anything been called that does not say it only reads?
+        self.begun: Any = None # the state after the start
 
     @property
     def known(self) -> dict[str, list[str]]: return {} if self.remote else _known(self.target)
@@ -150,7 +156,8 @@ class McpWorld:
         return self
     async def __aexit__(self, *exc) -> None: await _end(self)
     async def reset(self, initial: Any = None) -> None:
-        if not (self.session and self.session.alive and not self.used): await self.restart()
+        clean = self.session and self.session.alive and not self.used
+        if not clean or await self.state() != self.begun: await self.restart()
     async def restart(self, initial: Any = None) -> None:
         if not (self.remote and self.session and self.session.alive): await _begin(self)
     async def state(self) -> Any:
@@ -179,6 +186,7 @@ def _known(target: str) -> dict[str, list[str]]: # parameter → values
 
 # %% ../../nbs/worlds/34_mcp.ipynb #begin
 async def _end(w: McpWorld):
+    if w.place: w.place.stop()
     if w.session: await w.session.close()
     if w.place: await asyncio.to_thread(w.place.end)
     w.session = w.place = None
@@ -188,6 +196,7 @@ async def _begin(w: McpWorld):
     w.used = False
     w.session = Session(w.target if w.remote else _live(w) if w.live else await _command(w))
     await w.session.open()
+    w.begun = await w.state()
 
 async def _command(w: McpWorld):
     "The server's command in a fresh place, as the SDK takes it"
@@ -218,7 +227,7 @@ async def _listed(w: McpWorld) -> list[Tool]:
 # %% ../../nbs/worlds/34_mcp.ipynb #call
 async def _call(w: McpWorld, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
     if w.session is None or not w.session.alive: await w.restart()
-    name, w.used = tool.binding.get('name', tool.name), True
+    name, w.used = tool.binding.get('name', tool.name), w.used or tool.effect != 'read'
     args = w.place.inward(arguments) if w.place else arguments
     try: got = await w.session.ask(lambda c: c.call_tool(name, args), timeout) # type: ignore[union-attr]
     except TimeoutError:
