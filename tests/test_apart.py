@@ -37,7 +37,7 @@ import json, os, sqlite3, sys
 from pathlib import Path
 from mcp.server.mcpserver import MCPServer
 m = MCPServer("notes")
-FILES = [Path.home() / "notes.txt", Path("/tmp/synthgen-test-notes.txt"), Path(__file__).with_name("beside.txt"), Path(os.environ["NOTES"]) / "notes.txt"]
+FILES = [Path.home() / "notes.txt", Path("/tmp") / os.environ["MARK"], Path(__file__).with_name("beside.txt"), Path(os.environ["NOTES"]) / "notes.txt"]
 def lines(): return [l for f in FILES if f.exists() for l in f.read_text().splitlines()]
 @m.tool()
 def add_note(text: str) -> str:
@@ -72,6 +72,11 @@ def contents(*folders: Path) -> dict:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else "folder" for p in sorted(found)}
 
 
+def in_tmp(folder: Path) -> Path:
+    "Where the server keeps notes under a name of its own"
+    return Path("/tmp") / f"synthgen-{folder.name}"
+
+
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
     "A home, a server, and a folder with notes and a database"
@@ -85,13 +90,14 @@ def theirs(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     monkeypatch.setenv("SHOP_API_KEY", "secret")
+    monkeypatch.setenv("MARK", in_tmp(tmp_path).name)
     return tmp_path
 
 
 def test_nothing_that_a_server_writes_stays_and_a_reset_resets(theirs):
     if not layers_work():
         pytest.skip("this kernel gives no layers")
-    before, elsewhere = contents(theirs), Path("/tmp/synthgen-test-notes.txt")
+    before, elsewhere = contents(theirs), in_tmp(theirs)
 
     async def go():
         async with open_world(f"mcp:python {theirs}/server/notes.py") as w:
@@ -100,7 +106,7 @@ def test_nothing_that_a_server_writes_stays_and_a_reset_resets(theirs):
             assert seen[1].content["result"] == "Kept: 5 lines now", "it sees what it wrote, in all four places"
             assert seen[0].before == seen[0].after and seen[1].before != seen[1].after, "what it changed is seen, wherever it lies"
             changed = await w.state()
-            assert {Path(p).name for p in changed["elsewhere"]} == {"notes.txt", "synthgen-test-notes.txt", "beside.txt", "notes.db"}
+            assert {Path(p).name for p in changed["elsewhere"]} == {"notes.txt", elsewhere.name, "beside.txt", "notes.db"}
             assert await replay(w, [call("list_notes")], seen[:1]) == [], "the next begins where the first began"
         async with open_world(f"mcp:python {theirs}/server/notes.py") as w:
             assert (await execute_all(w, [call("list_notes")]))[0].content == seen[0].content
@@ -124,11 +130,11 @@ def test_without_layers_copies_stand_in_and_paths_read_the_same_inside_and_outsi
             assert seen[2].content["result"] == "buy plums\nsow rye\n", "a path that a result showed can be asked for"
             home = await execute_all(w, [call("add_note", text="x"), call("read", "2", path="./notes.txt")])
             assert home[1].content["result"] == "x\n"
-            assert seen[1].before != seen[1].after and await replay(w, [call("where")], seen[:1]) == []
+            assert seen[1].before != seen[1].after and [o.content for o in await execute_all(w, [call("where")])] == [seen[0].content]
 
     run(go())
     assert contents(theirs / "notes", theirs / "home") == before
-    for p in (theirs / "server/beside.txt", Path("/tmp/synthgen-test-notes.txt")):
+    for p in (theirs / "server/beside.txt", in_tmp(theirs)):
         p.unlink(missing_ok=True)
 
 
@@ -154,7 +160,7 @@ def test_what_reaches_out_is_only_read(theirs):
 
     run(go())
     assert (theirs / "notes/notes.txt").read_text() == "buy plums\nyes\n"
-    Path("/tmp/synthgen-test-notes.txt").unlink()
+    in_tmp(theirs).unlink()
 
 
 LIAR = '''
@@ -381,7 +387,7 @@ def test_a_live_service_is_only_read_until_somebody_says_so(service):
     Notes.asked.clear()
     made_ = run(make_rows(tools, open_model(provider="offline"), lambda: world(True), Plan(4)))
     first = next(i for i, m in enumerate(Notes.asked) if m != "GET")
-    assert first >= 4, "reads are surveyed before any write"
+    assert first >= 3, "reads are surveyed before any write: a list, and each of its notes"
     wrote = [t for t in made_.rows if {c.tool for c in t.calls} & {"addNote", "deleteNote"}]
     assert all(any(s.rationale.startswith(NOT_REPEATABLE) for s in t.scores) for t in wrote)
     a = accounts(made_.accepted)
@@ -409,7 +415,7 @@ ROOT_REF = '''
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 import asyncio, mcp_types as types
-SCHEMA = {"$ref": "#/$defs/In", "$defs": {"In": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}}}
+SCHEMA = {"type": "object", "$ref": "#/$defs/In", "$defs": {"In": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}}}
 async def tools(ctx, params): return types.ListToolsResult(tools=[types.Tool(name="weather", description="Weather of a city.", inputSchema=SCHEMA)])
 async def call(ctx, params):
     return types.CallToolResult(content=[types.TextContent(type="text", text=f"3 degrees in {params.arguments['city']}")])

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Pool', 'Ran', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn',
            'joined_paths', 'attempt', 'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole',
-           'candidates', 'from_others', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'contrasted',
-           'repeatable', 'known_values', 'unheard_of']
+           'candidates', 'from_others', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'settled',
+           'contrasted', 'repeatable', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
-from ..core.listed import all_leaves
+from ..core.listed import all_leaves, listed
 from ..core.records import SynthgenError, canonical, clip, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
 from ..worlds.synthetic import joined, sample
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.world import World, attempt_call, resettable, state_hash, withheld_by
+from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
 async def survey(
@@ -53,7 +53,9 @@ async def noted(
         for t in reads: await try_tool(notes, t)
     for t in known[:0] if reads is known else known: # what is written there stays, so it comes last, and once
         if t.effect != 'read': await try_tool(notes, t)
-    if getattr(world, 'watched', False): await contrasted(notes)
+    if notes.run.watched:
+        await settled(notes)
+        await contrasted(notes)
     return notes
 
 # %% ../../nbs/tools/73_survey.ipynb #pool-of
@@ -86,7 +88,7 @@ class Runner:
         self.canaries: list[tuple[Tool, dict, Any]] = []   # calls that give the same again
 
     async def __call__(self, t: Tool, args: dict, before: Sequence[tuple[Tool, dict]] = ()) -> Ran:
-        if not self.live and (not self.clean or before): await self.world.reset(self.initial)
+        if not self.live and (not self.clean or before): await afresh(self.world, self.initial)
         self.begin = self.begin or await state_hash(self.world)
         ran = [(await attempt_call(self.world, b, a, 10))[1] for b, a in before]
         status, content, error = await attempt_call(self.world, t, args, 10)
@@ -177,7 +179,8 @@ def learn(
         there = notes.pool[field]
         if field and (v, tool) not in there and sum(g == tool for _, g in there) < 12: there.append((v, tool))
         if isinstance(v, str) and '\n' in v and len(notes.pool['']) < 60:
-            notes.pool[''] += [(''.join(w), tool) for w in _WORDS.findall(v)[:20]]
+            inside = [x for _, x in leaves(listed(v)) if isinstance(x, str) and len(x) < 60]
+            notes.pool[''] += [(w, tool) for w in dict.fromkeys([*inside[:20], *map(''.join, _WORDS.findall(v)[:20])])]
 
 # %% ../../nbs/tools/73_survey.ipynb #joined-paths
 def joined_paths(
@@ -417,6 +420,13 @@ async def try_tool(
         known = Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name])
         args = {k: guess(k, t.properties.get(k, {}), known) for k in t.required} | x
         await attempt(notes, t, args, [dict(tool=f['tool'], arguments=f['arguments'])])
+
+# %% ../../nbs/tools/73_survey.ipynb #settled
+async def settled(notes: Notes):
+    "Watch the tools of which nothing was seen yet"
+    for t in notes.tools if not notes.run.live else ():
+        own = [f for f in notes.facts if f['tool'] == t.name and not f['before']]
+        if own and t.name not in notes.run.effects: await notes.run(t, own[0]['arguments'])
 
 # %% ../../nbs/tools/73_survey.ipynb #contrasted
 async def contrasted(notes: Notes):

@@ -282,7 +282,7 @@ def _changes(e: Environment) -> Iterator[tuple[str, str]]:
         upper = f'{inside}{e.folder}/layers/{i}/upper'
         for at, _, files in os.walk(upper):
             for f in files:
-                real = os.path.normpath(place + '/' + os.path.relpath(f'{at}/{f}', upper))
+                real = os.path.normpath(place.rstrip('/') + '/' + os.path.relpath(f'{at}/{f}', upper))
                 if not (name := says(real)) or real.startswith(f'{e.folder}/'): continue
                 now, then = digest(inside + name if inside else f'{at}/{f}'), digest(name)
                 if now != then: yield name, now

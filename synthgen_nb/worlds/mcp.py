@@ -218,7 +218,10 @@ async def _listed(w: McpWorld) -> list[Tool]:
     out, cursor = list[Tool](), None
     while True:
         ask = lambda c, at=cursor: c.list_tools(cursor=at)
-        page = await w.session.ask(ask, 30) # type: ignore[union-attr, arg-type]
+        try: page = await w.session.ask(ask, 30) # type: ignore[union-attr, arg-type]
+        except Exception as e:
+            await _end(w)
+            raise SynthgenError(f'{clip(w.name)}: it does not list its tools: {clip(_root(e), 300)}') from None
         shown = [t.model_dump(mode='json', by_alias=True, exclude_none=True) for t in page.tools]
         out += [mcp_tool(d, f'{w.name}#{d["name"]}') for d in shown]
         cursor = page.next_cursor

@@ -16,14 +16,16 @@ from ..specs.tool import Tool
 _MARK = r'^[^\w]{0,12}'
 _WHAT = (r'error|exception|failure|fault|fehler|erreur|errore|ошибка|错误|エラー')
 _BEGINS = re.compile(_MARK + rf"""(?:
-    (?:[\w.-]{{1,30}}\ ){{0,3}}(?:{_WHAT})s?(?:\s*\#?[-\w]{{0,8}}\s*[:!,–—(\[\]]|\.?\s*$|\.\s|\s+-\s|\s+(?:while|executing|calling|in|on|at|when|occurred|reading
+    (?:[\w.-]{{1,30}}\ ){{0,3}}(?:{_WHAT})s?(?:(?:\s+\#?-?\d[-\w]{{0,8}})?\s*[:!,–—(\[\]]|\.?\s*$|\.\s|\s+-\s|\s+(?:while|executing|calling|in|on|at|when|occurred|reading
         |opening|writing|creating|processing|fetching|from|code|parsing|running|during|querying|performing|getting)\b)
     |[A-Za-z_.]{{0,40}}(?:Error|Exception)\b\s*[:(]
     |E(?:NOENT|ACCES|PERM|EXIST|ISDIR|NOTDIR|INVAL|NOTEMPTY|ROFS|MFILE|BUSY|CONNREFUSED|CONNRESET|TIMEDOUT|HOSTUNREACH|AI_AGAIN)\b
-    |(?:the\ )?(?:\w+\ ){{0,4}}(?:has\ |have\ )?failed\b(?:\s*[:.!]|\ to\b|\ with\b|\ because\b|\s*$) |failed\ to\b |failure\b
+    |(?:the\ )?(?:\w+\ ){{0,4}}(?:has\ |have\ )?failed\b(?:\s*[:.!]|\ to\b|\ with\b|\ because\b|\s*$) |failed\ to\b |failure\ to\b
     |(?:i\ |we\ |you\ |it\ )?(?:cannot|can't|can\ not|could\ not|couldn't|unable\ to|am\ unable|was\ unable|were\ unable)\b
     |(?:i\ (?:do\ not|don't)\ (?:have|know|see|find|recogni[sz]e|understand))\b
-    |(?:unknown|invalid|illegal|unsupported|unrecogni[sz]ed|unexpected|malformed|undefined|missing|bad|wrong|nonexistent)\ [\w'"`-]+
+    |(?:unknown|invalid|illegal|unsupported|unrecogni[sz]ed|malformed|undefined|nonexistent)\ (?-i:[a-z'"`])
+    |(?:missing|bad|wrong|unexpected|incorrect)\ (?:[a-z]+\ ){{0,2}}(?:parameters?|arguments?|fields?|values?|keys?|ids?|names?|paths?|files?|inputs?
+        |requests?|tokens?|types?|formats?|options?|headers?|credentials?|end\b)
     |no\ such\b |not\ (?:found|allowed|permitted|authori[sz]ed|supported|implemented|available|a\ valid)\b
     |(?:access|permission|request|operation|connection)\ (?:was\ |is\ )?(?:denied|refused|forbidden|rejected|timed\ out|failed)
     |forbidden\b |unauthori[sz]ed\b |denied\b |rejected\b |refused\b |aborted\b |timed?\ ?-?out\b |traceback\ \(most |fatal\s*: |panic\s*:
