@@ -199,27 +199,65 @@ def test_hints_are_hints_and_what_a_tool_says_of_nothing_is_no_result(tmp_path):
     assert {f["arguments"]["item"] for f in notes.facts if f["tool"] == "shelf_of"} == {"rope"}
 
 
-ERRORS = """Error: unknown article X9|Database error: near "nimbus": syntax error|ENOENT: no such file or directory, open '/x'|❌ Could not open it
-Error executing tool get_task: 'x'|MCP error -32602: Invalid arguments for tool|Failed to fetch the page|fatal: ambiguous argument 'sage'|404 Not Found
-Traceback (most recent call last):|Sorry, I have no such thing.|There is no user with that name.|Task 7 does not exist|Access denied - path outside allowed directories: /etc
-KeyError: 'sage'|No entity named sage was found with|Invalid timezone: 'No time zone found with key sage'|[ERROR] disk|ERROR - nothing known about it|Unable to reach it"""
-ANSWERS = """3 in stock|No matches found|There are no notes yet.|Error rates fell by half.|[FILE] errors.log|* master|Failure Island, Alaska|Added note #3|0 results|The failed coup of 1923
-Sorrel and rye|Oslo: 3 degrees|Unknown|Missing Link (2019)|Successfully wrote to x|Invalides, Paris|Not bad at all"""
+ERRORS = """Error: unknown article X9
+Database error: near "nimbus": syntax error
+ENOENT: no such file or directory, open '/x'
+❌ Could not open it
+Error executing tool get_task: 'x'
+MCP error -32602: Invalid arguments for tool
+Failed to fetch the page
+fatal: ambiguous argument 'sage'
+404 Not Found
+Traceback (most recent call last):
+Sorry, I have no such thing.
+There is no user with that name.
+Task 7 does not exist
+Access denied - path outside allowed directories: /etc
+KeyError: 'sage'
+No entity named sage was found with
+Invalid timezone: 'No time zone found with key sage'
+[ERROR] disk
+ERROR - nothing known about it
+Unable to reach it"""
+ANSWERS = """3 in stock
+No matches found
+There are no notes yet.
+Error rates fell by half.
+[FILE] errors.log
+* master
+Failure Island, Alaska
+Added note #3
+0 results
+The failed coup of 1923
+Sorrel and rye
+Oslo: 3 degrees
+Unknown
+Missing Link (2019)
+Successfully wrote to x
+Invalides, Paris
+Not bad at all"""
 
 
 def test_errors_in_words_are_told_from_answers():
-    assert [x for x in ERRORS.replace("\n", "|").split("|") if not error_in_words(x)] == []
-    assert [x for x in ANSWERS.replace("\n", "|").split("|") if error_in_words(x)] == []
+    assert [x for x in ERRORS.splitlines() if not error_in_words(x)] == []
+    assert [x for x in ANSWERS.splitlines() if error_in_words(x)] == []
     log = "Error: disk full\n" + "12:00 all is well again, and stays so\n" * 60
     assert not error_in_words(log), "a long text is content"
     for x in ({"success": False, "message": "gone"}, {"result": "Error: no"}, {"error": {"code": 4}}, {"data": None, "errors": [{"message": "x"}]}):
         assert error_in_words(x), x
-    for x in ({"id": 3, "name": "build", "status": "failed"}, {"error": None, "id": 3}, {"error": 0.02, "mean": 3}, {"message": "Hello"}, [], {"errors": [], "n": 3}):
+    for x in (
+        {"id": 3, "name": "build", "status": "failed"},
+        {"error": None, "id": 3},
+        {"error": 0.02, "mean": 3},
+        {"message": "Hello"},
+        [],
+        {"errors": [], "n": 3},
+    ):
         assert not error_in_words(x), x
     assert error_in_words("It is not there", Tool(name="t", returns={"type": "object"})), "a text where an object was promised"
 
 
-SHOP = '''
+SHOP = """
 from mcp.server.mcpserver import MCPServer
 m = MCPServer("shop")
 STOCK = {"A1": 3, "B2": 0}
@@ -232,7 +270,7 @@ def list_articles() -> str:
     "List the articles"
     return "Articles:\\n- A1\\n- B2"
 m.run()
-'''
+"""
 
 
 def test_no_row_shows_an_error_and_texts_give_references(tmp_path, monkeypatch):
@@ -243,10 +281,16 @@ def test_no_row_shows_an_error_and_texts_give_references(tmp_path, monkeypatch):
     async def go():
         async with world() as w:
             tools = list(w.tools)
-            bad = Trajectory(turns=(Turn(role="user", text="How many X9?"), Turn(role="assistant", calls=(call("stock_of", sku="X9"),)), Turn(role="assistant", text="None.")))
+            bad = Trajectory(
+                turns=(
+                    Turn(role="user", text="How many X9?"),
+                    Turn(role="assistant", calls=(call("stock_of", sku="X9"),)),
+                    Turn(role="assistant", text="None."),
+                )
+            )
             (o,) = await execute_all(w, bad.calls)
             assert o.status == "failed_in_words" and o.content["result"] == o.error == "Error: unknown article X9"
-            (two, chained) = await execute_all(
+            _, chained = await execute_all(
                 w, [call("list_articles", "a"), call("stock_of", "b", refs=(Ref(param="/sku", call="a", path="/result/articles/1"),))]
             )
             assert chained.content["result"] == "0 in stock"
@@ -317,7 +361,10 @@ SPEC = {
             "get": {"operationId": "listNotes", "responses": {"200": {"description": "", "content": {"application/json": {"schema": {"type": "array"}}}}}},
             "post": {
                 "operationId": "addNote",
-                "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}}}},
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}}},
+                },
                 "responses": {"201": {"description": ""}},
             },
         },
@@ -411,11 +458,12 @@ async def go_wrong(service):
         await execute_all(w, [call("listNotes")])
 
 
-ROOT_REF = '''
+ROOT_REF = """
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 import asyncio, mcp_types as types
-SCHEMA = {"type": "object", "$ref": "#/$defs/In", "$defs": {"In": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}}}
+SCHEMA = {"type": "object", "$ref": "#/$defs/In"}
+SCHEMA["$defs"] = {"In": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}}
 async def tools(ctx, params): return types.ListToolsResult(tools=[types.Tool(name="weather", description="Weather of a city.", inputSchema=SCHEMA)])
 async def call(ctx, params):
     return types.CallToolResult(content=[types.TextContent(type="text", text=f"3 degrees in {params.arguments['city']}")])
@@ -423,7 +471,7 @@ async def main():
     s = Server("w", on_list_tools=tools, on_call_tool=call)
     async with stdio_server() as (r, w): await s.run(r, w, s.create_initialization_options())
 asyncio.run(main())
-'''
+"""
 
 
 def test_small_things_of_the_command_line(synthgen, tmp_path):

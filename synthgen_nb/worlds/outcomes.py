@@ -13,38 +13,53 @@ from ..core.records import clip, leaves
 from ..specs.tool import Tool
 
 # %% ../../nbs/worlds/29_outcomes.ipynb #patterns
-_MARK = r'^[^\w]{0,12}'
-_WHAT = (r'error|exception|failure|fault|fehler|erreur|errore|ошибка|错误|エラー')
-_BEGINS = re.compile(_MARK + rf"""(?:
-    (?:[\w.-]{{1,30}}\ ){{0,3}}(?:{_WHAT})s?(?:(?:\s+\#?-?\d[-\w]{{0,8}})?\s*[:!,–—(\[\]]|\.?\s*$|\.\s|\s+-\s|\s+(?:while|executing|calling|in|on|at|when|occurred|reading
-        |opening|writing|creating|processing|fetching|from|code|parsing|running|during|querying|performing|getting)\b)
-    |[A-Za-z_.]{{0,40}}(?:Error|Exception)\b\s*[:(]
-    |E(?:NOENT|ACCES|PERM|EXIST|ISDIR|NOTDIR|INVAL|NOTEMPTY|ROFS|MFILE|BUSY|CONNREFUSED|CONNRESET|TIMEDOUT|HOSTUNREACH|AI_AGAIN)\b
-    |(?:the\ )?(?:\w+\ ){{0,4}}(?:has\ |have\ )?failed\b(?:\s*[:.!]|\ to\b|\ with\b|\ because\b|\s*$) |failed\ to\b |failure\ to\b
-    |(?:i\ |we\ |you\ |it\ )?(?:cannot|can't|can\ not|could\ not|couldn't|unable\ to|am\ unable|was\ unable|were\ unable)\b
-    |(?:i\ (?:do\ not|don't)\ (?:have|know|see|find|recogni[sz]e|understand))\b
-    |(?:unknown|invalid|illegal|unsupported|unrecogni[sz]ed|malformed|undefined|nonexistent)\ (?-i:[a-z'"`])
-    |(?:missing|bad|wrong|unexpected|incorrect)\ (?:[a-z]+\ ){{0,2}}(?:parameters?|arguments?|fields?|values?|keys?|ids?|names?|paths?|files?|inputs?
-        |requests?|tokens?|types?|formats?|options?|headers?|credentials?|end\b)
-    |no\ such\b |not\ (?:found|allowed|permitted|authori[sz]ed|supported|implemented|available|a\ valid)\b
-    |(?:access|permission|request|operation|connection)\ (?:was\ |is\ )?(?:denied|refused|forbidden|rejected|timed\ out|failed)
-    |forbidden\b |unauthori[sz]ed\b |denied\b |rejected\b |refused\b |aborted\b |timed?\ ?-?out\b |traceback\ \(most |fatal\s*: |panic\s*:
-    |sorry\b |i'?\ ?a?m\ sorry |we'?\ ?a?re\ sorry |apologies\b |oops\b |whoops\b |uh[- ]oh |something\ went\ wrong |unfortunately\b
-    |(?:http\s*)?(?:status\s*)?(?:code\s*)?[45]\d\d\b\s*(?:[:–—-]|\(|bad|not|forbidden|unauthor|internal|service|too|error|$)
-    |http\ (?:error|status)\ [45]\d\d |(?:there|an?)\ (?:was\ )?(?:\w+\ ){{0,3}}(?:error|exception|problem|failure)\ ?(?:has\ |that\ )?occur+ed
-    |there\ was\ an?\ (?:\w+\ ){{0,2}}(?:error|problem)
-    )""", re.I | re.X)
-_GONE = re.compile(r"""^[^\n.!?]{0,120}?\b(?:(?:was|were|is|are|could)\ not\ (?:be\ )?(?:found|known|recogni[sz]ed|valid|a\ valid|allowed|defined
-    |available|permitted|supported|registered|there|possible|located|opened|read|parsed|in\ the\ \w+)
-    |not\ found |(?:does|do|did)(?:\ not|n't)\ (?:exist|match\ any|contain) |(?:is|are)(?:n't)\ (?:a\ )?(?:valid|known|there|allowed|available)
-    |no\ longer\ exists? |already\ exists? |(?:is|are|was)\ (?:unknown|invalid|missing|required|out\ of\ range|forbidden|denied)
-    |must\ (?:not\ )?(?:be|have|contain|start|match)\ (?:an?|one|in|set|given|provided|specified|greater|less|between|at|positive|non|the|absolute|\d)
-    |cannot\ be\ \w+ |can't\ be\ \w+ |outside\ (?:of\ )?(?:the\ )?allowed
-    )\b""", re.I | re.X)
-_NONE = re.compile(r"""^[^\w]{0,6}(?:(?:there\ (?:is|are|was|were)|i\ (?:have|found|know|see)|we\ have|you\ have)\ )?(?:no|nothing|not\ any)\ (?:[\w'"`-]{1,40}\ ){0,3}
-    (?:with|named|called|under|whose|exists?|known|by|for\ (?:the\ )?(?:id|key|name|number))\b""", re.I | re.X)
-_EMPTY = re.compile(r"""^[^\w]{0,6}(?:no|0|zero)\ (?:[\w-]+\ ){0,3}?(?:results?|match(?:es)?|items?|entries|records?|rows?|hits?|data|changes?)
-    (?:\ (?:were\ |was\ )?(?:found|available|returned|matched|yet))?\b(?![^\n]*\b(?:error|failed)\b)""", re.I | re.X)
+_WHAT = 'error|exception|failure|fault|fehler|erreur|errore|ошибка|错误|エラー'
+_DOING = ('while|executing|calling|in|on|at|when|occurred|reading|opening|writing|creating|processing|fetching|'
+          'from|code|parsing|running|during|querying|performing|getting')
+_THING = ('parameters?|arguments?|fields?|values?|keys?|ids?|names?|paths?|files?|inputs?|requests?|tokens?|'
+          'types?|formats?|options?|headers?|credentials?|end')
+_ERRNO = ('NOENT|ACCES|PERM|EXIST|ISDIR|NOTDIR|INVAL|NOTEMPTY|ROFS|MFILE|BUSY|CONNREFUSED|CONNRESET|TIMEDOUT|'
+          'HOSTUNREACH|AI_AGAIN')
+_STARTS = ( # how a text begins that reports an error
+    rf'(?:[\w.-]{{1,30}} ){{0,3}}(?:{_WHAT})s?'
+    rf'(?:(?:\s+#?-?\d[-\w]{{0,8}})?\s*[:!,–—(\[\]]|\.?\s*$|\.\s|\s+-\s|\s+(?:{_DOING})\b)',
+    r'[A-Za-z_.]{0,40}(?:Error|Exception)\b\s*[:(]',
+    rf'E(?:{_ERRNO})\b',
+    r'(?:the )?(?:\w+ ){0,4}(?:has |have )?failed\b(?:\s*[:.!]| to\b| with\b| because\b|\s*$)|failure to\b',
+    r"(?:i |we |you |it )?(?:cannot|can't|can not|could not|couldn't|(?:am |was |were )?unable to)\b",
+    r"i (?:do not|don't) (?:have|know|see|find|recogni[sz]e|understand)\b",
+    r'(?:unknown|invalid|illegal|unsupported|unrecogni[sz]ed|malformed|undefined|nonexistent) '
+    r"(?-i:[a-z'" r'"`])',
+    rf'(?:missing|bad|wrong|unexpected|incorrect) (?:[a-z]+ ){{0,2}}(?:{_THING})\b',
+    r'no such\b|not (?:found|allowed|permitted|authori[sz]ed|supported|implemented|available|a valid)\b',
+    r'(?:access|permission|request|operation|connection) (?:was |is )?'
+    r'(?:denied|refused|forbidden|rejected|timed out|failed)',
+    r'(?:forbidden|unauthori[sz]ed|denied|rejected|refused|aborted|timed? ?-?out|traceback \(most|usage:)\b',
+    r'(?:fatal|panic)\s*:',
+    r"(?:sorry|apologies|oops|whoops|uh[- ]oh|unfortunately|something went wrong)\b|(?:i|we)'? ?(?:a?m|a?re) sorry\b",
+    r'(?:http\s*)?(?:status\s*)?(?:code\s*)?[45]\d\d\b\s*(?:[:–—-]|\(|bad|not|forbidden|unauthor|internal|'
+    r'service|too|error|$)|http (?:error|status) [45]\d\d',
+    r'(?:there|an?) (?:was )?(?:\w+ ){0,3}(?:error|exception|problem|failure) ?(?:has |that )?occur+ed',
+    r'there was an? (?:\w+ ){0,2}(?:error|problem)',
+)
+_BEGINS = re.compile(rf'^[^\w]{{0,12}}(?:{"|".join(_STARTS)})', re.I)
+
+# %% ../../nbs/worlds/29_outcomes.ipynb #gone
+_GONE = re.compile(r'^[^\n.!?]{0,120}?\b(?:' + '|'.join((
+    r'(?:was|were|is|are|could) not (?:be )?(?:found|known|recogni[sz]ed|valid|a valid|allowed|defined|available|'
+    r'permitted|supported|registered|there|possible|located|opened|read|parsed|in the \w+)',
+    r"not found|(?:does|do|did)(?: not|n't) (?:exist|match any|contain)",
+    r"(?:is|are)n't (?:a )?(?:valid|known|there|allowed|available)|no longer exists?|already exists?",
+    r'(?:is|are|was) (?:unknown|invalid|missing|required|out of range|forbidden|denied)',
+    r'must (?:not )?(?:be|have|contain|start|match) (?:an?|one|in|set|given|provided|specified|greater|less|between|'
+    r'at|positive|non|the|absolute|\d)',
+    r"(?:cannot|can't) be \w+|outside (?:of )?(?:the )?allowed")) + r')\b', re.I)
+_NONE = re.compile(r"^[^\w]{0,6}(?:(?:there (?:is|are|was|were)|i (?:have|found|know|see)|we have|you have) )?"
+                   r"(?:no|nothing|not any) (?:[\w'" r'"`-]{1,40} ){0,3}'
+                   r'(?:with|named|called|under|whose|exists?|known|by|for (?:the )?(?:id|key|name|number))\b', re.I)
+_EMPTY = re.compile(r'^[^\w]{0,6}(?:no|0|zero) (?:[\w-]+ ){0,3}?'
+                    r'(?:results?|match(?:es)?|items?|entries|records?|rows?|hits?|data|changes?)'
+                    r'(?: (?:were |was )?(?:found|available|returned|matched|yet))?\b(?![^\n]*\b(?:error|failed)\b)', re.I)
 LONG = 1200 # characters: longer texts are content
 
 # %% ../../nbs/worlds/29_outcomes.ipynb #words
