@@ -176,15 +176,20 @@ def doc(text, kind="markdown", path="x"):
 
 
 def check_spans(d, chunks):
-    "Every source reproduces its chunk, nothing overlaps, and only blanks and what a rule names are left out"
-    for a, b in d.left_out:
-        assert not any(s.start < b and a < s.end for c in chunks for s in c.sources if s.path == d.path)
-    text = "".join(" " if any(a <= i < b for a, b in d.left_out) else ch for i, ch in enumerate(d.text)) if d.left_out else d.text
+    "Every source leads back to the document, nothing overlaps, and only blanks and what a rule names are left out"
+    from synthgen_nb.corpus.chunk import _copied
+    from synthgen_nb.corpus.meant import as_meant
+
+    meant, held = as_meant(d), set()
     places = sorted((s.start, s.end, s, c) for c in chunks for s in c.sources if s.path == d.path)
     end = 0
     for a, b, s, c in places:
-        assert d.text[a:b] == c.text and c.text.strip()
-        assert a >= end and not text[end:a].strip()
+        assert _copied(d.text, s, c.text) and c.text.strip()
+        assert s.copied or d.text[a:b] == c.text
+        assert a >= end
+        for _, at, n in s.copied or ((0, a, b - a),):
+            assert not any(at < z and x < at + n for x, z in d.left_out)
+            held.update(range(at, at + n))
         assert (s.start_line, s.end_line) == (d.text.count("\n", 0, a) + 1, d.text.count("\n", 0, b) + 1)
         end = b
-    assert not text[end:].strip()
+    assert all(d.text[i].isspace() or i in held for _, at, n in meant.runs for i in range(at, at + n))

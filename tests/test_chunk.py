@@ -1,12 +1,14 @@
 """Any text is cut exactly, and where its author would cut it."""
 
+import re
+
 import pytest
 from conftest import PROSE, check_spans, doc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.records import SynthgenError
-from synthgen_nb.corpus.chunk import chunk_document, chunk_documents, count_tokens, token_counter
+from synthgen_nb.corpus.chunk import chunk_document, chunk_documents, count_tokens, cut_document, token_counter
 from synthgen_nb.corpus.read import read_document
 
 BITS = st.sampled_from(
@@ -63,9 +65,9 @@ def test_any_text_is_cut_exactly(text, kind, tokens):
     assert len({c.id for c in chunks}) == len(chunks)
 
 
-def test_fences_and_tables_are_never_cut():
-    fence = "```python\n" + "# no heading\n\nx = 1\n" * 400 + "```"
-    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 400
+def test_fences_and_tables_below_the_bound_are_never_cut():
+    fence = "```python\n" + "# no heading\n\nx = 1\n" * 250 + "```"
+    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 250
     d = doc(f"# T\n\n{PROSE}\n\n{fence}\n\n{PROSE}\n\n{table}\n\n{PROSE}\n")
     chunks = chunk_document(d)
     check_spans(d, chunks)
@@ -124,3 +126,54 @@ def test_a_tokenizer_of_ones_own_counts(tmp_path):
     (tmp_path / "x.txt").write_text(" ".join(f"Sentence number {i} says a little more. " for i in range(90)))
     chunks = chunk_document(read_document(tmp_path / "x.txt"), (20, 50), count)
     assert all(count(c.text) == c.tokens <= 50 for c in chunks) and len(chunks) > 5
+
+
+def test_no_chunk_exceeds_the_bound_and_each_part_stands_alone():
+    fence = "```c\n" + "".join(f"int f{i}(void) {{\n  return {i};\n}}\n\n" for i in range(900)) + "```"
+    table = "| key | default |\n|---|---|\n" + "".join(f"| key{i} | {i} |\n" for i in range(2000))
+    items = "".join(f"- item {i} of the list\n" for i in range(3000))
+    data = "data = [" + ", ".join(f'{{"name": "station {i}", "open": true}}' for i in range(3000)) + "]"
+    d = doc(f"# T\n\n{fence}\n\n{table}\n\n{items}\n```json\n{data}\n```\n")
+    chunks, left = cut_document(d)
+    check_spans(d, chunks)
+    assert not left and max(c.tokens for c in chunks) <= 1024 and sum(c.tokens >= 512 for c in chunks) > 0.85 * len(chunks)
+    for c in chunks:
+        assert c.text.count("```") % 2 == 0
+        if "int f" in c.text:
+            assert "```c" in c.text and "\n}" in c.text and re.search(r"^(```c[^\n]*\n|.*\n```c\n)int f", c.text, re.S)
+        if "| key" in c.text:
+            assert "| key | default |\n|---|---|" in c.text
+    assert max(c.tokens for c in cut_document(d, hard=1100)[0]) <= 1100
+
+
+def test_what_cannot_be_cut_is_reported_with_its_line():
+    coded = "".join(f"{i * 7919:x}Qz{i}Rk" for i in range(3000))
+    wrapped = "\n".join(coded[k : k + 76] for k in range(0, 20_000, 76))
+    numbers = " ".join(f"w{i}" for i in range(20_000))
+    d = doc(f"# T\n\nA picture:\n\n{coded}\n\nA key:\n\n{wrapped}\n\nA list:\n\n{numbers}\n\n{PROSE}\n", path="a.md")
+    chunks, left = cut_document(d)
+    check_spans(d.model_copy(update=dict(left_out=tuple((x.record["start"], x.record["end"]) for x in left))), chunks)
+    assert [re.search(r"lines? (\d+)", x.detail)[1] for x in left] == ["5", "9", str(d.text.count("\n", 0, d.text.index(numbers)) + 1)]
+    assert all(x.reason == "no_text" and x.detail.startswith("a.md") for x in left)
+    assert len(chunks) == 1 and PROSE.strip() in chunks[0].text
+
+
+def test_prose_without_stops_and_scripts_without_blanks_are_cut():
+    said = "so we went on with it and the water was cold " * 3000
+    han = "缓存保存最近读取的数据块" * 4000
+    for text in (said, han, "，".join([han[:60]] * 900)):
+        chunks, left = cut_document(doc(text, "text"))
+        assert not left and 512 < max(c.tokens for c in chunks) <= 1024
+        assert "".join("".join(c.text.split()) for c in chunks_of(chunks)) == "".join(text.split())
+
+
+def chunks_of(chunks):
+    "Each place of each chunk, in order"
+    return [c for _, c in sorted(((s.start, c) for c in chunks for s in c.sources), key=lambda x: x[0])]
+
+
+def test_a_section_is_the_heading_that_an_offset_stands_under():
+    d = doc("intro\n\n# One\n\nfirst words\n\n## Deep\n\ninner words\n\n# Two\n\nlast words\n")
+    (c,) = chunk_document(d)
+    at = lambda words: c.sources[0].section_at(c.text.index(words))
+    assert at("first words") == ("One",) and at("inner words") == ("One", "Deep") and at("last words") == ("Two",)

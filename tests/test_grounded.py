@@ -99,7 +99,7 @@ def test_a_small_target_comes_from_many_chunks():
 
 def test_the_same_files_in_another_folder_are_the_same_calls(tmp_path):
     keys = []
-    for folder in ("/home/ann/secret/docs", str(tmp_path / "a"), "/srv/b", "docs", "C:\\Users\\ann\\docs"):
+    for folder in ("/home/ann/secret/docs", str(tmp_path / "docs"), "/srv/lib/docs", "docs", "C:\\Users\\ann\\docs"):
         moved = [chunk(c.path, i).but(sources=(c.sources[0].model_copy(update=dict(path=f"{folder}/{c.path}")),)) for i, c in enumerate(LIBRARY)]
         out = asyncio.run(grounded.generate(moved, open_model(provider="offline", temperature=0.7), 2))
         keys.append([p.origin[0].calls for p in out.kept])
@@ -111,11 +111,14 @@ def test_the_same_files_in_another_folder_are_the_same_calls(tmp_path):
     "paths, names",
     [
         (["README.md", "docs/api/a.md"], ["README.md", "docs/api/a.md"]),
-        (["/home/ann/secret/x/a.md", "/home/ann/secret/b.md"], ["x/a.md", "b.md"]),
+        (["/home/ann/secret/x/a.md", "/home/ann/secret/b.md"], ["secret/x/a.md", "secret/b.md"]),
         (["/home/ann/p/q/a.md", "/home/bob/b.md"], ["q/a.md", "bob/b.md"]),
-        (["/home/ann/secret/a.md"], ["a.md"]),
+        (["/home/ann/secret/a.md"], ["secret/a.md"]),
+        (["manual/src/a.md", "manual/src/b/c.md"], ["manual/a.md", "manual/b/c.md"]),
+        (["manual/a.md"], ["manual/a.md"]),
+        (["/home/ann/a.md"], ["a.md"]),
         (["https://example.org/docs/a.html", "../x/b.md"], ["https://example.org/docs/a.html", "b.md"]),
     ],
 )
-def test_a_prompt_names_a_document_below_the_folder_that_all_share(paths, names):
+def test_a_prompt_names_a_document_from_the_folder_that_all_share(paths, names):
     assert list(grounded.short_names(paths)[p] for p in paths) == names

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import math
+import os
 import re
 
 import pytest
@@ -309,3 +310,30 @@ def test_a_ranking_ends_with_its_last_variant():
     _, bodies = with_server("scores", go)
     rows = bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["scores"]
     assert rows["maxItems"] == 3 and bodies[0]["max_tokens"] == 400
+
+
+LM = os.environ.get("LOCAL_LM", "")  # a folder or a GGUF file that transformers opens
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None or not LM, reason="needs torch and a model: set LOCAL_LM to its folder or GGUF file")
+def test_a_real_model_gives_what_it_gives_without_us():
+    import torch
+
+    from synthgen_nb.core.likelihood import _local
+
+    m = Model("transformers", Provider(model=LM), Calls())
+
+    async def at_once():
+        return await asyncio.gather(*[m.score(TEXT, n) for n in (3, 10, 20)])
+
+    assert all(a.ok for a in asyncio.run(at_once())) and _local.cache_info().misses == 1, "it is opened once"
+    _, tokenizer, lm = _local(LM)
+    for text in (TEXT, "A naïve café, 日本語 and 😀: 12.5 MB\n\n    x = f(1)\n"):
+        a = asyncio.run(m.score(text))
+        ids = tokenizer(text, return_tensors="pt").input_ids
+        with torch.no_grad():
+            loss = lm(ids, labels=ids).loss.item()
+        assert a.ok and -sum(a.value) == pytest.approx(loss * (ids.shape[1] - 1), rel=1e-3)
+        assert all(text[t["at"] :].startswith(t["token"].strip() or " ") for t in a.logprobs if "\ufffd" not in t["token"])
+    right, wrong = (asyncio.run(m.score(f"1 , 2 , 3 , 4 , {n}", 16)).value for n in (5, 9))
+    assert sum(right) > sum(wrong)

@@ -29,7 +29,8 @@ from synthgen_nb.specs.openapi import parse_openapi
 from synthgen_nb.specs.parse import parse_tools
 from synthgen_nb.worlds.sandbox import PythonWorld, walls
 from synthgen_nb.specs.tool import Tool, look_up, problems
-from synthgen_nb.worlds.synthetic import SyntheticWorld, sample
+from synthgen_nb.worlds.synthetic import SyntheticWorld
+from synthgen_nb.worlds.values import sample
 from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, literal_refs, put
 from synthgen_nb.worlds.world import Local, ToolError, execute, execute_all, replay
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName', 'Threshold',
            'Topic', 'BatchSize', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'Format',
-           'ToolFormat', 'System', 'Reasoning', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi',
-           'MaxSteps', 'Live', 'Seed', 'option', 'argument', 'guarded', 'tried']
+           'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known',
+           'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -88,6 +88,15 @@ Reasoning = Annotated[str, typer.Option('--reasoning',
                                         help='think (before the answer, in a <think> block), inline, drop, '
                                         'or multitask (two rows a pair).')]
 
+# %% ../../nbs/cli/90_app.ipynb #template-options
+Template = Annotated[str, option('--template',
+                                 help='Chat template of the model that will be trained: chatml, qwen3, llama3, '
+                                      'gemma, mistral, or a file (.jinja, tokenizer_config.json). Every row is '
+                                      'rendered with it and read back. Default: with each of the five.')]
+Tokens = Annotated[str, typer.Option('--control',
+                                     help='Rows about control tokens such as <|im_end|>: mark (kept, with a '
+                                          'word joiner behind the bracket) or drop.')]
+
 # %% ../../nbs/cli/90_app.ipynb #tool-options
 _KINDS = declared('worlds', 'WORLD').values()
 WORLDS = '; '.join(w['usage'] for w in _KINDS)                            # as `open_world` takes them
@@ -111,6 +120,13 @@ Live = Annotated[bool, typer.Option('--live', help="Let calls write where somebo
                                     'gets every method. Without it nothing is changed anywhere.')]
 Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
 
+# %% ../../nbs/cli/90_app.ipynb #print
+def print(*values, file=None, **more):
+    "Print; what a terminal would act on is shown as an escape"
+    import builtins
+    from synthgen_nb.core.records import harmless
+    builtins.print(*map(harmless, values), file=file, **more)
+
 # %% ../../nbs/cli/90_app.ipynb #guarded
 def guarded(
     command, # what runs
@@ -118,14 +134,18 @@ def guarded(
     "Run a command; what goes wrong becomes a line on standard error and a status"
     try: command()
     except SystemExit as e: # typer turns Ctrl-C into a silent 130
-        if e.code == 130: print('interrupted; what was answered before is kept: '
-                                'run the same command again and it goes on from there', file=sys.stderr)
-        raise
+        if e.code != 130: raise
+        from synthgen_nb.core.ended import by_what, status
+        print(f'interrupted{" by " + by_what() if by_what() else ""}; what was answered before is kept: '
+              'run the same command again and it goes on from there', file=sys.stderr)
+        sys.exit(status())
     except BrokenPipeError: sys.exit(0)
     except Exception as e:
-        from synthgen_nb.core.records import SynthgenError
-        if not isinstance(e, SynthgenError): raise
-        print(f'error: {e}', file=sys.stderr)
+        import tempfile
+        from synthgen_nb.core.records import SynthgenError, no_room
+        why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or tempfile.gettempdir())
+        if not why: raise
+        print(f'error: {why}', file=sys.stderr)
         sys.exit(1)
 
 # %% ../../nbs/cli/90_app.ipynb #tried

@@ -7,11 +7,13 @@ __all__ = ['apart', 'beside', 'read_pairs', 'not_pairs', 'chunk_texts', 'by_rule
            'why', 'counted', 'finished', 'table']
 
 # %% ../../nbs/cli/91_files.ipynb #imports
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from .app import print
 if TYPE_CHECKING:
     from synthgen_nb.core.models import Model
     from synthgen_nb.core.records import Chunk, Drop, Outcome, Pair
@@ -59,7 +61,7 @@ def chunk_texts(
     "The chunks that pairs were made from"
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.corpus.store import address, read_chunks
-    dbs = {str(db)} if db else {p.corpus for p in pairs if p.corpus}
+    dbs = {str(db)} if db else {os.path.expanduser(p.corpus) for p in pairs if p.corpus}
     for d in dbs:
         if not address(d) and not Path(d).exists():
             raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk '

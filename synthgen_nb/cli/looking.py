@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import Config, app, argument, option
+from .app import Config, app, argument, option, print
 from .files import table
 
 # %% ../../nbs/cli/96_looking.ipynb #list-providers

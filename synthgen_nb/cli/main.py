@@ -10,10 +10,12 @@ import sys
 from . import documents, looking, pairs, runs, tools # each registers its commands
 from .app import app, guarded
 from .methods import register
+from ..core.ended import listen
 
 # %% ../../nbs/cli/98_main.ipynb #main
 def main():
     "The `synthgen` command"
+    listen()
     def command():
         register(sys.argv[1:])
         app()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
-from .app import Chunks, Config, Db, In, ModelName, Out, Provider, Rows, Workers, app, option
+from .app import Chunks, Config, Db, In, ModelName, Out, Provider, Rows, Workers, app, option, print
 from .files import apart, by_rules, chunk_texts, chunks_of, door, finished, not_pairs, paid, read_pairs
 from ..core.declared import declared
 if TYPE_CHECKING: from synthgen_nb.core.methods import Method

@@ -14,10 +14,12 @@ from typing import Annotated, Any
 import typer
 from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, System, Tables, Target, Threshold, Topic, Workers, app, option)
+    Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
+    Tokens, Workers, app, option, print)
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    not_pairs, paid,
     read_pairs, save_drops, why)
+from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
 @app.command()
@@ -49,11 +51,11 @@ def generate(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, str(db)))
+    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, portable(db)))
     else:
         fit = backtranslation.segments(chunks)
         learnt = read_pairs(seeds)[0] if seeds else ()
-        out = asyncio.run(backtranslation.backtranslate(fit.kept, m, learnt, tuned, str(db)))
+        out = asyncio.run(backtranslation.backtranslate(fit.kept, m, learnt, tuned, portable(db)))
         left_out = [*left_out, *fit.dropped]
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
@@ -171,7 +173,7 @@ def generate_cot(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate-cot', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, str(db)))
+    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, portable(db)))
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
     print(f'{_reasoning(out.kept)}\n{paid(m)}')
@@ -230,12 +232,21 @@ def dedup(source: In, output: Out):
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
 def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '',
-           reasoning: Reasoning = 'think'):
-    "Write pairs in a training format."
-    from synthgen_nb.core.records import Pair
+           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None):
+    "Write pairs in a training format: those that are fit to train on, each read back from the chat template."
+    from synthgen_nb.core.records import Drop, Pair
     from synthgen_nb.export.formats import check_format, export as do
     check_format(format, Pair, reasoning)
     apart(source, output)
     pairs, bad = read_pairs(source)
-    save_drops(bad, output)
-    print(f'{output}: {do(pairs, output, format, system_prompt, reasoning)} rows, {format}{not_pairs(bad)}')
+    unfit: list[Drop] = []
+    rows = do(pairs, output, format, system_prompt, reasoning, (), template, control, _at_hand(pairs, db), unfit)
+    save_drops([*bad, *unfit], output)
+    lost = f'; {len(unfit)} not fit to train on ({counted(d.kind for d in unfit)})' if unfit else ''
+    print(f'{output}: {rows} rows, {format}{lost}{not_pairs(bad)}')
+    for d in unfit[:5]: print(f'left out: {d.detail}', file=sys.stderr)
+
+def _at_hand(pairs, db: Path | None) -> dict[str, str]:
+    "The chunks of pairs, where their database is there; a file of pairs can be exported without"
+    there = [p for p in pairs if db or (p.corpus and Path(p.corpus).exists())]
+    return chunk_texts(there, db) if there else {}

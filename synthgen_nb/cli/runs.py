@@ -6,15 +6,14 @@
 __all__ = ['recorded', 'pipeline', 'tool_pipeline', 'run', 'runs', 'show']
 
 # %% ../../nbs/cli/95_runs.ipynb #imports
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
 from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, Seed, Single, System, Tables, Target, Threshold, ToolFormat, Tools, Topic, Workers,
-    World, app, argument, option)
+    Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Tokens, ToolFormat, Tools, Topic, Workers,
+    World, app, argument, option, print)
 from .files import table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
@@ -25,11 +24,12 @@ def recorded(
     config: Path | None,    # settings file
 ) -> tuple[Path, dict]: # the folder of the run, its record
     "Execute a pipeline and copy its training file"
+    from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.records import write_bytes
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import read_run, run
     train = f'train{output.suffix}'
-    command = shlex.join(['synthgen', *sys.argv[1:]])
+    command = command_line(['synthgen', *sys.argv[1:]])
     always = dict(output=train, name=output.stem, command=command, config=str(config or ''))
     kept = {k: v for k, v in given.items() if v is not None}
     folder = run(notebook, kept | always, load_settings(config).paths.runs, command)
@@ -50,8 +50,7 @@ def _not_read(skipped: list[str], folder: Path):
 def pipeline(
     source: Annotated[list[Path], argument('Documents (files and folders), or one chunk database.')],
     output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None,
-    max_chunks: MaxChunks = None,
-    chunk_tokens: ChunkTokens = '512-1024',
+    max_chunks: MaxChunks = None, chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
@@ -59,16 +58,15 @@ def pipeline(
     threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
-                                                 'of '
-                                            'the model.')] = None,
+                                                 'of the model.')] = None,
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
-                                             help='A further method of pairs, by its name, run on what was '
-                                                  'accepted; '
+                                             help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
     reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
-    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    template: Template = '', control: Tokens = 'mark', workers: Workers = None, provider: Provider = None,
+    model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
@@ -79,7 +77,8 @@ def pipeline(
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
                  rewrite=rewrite, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
-                 format=format, system_prompt=system_prompt, workers=workers, provider=provider, model=model)
+                 format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
+                 provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
@@ -100,7 +99,7 @@ def tool_pipeline(
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'openai',
-    system_prompt: System = '',
+    system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
@@ -117,7 +116,8 @@ def tool_pipeline(
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live,
-                 rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt)
+                 rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
+                 template=template, control=control)
     folder, r = recorded('tools', given, output, config)
     n = r['measures']
     ran = ('every call simulated by a model, none executed' if n['simulated_calls']
@@ -142,11 +142,12 @@ def run(
                                 help='name=value; repeat for several, and to give a list.')] = None,
 ):
     "Execute a pipeline notebook into a run record. Without -p it uses the notebook's defaults."
+    from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import find_pipeline, parameters_of, run as do
     known = parameters_of(find_pipeline(notebook))
     given = _given(parameter or [], known)
-    command = shlex.join(['synthgen', *sys.argv[1:]])
+    command = command_line(['synthgen', *sys.argv[1:]])
     if 'command' in known: given.setdefault('command', command)
     folder = do(notebook, given, load_settings(given.get('config') or None).paths.runs, command)
     print(f'run record: {folder}\nlook:       synthgen show {folder.name}')

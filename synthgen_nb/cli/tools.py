@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, Threshold,
-    Tools, Workers, World, app, argument, option)
+    Tools, Workers, World, app, argument, option, print)
 from .files import apart, beside, counted, door, finished, paid, save_drops
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse

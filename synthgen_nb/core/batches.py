@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from .calls import Reply, Request
 from .providers import named
 from .records import SynthgenError, clip
-from .settings import Provider
-from .transport import JSON, address, anthropic_reply, anthropic_request, bearer, http
+from .settings import Provider, scrub
+from .transport import JSON, address, anthropic_reply, anthropic_request, bearer, below, http
 from .transport import openai_body, openai_reply, read_json, service_of, to_json
 
 # %% ../../nbs/core/03d_batches.ipynb #Interface
@@ -46,21 +46,21 @@ async def openai_submit(lines: list[str], request: dict, block: Provider) -> str
     form.add_field('purpose', 'batch')
     file = '\n'.join(lines).encode()
     form.add_field('file', file, filename='calls.jsonl', content_type='application/jsonl')
-    raw, _ = await http('POST', f'{address(block)}/files', bearer(block), block.timeout, data=form)
+    raw, _ = await http('POST', address(block, '/files'), bearer(block), block.timeout, data=form)
     made = dict(input_file_id=read_json(raw)['id'], endpoint='/v1/chat/completions', completion_window='24h')
     headers = {**JSON, **bearer(block)}
-    raw, _ = await http('POST', f'{address(block)}/batches', headers, block.timeout, data=to_json(made))
+    raw, _ = await http('POST', address(block, '/batches'), headers, block.timeout, data=to_json(made))
     return read_json(raw)['id']
 
 # %% ../../nbs/core/03d_batches.ipynb #openai-state
 async def openai_state(id: str, request: dict, block: Provider) -> tuple[bool, str, dict]:
-    raw, _ = await http('GET', f'{address(block)}/batches/{id}', bearer(block), block.timeout)
+    raw, _ = await http('GET', address(block, f'/batches/{id}'), bearer(block), block.timeout)
     d = read_json(raw)
     n, status = d.get('request_counts') or {}, d['status']
     if status == 'failed':
         errors = (d.get('errors') or {}).get('data', [])
         why = '; '.join(e.get('message', '') for e in errors) or 'no reason was given'
-        raise SynthgenError(f'{request["model"].partition("/")[0]} refused batch {id}: {clip(why, 300)}')
+        raise SynthgenError(f'{request["model"].partition("/")[0]} refused batch {id}: {scrub(clip(why, 300), block)}')
     how = f'{status}, {n.get("completed", 0)} of {n.get("total", 0)} answered'
     return status in ('completed', 'expired', 'cancelled'), how, d
 
@@ -68,7 +68,7 @@ async def openai_state(id: str, request: dict, block: Provider) -> tuple[bool, s
 async def openai_fetch(ended: dict, request: dict, block: Provider) -> AsyncIterator[Fetched]:
     for file in (ended.get('output_file_id'), ended.get('error_file_id')):
         if not file: continue
-        raw, _ = await http('GET', f'{address(block)}/files/{file}/content', bearer(block), block.timeout)
+        raw, _ = await http('GET', address(block, f'/files/{file}/content'), bearer(block), block.timeout)
         for row in rows(raw):
             said = row.get('response') or {}
             yield row['custom_id'], openai_reply(said['body']) if said.get('status_code') == 200 else None
@@ -85,20 +85,20 @@ def anthropic_line(request: Request, block: Provider) -> str:
 
 async def anthropic_submit(lines: list[str], request: dict, block: Provider) -> str: # id of the batch
     to, body = anthropic_request(request, block), f'{{"requests":[{",".join(lines)}]}}'.encode()
-    raw, _ = await http('POST', f'{to.url}/batches', to.headers, block.timeout, data=body)
+    raw, _ = await http('POST', below(to.url, '/batches'), to.headers, block.timeout, data=body)
     return read_json(raw)['id']
 
 # %% ../../nbs/core/03d_batches.ipynb #anthropic-state
 async def anthropic_state(id: str, request: dict, block: Provider) -> tuple[bool, str, dict]:
     to = anthropic_request(request, block)
-    raw, _ = await http('GET', f'{to.url}/batches/{id}', to.headers, block.timeout)
+    raw, _ = await http('GET', below(to.url, f'/batches/{id}'), to.headers, block.timeout)
     d = read_json(raw)
     n, status = d.get('request_counts') or {}, d['processing_status']
     return status == 'ended', f'{status}, {n.get("succeeded", 0)} of {sum(n.values())} answered', d
 
 async def anthropic_fetch(ended: dict, request: dict, block: Provider) -> AsyncIterator[Fetched]:
     to = anthropic_request(request, block)
-    raw, _ = await http('GET', f'{to.url}/batches/{ended["id"]}/results', to.headers, block.timeout)
+    raw, _ = await http('GET', below(to.url, f'/batches/{ended["id"]}/results'), to.headers, block.timeout)
     for row in rows(raw):
         said = row['result']
         yield row['custom_id'], anthropic_reply(said['message']) if said['type'] == 'succeeded' else None

@@ -30,9 +30,10 @@ async def curate(
     topic: str = '',                # drop what is not about it; '' keeps any topic
     draws: int = 1,                 # how often each is rated; the mean counts
     batch_size: int = 1,            # rows that share a call of the judge
+    out: Outcome[T] | None = None,  # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[T]: # in the order of the rows, dropped ones with their scores too
     "Judge rows and keep the good ones"
-    bar, out = check_threshold(rubric.threshold if threshold is None else threshold, rubric), Outcome[T]()
+    bar, out = check_threshold(rubric.threshold if threshold is None else threshold, rubric), Outcome() if out is None else out
     asked = judge(rows, model, rubric, show, topic, draws, batch_size)
     async with aclosing(asked) as verdicts: # type: ignore[type-var]
         for row in rows:
@@ -136,9 +137,10 @@ def _field(x: Chunk | Pair, name: str) -> list[str]:
 def apply_rules(
     records: Sequence[C],        # chunks or pairs
     rules: Mapping[str, Rule],   # name → rule
+    out: Outcome[C] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[C]: # dropped with `rule:<name>`, the first that it breaks
     "Leave out what the rules leave out"
-    out = Outcome[C]()
+    out = Outcome() if out is None else out
     for x in records:
         broken = ((n, why) for n, r in rules.items() if (v := _field(x, r.field)) and (why := breaks(v, r)))
         name, why = next(broken, ('', ''))

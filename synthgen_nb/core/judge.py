@@ -8,7 +8,7 @@ __all__ = ['R', 'Show', 'Criterion', 'Rubric', 'reply_schema', 'check_threshold'
            'mean_scores', 'verdict_of', 'judge_singly', 'judge_repeatedly', 'by_id', 'batches', 'judge_together']
 
 # %% ../../nbs/core/06_judge.ipynb #imports
-import asyncio, re
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from .models import Answer, Model
 from .prompts import Ask, Prompt, find_prompts, read_yaml
 from .records import Origin, Pair, Row, Score, SynthgenError, content_id
 from .settings import nearest
+from .spoken import scores_said
 
 # %% ../../nbs/core/06_judge.ipynb #Criterion
 class Criterion(BaseModel):
@@ -215,25 +216,22 @@ def judge_ask(
     if unknown := set(prompt.inputs) - set(known):
         raise SynthgenError(f'prompt {prompt.name}: a judge is not given {sorted(unknown)}; '
                             f'it can take {sorted(known)}')
-    schema = rubric.output(topic) if rubric.reply == 'json' else None
-    return prompt.render(schema, **{k: known[k] for k in prompt.inputs})
+    schema, c = rubric.output(topic) if rubric.reply == 'json' else None, rubric.criteria[0]
+    ask = prompt.render(schema, **{k: known[k] for k in prompt.inputs})
+    if schema: return ask
+    return ask.model_copy(update=dict(reads=f'scores {rubric.reply} 1 {c.low} {c.high} {_step(c)}'))
 
 # %% ../../nbs/core/06_judge.ipynb #read_score
-_SCORE = re.compile(r'\W*(?P<label>(?:(?:final|overall|my) )?(?:score|rating))?'
-                    r'\W*?(?P<n>\d+(?:\.\d+)?)(?:\s*/\s*(?P<of>\d+))?\W*', re.I)
-
 def read_score(
     text: str,    # a judge's reply, or another's
     c: Criterion, # whose scale it is on
     where: str,   # first_line: a number, labelled or not; last_line: the word Score and a number
 ) -> float | None: # None when the line holds no score of this scale
     "The score that a judge wrote on a line of its own"
-    lines = [l for l in text.splitlines() if l.strip()]
-    m = _SCORE.fullmatch(lines[0 if where == 'first_line' else -1]) if lines else None
-    if not m or (where == 'last_line' and not m['label']): return None
-    if (m['of'] and int(m['of']) != c.high) or '-' in m[0][:m.start('n')]: return None
-    n = float(m['n'])
-    return n if c.low <= n <= c.high and (n * (2 if c.halves else 1)).is_integer() else None
+    found = scores_said(text, where, 1, c.low, c.high, _step(c))
+    return found[0] if found else None
+
+def _step(c: Criterion) -> float: return 0.5 if c.halves else 1.0
 
 # %% ../../nbs/core/06_judge.ipynb #scores_of
 def scores_of(
@@ -257,7 +255,7 @@ def _line_of(text: str, rubric: Rubric) -> tuple[dict, str]:
     rest = lines[1:] if rubric.reply == 'first_line' else lines[:-1]
     score = read_score(text, c, rubric.reply)
     if score is not None: return {c.name: dict(score=score, rationale=' '.join(rest))}, ''
-    return {}, f'unreadable_score: no score of {c.low}–{c.high} on the {rubric.reply.replace("_", " ")}'
+    return {}, f'unreadable_score: no score of {c.low}–{c.high} on the {rubric.reply.replace("_", " ")}, alone'
 
 # %% ../../nbs/core/06_judge.ipynb #mean_scores
 def mean_scores(

@@ -7,16 +7,18 @@ __all__ = ['Token', 'CANDIDATES', 'Unscored', 'likelihood', 'aligned', 'given', 
            'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'local_likelihood', 'only_scores']
 
 # %% ../../nbs/core/03h_likelihood.ipynb #imports
-import asyncio, json
+import asyncio, json, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from .calls import Reply
 from .patience import Line, Refused, sent
 from .prompts import Ask
 from .providers import named, service
 from .records import SynthgenError, clip
+from .settings import scrub
 from .transport import JSON, Trouble, address, bearer, http, read_json, to_json
 
 # %% ../../nbs/core/03h_likelihood.ipynb #likelihood
@@ -74,7 +76,7 @@ async def post(request: dict, ask: Ask, block: Any) -> tuple[Reply, Mapping]:
     try: raw, told = await http('POST', request['url'], headers, block.timeout, data=data)
     except Trouble as t:
         if t.kind in ('stop', 'schema', 'down') and t.status in (400, 404, 405, 422, 501):
-            raise Unscored(f'no_logprobs: the server says: {clip(t.what, 200)}') from None
+            raise Unscored(f'no_logprobs: the server says: {clip(scrub(t.what, block), 200)}') from None
         raise
     d = read_json(raw)
     used = d.get('usage') or {}
@@ -97,7 +99,7 @@ async def echoed(line: Line, request: Mapping[str, Any]) -> Reply | None: # None
     "All tokens of the text by one call"
     own = {'prompt_logprobs': 1} if (line.block.like or line.provider) == 'vllm' else {}
     body = model_of(line) | dict(prompt=request['text'], echo=True, logprobs=1) | own
-    d, reply = await exchanged(line, f'{address(line.block)}/completions', **body)
+    d, reply = await exchanged(line, address(line.block, '/completions'), **body)
     tokens = prompt_tokens(d, request['text'])
     return tokens and given(request['text'], request['start'], tokens, [reply]) # type: ignore[return-value]
 
@@ -126,7 +128,7 @@ CANDIDATES = 100 # likely tokens asked for at each place
 
 async def one_by_one(line: Line, request: Mapping[str, Any]) -> Reply | None: # None: it was ignored
     "The tokens from `start` on by one call each"
-    text, start, url = request['text'], request['start'], f'{address(line.block)}/completions'
+    text, start, url = request['text'], request['start'], address(line.block, '/completions')
     cut = await tokenized(line, text)
     if cut is None: return None
     ids, pieces, spent, tokens = *cut, list[Reply](), list[Token]()
@@ -148,7 +150,7 @@ async def one_by_one(line: Line, request: Mapping[str, Any]) -> Reply | None: # 
 # %% ../../nbs/core/03h_likelihood.ipynb #tokenized
 async def tokenized(line: Line, text: str) -> tuple[list[int], list[str]] | None: # ids, and their text
     "A text as llama.cpp's server cuts it, with the mark that some models want before it"
-    url = f'{address(line.block).removesuffix("/v1")}/tokenize'
+    url = address(line.block, '/tokenize', beside=True)
     try: d, _ = await exchanged(line, url, content=text, add_special=True, with_pieces=True)
     except Unscored: return None
     found = d.get('tokens') or []
@@ -194,26 +196,31 @@ async def completions(line: Line, request: Mapping[str, Any]) -> Reply:
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local
 @cache
-def _local(folder: str) -> tuple[Any, Any, Any]: # torch, tokenizer and model
+def _local(name: str) -> tuple[Any, Any, Any]: # name: a folder or a GGUF file; torch, tokenizer and model
     try:
         import torch # type: ignore[import-not-found]
         from transformers import AutoModelForCausalLM, AutoTokenizer # type: ignore[import-not-found]
     except ImportError as e:
         raise SynthgenError(f'the transformers provider needs {e.name}: pip install torch transformers, '
                             'or score with a vLLM or llama.cpp server') from None
+    file = Path(name)
+    where, how = (str(file.parent), dict(gguf_file=file.name)) if file.suffix == '.gguf' else (name, {})
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder)
-        return torch, AutoTokenizer.from_pretrained(folder), model.eval()
-    except (OSError, ValueError) as e:
-        raise SynthgenError(f'llm.transformers.model: {folder!r} cannot be opened ({clip(e, 200)})') from None
+        model = AutoModelForCausalLM.from_pretrained(where, **how)
+        return torch, AutoTokenizer.from_pretrained(where, **how), model.eval()
+    except (OSError, ValueError, ImportError) as e:
+        raise SynthgenError(f'llm.transformers.model: {name!r} cannot be opened ({clip(e, 200)})') from None
 
 # %% ../../nbs/core/03h_likelihood.ipynb #local-2
+_ONE = threading.Lock()
+
 async def local_likelihood(line: Line, request: Mapping[str, Any]) -> Reply:
     "The log-probabilities of a text from a transformers model"
     def tokens() -> list[Token]:
-        torch, tokenizer, model = _local(line.block.model)
-        ids = tokenizer(request['text'], return_tensors='pt').input_ids
-        with torch.no_grad(): each = model(ids).logits[0].float().log_softmax(-1)
+        with _ONE: # opened once, whoever comes first; the processor has room for one text at a time
+            torch, tokenizer, model = _local(line.block.model)
+            ids = tokenizer(request['text'], return_tensors='pt').input_ids
+            with torch.no_grad(): each = model(ids).logits[0].float().log_softmax(-1)
         told = each[:-1].gather(1, ids[0, 1:, None])[:, 0].tolist()
         return list(zip((tokenizer.decode([i]) for i in ids[0].tolist()), [None, *told], strict=True))
     found = await asyncio.to_thread(tokens)

@@ -19,7 +19,7 @@ from .patience import KEPT, Line, Purse, ServerDown, Spent, Tried, after_trouble
 from .progress import Progress, remark
 from .prompts import Ask
 from .settings import Provider
-from .transport import Trouble
+from .transport import Rates, Trouble
 
 # %% ../../nbs/core/03g_many.ipynb #in_order
 BLOCK = 256 # questions looked up at a time
@@ -83,10 +83,11 @@ class Work:
     "What a model does for its batches"
     line: Line
     calls: Calls
-    price: tuple[float, float] | None # US dollars for a token in and out, in a batch
+    price: Rates | None # in a batch
     request: Callable[[Ask], Request] # of a question
     known: Callable[[Sequence[tuple[Ask, Request]]], Sequence[Any]] # answers the store has
     keep: Callable[[Ask, Request, Reply], Any] # what came back
+    fits: Callable[[Ask, Request], Awaitable[bool]] # the model can hold it
 
 async def by_batches(work: Work, asks: Iterable[Ask]) -> Iterator[Ask]:
     "Have everything that is missing answered by batches; gives the questions again"
@@ -128,9 +129,10 @@ async def hand_over(
     seen, batch, request = set[str]().union(*under_way.values()), Batch(), nothing(work.line.name)
     for block in batched(asks, BLOCK):
         pairs = [(a, work.request(a)) for a in block]
-        for (_, request), answer in zip(pairs, work.known(pairs), strict=True):
+        for (ask, request), answer in zip(pairs, work.known(pairs), strict=True):
             if answer or request.key in seen or work.calls.get(request.key): continue
             seen.add(request.key)
+            if not await work.fits(ask, request): continue # it is reported when it is asked
             batch.add(request, work.line.block)
             if batch.full: batch = await submitted(work, batch, request, under_way)
     await submitted(work, batch, request, under_way)
@@ -171,7 +173,7 @@ async def submitted(work: Work, batch: Batch, request: Request, under_way: dict[
 # %% ../../nbs/core/03g_many.ipynb #afford
 def afford(
     purse: Purse,
-    price: tuple[float, float] | None, # US dollars for a token in, and out
+    price: Rates | None,
     n: int,    # calls
     size: int, # characters of them
 ):

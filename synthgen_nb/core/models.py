@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'cap', 'put', 'asked', 'once_more', 'done',
-           'both', 'read', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers', 'known',
-           'over', 'batch_work', 'choose', 'open_model', 'check']
+           'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers',
+           'known', 'over', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, os, random, time
@@ -14,6 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, TypeVar
+from .backslashes import mended
+from .beginnings import Turns, sharing
 from .calls import Calls, Reply, Request
 from .likelihood import likelihood
 from .many import Work, by_batches, in_order
@@ -22,10 +24,11 @@ from .patience import KEPT, Line, Purse, Refused, ServerDown, Spent, sent
 from .progress import Meter, Progress, remark
 from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
-from .records import SynthgenError, clip
+from .records import SynthgenError, clip, leaves
 from .replies import parse_reply, reask
 from .settings import Provider, Settings, load_settings
-from .transport import endpoint, price_of
+from .transport import Rates, endpoint, price_of
+from .window import fits
 
 # %% ../../nbs/core/04_models.ipynb #Answer
 T = TypeVar('T')
@@ -56,7 +59,7 @@ def known_price(
     name: str, # provider/model
     block: Provider,
     s: Settings,
-) -> tuple[float, float] | None: # US dollars for a token in, and out
+) -> Rates | None:
     "The price of a model; a budget without one is an error"
     price = price_of(name, block.base_url, s.prices)
     if price is not None or s.limits.max_budget is None: return price
@@ -175,9 +178,12 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
     if reply.finish == 'length' and not decided(ask, reply):
         return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
-    value, error = parse_reply(reply.text, ask.output, ask.reads)
+    value, error = parse_reply(reply.text, ask.output, ask.reads, source_of(ask, reply))
     shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
     return restored(value) if shown else value, error
+
+def source_of(ask: Ask, reply: Reply) -> str: # what the model was shown, where its backslashes depend on it
+    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if '\\' in reply.text else ''
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())
@@ -199,6 +205,8 @@ def answer_of(
     "A reply as an answer, counted"
     value, error = got or read(model, ask, reply)
     model.meter.count(key, reply, not cached)
+    signs = mended(reply.text, source_of(ask, reply)).signs if value is not None and ask.output else ()
+    if signs: model.meter.mended[key] = len(signs)
     return Answer(
         value, error, reply.text, (key,), model.name, cached, reply.input_tokens, reply.output_tokens,
         reply.cost, reply.seconds, reply.attempts, reply.logprobs, reply.prompt_logprobs)
@@ -248,6 +256,7 @@ async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Repl
     "The reply itself"
     if 'text' in request: return await likelihood(model.line, request)
     if model.service.local: return (await model._send(request, ask, model.block))[0]
+    await fits(model.line, request, ask)
     return await sent(model.line, request, ask, again)
 
 # %% ../../nbs/core/04_models.ipynb #score
@@ -276,11 +285,12 @@ async def answers(
     more: dict | None = None, # logprobs, prompt_logprobs
 ) -> AsyncGenerator[Answer, None]: # in the order of the questions
     "Put many questions, as many at a time as the pace allows"
-    more, block = more or {}, model.block
+    more, block, turns = more or {}, model.block, Turns()
+    if not model.service.local: asks = sharing(asks)
     if block.mode == 'batch' and model.service.batch: asks = await by_batches(batch_work(model, more), asks)
     pairs = ((a, request_of(model, a, 0, more)) for a in asks)
     bar = Progress(model.meter.stage or model.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
-    there, one = lambda pairs: known(model, pairs), lambda pair: asked(model, *pair)
+    there, one = lambda pairs: known(model, pairs), lambda pair: turns.take(pair[0], lambda: asked(model, *pair))
     async with aclosing(in_order(pairs, there, one, 4 * block.workers, bar, model.pace.give_up)) as found:
         async for a in found: yield a
 
@@ -312,9 +322,13 @@ def batch_work(model: Model, more: dict) -> Work:
     def keep(ask: Ask, request: Request, reply: Reply):
         model.calls.put(request, replace(reply, ok=not read(model, ask, reply)[1]))
         model.meter.count(request.key, reply, True)
+    async def room(ask: Ask, request: Request) -> bool:
+        try: await fits(model.line, request, ask)
+        except Refused: return False
+        return True
     price = price_of(model.name, model.block.base_url, model.prices, batch=True)
     request = lambda ask: request_of(model, ask, 0, more)
-    return Work(model.line, model.calls, price, request, lambda pairs: known(model, pairs), keep)
+    return Work(model.line, model.calls, price, request, lambda pairs: known(model, pairs), keep, room)
 
 # %% ../../nbs/core/04_models.ipynb #choose
 def choose(

@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'UNSEEN', 'TRIES', 'ServerDown', 'Spent', 'Refused', 'backoff', 'Purse', 'cost_of', 'Line', 'pace_of', 'Tried',
-           'sent', 'worded', 'paid', 'once', 'after_trouble', 'stop_if_hopeless', 'scrub', 'stop_if_silent',
-           'patience_with']
+           'sent', 'worded', 'paid', 'once', 'after_trouble', 'stop_if_hopeless', 'stop_if_silent', 'patience_with']
 
 # %% ../../nbs/core/03f_patience.ipynb #imports
-import asyncio, json, random, re, time
+import asyncio, json, random, time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +17,8 @@ from .progress import remark
 from .prompts import Ask
 from .providers import shown_url
 from .records import SynthgenError, clip
-from .settings import Provider
-from .transport import Trouble, remedy, strict_schema
+from .settings import Provider, scrub
+from .transport import Rates, Trouble, remedy, strict_schema
 
 # %% ../../nbs/core/03f_patience.ipynb #ends
 class ServerDown(SynthgenError): "The server did not answer for longer than we are prepared to wait"
@@ -58,9 +57,11 @@ class Purse:
         self.spent += cost or 0.0
 
 # %% ../../nbs/core/03f_patience.ipynb #cost-of
-def cost_of(reply: Reply, price: tuple[float, float] | None) -> float | None: # US dollars; None: not known
+def cost_of(reply: Reply, price: Rates | None) -> float | None: # US dollars; None: not known
     if reply.cost is not None or price is None: return reply.cost
-    return reply.input_tokens * price[0] + reply.output_tokens * price[1]
+    had, kept = reply.cache_read, reply.cache_written
+    new = max(0, reply.input_tokens - had - kept)
+    return new * price.input + had * price.cached + kept * price.written + reply.output_tokens * price.output
 
 # %% ../../nbs/core/03f_patience.ipynb #Line
 @dataclass
@@ -69,7 +70,7 @@ class Line:
     provider: str             # as the settings name it
     block: Provider
     purse: Purse
-    price: tuple[float, float] | None # US dollars for a token in, and out
+    price: Rates | None
     send: Callable[[Any, Ask, Provider], Awaitable[tuple[Reply, Mapping]]] # one request, once
 
     @property
@@ -179,12 +180,6 @@ def stop_if_hopeless(line: Line, pace: Pace, t: Trouble, tried: Tried):
         raise SynthgenError(f'{line.where}{status}: {what.rstrip(".")}. {hint + " " if hint else ""}{KEPT}')
     if tried.failures >= TRIES and pace.last > tried.began:
         raise Refused(f'unanswered: {tried.failures} tries failed while others were answered; last: {what}')
-
-def scrub(text: str, block: Provider) -> str:
-    "What a server says, without keys"
-    if key := block.api_key.get_secret_value() if block.api_key else '': text = text.replace(key, '***')
-    if block.base_url: text = text.replace(block.base_url, shown_url(block.base_url))
-    return re.sub(r'(Bearer |sk-|key=|AIza)[\w*.-]{6,}', r'\1***', text)
 
 # %% ../../nbs/core/03f_patience.ipynb #stop_if_silent
 def stop_if_silent(line: Line, pace: Pace, t: Trouble, delay: float):

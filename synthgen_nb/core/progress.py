@@ -7,9 +7,11 @@ __all__ = ['terminal_bar', 'Progress', 'tell', 'report', 'remark', 'Meter', 'cou
 
 # %% ../../nbs/core/03e_progress.ipynb #imports
 import json, os, sys, time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from .calls import Reply
+from .records import harmless
 
 # %% ../../nbs/core/03e_progress.ipynb #terminal-bar
 def terminal_bar(label: str, total: int | None) -> Any: # a tqdm; None where there is no terminal
@@ -50,23 +52,26 @@ def tell(p: Progress, now: float):
     print(f'{p.label}: {p.n}{of} · {rate:.1f}/s{left}', file=sys.stderr, flush=True)
 
 def report(file: str, *what): # label or remark, how many, of how many
-    with open(file, 'a', encoding='utf-8') as f: f.write(json.dumps(what) + '\n')
+    with suppress(OSError), open(file, 'a', encoding='utf-8') as f: # no stage fails over a bar on a full disk
+        f.write(json.dumps(what) + '\n')
 
 # %% ../../nbs/core/03e_progress.ipynb #remark
 def remark(text: str):
     "Tell the person at the keyboard something while a stage goes on"
     if file := os.environ.get('SYNTHGEN_PROGRESS'): report(file, text, None, None)
-    else: print(text, file=sys.stderr, flush=True)
+    else: print(harmless(text), file=sys.stderr, flush=True)
 
 # %% ../../nbs/core/03e_progress.ipynb #Meter
 @dataclass
 class Meter:
     "What one stage asked and paid"
     stage: str = ''
-    keys: set[str] = field(default_factory=set) # distinct calls
+    keys: dict[str, None] = field(default_factory=dict) # distinct calls, in the order in which they came
     paid: int = 0               # calls sent now
     failed: set[str] = field(default_factory=set) # calls that ended without a value
+    mended: dict[str, int] = field(default_factory=dict) # call → backslashes that its reply had lost
     input_tokens: int = 0       # of all distinct calls, stored ones too
+    cache_read: int = 0         # of the input tokens, those that the provider's cache had
     output_tokens: int = 0
     cost: float = 0.0           # US dollars paid now, where known
     cost_unknown: int = 0       # calls paid now whose price is unknown
@@ -83,13 +88,15 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
         if reply.cost is None: m.cost_unknown += 1
         else: m.cost += reply.cost
     if key in m.keys: return
-    m.keys.add(key)
+    m.keys[key] = None
     m.input_tokens += reply.input_tokens
+    m.cache_read += reply.cache_read
     m.output_tokens += reply.output_tokens
 
 # %% ../../nbs/core/03e_progress.ipynb #as-row
 def as_row(m: Meter) -> dict[str, Any]:
     cost = None if m.cost_unknown else round(m.cost, 6)
     return dict(stage=m.stage, calls=len(m.keys), paid=m.paid, failed=len(m.failed),
-                input_tokens=m.input_tokens, output_tokens=m.output_tokens, cost=cost,
-                seconds=round(m.seconds, 3))
+                mended=sum(m.mended.values()), input_tokens=m.input_tokens, cache_read=m.cache_read,
+                output_tokens=m.output_tokens,
+                cost=cost, seconds=round(m.seconds, 3))

@@ -9,6 +9,7 @@ __all__ = ['KEYWORDS', 'MARK', 'USUAL', 'TRUSTED', 'assets', 'find_prompts', 're
 # %% ../../nbs/core/02_prompts.ipynb #imports
 import json, re, unicodedata
 from collections.abc import Callable
+from copy import copy
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,8 +138,11 @@ class Ask(BaseModel):
     reads: str = ''             # what a text holds, see `spoken.READERS`
     inputs: dict[str, Any] = {} # what the template was filled with
     max_tokens: int | None = None # of the reply; None: as the provider is set
+    shared: int = 0             # characters of the last message that the next question begins with too
 
 # %% ../../nbs/core/02_prompts.ipynb #Prompt
+_READS = r'^(instruction|response|scores (first|last)_line [12]( [\d.]+){3}|)$' # see `spoken.READERS`
+
 class Prompt(BaseModel):
     "A prompt as its YAML file has it"
     model_config = ConfigDict(frozen=True, extra='forbid')
@@ -151,7 +155,7 @@ class Prompt(BaseModel):
     inputs: dict[str, str]      # name → what it holds
     output: dict | None         # JSON Schema; {}: given when asked; null: text
     max_tokens: int | None = Field(None, ge=1) # of a reply that is short; null: as the provider is set
-    reads: Literal['', 'instruction', 'response'] = '' # what a text holds; '': it is the value as it stands
+    reads: str = Field('', pattern=_READS) # what a text holds; '': it is the value as it stands
     system: str                 # Jinja2
     user: str                   # Jinja2
 
@@ -222,7 +226,10 @@ def restored(
     value: Any, # a reply: text, or lists and objects of texts
 ) -> Any:
     "A reply with the words of its material as they stood there"
-    if isinstance(value, dict): return {k: restored(v) for k, v in value.items()}
+    if isinstance(value, dict): # of its own kind, which may remember rows that were lost
+        new = copy(value)
+        new.update({k: restored(v) for k, v in value.items()})
+        return new
     if isinstance(value, list): return [restored(v) for v in value]
     if not isinstance(value, str) or MARK not in value: return value
     return _marked(value)

@@ -30,28 +30,15 @@ class Mark(NamedTuple):
 # %% ../../nbs/corpus/12_blocks.ipynb #marks-of
 def marks_of(
     doc: Document, # any kind
-) -> list[Mark]: # in order; what is left out has none inside, and one at its end
+) -> list[Mark]: # in order
     "Where a chunk of a document may start"
     by_kind = dict(python=python_marks, text=text_marks, code=text_marks)
     if doc.kind == 'code' and doc.language: found = code_marks(doc.text, doc.language)
     else: found = by_kind.get(doc.kind, markdown_marks)(doc.text)
-    for a, b in doc.left_out: found = _without(doc.text, found, a, b)
     best: dict[int, Mark] = {}
     for m in _adopt_labels(doc.text, sorted(found, key=lambda m: m.at)): best.setdefault(m.at, m)
     best.setdefault(0, Mark(0, 'block'))
     return sorted(best.values())
-
-# %% ../../nbs/corpus/12_blocks.ipynb #without
-def _without(text: str, marks: list[Mark], a: int, b: int) -> list[Mark]:
-    "Marks when text[a:b] is left out: what begins with it begins after it"
-    taken = [m for m in marks if a <= m.at < b]
-    out = [m for m in marks if not a <= m.at < b] + [Mark(a, 'left_out')]
-    if not text[b:].strip(): return out
-    at = b + len(text[b:]) - len(text[b:].lstrip())
-    at = max(b, text.rfind('\n', 0, at) + 1)
-    if any(m.at == at for m in out): return out
-    named = taken and taken[-1].kind == 'definition'
-    return [*out, taken[-1]._replace(at=at) if named else Mark(at, 'block')]
 
 # %% ../../nbs/corpus/12_blocks.ipynb #lines
 def line_starts(
@@ -107,6 +94,7 @@ def plain_title(
     s: str, # a heading's source
 ) -> str:
     "A heading without its markup"
+    s = s[:400]
     s = re.sub(r'!?\[([^\]]*)\]\([^)]*\)', r'\1', s)
     s = re.sub(r':[\w:]+:`([^`<]+?)\s*(?:<[^>]*>)?`', r'\1', s)
     markup = r'<[^<>]{1,200}>|`+|\*\*?(?=\S)|(?<=\S)\*\*?|[ \t]#+[ \t]*$|\{#[\w-]+\}'
@@ -126,6 +114,7 @@ def _block_marks(text: str, starts: list[int], first: int, last: int, t, title: 
         yield Mark(at, 'heading', int(t.tag[1]), plain_title(title))
     else:
         kind = CLOSED.get(t.type) or OPEN[t.type]
+        if t.type == 'html_block' and re.match(r'\s*<table\b', raw, re.I): kind = 'table'
         yield Mark(at, 'definition' if kind in ('block', 'item') and _defines(raw) else kind, 10 + depth)
     if t.type == 'paragraph_open' and t.map[1] - t.map[0] > 1: yield from _entries(text, starts, first, last)
 

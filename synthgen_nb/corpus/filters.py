@@ -60,15 +60,20 @@ def passages(
 
 # %% ../../nbs/corpus/10a_filters.ipynb #licence-header
 _COMMENT = re.compile(r'\A\ufeff?(?:#![^\n]*\n)?\s*(/\*.*?\*/|(?:[ \t]*(?://|#|--|;)[^\n]*(?:\n|\Z))+)', re.S)
+_PREAMBLE = re.compile(r'\A\ufeff?\s*((?:(?!#)(?=[ \t]*\S)[^\n]*\n){1,40}(?:[ \t]*\n|\Z))') # a first paragraph
 _RIGHTS = re.compile(r'licen[cs]e|copyright|spdx-|all rights reserved|warrant', re.I)
 
 def _licence_header(text: str, kind: str) -> Iterator[Passage]:
-    m = _COMMENT.match(text) if kind in ('python', 'code') else None
-    if m and len(_RIGHTS.findall(m[1])) >= 2: yield Passage(m.start(1), m.end(1), 'licence_header')
+    m = (_COMMENT if kind in ('python', 'code') else _PREAMBLE).match(text[:20_000])
+    if m and len(_RIGHTS.findall(m[1])) >= (2 if kind in ('python', 'code') else 3):
+        yield Passage(m.start(1), m.end(1), 'licence_header')
 
 # %% ../../nbs/corpus/10a_filters.ipynb #front-matter
-FRONT_MATTER = re.compile(r'\A---[ \t]*(?:\r\n|\n|\r)(?=[\w"\'-]+[ \t]*:)'
-                          r'(?:[^\n\r]*(?:\r\n|\n|\r)){1,200}?(?:---|\.\.\.)[ \t]*(?:\r\n|\n|\r|\Z)')
+FRONT_MATTER = re.compile(r'\A\ufeff?(?:---[ \t]*(?:\r\n|\n|\r)(?=(?:[ \t]*(?:#[^\n\r]*)?(?:\r\n|\n|\r)){0,20}'
+                          r'[\w"\'-][\w"\' .-]{0,60}:(?:[ \t\r\n]))'
+                          r'(?:[^\n\r]*(?:\r\n|\n|\r)){1,400}?(?:---|\.\.\.)|\+\+\+[ \t]*(?:\r\n|\n|\r)'
+                          r'(?:[^\n\r]*(?:\r\n|\n|\r)){1,400}?\+\+\+|---[ \t]*(?:\r\n|\n|\r)---)'
+                          r'[ \t]*(?:\r\n|\n|\r|\Z)')
 
 def _front_matter(text: str, kind: str) -> Iterator[Passage]:
     m = FRONT_MATTER.match(text) if kind == 'markdown' else None
@@ -91,6 +96,7 @@ _LINK = re.compile(r'!?\[(?:[^\[\]]|!?\[[^\]]*\])*\](?:\([^()]*(?:\\?[()][^()]*)
 
 def _leads_away(line: str) -> bool:
     "Is a line little more than links?"
+    if len(line) > 2000: return False
     left, n = _LINK.subn('', line)
     said = ''.join(re.findall(r'\[([^\[\]]*)\]', line))
     bare = len(re.sub(r'[\W_]', '', left)) <= 6 and len(said) <= 40 * n
@@ -119,9 +125,61 @@ def _footer_start(text: str, first: int) -> tuple[int, int]:
         start = text.rfind('\n', first, end) + 1 or first
         line = text[start:end].strip()
         if line and not (_leads_away(line) or _RULE_LINE.fullmatch(line) or _FOOTER.match(line)): break
-        links += bool(_LINK.search(line))
+        links += bool(_LINK.search(line[:2000]))
         end = start - 1 if start > first else first
     return end, links
+
+# %% ../../nbs/corpus/10a_filters.ipynb #contents
+_ENTRY = re.compile(r'(?:[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\d+(?:\.\d+)*\.?[ \t]+)?(?:\*\*|`)?\[[^\n]{1,300}\]\('
+                    r'(?P<to>[^()\n]{0,300})\)(?:\*\*|`)?[ \t]*(?:\n|\Z))')
+_TITLED = re.compile(r'(?:^|\n)[ \t]*(?:#{1,6}[ \t]+|\*\*|<summary>)?[ \t]*(?:table of contents|contents|on this page|'
+                     r'in this (?:page|article|guide)|toc|navigation)[ \t:]*(?:\*\*|</summary>|#*)[ \t]*(?:\n[-=]{3,})?\s*\Z', re.I)
+
+def _contents(text: str) -> Iterator[Passage]:
+    "Lists of links to the headings of the page, with their own heading"
+    run: list[re.Match] = []
+    for line in re.finditer(r'[^\n]*\n|[^\n]+\Z', text):
+        m = _ENTRY.fullmatch(line[0]) if len(line[0]) < 700 else None
+        if m and (not run or line.start() == run[-1].end()): run.append(line)
+        elif line[0].strip() or len(run) == 1:
+            yield from _listed(text, run)
+            run = [line] if m else []
+        elif run and not line[0].strip(): run.append(line) # an empty line between items
+    yield from _listed(text, run)
+
+def _listed(text: str, run: list[re.Match]) -> Iterator[Passage]:
+    links = [m['to'] for r in run if (m := _ENTRY.fullmatch(r[0]))]
+    if len(links) < 2: return
+    start, end = run[0].start(), next(r.end() for r in reversed(run) if r[0].strip())
+    titled = _TITLED.search(text, max(0, start - 200), start)
+    if all(to.startswith('#') for to in links) or titled:
+        yield Passage(titled.start() if titled else start, end, 'page_furniture')
+
+# %% ../../nbs/corpus/10a_filters.ipynb #navigation
+_NAVIGATION = re.compile(r'''(?xim)^[ \t>*_|-]*(?:
+    \[?(?:edit|view|improve)\ (?:this|the)?\ ?(?:page|document|source)(?:\ source)?
+    (?:\ (?:on|in|at)\ (?:github|gitlab|bitbucket))?\]?
+  | \[?(?:edit|view|star|fork)(?:\ (?:me|us))?\ on\ (?:github|gitlab|bitbucket)\]? | \[?(?:view|show|page)\ source\]?
+  | \[?(?:skip\ to\ (?:main\ )?content | back\ to\ (?:the\ )?top | ↑\ ?(?:back\ to\ )?top)\]?
+  | was\ this\ (?:page|article|documentation)\ helpful\b[^\n]{0,60}
+  | (?:built|made|created|generated)\ (?:with|by|using)\ \[?(?:sphinx|mkdocs|docusaurus|jekyll|hugo|gitbook)\b[^\n]{0,200}
+  | \[?(?:←|«|<<?|‹|⬅)?\ ?(?:previous|prev|next)(?:\ (?:page|topic|chapter|section))?\ ?(?:→|»|>>?|›|➡)?\]?(?:\([^()\n]{0,300}\))?\ ?[|:·•-]
+    (?:[^\n]{0,100}\]\([^\n]{0,200}|[^\n.]{0,60})
+  | \[(?:←|«|‹|⬅|previous|prev)[^\[\]\n]{0,100}\]\([^()\n]{0,300}\)[^\n]{0,10}
+    (?:\[[^\[\]\n]{0,100}(?:→|»|›|next|➡)?[^\[\]\n]{0,100}\]\([^()\n]{0,300}\))?
+  | \[[^\[\]\n]{0,100}(?:→|»|›|➡)\]\([^()\n]{0,300}\)
+  | (?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)[ \t]*(?:>|»|›|/|::|\\>|&gt;|&raquo;|→)[ \t]*){1,8}
+    (?:\[[^\[\]\n]{1,80}\]\([^()\n]{0,300}\)|[^\n.\[\]]{0,80})
+  | (?:home|docs?|documentation)[ \t]*(?:>|»|›|/|\\>|&gt;|→)[ \t]*[^\n.|]{1,120}
+)(?:\([^()\n]{0,300}\))?[ \t*_|]*$''')
+
+def _navigation(text: str) -> Iterator[Passage]:
+    "Breadcrumbs and lines that lead back, on, or to the editor of the page, outside of code"
+    fences = [m.span() for m in re.finditer(r'^[ \t]*(```+|~~~+)[^\n]*\n(?:[^\n]*\n){0,4000}?[ \t]*\1', text, re.M)]
+    for m in _NAVIGATION.finditer(text):
+        alone = not text[text.rfind('\n', 0, max(0, m.start() - 1)) + 1:m.start()].strip()
+        if alone and m[0].strip() and not any(a <= m.start() < b for a, b in fences):
+            yield Passage(m.start(), m.end(), 'page_furniture')
 
 # %% ../../nbs/corpus/10a_filters.ipynb #page-furniture
 def _page_furniture(text: str, kind: str) -> Iterator[Passage]:
@@ -130,6 +188,8 @@ def _page_furniture(text: str, kind: str) -> Iterator[Passage]:
     if menu: yield Passage(0, first, 'page_furniture')
     end, links = _footer_start(text, first)
     if links >= 2 and end > first: yield Passage(end, len(text), 'page_furniture')
+    yield from _contents(text)
+    yield from _navigation(text)
 
 PASSAGES = dict(front_matter=_front_matter, licence_header=_licence_header, page_furniture=_page_furniture,
                 cookie_banner=_cookie_banner)

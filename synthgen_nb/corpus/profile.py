@@ -76,7 +76,7 @@ COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#9
 def plot_profile(
     chunks: Sequence[Chunk],               # of a database
     limits: tuple[int, int] = (512, 1024), # minimum and maximum tokens of a chunk
-    max_points: int = 5000,                # chunks on the map; of more, every nth is drawn
+    max_points: int = 2000,                # chunks on the map; of more, every nth is drawn
 ): # a matplotlib figure
     "Lengths, documents and a map of a corpus, side by side"
     import matplotlib.pyplot as plt

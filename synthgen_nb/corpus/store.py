@@ -5,32 +5,35 @@
 # %% auto #0
 __all__ = ['READABLE', 'CHUNKS', 'DOCUMENTS', 'BATCH', 'VERSION', 'LANCE', 'Embedder', 'COLUMNS', 'PROSE', 'MAX_TOKENS',
            'chunk_schema', 'as_row', 'address', 'is_db', 'table_names', 'connect', 'open_table', 'is_ours', 'Ingested',
-           'ingest', 'read_manifest', 'as_batch', 'read_chunks', 'as_chunk']
+           'ingest', 'read_manifest', 'read_sources', 'as_batch', 'read_chunks', 'chunks_on_disk', 'as_chunk']
 
 # %% ../../nbs/corpus/13_store.ipynb #imports
-import hashlib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 from ..core.embed import embed
-from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id
+from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id, no_room
 from ..core.settings import Settings
+from ..core.shelf import Shelf
+from .alone import LOCK, alone
 from .code import LANGUAGES
-from .chunk import chunk_document, count_tokens, merge_chunks, token_counter
-from .read import Document, find, nothing_read, reader
+from .chunk import chunk_document, count_tokens, cut_document, merge_chunks, token_counter
+from .read import Document, nothing_read, reader
+from .sources import Place, Plan, all_of_them, digest, place_of, planned, renamed, source_rows
 
 # %% ../../nbs/corpus/13_store.ipynb #schema
 READABLE = ('text_chunks', 'code_chunks', 'chunks') # tables of chunks, ours or another program's
 CHUNKS, DOCUMENTS = 'chunks', 'documents'
 BATCH = 512 # rows
-VERSION = 1 # of reading and cutting: raised when the same file would give other chunks
+VERSION = 2 # of reading and cutting: raised when the same file would give other chunks
 
 def chunk_schema(dimensions: int, embedding: str):
     "The columns of `chunks`; the mark that the table is ours, and the model of its vectors"
@@ -110,10 +113,16 @@ def is_ours(table) -> bool: return (table.schema.metadata or {}).get(b'synthgen_
 
 # %% ../../nbs/corpus/13_store.ipynb #broken
 def _broken(path: str | Path, table: str, e: Exception) -> SynthgenError:
-    first = clip(str(e).replace(str(Path(path).resolve()).lstrip('/'), str(path)).split(', /')[0], 160)
-    return SynthgenError(f'{path}: the table {table!r} cannot be read ({first}). '
+    return SynthgenError(f'{path}: the table {table!r} cannot be read ({_said(e, path)}). '
                          f'Its files are damaged or incomplete: restore {table}.lance from a copy, '
                          'or delete that folder and ingest again.')
+
+def _said(e: Exception, path: str | Path) -> str:
+    "What the library says, without the places in its own source and on this machine"
+    text = str(e)[:2000].replace(str(Path(path).resolve()).lstrip('/'), str(path))
+    text = re.sub(r'[,;]?[ ]?(?:at |location: )?[\w./\\@-]*\.rs:\d+(?::\d+)?', '', text)
+    if 'onflict' in text: return 'another program wrote to it at the same time; run the same command again'
+    return clip(text, 160)
 
 # %% ../../nbs/corpus/13_store.ipynb #refuse-foreign
 def _refuse_foreign(db: str | Path) -> None:
@@ -121,7 +130,7 @@ def _refuse_foreign(db: str | Path) -> None:
     p = Path(db)
     if not address(db) and p.exists() and not p.is_dir():
         raise SynthgenError(f'{db}: a file stands where the database should be. Choose a folder.')
-    if not address(db) and p.is_dir() and any(p.iterdir()) and not is_db(db):
+    if not address(db) and p.is_dir() and any(f.name != LOCK for f in p.iterdir()) and not is_db(db):
         raise SynthgenError(f'{db}: this folder holds other files. '
                             'Choose a new or empty folder for the database.')
     for name in (*READABLE, DOCUMENTS):
@@ -147,6 +156,8 @@ class Ingested:
     new: int = 0         # documents that were not there before
     changed: int = 0     # documents that were there otherwise
     removed: int = 0     # documents that were there and are no more
+    gone: list[str] = field(default_factory=list)  # which
+    notes: list[str] = field(default_factory=list) # what else is worth telling
     embedded: int = 0    # chunks whose vectors were made now
     repeats: int = 0     # places of a text beyond its first
     dropped: list[Drop] = field(default_factory=list) # files and passages left out, with their reasons
@@ -166,44 +177,41 @@ def ingest(
     db: str | Path,                             # folder of the database, or the URI of an object store
     tokens: tuple[int, int] = (512, 1024),      # minimum and maximum of a chunk
     settings: Settings | None = None,           # its part `corpus`; None: the defaults
+    replace: bool = False,                      # leave no other source in the database
 ) -> Ingested: # counts, and what was left out
-    "Bring a database in step with documents: read what changed, forget what is gone, embed new texts"
+    "Bring a database in step with sources: read what changed, forget what they no longer hold, embed new texts"
     settings = settings or Settings()
-    sources = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    given = [str(s) for s in ([sources] if isinstance(sources, (str, Path)) else sources)]
     _refuse_foreign(db)
-    files, dropped = find(sources, settings.corpus)
-    recipe = _recipe(settings, tokens)
-    before = _look(db, recipe, settings.corpus.embedding)
-    taken = _take_in(files, before, settings, tokens, recipe)
-    taken.dropped = dropped + taken.dropped
-    if not taken.rows: raise nothing_read(sources, taken.dropped)
-    return _write(db, before, taken, settings)
+    with nullcontext() if address(db) else alone(db):
+        recipe = _recipe(settings, tokens)
+        before = _look(db, recipe, settings.corpus.embedding)
+        every = given if replace or before.table is not None else all_of_them(given, before.rows, db)
+        plan = planned(every, before.rows, settings.corpus, replace)
+        taken = _take_in(plan, before, settings, tokens, recipe)
+        if not taken.read: raise nothing_read(given, taken.dropped)
+        return _write(db, before, taken, settings)
 
 # %% ../../nbs/corpus/13_store.ipynb #recipe
 def _recipe(settings: Settings, tokens: tuple[int, int]) -> str:
     "What decides, beside its bytes, what becomes of a file"
     c = settings.corpus
-    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.languages,
+    return content_id('recipe', VERSION, tokens, c.tokenizer, c.min_tokens, c.hard_tokens, c.languages,
                       sorted(c.leave_out), c.embedding)
-
-def _file_hash(path: str) -> str:
-    try:
-        with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
-    except OSError: return ''
 
 # %% ../../nbs/corpus/13_store.ipynb #look
 class _Before(NamedTuple):
     "What a database holds before an ingestion"
     table: Any             # of chunks; None: it is made anew
     known: dict[str, dict] # path → row, of the documents that were read by the same recipe
-    paths: set[str]        # of all its documents
+    rows: list[dict]       # its list of documents
 
 def _look(db: str | Path, recipe: str, model: str) -> _Before:
     table = _usable(db, model)
     try: rows = read_manifest(db) if _there(db, DOCUMENTS) else []
     except SynthgenError: rows = [] # the list is lost
     known = {r['path']: r for r in rows if r['recipe'] == recipe and table is not None}
-    return _Before(table, known, {r['path'] for r in rows})
+    return _Before(table, known, rows)
 
 # %% ../../nbs/corpus/13_store.ipynb #usable
 def _usable(db: str | Path, model: str) -> Any:
@@ -227,6 +235,13 @@ def read_manifest(
     except SynthgenError: raise
     except Exception as e: raise _broken(db, DOCUMENTS, e) from None
     return sorted(rows, key=lambda r: r['position'])
+
+# %% ../../nbs/corpus/13_store.ipynb #read_sources
+def read_sources(
+    db: str | Path, # a database made by `ingest`
+) -> list[dict[str, Any]]: # source, files, chunks, kinds, languages, ingested, given; oldest first
+    "The sources of a database"
+    return source_rows(read_manifest(db))
 
 # %% ../../nbs/corpus/13_store.ipynb #spool
 class _Spool:
@@ -257,18 +272,23 @@ class _Taken:
     spool: _Spool = field(default_factory=_Spool)
     rows: dict[str, dict] = field(default_factory=dict) # path → row in the list of documents
     same: set[str] = field(default_factory=set)         # paths that are as before
+    read: set[str] = field(default_factory=set)         # paths of the sources that were given
     dropped: list[Drop] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-def _take_in(files: Iterable[str], before: _Before, settings: Settings, tokens: tuple[int, int],
-             recipe: str) -> _Taken:
-    taken, count = _Taken(), token_counter(settings.corpus.tokenizer)
-    cut = lambda doc: chunk_document(doc, tokens, count)
+def _take_in(plan: Plan, before: _Before, settings: Settings, tokens: tuple[int, int], recipe: str) -> _Taken:
+    "Read what the plan names; what it lets stay is as before"
+    taken, count = _Taken(dropped=plan.dropped, notes=plan.notes), token_counter(settings.corpus.tokenizer)
+    cut = lambda doc: cut_document(doc, tokens, count, settings.corpus.hard_tokens)
+    now = datetime.now(UTC).strftime('%Y-%m-%d %H:%M')
     with reader(settings.corpus, count) as read:
-        for path in files:
-            digest, known = _file_hash(path), before.known.get(path)
-            if digest and known and known['hash'] == digest: _keep(taken, known)
-            else: _add(taken, path, *read(path), cut, digest, recipe)
-    return taken
+        for path, file in plan.files.items():
+            found, known = digest(file), before.known.get(path)
+            if found and known and known['hash'] == found: _keep(taken, known)
+            else: _add(taken, path, file, *read(file), cut, found, recipe)
+            if path in taken.rows: taken.rows[path] |= _of_source(plan.places[path]) | dict(taken=now)
+    taken.read = set(taken.rows)
+    return _with_others(taken, plan)
 
 # %% ../../nbs/corpus/13_store.ipynb #add
 def _keep(taken: _Taken, known: dict) -> None:
@@ -277,14 +297,31 @@ def _keep(taken: _Taken, known: dict) -> None:
     taken.same.add(known['path'])
     taken.dropped += [Drop(**d) for d in json.loads(known['left_out'])]
 
-def _add(taken: _Taken, path: str, doc: Document | None, left: list[Drop],
-         cut: Callable[[Document], list[Chunk]], digest: str, recipe: str) -> None:
+def _add(taken: _Taken, path: str, file: str, doc: Document | None, left: list[Drop],
+         cut: Callable[[Document], tuple[list[Chunk], list[Drop]]], found: str, recipe: str) -> None:
     "A document that is new or has changed, or the reasons why there is none"
+    left = [renamed(d, file, path) for d in left]
     taken.dropped += left
     if doc is None: return
-    chunks = cut(doc)
+    doc = doc.model_copy(update=dict(path=path))
+    chunks, unread = cut(doc)
+    left = [*left, *unread]
+    taken.dropped += unread
     for c in chunks: taken.spool.add(c)
-    taken.rows[path] = _document_row(doc, chunks, left) | dict(hash=digest, recipe=recipe)
+    taken.rows[path] = _document_row(doc, chunks, left) | dict(hash=found, recipe=recipe)
+
+def _of_source(p: Place) -> dict[str, str]: return dict(source=p.name, root=p.root, given=p.given)
+
+def _with_others(taken: _Taken, plan: Plan) -> _Taken:
+    "The documents of other sources stay; the list goes source by source, the oldest first"
+    for r in plan.stays: taken.rows.setdefault(r['path'], r)
+    taken.same |= {r['path'] for r in plan.stays} - taken.read
+    parts = {r['source'] for r in plan.stays if r.get('source')} & {p.name for p in plan.places.values()}
+    age = {name: i for i, name in enumerate(plan.order)}
+    way = lambda r: r['path'].split('/') if r.get('source') in parts else []
+    ranked = sorted(taken.rows.items(), key=lambda x: (age.get(place_of(x[1]).name, len(age)), way(x[1])))
+    taken.rows = dict(ranked)
+    return taken
 
 # %% ../../nbs/corpus/13_store.ipynb #listing
 def _document_row(doc: Document, chunks: Sequence[Chunk], left: Sequence[Drop]) -> dict[str, Any]:
@@ -406,19 +443,19 @@ def _write(db: str | Path, before: _Before, taken: _Taken, settings: Settings) -
             _tidy(db, _commit(db, before.table, d, taken.spool, order, make, schema))
         _write_list(db, taken.rows)
     except (OSError, RuntimeError, ValueError) as e:
-        raise SynthgenError(f'{db}: cannot write the chunks ({clip(e, 200)}). '
-                            'The chunks that were there are as they were.') from None
+        why = no_room(e, db) or f'{db}: cannot write the chunks ({_said(e, db)}).'
+        raise SynthgenError(f'{why} The chunks that were there are as they were.') from None
     return out
 
 # %% ../../nbs/corpus/13_store.ipynb #counted
 def _counted(before: _Before, taken: _Taken, d: _Differences) -> Ingested:
     "What an ingestion does, in numbers"
-    now, fresh = set(taken.rows), set(taken.rows) - taken.same
-    added = len(taken.spool.places)
+    now, fresh, paths = set(taken.rows), set(taken.rows) - taken.same, [r['path'] for r in before.rows]
+    added, gone = len(taken.spool.places), [p for p in paths if p not in now]
     places = d.places + sum(map(len, taken.spool.places.values()))
-    return Ingested(documents=len(now), chunks=d.stay + added, new=len(fresh - before.paths),
-                    changed=len(fresh & before.paths), removed=len(before.paths - now), embedded=added,
-                    repeats=places - d.stay - added, dropped=taken.dropped)
+    return Ingested(documents=len(now), chunks=d.stay + added, new=len(fresh - set(paths)),
+                    changed=len(fresh & set(paths)), removed=len(gone), gone=gone, embedded=added,
+                    repeats=places - d.stay - added, dropped=taken.dropped, notes=taken.notes)
 
 # %% ../../nbs/corpus/13_store.ipynb #write-list
 def _write_list(db: str | Path, rows: dict[str, dict]) -> None:
@@ -433,7 +470,7 @@ def _documents_schema():
     import pyarrow as pa
     n = {'characters', 'pages', 'chunks', 'tokens', 'position'}
     names = ('path', 'hash', 'recipe', 'kind', 'language', 'title', 'characters', 'pages', 'chunks', 'tokens',
-             'commit', 'licence', 'left_out', 'position')
+             'commit', 'licence', 'left_out', 'position', 'source', 'root', 'given', 'taken')
     return pa.schema([(k, pa.int64() if k in n else pa.string()) for k in names],
                      metadata={'synthgen_nb': '1'})
 
@@ -454,6 +491,28 @@ def read_chunks(
     order = {r['path']: i for i, r in enumerate(read_manifest(db))}
     if order: chunks.sort(key=lambda c: (order.get(c.path, len(order)), c.sources[0].start))
     return chunks if asked is None else _only(db, chunks, asked)
+
+# %% ../../nbs/corpus/13_store.ipynb #chunks_on_disk
+def chunks_on_disk(
+    db: str | Path,                      # a LanceDB
+    tables: Sequence[str] | None = None, # which; None: all that hold chunks
+    folder: str | Path | None = None,    # where the file lies; None: where temporary files go
+) -> Sequence[Chunk]: # the same as `read_chunks`
+    "The chunks of a database on a shelf; those of other programs' tables pass through memory"
+    wanted, shelf = _wanted(db, tables), Shelf[Chunk](folder=folder)
+    if wanted != [CHUNKS] or 'sources' not in (table := open_table(db, CHUNKS)).schema.names:
+        return shelf.extend(read_chunks(db, tables))
+    order, keys = {r['path']: i for i, r in enumerate(read_manifest(db))}, list[tuple[int, int]]()
+    try:
+        for batch in table.search().select([c for c in COLUMNS if c in table.schema.names]).to_batches(BATCH):
+            for r in batch.to_pylist():
+                if not (r['content'] or '').strip(): continue
+                shelf.append(c := as_chunk(r, CHUNKS))
+                keys.append((order.get(c.path, len(order)), c.sources[0].start))
+    except (OSError, RuntimeError, ValueError) as e:
+        if full := no_room(e, folder or tempfile.gettempdir()): raise SynthgenError(full) from None
+        raise _broken(db, CHUNKS, e) from None
+    return shelf.taken(sorted(range(len(keys)), key=keys.__getitem__))
 
 # %% ../../nbs/corpus/13_store.ipynb #wanted
 def _wanted(db: str | Path, tables: Sequence[str] | None) -> list[str]:
@@ -520,13 +579,14 @@ def _recut(c: Chunk) -> Iterator[Chunk]:
     language = 'cpp' if c.language in ('c++', 'cxx') else c.language if c.language in LANGUAGES else None
     doc = Document(path='', text=c.text, kind=kind, language=language) # type: ignore[arg-type]
     for piece in chunk_document(doc, (MAX_TOKENS // 2, MAX_TOKENS)):
-        places = tuple(_within(s, p, piece.sources[0].section) for s in c.sources for p in piece.sources)
+        places = tuple(_within(s, p) for s in c.sources for p in piece.sources)
         yield piece.but(kind=c.kind, language=c.language, sources=places)
 
-def _within(whole: Source, part: Source, section: tuple[str, ...]) -> Source:
+def _within(whole: Source, part: Source) -> Source:
     "The place in the file of a part of a chunk"
     return whole.model_copy(update=dict(
-        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or section,
+        start=whole.start + part.start, end=whole.start + part.end, section=whole.section or part.section,
+        headings=part.headings, copied=tuple((a, whole.start + b, n) for a, b, n in part.copied),
         start_line=whole.start_line + part.start_line - 1, end_line=whole.start_line + part.end_line - 1))
 
 # %% ../../nbs/corpus/13_store.ipynb #merged

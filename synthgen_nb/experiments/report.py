@@ -8,6 +8,7 @@ __all__ = ['KEPT', 'LOST', 'funnel_row', 'plot_funnel', 'plot_ratings']
 # %% ../../nbs/experiments/81_report.ipynb #imports
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from ..core.records import Drop, Row
 
 # %% ../../nbs/experiments/81_report.ipynb #funnel_row
@@ -64,9 +65,9 @@ def plot_ratings(
 ): # a matplotlib figure
     "Histogram of the judge's ratings"
     import matplotlib.pyplot as plt
-    below = [d.record for d in dropped if isinstance(d.record, Row)]
-    ups, downs = (Counter(x.rating for x in xs if x.rating is not None) for xs in (kept, below))
-    scale = next((x.scores[-1].scale for x in [*kept, *below] if x.scores), (0, 10))
+    below = lambda: (d.record for d in dropped if isinstance(d.record, Row))
+    ups, downs = (Counter(x.rating for x in xs if x.rating is not None) for xs in (kept, below()))
+    scale = next((x.scores[-1].scale for x in chain(kept, below()) if x.scores), (0, 10))
     step = 0.5 if any(x % 1 for x in [*ups, *downs]) else 1 # some scales have half points
     xs = [scale[0] + i * step for i in range(int((scale[1] - scale[0]) / step) + 1)]
     fig, ax = plt.subplots(figsize=(7, 2.6), dpi=90, layout='constrained')

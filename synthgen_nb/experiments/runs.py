@@ -8,15 +8,20 @@ __all__ = ['STOPPED', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, threading, time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from ..core.calls import Calls, since
+from ..core.ended import ENDED, by_what, closing
 from ..core.models import Progress
+from ..core.patience import KEPT
+from ..core.portable import hidden, paths_in
 from ..core.prompts import assets
-from ..core.records import SynthgenError, clip, write_bytes
-from ..core.settings import nearest
+from ..core.records import SynthgenError, clip, no_room, write_bytes
+from ..core.settings import load_settings, nearest
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_pipeline
 def pipelines() -> dict[str, Path]: # name → notebook
@@ -124,12 +129,13 @@ def versions() -> dict[str, str]:
 def _git(*args) -> str:
     checkout = assets('prompts').parent
     if not (checkout/'settings.ini').is_file(): return '' # a wheel: whatever repository is around is not ours
-    try: r = subprocess.run(['git', *args], cwd=checkout, capture_output=True, text=True, timeout=5)
+    try: r = subprocess.run(['git', '--no-optional-locks', *args], cwd=checkout, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired): return ''
     return r.stdout.strip() if r.returncode == 0 else ''
 
 def _write(folder: Path, record: dict):
-    write_bytes(folder/'run.json', (json.dumps(record, indent=1, ensure_ascii=False) + '\n').encode())
+    text = hidden(json.dumps(record, indent=1, ensure_ascii=False), paths_in(record['parameters']))
+    write_bytes(folder/'run.json', (text + '\n').encode())
 
 # %% ../../nbs/experiments/80_runs.ipynb #new_folder
 def new_folder(
@@ -166,14 +172,33 @@ def run(
                   versions=versions())
     _write(folder, record)
     error = _execute(book, folder, params)
-    result = _tidy(folder/book.name) if (folder/book.name).exists() else {}
-    status = 'interrupted' if error == STOPPED else 'failed' if error else 'done'
-    ended = dict(status=status, seconds=round(time.monotonic() - start, 1), **result)
-    _write(folder, {k: v for k, v in record.items() if k != 'pid'} | ended
-           | (dict(error=error) if error else {}))
+    with closing(): _close(folder, book, record, error, time.monotonic() - start)
     if error == STOPPED: raise KeyboardInterrupt
     if error: raise SynthgenError(f'{error}\nThe record of the failed run is {folder/book.name}')
     return folder
+
+# %% ../../nbs/experiments/80_runs.ipynb #close
+def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
+    "Write how a run ended, and tell what is kept of one that was stopped"
+    given = paths_in(record['parameters'])
+    result = _tidy(folder/book.name, given)
+    status = 'interrupted' if error == STOPPED else 'failed' if error else 'done'
+    ended = dict(status=status, seconds=round(seconds, 1), **result) | (dict(error=error) if error else {})
+    if error == STOPPED: ended |= dict(error=by_what() or 'Ctrl-C', answered=_answered(record))
+    try: _write(folder, {k: v for k, v in record.items() if k != 'pid'} | ended)
+    except SynthgenError as e:
+        if not error: raise
+        raise SynthgenError(f'{error}\nThe record of the run is not whole: {e}') from None
+    if error == STOPPED:
+        print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
+              f'kept; its record is {folder/book.name}', file=sys.stderr)
+
+def _answered(record: dict) -> int:
+    "Replies that came since a run began; its store may not be there yet"
+    try:
+        with Calls(load_settings(record['parameters'].get('config') or None).paths.calls) as calls:
+            return since(calls, datetime.fromisoformat(record['started']).timestamp())
+    except SynthgenError: return 0
 
 # %% ../../nbs/experiments/80_runs.ipynb #execute
 STOPPED = 'interrupted'
@@ -193,16 +218,18 @@ def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it 
     except KeyboardInterrupt: # it may have ended the kernel too, which nobody waits for any more
         logging.getLogger('asyncio').setLevel(logging.CRITICAL)
         return STOPPED
-    except Exception as e: return _failure(e)
+    except Exception as e: return STOPPED if ENDED else _failure(e, folder) # Slurm ends the kernel as well
     finally:
         os.environ.pop('SYNTHGEN_PROGRESS', None)
         progress.unlink(missing_ok=True)
     return ''
 
 # %% ../../nbs/experiments/80_runs.ipynb #failure
-def _failure(e: Exception) -> str:
+def _failure(e: Exception, folder: str | Path) -> str:
     "What went wrong in a notebook, as our own errors would say it"
     name, value = getattr(e, 'ename', type(e).__name__), getattr(e, 'evalue', str(e))
+    full = no_room(OSError(getattr(e, 'errno', 0), value), folder) if name.endswith('Error') else ''
+    if full: return f'{full} {KEPT}'
     return value if name in ('SynthgenError', 'ServerDown', 'Spent') else f'{name}: {clip(value, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #watch
@@ -242,15 +269,17 @@ def _show(bars: dict[str, Progress], label: str, n: int | None, total: int | Non
     while bars[label].n < n: bars[label].step()
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
-def _tidy(file: Path) -> dict: # what the result cell shows
-    "Take machine paths out of an executed notebook"
+def _tidy(file: Path, given: Iterable[str] = ()) -> dict: # what the result cell shows
+    "Take machine paths out of an executed notebook; one that a full disk cut short is left as it is"
     import nbformat
-    nb, result = nbformat.read(file, 4), dict[str, Any]()
+    if not file.exists(): return {}
+    try: nb, result = nbformat.reads(hidden(file.read_text(encoding='utf-8'), given), 4), dict[str, Any]()
+    except (OSError, ValueError): return {}
     for k in ('input_path', 'output_path'): nb.metadata.get('papermill', {}).pop(k, None)
     for c in nb.cells:
         if 'result' in c.metadata.get('tags', []):
             for o in c.get('outputs', []): result = o.get('data', {}).get('application/json', result)
-    nbformat.write(nb, file)
+    with suppress(SynthgenError): write_bytes(file, (nbformat.writes(nb) + '\n').encode())
     return dict(result)
 
 # %% ../../nbs/experiments/80_runs.ipynb #read_run

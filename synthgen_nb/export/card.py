@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from ..core.records import Pair, Row, clip, markdown_table
+from ..core.records import Pair, Row, clip, code_span, escape, fenced, markdown_table
 from ..specs.trajectory import Trajectory
 
 # %% ../../nbs/export/53_card.ipynb #card
@@ -28,11 +28,11 @@ def card(
     "The dataset card of a run"
     offline = any(o.model.startswith('offline/') for x in rows for o in x.origin)
     return '\n'.join([
-        metadata(len(rows), about), f'# {name}', '',
-        f'{len(rows)} {about.made} The rows are in `{file}`, format `{format}`.', '',
+        metadata(len(rows), about), f'# {escape(name)}', '',
+        f'{len(rows)} {about.made} The rows are in {code_span(file)}, format {code_span(format)}.', '',
         *([OFFLINE, ''] if offline else []),
         '## How it was made', '', markdown_table(steps_taken(rows)),
-        *([f'```sh\n{command}\n```', ''] if command else []),
+        *([fenced(command, 'sh'), ''] if command else []),
         *(['## What was checked', '', markdown_table(checked), ''] if (checked := checks_passed(rows)) else []),
         '## What was lost on the way', '', markdown_table(funnel, 200),
         *(['## What it took', '', markdown_table(took)] if took else []),
@@ -94,10 +94,9 @@ def verdicts_of(row: Row) -> Iterator[tuple[str, bool]]: # check, and whether it
 
 def checks_passed(rows: Sequence[Row]) -> list[dict]: # check, passed, unchecked, of
     "What the rows of a data set went through"
-    found = [v for x in rows for v in dict.fromkeys(verdicts_of(x))]
-    count = Counter(found)
+    count = Counter(v for x in rows for v in dict.fromkeys(verdicts_of(x)))
     return [dict(check=c, passed=count[c, True], unchecked=count[c, False], of=len(rows))
-            for c in dict.fromkeys(c for c, _ in found)]
+            for c in dict.fromkeys(c for c, _ in list(count))]
 
 # %% ../../nbs/export/53_card.ipynb #about_pairs
 def about_pairs(
@@ -108,9 +107,9 @@ def about_pairs(
     mean = lambda field: round(sum(len(getattr(p, field).split()) for p in pairs) / max(1, len(pairs)), 1)
     counts = dict(pairs=len(pairs), documents=len(docs),
                   question_words=mean('question'), answer_words=mean('answer'))
-    quoted = lambda text: '\n'.join('> ' + l for l in text.splitlines())
-    rests = lambda p: ''.join(f'- {clip(e.claim, 80)} ← `{e.chunk}` {e.start}–{e.end}\n' for e in p.evidence[:5])
-    example = lambda p: f'**{clip(p.question, 300)}**\n\n{quoted(p.answer)}\n\n{rests(p)}'
+    rests = lambda p: ''.join(f'- {escape(clip(e.claim, 80))} ← {code_span(e.chunk)} {e.start}–{e.end}\n'
+                              for e in p.evidence[:5])
+    example = lambda p: f'**{escape(clip(p.question, 300))}**\n\n{fenced(p.answer)}\n\n{rests(p)}'
     return About(
         made=f'question-answer pairs from {len(docs)} documents, made by synthgen_nb.',
         derives='the documents above',
@@ -127,11 +126,12 @@ def about_conversations(
     "What a card says of conversations with tools"
     ran = all(o.executed for t in rows for o in t.observations)
     how = 'executed' if ran else 'answered by a model that played the tools'
-    named = lambda t: ', '.join(f'`{c.tool}`' for c in t.calls)
-    example = lambda t: f'**{clip(t.instruction, 300)}**\n\n{named(t)}\n\n> {clip(t.answer, 500)}\n'
+    named = lambda t: ', '.join(code_span(c.tool) for c in t.calls)
+    example = lambda t: (f'**{escape(clip(t.instruction, 300))}**\n\n{named(t)}\n\n'
+                         f'> {escape(clip(t.answer, 500))}\n')
     return About(
         made=f'conversations with tools, made by synthgen_nb. '
-             f'Every call was {how} in `{world}`, from the beginning.',
+             f'Every call was {how} in {code_span(world)}, from the beginning.',
         derives="the tools' documentation, from what they returned,", categories=('text-generation',),
         tags=('tool-use', 'function-calling'),
         contents=[[dict(measure=k.replace('_', ' '), value=v) for k, v in measures.items()]],

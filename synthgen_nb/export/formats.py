@@ -6,12 +6,16 @@
 __all__ = ['FORMATS', 'REASONING', 'DEFAULT', 'Format', 'formats_for', 'check_format', 'export', 'features']
 
 # %% ../../nbs/export/52_formats.ipynb #imports
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
-from ..core.records import Pair, Row, SynthgenError, write_rows
+from ..core.records import Drop, Pair, Row, SynthgenError, write_bytes, write_rows
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
+from .fit import Target, fitting, safe_tools
 from .pairs import PAIR_FORMATS, multitask
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
@@ -59,15 +63,39 @@ def export(
     system: str = '',          # system prompt for every row
     reasoning: str = 'think',  # of pairs: think, inline, drop, or multitask (two rows a pair)
     tools: Iterable[Tool] = (), # for trajectories: the database
+    template: str = '',        # chat template of the model, a name or a file; '': any of ours
+    control: str = 'mark',     # what becomes of rows about control tokens: mark or drop
+    sources: Mapping[str, str] | None = None, # chunk id → text, for pairs
+    dropped: list[Drop] | None = None,        # takes the rows that are not fit
 ) -> int: # rows written
-    "Write a training file"
-    kept, by_name = list(rows), {t.name: t for t in tools}
-    if not kept: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
-    format = check_format(format or DEFAULT[type(kept[0])], type(kept[0]), reasoning)
-    out = [r for x in kept for r in _training_rows(x, format, system, reasoning, by_name)]
-    if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(out, path, format)
+    "Write a training file of the rows that are fit to train on"
+    every, tools, unfit = iter(rows), list(tools), [] if dropped is None else dropped
+    first = next(every, None)
+    if first is None: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
+    format = check_format(format or DEFAULT[type(first)], type(first), reasoning)
+    kept: Iterator[Row] = chain([first], every)
+    if format != 'jsonl': kept = fitting(kept, Target(format, system, reasoning, template, control), tools, sources, unfit)
+    if (one := next(kept, None)) is None: raise _none_fit(path, unfit)
+    by_name = {t.name: t for t in tools} if format == 'jsonl' else safe_tools(tools, template)
+    out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name))
+    if Path(path).suffix == '.parquet' and format in ('openai', 'trl'): _unpadded(list(out), path, format)
     else: write_rows(out, path, native=format != 'jsonl')
-    return len(out)
+    return out.n
+
+def _none_fit(path: str | Path, dropped: Sequence[Drop]) -> SynthgenError:
+    "The error for rows of which none can be trained on"
+    why = ', '.join(f'{k} {n}' for k, n in Counter(d.kind for d in dropped).most_common())
+    return SynthgenError(f'none of {len(dropped)} rows is fit to train on ({why}), so {path} was not written; '
+                         f'first: {dropped[0].detail}')
+
+class _Counted:
+    "Rows that are counted as they go by"
+    def __init__(self, rows: Iterable[dict]): self.rows, self.n = rows, 0
+    def __iter__(self) -> Iterator[dict]:
+        for r in self.rows:
+            self.n += 1
+            yield r
+
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
@@ -88,5 +116,6 @@ def features(
 
 def _unpadded(rows: list[dict], path: str | Path, format: str):
     from datasets import Dataset
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(rows, features=features(format)).to_parquet(str(path))
+    data = io.BytesIO()
+    Dataset.from_list(rows, features=features(format)).to_parquet(data)
+    write_bytes(path, data.getvalue())

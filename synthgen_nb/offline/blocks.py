@@ -81,6 +81,7 @@ def language(
     code: str,
 ) -> str: # '' for a shell and for what is not known
     "The language of a code block, as one names it in a question"
+    hint = re.sub(r' continued: .*', '', hint) # of a part of a long listing
     name = (hint.strip('{} ').split() or [''])[-1].lower().lstrip('.')
     if name in LISTS['languages'] or name in LISTS['shells'].split(): return LISTS['languages'].get(name, '')
     return 'Python' if name == 'code-cell' or _PYTHON.search(code) else ''

@@ -62,7 +62,7 @@ VERB, PP = f'(?:{"|".join(VERBS)})', f'(?:{"|".join(sorted(PARTICIPLES))})' # fo
 MARKUP = [(re.compile(x['pattern'], re.S), x['becomes']) for x in GRAMMAR['markup']]
 _MARKED = re.compile(r'[`*_\[<\\{:>]') # without one of these there is no markup
 
-@lru_cache(65536)
+@lru_cache(4096)
 def plain(
     s: str, # Markdown, MyST or reStructuredText
 ) -> str: # one line

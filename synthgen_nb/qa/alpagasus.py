@@ -7,7 +7,6 @@ __all__ = ['METHOD', 'alpagasus', 'histogram', 'kept_at', 'knee', 'at_least', 'p
            'Preference', 'prefer', 'tally', 'winning_score', 'preferences_of', 'recorded', 'top_share']
 
 # %% ../../nbs/qa/64_alpagasus.ipynb #imports
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ..core.methods import Method
 from ..core.models import Model
 from ..core.prompts import Ask
 from ..core.records import Drop, Outcome, Pair, SynthgenError, drop
+from ..core.spoken import scores_said
 
 # %% ../../nbs/qa/64_alpagasus.ipynb #alpagasus
 async def alpagasus(
@@ -119,17 +119,12 @@ def kept_note(hist: Mapping[float, int], threshold: float | None) -> str:
     return f'{threshold:g} and more keeps {n:,} of {total:,} ({n / max(1, total):.1%})'
 
 # %% ../../nbs/qa/64_alpagasus.ipynb #read_two
-_NUMBER = r'(\d+(?:\.\d+)?)(?:\s*/\s*10)?'
-_TWO = re.compile(rf'\W*{_NUMBER}[\s,;]+(?:and\s+)?{_NUMBER}\W*')
-
 def read_two(
     text: str, # a judge's reply
 ) -> tuple[float, float] | None: # of the first and the second answer; None where it is not two of 1–10
     "The two scores on the first line"
-    first = next((l for l in text.splitlines() if l.strip()), '')
-    m = _TWO.fullmatch(first)
-    two = (float(m[1]), float(m[2])) if m else None
-    return two if two and all(1 <= x <= 10 for x in two) else None
+    found = scores_said(text, 'first_line', 2, 1, 10, 0)
+    return (found[0], found[1]) if found else None
 
 # %% ../../nbs/qa/64_alpagasus.ipynb #Preference
 def sign(x: float) -> int: return (x > 0) - (x < 0)

@@ -10,7 +10,7 @@ __all__ = ['METHOD', 'EVOLUTIONS', 'DIGITS', 'Readings', 'STRATEGIES', 'SCORERS'
            'score_pairs', 'deita', 'eligible', 'select_diverse']
 
 # %% ../../nbs/qa/66_deita.ipynb #imports
-import asyncio, math, random, re
+import asyncio, math, random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
 from ..core.records import Drop, Origin, Outcome, Pair, Score, SynthgenError, drop
 from ..core.settings import nearest
+from ..core.spoken import scores_said
 from ..select.diversity import calibrate_tau, repr_filter
 
 # %% ../../nbs/qa/66_deita.ipynb #multi_score
@@ -187,9 +188,9 @@ def read_logprobs(
 def read_digit(
     text: str, # a reply
 ) -> int | None: # 1 to 6; None for anything but one digit
-    "The digit of a reply that is one digit; marks around it do not matter, words do"
-    m = re.fullmatch(r'[\W_]*([1-6])[\W_]*', text)
-    return int(m[1]) if m else None
+    "The digit of a reply that is one digit; marks and a label before it do not matter, other words do"
+    found = scores_said(text, 'first_line', 1, DIGITS[0], DIGITS[-1], 1)
+    return int(found[0]) if found else None
 
 def mean_digit(answers: Sequence[Answer]) -> Reading:
     "The mean of what several draws gave"
@@ -208,7 +209,7 @@ async def by_logprobs(
     model: Model,
 ) -> list[Reading]: # in the order of the questions
     "One token each, read as a distribution"
-    first = [a.model_copy(update=dict(max_tokens=1)) for a in asks]
+    first = [a.model_copy(update=dict(max_tokens=1, reads='')) for a in asks] # what it says does not count
     read = lambda a: read_logprobs(a.logprobs) if a.ok else Reading(None, a.error)
     return [replace(read(a), calls=a.calls) async for a in model.map(first, len(first), logprobs=20)]
 

@@ -4,20 +4,22 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SPARE', 'generate', 'check_counts', 'spread', 'pairs_per_call', 'Asked', 'wave_size', 'short_names',
-           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'pairs_of', 'ask_wave', 'cut_to']
+           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'pairs_of', 'ask_wave', 'cut_to']
 
 # %% ../../nbs/qa/60_grounded.ipynb #imports
 import math, re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 from pydantic import ValidationError
+from ..core.evidence import looked_at
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
 from ..core.replies import lost_rows
+from ..core.shelf import taken
 from ..core.records import Chunk, Drop, Outcome, Pair, SynthgenError, content_id, drop, explain
 from ..select.dedup import normal_form
 
@@ -29,14 +31,16 @@ async def generate(
     target_pairs: int | None = None, # exactly so many in all; None: whatever one round gives
     corpus: str = '',                # the chunk database, noted in every pair
     family: str = 'qa',              # of prompts: qa, or cot for answers with their reasoning
+    out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[Pair]: # `note` says why it ended, where there was a target
     "Grounded QA: questions with their answers from chunks, each kind of chunk by its own prompt"
     check_counts(chunks, n_pairs, target_pairs)
     order, n = spread(chunks), pairs_per_call(target_pairs, len(chunks), n_pairs)
-    so_far = Asked(open={c.id for c in order}, names=short_names(s.path for c in chunks for s in c.sources))
+    so_far = Asked(Outcome() if out is None else out, {c.id for c in order},
+                   names=short_names({s.path for c in chunks for s in c.sources}))
     if target_pairs is None: await ask_wave(order, model, n, so_far, corpus, family)
     while target_pairs and so_far.open and len(so_far.out.kept) < target_pairs: # one more round
-        todo = [c for c in order if c.id in so_far.open]
+        todo = taken(order, [i for i, c in enumerate(order) if c.id in so_far.open])
         while todo and (missing := target_pairs - len(so_far.out.kept)) > 0:    # one more wave
             w = wave_size(missing, so_far.mean_yield(n))
             await ask_wave(todo[:w], model, n, so_far, corpus, family)
@@ -65,12 +69,12 @@ def check_counts(
 
 # %% ../../nbs/qa/60_grounded.ipynb #spread
 def spread(
-    chunks: Iterable[Chunk], # in the order of the corpus
-) -> list[Chunk]: # the same, the documents taking turns
+    chunks: Sequence[Chunk], # in the order of the corpus
+) -> Sequence[Chunk]: # the same, the documents taking turns
     "Order chunks so that any first part of them covers as many documents as it can"
     by_doc = defaultdict(list)
-    for c in chunks: by_doc[c.path].append(c)
-    return [c for turn in zip_longest(*by_doc.values()) for c in turn if c is not None]
+    for i, c in enumerate(chunks): by_doc[c.path].append(i)
+    return taken(chunks, [i for turn in zip_longest(*by_doc.values()) for i in turn if i is not None])
 
 # %% ../../nbs/qa/60_grounded.ipynb #pairs_per_call
 SPARE = 1.25 # pairs asked for, in all, for each that is wanted
@@ -107,17 +111,20 @@ def wave_size(
 
 # %% ../../nbs/qa/60_grounded.ipynb #short_names
 def short_names(
-    paths: Iterable[str], # of all documents, as the user named them
+    paths: Iterable[str], # of all documents: from the name of their source, or as another program has them
 ) -> dict[str, str]: # path → its name in prompts
-    "Documents named from the folder that they share"
+    "Documents named from the folder that they share, and that folder's own name, which says what they are about"
     paths = list(paths)
     parts = {p: [x for x in re.split(r'[/\\]', p) if x not in ('', '.', '..')] for p in paths if '://' not in p}
     shared = 0
     for level in zip(*(x[:-1] for x in parts.values()), strict=False):
         if len(set(level)) > 1: break
         shared += 1
-    far = lambda p: shared < 3 and re.match(r'[/~\\]|[A-Za-z]:|\.\.', p) # not below where the command runs
-    short = {p: '/'.join(x[shared:][-2:] if far(p) else x[shared:]) for p, x in parts.items()}
+    machine = lambda p: re.match(r'[/~\\]|[A-Za-z]:|\.\.', p) # it says where it lies
+    def name(p: str, x: list[str]) -> str:
+        if not machine(p): return '/'.join([*x[:min(shared, 1)], *x[shared:]])
+        return '/'.join(x[shared - 1:] if shared >= 3 else x[shared:][-2:])
+    short = {p: name(p, x) for p, x in parts.items()}
     return {p: short.get(p, p) for p in paths} # the address of a page is its name
 
 # %% ../../nbs/qa/60_grounded.ipynb #ask_of
@@ -172,6 +179,16 @@ def unwanted(
     if normal_form(p.question) in seen: return 'repeated_question'
     return '' if room > 0 else 'more_than_asked'
 
+# %% ../../nbs/qa/60_grounded.ipynb #in_section
+def in_section(
+    p: Pair,
+    c: Chunk, # that it was made from
+) -> Pair: # with the headings above the place that its answer comes from
+    "The pair with the section in which its text stands"
+    if not (c.sources and c.sources[0].headings): return p
+    found = Counter(c.sources[0].section_at(e.start) for e in looked_at(p, c.text).rests)
+    return p.but(section=' > '.join(found.most_common(1)[0][0])) if found else p
+
 # %% ../../nbs/qa/60_grounded.ipynb #pairs_of
 def pairs_of(
     chunk: Chunk,         # what was asked about
@@ -190,6 +207,7 @@ def pairs_of(
                     for row, why in lost_rows(a.value, 'pairs')]
     for row in a.value['pairs']:
         got = pair_of(row, made)
+        if isinstance(got, Pair): got = in_section(got, chunk)
         if isinstance(got, Drop): out.dropped.append(got)
         elif why := unwanted(got, seen, n - len(out.kept)): out.dropped.append(drop(got, 'generate', why))
         else:

@@ -9,7 +9,8 @@ __all__ = ['METHOD', 'NO_SOURCE', 'NOT_ANSWERED', 'back_and_forth', 'response_of
 
 # %% ../../nbs/qa/62_rewriting.ipynb #imports
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from ..core.claims import claims
 from ..core.facts import FENCE, INLINE, facts
 from ..core.judge import Rubric
@@ -17,6 +18,7 @@ from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
 from ..core.records import Chunk, Outcome, Pair, drop
+from ..core.shelf import taken
 from ..core.support import Source, code_form, code_wrong, line_wrong, name_wrong, number_places, unsupported
 from ..core.words import lcs, words
 from .backtranslation import backtranslate, self_curate
@@ -131,30 +133,33 @@ async def rewrite(
     model: Model,                   # who writes
     evidence: Mapping[str, str],    # chunk id → its text
     preserve_original: bool = True, # keep the original where the rewrite cannot stand; else drop the pair
+    out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[Pair]: # in the order of the pairs
     "Rewrite answers from their source; the draft is the document, or the answer with the document beside it"
-    prompts = {x.id: draft_prompt(x, evidence[x.chunk_id], model) for x in pairs if x.chunk_id in evidence}
+    prompt = lambda x: draft_prompt(x, evidence[x.chunk_id], model)
     def ask(x):
         given = dict(question=x.question, answer=x.answer, text=evidence[x.chunk_id], section=x.section)
-        return prompts[x.id].render(**{k: given[k] for k in prompts[x.id].inputs})
-    answers = {x.id: a async for x, a in model.over([x for x in pairs if x.id in prompts], ask)}
-    out = Outcome[Pair]()
-    for x in pairs:
-        p, a = prompts.get(x.id, model.prompt('rewrite')), answers.get(x.id, NO_SOURCE)
-        new, why = response_of(a)
-        why = why or objection(x, new, evidence[x.chunk_id], keep_code=p.name == 'rewrite')
-        if why == NOT_ANSWERED or (why and not preserve_original): out.dropped.append(drop(x, 'rewrite', why.split(':')[0], why))
-        else: out.kept.append(rewritten(x, new, why, p, a))
+        return (p := prompt(x)).render(**{k: given[k] for k in p.inputs})
+    here = taken(pairs, [i for i, x in enumerate(pairs) if x.chunk_id in evidence])
+    out = Outcome() if out is None else out
+    async with aclosing(model.over(here, ask)) as answers: # type: ignore[type-var]
+        for x in pairs:
+            found = x.chunk_id in evidence
+            p, a = (prompt(x), (await anext(answers))[1]) if found else (model.prompt('rewrite'), NO_SOURCE)
+            new, why = response_of(a)
+            why = why or objection(x, new, evidence[x.chunk_id], keep_code=p.name == 'rewrite')
+            if why == NOT_ANSWERED or (why and not preserve_original): out.dropped.append(drop(x, 'rewrite', why.split(':')[0], why))
+            else: out.kept.append(rewritten(x, new, why, p, a))
     return out.check(len(pairs))
 
 # %% ../../nbs/qa/62_rewriting.ipynb #novel_report
 def novel_report(
-    pairs: Sequence[Pair],       # with answers that were made from chunks
+    pairs: Iterable[Pair],       # with answers that were made from chunks
     evidence: Mapping[str, str], # chunk id → its text
 ) -> list[dict]: # one row for each answer with something new: id, question, numbers, code, entities
     "What answers say that their chunks do not; pairs whose chunk is not at hand are left out"
-    here = [p for p in pairs if p.chunk_id in evidence]
-    found = [(p, novel_content(p.answer, evidence[p.chunk_id], p.question, p.section)) for p in here]
+    here = (p for p in pairs if p.chunk_id in evidence)
+    found = ((p, novel_content(p.answer, evidence[p.chunk_id], p.question, p.section)) for p in here)
     return [dict(id=p.id, question=p.question) | new for p, new in found if any(new.values())]
 
 # %% ../../nbs/qa/62_rewriting.ipynb #novel_counts

@@ -20,9 +20,10 @@ from ..core.records import SynthgenError, canonical, clip, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, problems
 from .feeds import feeds, linked, places, shown
-from ..worlds.synthetic import joined, sample
 from ..worlds.outcomes import of_nothing, outline
+from ..worlds.values import joined, sample
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
+
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
 async def survey(

@@ -1,0 +1,263 @@
+"""A stand-in for services: identity comes back, what is created is found, what is deleted is gone, and what is made up is counted."""
+
+import asyncio
+import json
+import random
+
+import pytest
+
+from synthgen_nb.core.records import leaves
+from synthgen_nb.specs.openapi import parse_openapi
+from synthgen_nb.specs.tool import Tool, problems
+from synthgen_nb.worlds.roles import roles
+from synthgen_nb.worlds.synthetic import SyntheticWorld, modelled
+from synthgen_nb.worlds.values import sample
+from synthgen_nb.worlds.world import ToolError
+
+run = asyncio.run
+TEXT, INT, BOOL = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+
+
+def obj(**props):
+    return {"type": "object", "properties": props}
+
+
+def array(items):
+    return {"type": "array", "items": items}
+
+
+def op(path, method, gives=None, body=None, **query):
+    "One operation of a document; arguments in the query are required where their name ends in !"
+    names = [p.split("}")[0] for p in path.split("{")[1:]]
+    params = [{"name": n, "in": "path", "required": True, "schema": TEXT} for n in names]
+    params += [{"name": n.rstrip("_"), "in": "query", "required": n.endswith("_"), "schema": s} for n, s in query.items()]
+    out = {"operationId": f"{method}{path}", "parameters": params, "responses": {"200": {"description": "ok"}}}
+    if gives is not None:
+        out["responses"]["200"]["content"] = {"application/json": {"schema": gives}}
+    if body is not None:
+        out["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return path, method, out
+
+
+def service(*ops):
+    paths = {}
+    for path, method, o in ops:
+        paths.setdefault(path, {})[method] = o
+    got = parse_openapi({"openapi": "3.1.0", "info": {}, "paths": paths})
+    assert not got.dropped, got.dropped
+    by_place = {f"{t.binding['method'].lower()} {t.binding['path']}": t for t in got.kept}
+    return SyntheticWorld(got.kept), by_place
+
+
+async def calls(w, tools, *steps):
+    "Runs calls from reset; a step is (place, arguments or a function of the results so far)"
+    await w.reset()
+    seen = []
+    for place, args in steps:
+        t, a = tools[place], args(seen) if callable(args) else args
+        assert problems(a, t.parameters) == [], (place, a)
+        try:
+            seen.append(await w.call(t, a, 9))
+        except ToolError as e:
+            seen.append(str(e))
+        else:
+            assert not (t.returns and problems(seen[-1], t.returns)), (place, seen[-1], problems(seen[-1], t.returns))
+    return seen
+
+
+CALL = obj(sid=TEXT, account_sid=TEXT, to=TEXT, status={"type": "string", "enum": ["queued", "canceled", "completed"]})
+ACCOUNT = obj(sid=TEXT, friendly_name=TEXT)
+TELEPHONE = [
+    op("/2010/Accounts.json", "get", obj(accounts=array(ACCOUNT), page=INT, page_size=INT), PageSize=INT),
+    op("/2010/Accounts/{Sid}.json", "get", ACCOUNT),
+    op("/2010/Accounts/{AccountSid}/Calls.json", "get", obj(calls=array(CALL), page_size=INT), PageSize=INT),
+    op("/2010/Accounts/{AccountSid}/Calls.json", "post", CALL, obj(To=TEXT)),
+    op("/2010/Accounts/{AccountSid}/Calls/{Sid}.json", "get", CALL),
+    op("/2010/Accounts/{AccountSid}/Calls/{Sid}.json", "post", CALL, obj(Status=TEXT)),
+    op("/2010/Accounts/{AccountSid}/Calls/{Sid}.json", "delete"),
+]
+CHANNEL = obj(id=TEXT, name=TEXT, is_archived=BOOL)
+CHAT = [
+    op("/conversations.list", "get", obj(ok=BOOL, channels=array(CHANNEL)), limit=INT),
+    op("/conversations.info", "get", obj(ok=BOOL, channel=CHANNEL), channel_=TEXT),
+    op("/conversations.create", "post", obj(ok=BOOL, channel=CHANNEL), obj(name=TEXT)),
+    op("/conversations.archive", "post", obj(ok=BOOL), obj(channel=TEXT)),
+    op("/conversations.rename", "post", obj(ok=BOOL, channel=CHANNEL), obj(channel=TEXT, name=TEXT)),
+]
+ANIMAL = obj(uid=TEXT, name=TEXT)
+DECK = obj(uid=TEXT, name=TEXT, company=obj(uid=TEXT, name=TEXT))
+PAGE = obj(pageNumber=INT, pageSize=INT, numberOfElements=INT, totalElements=INT, totalPages=INT)
+CATALOGUE = [
+    op("/rest/company", "get", obj(company=ANIMAL), uid_=TEXT),
+    op("/rest/company/search", "get", obj(page=PAGE, companies=array(ANIMAL)), pageSize=INT, pageNumber=INT),
+    op("/rest/cardDeck", "get", obj(cardDeck=DECK), uid_=TEXT),
+    op("/rest/cardDeck/search", "get", obj(page=PAGE, cardDecks=array(DECK)), pageSize=INT),
+]
+REPO = obj(id=INT, name=TEXT, full_name=TEXT, private=BOOL, owner=obj(login=TEXT, id=INT))
+FORGE = [
+    op("/repos/{owner}/{repo}", "get", REPO),
+    op("/repos/{owner}/{repo}", "delete"),
+    op("/orgs/{org}/repos", "get", array(REPO)),
+    op("/orgs/{org}/repos", "post", REPO, obj(name=TEXT, private=BOOL)),
+    op("/repos/{owner}/{repo}/topics", "get", obj(names=array(TEXT))),
+    op("/repos/{owner}/{repo}/topics", "put", obj(names=array(TEXT)), obj(names=array(TEXT))),
+]
+POD = obj(kind=TEXT, metadata=obj(name=TEXT, namespace=TEXT), status=obj(phase=TEXT))
+CLUSTER = [
+    op("/api/v1/pods", "get", obj(items=array(POD))),
+    op("/api/v1/namespaces/{namespace}/pods", "get", obj(items=array(POD))),
+    op("/api/v1/namespaces/{namespace}/pods/{name}", "get", POD),
+]
+
+
+def test_identifiers_in_a_path_whatever_their_case():
+    w, tools = service(*TELEPHONE)
+    assert set(modelled(w).values()) == {"modelled"}
+    base = "/2010/Accounts/{AccountSid}/Calls"
+    account = lambda seen: seen[0]["accounts"][0]["sid"]
+    call = lambda seen: {"Sid": seen[1]["sid"], "AccountSid": account(seen)}
+    seen = run(calls(w, tools,
+        ("get /2010/Accounts.json", {"PageSize": 46}),
+        (f"post {base}.json", lambda s: {"AccountSid": account(s), "body": {"To": "+12025550100"}}),
+        (f"get {base}/{{Sid}}.json", call),
+        (f"post {base}/{{Sid}}.json", lambda s: call(s) | {"body": {"Status": "completed"}}),
+        (f"get {base}.json", lambda s: {"AccountSid": s[0]["accounts"][0]["sid"], "PageSize": 50}),
+        (f"delete {base}/{{Sid}}.json", call),
+        (f"get {base}/{{Sid}}.json", call),
+        (f"get {base}.json", {"AccountSid": "AC_nobody"}),
+    ))  # fmt: skip
+    accounts, made, again, changed, listed, _, gone, nobody = seen
+    assert accounts["page_size"] == 46 and listed["page_size"] == 50
+    assert made["to"] == "+12025550100" and made["account_sid"] == accounts["accounts"][0]["sid"] and again == made
+    assert changed == made | {"status": "completed"} and changed in listed["calls"]
+    assert gone.startswith("404") and nobody.startswith("404")
+
+
+def test_methods_after_a_dot_and_what_they_wrap():
+    w, tools = service(*CHAT)
+    assert set(modelled(w).values()) == {"modelled"}
+    first = lambda s: s[0]["channels"][0]["id"]
+    seen = run(calls(w, tools,
+        ("get /conversations.list", {}),
+        ("get /conversations.info", lambda s: {"channel": first(s)}),
+        ("post /conversations.archive", lambda s: {"body": {"channel": first(s)}}),
+        ("get /conversations.info", lambda s: {"channel": first(s)}),
+        ("post /conversations.create", {"body": {"name": "launch"}}),
+        ("post /conversations.rename", lambda s: {"body": {"channel": s[4]["channel"]["id"], "name": "landing"}}),
+        ("get /conversations.list", {}),
+        ("post /conversations.archive", {"body": {"channel": "nowhere"}}),
+    ))  # fmt: skip
+    listed, info, archived, after, made, renamed, again, nowhere = seen
+    assert info["channel"] == listed["channels"][0] and archived == {"ok": True} and after["channel"]["is_archived"] is True
+    assert made["channel"]["name"] == "launch" and renamed["channel"] == made["channel"] | {"name": "landing"}
+    assert renamed["channel"] in again["channels"] and nowhere.startswith("404")
+
+
+def test_identifiers_in_the_query_are_of_one_kind_of_thing():
+    w, tools = service(*CATALOGUE)
+    assert set(modelled(w).values()) == {"modelled"}
+    seen = run(calls(w, tools,
+        ("get /rest/company/search", {"pageSize": 2, "pageNumber": 0}),
+        ("get /rest/company", lambda s: {"uid": s[0]["companies"][1]["uid"]}),
+        ("get /rest/cardDeck", lambda s: {"uid": s[0]["companies"][1]["uid"]}),
+        ("get /rest/cardDeck/search", {"pageSize": 46}),
+        ("get /rest/company", lambda s: {"uid": s[3]["cardDecks"][0]["company"]["uid"]}),
+    ))  # fmt: skip
+    page, company, wrong, decks, maker = seen
+    assert page["page"] == {"pageNumber": 0, "pageSize": 2, "numberOfElements": 2, "totalElements": 3, "totalPages": 2} and len(page["companies"]) == 2
+    assert company["company"] == page["companies"][1] and wrong.startswith("404: no carddeck")
+    assert decks["page"]["pageSize"] == 46 and maker["company"] == decks["cardDecks"][0]["company"]
+
+
+def test_one_thing_under_several_paths():
+    w, tools = service(*FORGE)
+    name = {"owner": "octo", "repo": "launch"}
+    seen = run(calls(w, tools,
+        ("post /orgs/{org}/repos", {"org": "octo", "body": {"name": "launch", "private": True}}),
+        ("get /repos/{owner}/{repo}", name),
+        ("put /repos/{owner}/{repo}/topics", name | {"body": {"names": ["a", "b"]}}),
+        ("get /repos/{owner}/{repo}/topics", name),
+        ("delete /repos/{owner}/{repo}", name),
+        ("get /repos/{owner}/{repo}", name),
+        ("get /orgs/{org}/repos", {"org": "octo"}),
+    ))  # fmt: skip
+    made, got, _, topics, _, gone, left = seen
+    assert made["name"] == "launch" and got == made and topics == {"names": ["a", "b"]}
+    assert gone.startswith("404") and "launch" not in [r["name"] for r in left]
+
+
+def test_an_identifier_may_lie_deeper_and_lists_run_across_parents():
+    w, tools = service(*CLUSTER)
+    one = "get /api/v1/namespaces/{namespace}/pods/{name}"
+    seen = run(calls(w, tools,
+        ("get /api/v1/pods", {}),
+        (one, lambda s: {"namespace": s[0]["items"][0]["metadata"]["namespace"], "name": s[0]["items"][0]["metadata"]["name"]}),
+        (one, lambda s: {"namespace": s[0]["items"][0]["metadata"]["namespace"], "name": "nobody"}),
+    ))  # fmt: skip
+    assert seen[1] == seen[0]["items"][0] and seen[2].startswith("404")
+
+
+def test_looking_changes_nothing_and_order_does_not_matter():
+    w, tools = service(*TELEPHONE, *CATALOGUE)
+
+    async def go():
+        await w.reset()
+        before = json.dumps(await w.state())
+        a = await w.call(tools["get /rest/cardDeck/search"], {}, 9)
+        assert json.dumps(await w.state()) == before
+        await w.reset()
+        await w.call(tools["get /rest/company/search"], {}, 9)
+        await w.call(tools["get /2010/Accounts.json"], {}, 9)
+        return a, await w.call(tools["get /rest/cardDeck/search"], {}, 9)
+
+    first, second = run(go())
+    assert first == second
+
+
+def test_what_nobody_knows_is_called_made_up():
+    w, _ = service(op("/translate", "post", obj(text=TEXT), obj(text=TEXT)), op("/rest/company", "get", obj(company=ANIMAL), uid_=TEXT))
+    assert sorted(modelled(w).values()) == ["made up", "modelled"]
+    names = [Tool(name=n, parameters=obj(note_id=TEXT) | {"required": ["note_id"]}) for n in ("get_note", "archive_note", "delete_note", "now")]
+    assert {n: r.action for n, r in roles(names).items()} == {"get_note": "get", "archive_note": "act", "delete_note": "delete", "now": "other"}
+
+
+@pytest.mark.parametrize("name, looks", [
+    ("email", "@example.org"), ("billingCountryCode", str.isupper), ("currency", str.isupper), ("created_at", "2024-"), ("first_name", str.isalpha),
+    ("homepage", "https://"), ("phone_number", None), ("city", str.istitle), ("shipping_address", "Street"),
+])  # fmt: skip
+def test_values_look_like_what_they_are(name, looks):
+    for i in range(20):
+        v = sample(TEXT, random.Random(i), name, of="customer")
+        assert v and (looks is None or (looks in v if isinstance(looks, str) else looks(v))), v
+
+
+def test_descriptions_say_what_is_possible():
+    state = {"type": "string", "description": "State of the request: one of `open`, `closed` or `all`."}
+    code = {"type": "string", "description": 'Three letters, e.g. "EUR".'}
+    assert {sample(state, random.Random(i), "state") for i in range(40)} == {"open", "closed", "all"}
+    assert sample(code, random.Random(0), "code") == "EUR"
+
+
+def test_real_documents_keep_identity(data):
+    from synthgen_nb.specs.parse import parse_tools
+
+    async def go():
+        w = SyntheticWorld(parse_tools(data / "specs/openai/openapi.json").kept)
+        share = list(modelled(w).values()).count("modelled") / len(w.tools)
+        hits = n = 0
+        for t in w.tools:
+            r = w.roles[t.name]
+            if r.action != "get" or not r.key or r.parents or r.resource not in w.resources:
+                continue
+            await w.reset()
+            args = sample(t.parameters, random.Random(t.name))
+            try:
+                await w.call(t, args | {r.key: "nobody"}, 9)
+            except ToolError as e:
+                own = str(e).rpartition("there are ")[2].split(", ")[0]
+                got = await w.call(t, args | {r.key: own}, 9)
+                hits, n = hits + any(str(v) == own for _, v in leaves(got)), n + 1
+        return share, hits, n
+
+    share, hits, n = run(go())
+    assert share > 0.85 and hits == n > 15
