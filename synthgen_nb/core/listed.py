@@ -95,11 +95,14 @@ def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entr
     return out if listed_ else {}
 
 # %% ../../nbs/core/00l_listed.ipynb #listed
+_MARKED = re.compile(r'^\s*(?:[-*•+] |\[\w+\] |#\w)')
+
 @lru_cache(maxsize=512)
 def _listed(text: str) -> str:
     got = literal(text)
     if got is not None: return json.dumps(got)
     lines = text.splitlines()
+    if len(lines) < 2 and not _MARKED.match(text): return 'null' # a path, a name: a value by itself
     if rows := table(lines): return json.dumps({'rows': rows})
     if found := records(lines): return json.dumps({'records': found} if len(found) > 1 else found[0])
     return json.dumps(entries(lines) or None)

@@ -146,14 +146,16 @@ async def execution_check(
     "Run a trajectory from reset and look"
     wrote = written_for_good(t, world)
     new = t if wrote and t.observations else await execute_trajectory(world, t)
-    ran = list(zip(new.calls, new.observations, strict=True))
+    live = not resettable(world) and bool(t.observations) # what was seen there was seen
+    ran = list(zip(t.calls, t.observations if live else new.observations, strict=True))
     failed = [f'{o.status}: {c.tool}: {o.error}' for c, o in ran if not o.ok]
     broken = [f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in ran if o.mismatch]
     same = not t.observations or all(again_so(a, b) for a, b in zip(t.observations, new.observations, strict=True))
     changed = [] if same else ['not_reproducible: it gave something else before']
     seen = t if t.observations else new
-    if wrote and not failed and not broken:
-        return seen, verdict('execution', None, f'{NOT_REPEATABLE}: {", ".join(wrote)} changed a live service', world.name)
+    if (wrote or live and changed) and not failed and not broken:
+        since = f'{", ".join(wrote)} changed a live service' if wrote else 'the service gives something else by now'
+        return seen, verdict('execution', None, f'{NOT_REPEATABLE}: {since}', world.name)
     if not world.executed and not failed and not broken:
         return seen, verdict('execution', None, 'simulated: a model played it', world.name)
     why = next(iter([*failed, *broken, *changed]), '')

@@ -131,7 +131,8 @@ async def look_around(
     async with m.world() as w:
         notes = await noted(w, m.tools, values, seed=m.plan.seed)
         m.tools = as_seen(m.tools, notes.run.effects)
-        m.made.facts, m.made.unreproducible = await repeatable(w, notes.facts, m.tools)
+        m.made.facts, m.made.unreproducible = notes.facts, notes.odd
+        if resettable(w): m.made.facts, m.made.unreproducible = await repeatable(w, notes.facts, m.tools)
         m.made.withheld, m.nothing = dict(withheld_by(w)), notes.nothing
         played, m.watched = not w.executed, getattr(w, 'watched', False) and resettable(w)
     if not m.made.facts: raise SynthgenError(nothing_works(m.made.unreproducible, m.made.withheld))

@@ -24,7 +24,6 @@ from ..worlds.outcomes import of_nothing, outline
 from ..worlds.values import joined, sample
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
-
 # %% ../../nbs/tools/73_survey.ipynb #survey
 async def survey(
     world: World,                        # entered; it is reset
@@ -52,8 +51,10 @@ async def noted(
     reads = known if resettable(world) else [t for t in known if t.effect == 'read']
     for _ in range(3):
         for t in reads: await try_tool(notes, t)
-    for t in known[:0] if reads is known else known: # what is written there stays, so it comes last, and once
-        if t.effect != 'read': await try_tool(notes, t)
+    if notes.run.live: # what is written there stays, so it comes last, and once; reads are judged before it
+        notes.facts, notes.odd = await repeatable(world, notes.facts, known, initial=initial)
+        for t in known:
+            if t.effect != 'read': await try_tool(notes, t)
     if notes.run.watched:
         await settled(notes)
         await contrasted(notes)
@@ -124,6 +125,7 @@ class Notes:
     heard: dict[str, dict[str, list[Any]]] = field(default_factory=lambda: defaultdict(_lists)) # by tool
     tried: set[str] = field(default_factory=set)
     setups: Counter[str] = field(default_factory=Counter) # tool → calls that another one prepared
+    odd: list[str] = field(default_factory=list)          # tools of a live service that do not give the same again
     fatal: Counter[str] = field(default_factory=Counter)  # tool → calls that killed their server, or hung
     nothing: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set)) # tool → what it says of nothing
 
