@@ -14,7 +14,7 @@ from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Tokens, ToolFormat, Tools, Topic, Workers,
     World, app, argument, option, print)
-from .files import table
+from .files import enough, several, table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
 def recorded(
@@ -103,14 +103,14 @@ def tool_pipeline(
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
-    from synthgen_nb.core.records import SynthgenError, check_writable
+    from synthgen_nb.core.records import check_writable
     from synthgen_nb.export.formats import check_format
     from synthgen_nb.specs.trajectory import Trajectory
     from synthgen_nb.tools.survey import known_values
     check_writable(output)
     check_format(format, Trajectory)
     known_values(value or [])
-    if multi_step and max_steps < 2: raise SynthgenError('--multi-step asks for several calls, and --max-steps 1 allows one')
+    several(multi_step, max_steps)
     both = single_step == multi_step
     given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
                  workers=workers,
@@ -129,7 +129,7 @@ def tool_pipeline(
     for said in r['said']: print(said, file=sys.stderr)
     if r['not_reproducible']:
         print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
-    if n['rows'] < target_pairs: raise SynthgenError(f'fewer rows than asked for: {r["ended"]}; the rows are in {output}')
+    enough(n['rows'], target_pairs, r['ended'], output)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #run

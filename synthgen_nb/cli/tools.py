@@ -15,7 +15,7 @@ import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option, print)
-from .files import apart, beside, counted, door, finished, paid, save_drops
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
@@ -77,7 +77,7 @@ def tool_generate(
     print(', '.join(f'{k} {n}' for k, n in accounts(made.accepted).items()) + f'\n{paid(m)}')
     if made.unreproducible:
         print(f'not reproducible, so left out: {", ".join(made.unreproducible)}', file=sys.stderr)
-    if len(made.rows) < target_pairs: raise SynthgenError(f'fewer rows than asked for: {made.ended}; the rows are in {output}')
+    enough(len(made.rows), target_pairs, made.ended, output)
 
 # %% ../../nbs/cli/94_tools.ipynb #made
 async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
@@ -91,7 +91,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
-    if multi and max_steps < 2: raise SynthgenError('--multi-step asks for several calls, and --max-steps 1 allows one')
+    several(multi, max_steps)
     known = known_values(values)
     for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
     if said := notice(await entered(place, tools.kept, model, live), tools.kept): print(said, file=sys.stderr)

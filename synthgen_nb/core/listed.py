@@ -86,8 +86,9 @@ def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entr
     for l in lines:
         if not l.strip(): continue
         if m := _HEADING.match(l): name = _field(m[1])
-        elif e := entry(l): out.setdefault('path' if set(e) == {'path'} else name, []).append(e.get('path') if set(e) == {'path'}
-                                                                                        else e['name'] if set(e) == {'name'} else e)
+        elif e := entry(l):
+            alone = next(iter(e.values())) if len(e) == 1 else e
+            out.setdefault('path' if 'path' in e else name, []).append(alone)
         else: sentences += 1
     n = sum(map(len, out.values()))
     listed_ = n > sentences and (n > 1 or name != 'items' or any(_BULLET.match(l) for l in lines) or 'path' in out

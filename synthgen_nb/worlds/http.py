@@ -214,16 +214,19 @@ class HttpWorld:
         method, url, headers, data = request_of(tool, arguments, base)
         status, kind, body = await asyncio.to_thread(send, method, url, headers | self.headers, data,
                                                      self.allow, timeout)
-        text = body.decode('utf-8', 'replace')
-        if 300 <= status < 400:
-            raise ToolError(f'HTTP {status}: a redirect, which is not followed', 'refused')
-        if status >= 400: raise ToolError(f'HTTP {status}: {clip(text, 500)}')
-        if not text.strip(): return None
-        try: return json.loads(text) if 'json' in kind or kind == 'text/plain' else text
-        except ValueError:
-            if 'json' in kind:
-                raise ToolError(f'the response says it is JSON and is not: {clip(text, 200)}') from None
-            return text
+        return _answer(status, kind, body.decode('utf-8', 'replace'))
+
+def _answer(status: int, kind: str, text: str) -> Any:
+    "A response as a result, or ToolError"
+    if 300 <= status < 400:
+        raise ToolError(f'HTTP {status}: a redirect, which is not followed', 'refused')
+    if status >= 400: raise ToolError(f'HTTP {status}: {clip(text, 500)}')
+    if not text.strip(): return None
+    try: return json.loads(text) if 'json' in kind or kind == 'text/plain' else text
+    except ValueError:
+        if 'json' in kind:
+            raise ToolError(f'the response says it is JSON and is not: {clip(text, 200)}') from None
+        return text
 
 # %% ../../nbs/worlds/36_http.ipynb #why-withheld
 def _why(t: Tool) -> str:
