@@ -25,7 +25,7 @@ PAGE = "A chunk is read whole. It is kept in a cache, so that it need not be rea
 
 
 def question(i=0) -> Ask:
-    return load_prompt("qa_text").render(text=f"Topic {i}. {PAGE}", section="", source=f"{i}.md", n=1, avoid=[])
+    return load_prompt("qa_text").render(text=f"Topic {i}. {PAGE}", section="", source=f"{i}.md", n=1, avoid=[], in_language="")
 
 
 def model(server: Server, provider="vllm", calls=None, settings=None, **block) -> Model:

@@ -249,7 +249,7 @@ def test_a_prompt_without_a_limit_is_the_call_it_was():
     short = Prompt(**d | dict(max_tokens=8))
     plain = Prompt(**{k: v for k, v in d.items() if k != "max_tokens"})
     assert plain.hash == p.hash != short.hash
-    given = dict(text="A chunk is read whole.", section="", source="a.md", n=1, avoid=[])
+    given = dict(text="A chunk is read whole.", section="", source="a.md", n=1, avoid=[], in_language="")
     asked = [m._request(q.render(**given), 0, {}) for q in (p, short)]
     assert [r["max_tokens"] for r in asked] == [500, 8] and asked[0].key != asked[1].key
     small = Model("vllm", Provider(model="m", max_tokens=4), Calls())

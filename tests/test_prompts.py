@@ -20,6 +20,7 @@ def sample():
         n=3,
         avoid=["Why?"],
         language="python",
+        in_language="French",
         question="Why?",
         answer="So.",
         rubric=load_rubric("workbench").model_dump(mode="json"),

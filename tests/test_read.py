@@ -35,7 +35,8 @@ def test_relative_paths_stay_as_named(tmp_path, monkeypatch):
     assert find_files(["docs", "docs/a.md"]) == ["docs/a.md"]
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # neither asciidoctor nor pandoc
     files = {
         "good.md": b"# Hi",
         "latin.txt": b"\xe9t\xe9",
@@ -64,6 +65,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         "gone.md": "unreadable",
     }
     assert all(d.detail for d in dropped)
+    assert any("no reader for .adoc here: asciidoctor would read it" in d.detail for d in dropped)
 
 
 def test_a_file_over_the_limit_is_dropped(tmp_path):

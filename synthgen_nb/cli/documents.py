@@ -33,8 +33,9 @@ def ingest(
     got = do([str(s) for s in source], output, token_range(chunk_tokens), load_settings(config), replace)
     for line in got.notes: print(line, file=sys.stderr)
     named(got.gone, 'gone from the database:')
-    passages = [d for d in got.dropped if 'start' in d.record]
-    files = [d for d in got.dropped if 'start' not in d.record]
+    passages, told = ([d for d in got.dropped if key in d.record] for key in ('start', 'note'))
+    files = [d for d in got.dropped if not {'start', 'note'} & {*d.record}]
+    named([d.detail for d in told], 'note:')
     named([d.detail or d.reason for d in files], 'skipped', f' files: {counted(d.reason for d in files)}')
     if passages:
         print(f'left out of documents, by the rules of corpus.leave_out: '

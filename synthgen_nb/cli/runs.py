@@ -93,8 +93,7 @@ def tool_pipeline(
     target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
                                               help='Exactly so many rows in the training file.')] = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None, live: Live = False,
-    seed: Seed = 0,
+    value: Known = None, live: Live = False, seed: Seed = 0,
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',

@@ -70,7 +70,8 @@ def blocks(
     if open_: yield tuple(open_) # type: ignore[misc]
 
 # %% ../../nbs/core/00e_claims.ipynb #sentences
-_ENDS = re.compile(r'(?<=[.!?。！？])["\')\]*_`]*(?:\s+|(?<=[。！？]))(?=["\'(\[*_`]*[A-Z0-9`*/\u4e00-\u9fff"])')
+_ENDS = re.compile(r'(?<=[.!?।؟۔])["\')\]*_`]*\s+(?=["\'(\[*_`¿¡]*(?:[0-9`*/"]|[^\W_a-zß-öø-ÿа-џα-ώ]))'
+                   r'|(?<=[。！？])["\')\]*_`」』]*\s*(?=[^\s。！？」』])|(?<=[!?])["\')」』]*(?=[\u3041-\u30ff\u4e00-\u9fff])')
 _GOES_ON = re.compile(r'(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|Sec|Dr|Mr|Ms|approx|resp|St|[A-Z])\.'
                       r'|(?:^|\n)\s*\d+\.)$')
 

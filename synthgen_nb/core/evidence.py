@@ -105,7 +105,7 @@ def looked_at(
     return e
 
 # %% ../../nbs/core/09_evidence.ipynb #find_quote
-MIN_QUOTE = 12 # characters
+MIN_QUOTE = 12 # letters; what is not ASCII counts threefold, as a character of Chinese is a word
 
 def find_quote(
     quote: str, # as the model gave it
@@ -113,7 +113,7 @@ def find_quote(
 ) -> tuple[int, int] | None: # its place; None if it is not there
     "Where a quotation stands; white space, quotation marks and markup are not compared"
     parts = re.findall(r'[\w%.+/\-]+', fold(quote))
-    if sum(map(len, parts)) < MIN_QUOTE: return None
+    if sum(len(p) if p.isascii() else 3 * len(p) for p in parts) < MIN_QUOTE: return None
     m = re.search(r'[^\w%+/\-]*?'.join(map(re.escape, parts)), fold(text), re.I)
     return m.span() if m else None
 

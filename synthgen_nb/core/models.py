@@ -83,7 +83,7 @@ class Model:
         self.provider, self.block, self.calls, self.meter = provider, block, calls, Meter(stage)
         self.service = service(provider, block.like)
         self.temperature = temperature if self.service.temperature else None
-        self.folder, self.prices = s.paths.prompts, s.prices
+        self.folder, self.prices, self.language = s.paths.prompts, s.prices, s.qa.language
         self.purse = Purse(s.limits.max_calls, s.limits.max_budget)
         self.price = known_price(self.name, block, s)
         self.endpoint, self._send = endpoint(provider, block), named(self.service.send)

@@ -11,6 +11,7 @@ import re
 from itertools import pairwise
 from .claims import Claim, claims
 from .facts import INLINE, NUMBER_WORDS, Fact, facts, fold, number_facts
+from .language import language_of
 from .support import Source, best, code_form, code_wrong, flat, link_wrong
 from .wording import CLOSE, clauses, closeness, content, denied, words_in
 
@@ -37,7 +38,10 @@ _LEANS = [re.compile(p, re.I) for p in (
     r'\b(?:the|this) (?:first|second|last) (?:example|snippet|passage|listing|figure)\b',
     r'\bwhat (?:does|is|do|are) (?:this|these)\b(?!\s+\w+ing\b)',
     r'\bthe (?:code|example)\b(?=[^.?!]*\b(?:print|output|return|show|do|demonstrate|illustrate)s?\b)',
-    r'上面|上述|以下|本文|本节|该文|上文|下文')]
+    r'上面|上述|以下|本文|本节|该文|上文|下文|该文档|文中|前述|この文書|本書|上記|下記|위의|아래의|이 문서|본문',
+    r'\b(?:ci-dessus|ci-dessous|dans (?:ce|le) (?:texte|document|passage|chapitre)|oben (?:genannt|beschrieben)|im (?:Text|Abschnitt|Dokument)'
+    r'|en (?:el|este) (?:texto|documento|pasaje)|arriba (?:mencionad|descrit)|nel (?:testo|documento|brano)|neste (?:texto|documento)|i texten'
+    r'|в (?:этом |данном )?(?:тексте|документе|отрывке)|(?:вы|ни)шеуказанн)', r'في (?:هذا )?(?:النص|المستند|المقطع)|בטקסט|במסמך זה')]
 _THIS = re.compile(rf'\b(?:this|these|that) ((?:\w+ )?(?:{_THINGS}))s?\b', re.I)
 
 def leans(question: str) -> str: # '' if it stands alone
@@ -64,8 +68,9 @@ def wrong_kind(question: str, answer: str) -> str: # '' if it is right
     if _VERSION.search(question) and not versioned: return 'asks for a version, and is given none'
     first = next((c.text for c in claims(answer)), '')
     asked, said = ({w.stem for w in content(words_in(t))} for t in (question, first))
+    if not _YES_NO.match(question.strip()) or language_of(question).code not in ('', 'en'): return ''
     plain = _POLAR.search(first) or re.search(r'\bor\b', question) or len(asked & said) >= .6 * len(asked)
-    return 'asks yes or no, and is told neither' if _YES_NO.match(question.strip()) and not plain else ''
+    return '' if plain else 'asks yes or no, and is told neither'
 
 # %% ../../nbs/core/00h_questions.ipynb #wrong_polarity
 _ANSWERED = re.compile(r'^\W*(yes|no)\b(?! such)', re.I)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OWN', 'Boilerplate', 'Words', 'ENV_OTHER', 'nearest', 'Provider', 'secrets', 'scrub', 'plain', 'completed',
-           'wrong_block', 'wrong_like', 'LLM', 'Rule', 'Corpus', 'Temperatures', 'Limits', 'Price', 'Thresholds',
+           'wrong_block', 'wrong_like', 'LLM', 'Rule', 'Corpus', 'QA', 'Temperatures', 'Limits', 'Price', 'Thresholds',
            'Paths', 'Settings', 'unset', 'resolve', 'usable', 'first_of', 'known_keys', 'env_name', 'from_env',
            'load_settings', 'find_settings', 'read_settings', 'put', 'checked', 'provider_rows']
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from .language import NAMES
 from .providers import PROVIDERS, service, shown_url, those, url_parts
 from .records import SynthgenError
 
@@ -180,8 +181,21 @@ class Corpus(BaseModel):
     leave_out: Annotated[list[Boilerplate], BeforeValidator(_listed)] = list(get_args(Boilerplate))
     megabytes: float = Field(20, gt=0) # most, of one file
     seconds: float = Field(60, gt=0)   # most, for opening one file
+    encoding: str = ''             # of files that do not say it: cp1252, koi8-r …; '': told by their letters
     tokenizer: str = ''            # '': our estimate; cl100k; or the path of a tokenizer.json
     embedding: str = 'hashing'     # hashing; sentence-transformers/NAME; or PROVIDER/MODEL
+
+# %% ../../nbs/core/01_settings.ipynb #QA
+class QA(BaseModel):
+    "How pairs are written"
+    model_config = ConfigDict(extra='forbid')
+    language: str = 'same' # of questions and answers: same (as the document's), or an ISO 639-1 code (en, fr)
+
+    @field_validator('language')
+    @classmethod
+    def _known(cls, v):
+        if v == 'same' or v in NAMES: return v
+        raise ValueError(f'no language {v!r}: same, or one of {", ".join(sorted(NAMES))}')
 
 # %% ../../nbs/core/01_settings.ipynb #Temperatures
 class Temperatures(BaseModel):
@@ -231,6 +245,7 @@ class Settings(BaseModel):
     rules: dict[str, Rule] = {} # name → what is left out; see `core.curate.apply_rules`
     topic: str = ''             # what the data set is about; the judge drops what is not
     corpus: Corpus = Field(default_factory=Corpus) # type: ignore[arg-type]
+    qa: QA = QA() # type: ignore[call-arg]
 
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
+from ..core.language import language_of
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id
 from .blocks import Mark, marks_of
 from .cuts import Count, Unread, fence_parts, line_cuts, no_text, over, table_parts
@@ -256,7 +257,8 @@ def _chunks(doc: Document, tokens: tuple[int, int], count: Count, hard: int, unr
         begin = [(max(0, p.start - a), s) for p, s in zip(parts[i:j], sections[i:j], strict=True)]
         where = _source(doc, meant, a, b, lines, begin, len(parts[i].lead))
         if text == doc.text[where.start:where.end]: where = where.model_copy(update=dict(copied=()))
-        yield Chunk(text=text, kind=kind, language=doc.language, tokens=count(text), sources=(where,))
+        language = doc.language if kind == 'code' else language_of(text).code or doc.language
+        yield Chunk(text=text, kind=kind, language=language, tokens=count(text), sources=(where,))
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #trimmed
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['SOURCE', 'LICENCE', 'CHANGELOG', 'GENERATED', 'VENDORED', 'FRONT_MATTER', 'PASSAGES', 'path_rule', 'Passage',
-           'passages', 'document_rule', 'natural_language']
+           'passages', 'document_rule']
 
 # %% ../../nbs/corpus/10a_filters.ipynb #imports
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from ..core.language import language_of
 from .code import is_generated
 
 # %% ../../nbs/corpus/10a_filters.ipynb #path-rules
@@ -209,16 +210,7 @@ def document_rule(
         return 'boilerplate:generated', 'a program wrote it'
     if tokens < min_tokens:
         return 'too_short', f'{tokens} tokens; the least is {min_tokens} (corpus.min_tokens)'
-    found = natural_language(text) if languages and not code else ''
+    found = language_of(text[:20_000]).code if languages and not code else ''
     if not found or found in languages: return None
     kept = ', '.join(languages)
     return f'language:{found}', f'its language is {found}; kept are {kept} (corpus.languages)'
-
-# %% ../../nbs/corpus/10a_filters.ipynb #language
-def natural_language(
-    text: str, # a document
-) -> str: # ISO 639-1 code; '' where there is too little prose to tell
-    "The language of a document's prose"
-    from py3langid.langid import classify
-    prose = re.sub(r'```.*?```|`[^`]*`|https?://\S+|[\W\d_]+', ' ', text[:20_000], flags=re.S)
-    return classify(prose)[0] if len(prose.split()) >= 8 else ''

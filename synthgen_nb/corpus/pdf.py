@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
+from .pdf_tables import Found, joined, looks_drawn, tables_of
+from .tables import Table, table_to_markdown
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #pdf-to-markdown
 class Protected(ValueError): "The file cannot be opened without a password"
@@ -27,9 +29,11 @@ def pdf_to_markdown(
     "The text of a PDF as Markdown, with its pages"
     reader = _open(data, most_pages)
     lines = _text_lines(reader)
-    levels = heading_levels(lines, _titles(reader))
+    levels, words = heading_levels(lines, _titles(reader)), _words(lines)
+    drawn = [i for i, p in enumerate(reader.pages, 1) if _drawn(p)]
+    found = tables_of(data, drawn, lambda cell: _join([_clean(l) for l in cell], words)) if drawn else []
     text, starts = '', [0]
-    for page, block in _blocks(lines, levels, _words(lines)):
+    for page, block in _blocks(_with_tables(lines, found), levels, words):
         while len(starts) < page: starts.append(len(text))
         text += block + '\n\n'
     empty = len(reader.pages) - len(starts) # pages at the end that hold nothing
@@ -85,6 +89,7 @@ class Line(NamedTuple):
     bold: bool   # most of its letters are
     mono: bool   # all of its letters are of one width
     text: str
+    table: bool = False # the text is the Markdown of one
 
 MONO = re.compile(r'mono|courier|cmtt|typewriter|consol|menlo|inconsolata|fixed|sourcecode|code-', re.I)
 BOLD = re.compile(r'bold|black|heavy|semibold|cmbx|-bd|demi', re.I)
@@ -94,9 +99,14 @@ def _share(weight: Counter, font: re.Pattern) -> float:
     return sum(n for (_, f), n in weight.items() if font.search(f)) / max(1, sum(weight.values()))
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #to-lines
+def _apart(a: _Piece | None, b: _Piece) -> str:
+    "A blank between pieces that stand so far apart that one must be meant"
+    if a is None or a.text[-1:].isspace() or b.text[:1].isspace(): return ''
+    return ' ' if b.x - a.x > (.75 * len(a.text) + .5) * a.size else ''
+
 def _line(page: int, pieces: Sequence[_Piece]) -> Line | None:
     "Pieces that stand on one height, as a line; None if they show nothing"
-    text = _clean(''.join(p.text for p in pieces).replace('\n', ''))
+    text = _clean(''.join(_apart(a, b) + b.text for a, b in pairwise([None, *pieces]) if b).replace('\n', ''))
     if not text.strip(): return None
     weight: Counter = Counter()
     for p in pieces: weight[p.size, p.font] += len(p.text.strip())
@@ -161,6 +171,37 @@ def _text_lines(reader) -> list[Line]:
     if not lines:
         raise NoText('no text in its pages, so they are pictures: run a text recognition (OCR) on it first')
     return lines
+
+# %% ../../nbs/corpus/10d_pdf.ipynb #with-tables
+def _drawn(page) -> bool:
+    content = page.get_contents()
+    return content is not None and looks_drawn(content.get_data())
+
+def _inside(l: Line, f: Found) -> bool:
+    return l.page == f.page and f.left - 4 < l.x < f.right + 4 and f.bottom - 2 < l.y < f.top + 2
+
+def _holds(f: Found, lines: Sequence[Line]) -> bool:
+    "Is what the lines say in the table?"
+    letters = lambda texts: sum(c.isalnum() for t in texts for c in t)
+    inside = letters([*f.table.names, *f.table.captions]) + sum(map(letters, f.table.rows))
+    return inside >= .95 * letters(l.text for l in lines)
+
+def _with_tables(lines: Sequence[Line], found: Iterable[Found]) -> list[Line]:
+    "Lines, with the tables in the place of those that stand in them"
+    of_page: dict[int, list[int]] = {}
+    for k, l in enumerate(lines): of_page.setdefault(l.page, []).append(k)
+    tables: list[tuple[Found, int, int]] = [] # with the place of its first line, and of the last before what follows
+    gone: set[int] = set()
+    for f in found:
+        inside = [k for k in of_page.get(f.page, []) if _inside(lines[k], f)]
+        if not inside or not _holds(f, [lines[k] for k in inside]): continue
+        gone.update(inside)
+        whole = joined(tables[-1][0], f) if tables and tables[-1][2] + 1 == inside[0] else None
+        if whole: tables[-1] = (whole, tables[-1][1], inside[-1])
+        else: tables.append((f, inside[0], inside[-1]))
+    at = {first: f for f, first, _ in tables}
+    as_line = lambda f, l: l._replace(table=True, text=table_to_markdown(f.table))
+    return [as_line(at[k], l) if k in at else l for k, l in enumerate(lines) if k in at or k not in gone]
 
 # %% ../../nbs/corpus/10d_pdf.ipynb #headings
 def _titles(reader) -> dict[str, int]:
@@ -249,6 +290,7 @@ def _code(lines: Sequence[Line]) -> str:
 # %% ../../nbs/corpus/10d_pdf.ipynb #runs
 def _kind(l: Line, levels: dict[Line, int]) -> tuple[str, int]:
     "What a line is part of; a listing ends with its page"
+    if l.table: return 'table', 0
     if l in levels: return 'heading', levels[l]
     return ('code', l.page) if l.mono else ('text', 0)
 
@@ -273,11 +315,15 @@ def _blocks(lines: Sequence[Line], levels: dict[Line, int], words: set[str]) -> 
     gap = _gap(lines)
     for (kind, level), found in groupby(lines, lambda l: _kind(l, levels)):
         group = list(found)
-        if kind == 'code' and len(group) > 1:
-            yield group[0].page, _code(group)
-            continue
-        far, new = (lambda a, b: a.y - b.y > 2 * gap), (lambda a, b: _breaks(a, b, gap))
-        for run in _runs(group, far if kind == 'heading' else new):
-            text = _join([l.text for l in run], words)
-            plain = re.sub(r'^(#|>|\||~~~|```)', r'\\\1', text)
-            yield run[0].page, '#' * level + ' ' + text if kind == 'heading' else plain
+        if kind == 'table': yield from ((l.page, l.text) for l in group)
+        elif kind == 'code' and len(group) > 1: yield group[0].page, _code(group)
+        else: yield from _written(group, kind, level, gap, words)
+
+def _written(group: Sequence[Line], kind: str, level: int, gap: float,
+             words: set[str]) -> Iterator[tuple[int, str]]:
+    "(page, Markdown) of headings or paragraphs"
+    far, new = (lambda a, b: a.y - b.y > 2 * gap), (lambda a, b: _breaks(a, b, gap))
+    for run in _runs(group, far if kind == 'heading' else new):
+        text = _join([l.text for l in run], words)
+        plain = re.sub(r'^(#|>|\||~~~|```)', r'\\\1', text)
+        yield run[0].page, '#' * level + ' ' + text if kind == 'heading' else plain

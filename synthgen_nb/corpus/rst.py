@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
+from .tables import Cell, table_of, table_to_markdown
 
 # %% ../../nbs/corpus/10c_rst.ipynb #names
 CODE = set('''code-block code sourcecode parsed-literal doctest testcode testoutput ipython prompt
@@ -135,71 +136,112 @@ def _inline_markup(s: str, names: _Names) -> str:
     return re.sub(r'\\ ', '', s)
 
 # %% ../../nbs/corpus/10c_rst.ipynb #pipe
-def _pipe(rows: Sequence[Sequence[str]], header: bool, names: _Names) -> list[str]:
-    "Rows as the lines of a Markdown table; an empty header where they have none"
-    cell = lambda s: _inline(' '.join(s.split()), names).replace('|', '\\|')
-    width = max(map(len, rows))
-    lines = ['| ' + ' | '.join([cell(c) for c in r] + [''] * (width - len(r))) + ' |' for r in rows]
-    if not header: lines.insert(0, '|' + '  |' * width)
-    return [lines[0], '|' + ' --- |' * width, *lines[1:]]
+def _pipe(rows: Sequence[Sequence[Cell]], names: _Names) -> list[str]:
+    "Cells as the lines of a Markdown table with its captions; an empty header where they have none"
+    said = [[c._replace(text=_inline(' '.join(c.text.split()), names)) for c in r] for r in rows]
+    text = table_to_markdown(table_of(said, guess=False))
+    return text.split('\n') if text else []
+
+def _cells(rows: Sequence[Sequence[str]], heads: int) -> list[list[Cell]]:
+    "Texts as cells, of which the first `heads` rows name the columns"
+    return [[Cell(t, head=i < heads) for t in r] for i, r in enumerate(rows)]
 
 def _padded(new: Sequence[str], n: int) -> list[str]: return [*new, *[''] * (n - len(new))]
 
 # %% ../../nbs/corpus/10c_rst.ipynb #simple-table
 _BORDER = re.compile(r'\s*=+( +=+)*\s*$')
 
-def _simple_table(lines: Sequence[str]) -> tuple[list[list[str]], bool]:
-    "Rows of a simple table, and whether the first is its header"
-    cols = [m.start() for m in re.finditer(r'=+', lines[0])]
-    rows: list[list[str]] = []
+def _starts(rule: str, sign: str) -> list[int]: return [m.start() for m in re.finditer(f'{sign}+', rule)]
+
+def _split(line: str, cols: Sequence[int]) -> list[str]:
+    return [line[a:b].strip() for a, b in pairwise([*cols, max(len(line), cols[-1]) + 1])]
+
+def _simple_table(lines: Sequence[str]) -> list[list[Cell]]:
+    "The cells of a simple table"
+    cols = _starts(lines[0], '=')
+    rows: list[list[str]] = [] # the lines of each row
+    spans: dict[int, list[int]] = {} # row → where its cells start
     header = 0
     for l in lines[1:]:
         if _BORDER.match(l): header = header or len(rows)
-        elif not re.fullmatch(r'[\s-]+', l):
-            new = [l[a:b].strip() for a, b in pairwise([*cols, max(len(l), cols[-1]) + 1])]
-            goes_on = rows and not new[0] and len(cols) > 1 and len(rows) != header
-            if goes_on: rows[-1] = _joined(rows[-1], new)
-            else: rows.append(new)
-    return rows, 0 < header < len(rows)
+        elif rows and re.fullmatch(r'\s*-[\s-]*', l): spans[len(rows) - 1] = _starts(l, '-')
+        elif l.strip():
+            goes_on = rows and not l[:cols[1]].strip() if len(cols) > 1 else False
+            if goes_on and len(rows) != header and len(rows) - 1 not in spans: rows[-1].append(l)
+            else: rows.append([l])
+    header = header if 0 < header < len(rows) else 0
+    return [_spanned(row, spans.get(i, cols), cols, i < header) for i, row in enumerate(rows)]
 
-def _joined(a: Sequence[str], b: Sequence[str]) -> list[str]:
-    "Two lines of one row"
-    return [f'{x} {y}'.strip() for x, y in zip(a, b, strict=True)]
+def _spanned(lines: Sequence[str], starts: Sequence[int], cols: Sequence[int], head: bool) -> list[Cell]:
+    "The cells of a row that start at some of the columns"
+    texts = [' '.join(filter(None, t)) for t in zip(*(_split(l, starts) for l in lines), strict=True)]
+    widths = [sum(a <= c < b for c in cols) for a, b in pairwise([*starts, 1 << 30])]
+    return [Cell(t, cols=max(1, w), head=head) for t, w in zip(texts, widths, strict=True)]
 
 # %% ../../nbs/corpus/10c_rst.ipynb #grid-table
-def _grid_table(lines: Sequence[str]) -> tuple[list[list[str]], bool] | None:
-    "Rows of a grid table, and whether it has a header; None where cells span rows or columns"
-    cols = [m.start() for m in re.finditer(r'\+', lines[0])]
-    rows: list[list[str]] = []
-    header, fresh = False, True
-    for l in lines[1:]:
-        if re.fullmatch(r'\+[-=+]+\+?\s*', l):
-            header, fresh = header or '=' in l, True
-            continue
-        if any(c < len(l) and l[c] != '|' for c in cols): return None
-        new = [l[a + 1:b].strip() for a, b in pairwise(cols)]
-        if fresh: rows.append(new)
-        else: rows[-1] = _joined(rows[-1], new)
-        fresh = False
-    return (rows, header) if rows else None
+_RULE = re.compile(r'(?<=\+)[-=]+(?=\+)')
+
+def _grid_table(lines: Sequence[str]) -> list[list[Cell]] | None:
+    "The cells of a grid table; None where it cannot be read"
+    width = max(map(len, lines))
+    lines = [l.ljust(width) for l in lines]
+    ys = [k for k, l in enumerate(lines) if _RULE.search(l)]
+    xs = sorted({x for k in ys for m in _RULE.finditer(lines[k]) for x in (m.start() - 1, m.end())})
+    if len(ys) < 2 or len(xs) < 2 or ys[0] or ys[-1] != len(lines) - 1: return None
+    heads = next((i for i, y in enumerate(ys) if '=' in lines[y]), 0)
+    rows: list[list[Cell]] = []
+    taken: set[tuple[int, int]] = set()
+    for r in range(len(ys) - 1):
+        starts = [c for c in range(len(xs) - 1) if (r, c) not in taken]
+        rows.append([])
+        for c in starts:
+            if (r, c) in taken: continue
+            bottom, right = _reach(lines, ys, xs, r, c)
+            taken |= {(i, k) for i in range(r, bottom + 1) for k in range(c, right + 1)}
+            inside = [l[xs[c] + 1:xs[right + 1]].strip() for l in lines[ys[r] + 1:ys[bottom + 1]]]
+            rows[-1].append(Cell(_told(inside), bottom - r + 1, right - c + 1, r < heads))
+    return rows
+
+def _reach(lines: Sequence[str], ys: Sequence[int], xs: Sequence[int], r: int, c: int) -> tuple[int, int]:
+    "The last row and column of the cell that begins at row r and column c"
+    bar = lambda k: all(l[xs[k]] in '|+' for l in lines[ys[r] + 1:ys[r + 1]])
+    right = next((k - 1 for k in range(c + 1, len(xs)) if bar(k)), len(xs) - 2)
+    rule = lambda i: not lines[ys[i]][xs[c] + 1:xs[right + 1]].strip('-=+')
+    return next((i - 1 for i in range(r + 1, len(ys)) if rule(i)), len(ys) - 2), right
+
+def _told(lines: Sequence[str]) -> str:
+    "The lines of a cell; items of a list stay apart"
+    marked = (('<br>' if re.match(r'[-*•] ', l) else '') + l for l in lines if l)
+    return ' '.join(marked).removeprefix('<br>').replace(' <br>', '<br>')
 
 # %% ../../nbs/corpus/10c_rst.ipynb #directive-tables
-def _directive_table(name: str, options: dict[str, str], body: Sequence[str]) -> tuple[list[list[str]], bool]:
-    "Rows of a table directive, and whether the first is its header"
-    headed = options.get('header-rows', '0') != '0'
-    if name != 'csv-table': return _list_table(body), headed
+def _directive_table(name: str, options: dict[str, str], body: Sequence[str]) -> list[list[Cell]]:
+    "The cells of a table directive"
+    number = options.get('header-rows') or '0'
+    heads = int(number) if number.isdigit() else 1
+    if name != 'csv-table':
+        return [[_reaching(c) for c in row] for row in _cells(_list_table(body), heads)]
     head = [next(csv.reader([options['header']], skipinitialspace=True))] if options.get('header') else []
-    return [*head, *csv.reader([l for l in body if l.strip()], skipinitialspace=True)], bool(head) or headed
+    rows = csv.reader([l for l in body if l.strip()], skipinitialspace=True)
+    return _cells([*head, *rows], heads + len(head))
 
 def _list_table(body: Sequence[str]) -> list[list[str]]:
     "A list of lists as rows"
     rows: list[list[str]] = []
+    inner = '' # what stands before the cells that are not the first
     for l in body:
-        m = re.match(r'([*-])\s+-\s?(.*)|\s{1,3}-\s(.*)', l)
-        if m and m[1]: rows.append([m[2]])
-        elif m and rows: rows[-1].append(m[3])
-        elif rows and l.strip(): rows[-1][-1] += ' ' + l.strip()
-    return rows
+        m = re.match(r'([*-]\s+)-(?:\s|$)(.*)', l)
+        if m:
+            rows.append([m[2]])
+            inner = ' ' * len(m[1]) + '-'
+        elif rows and (l + ' ').startswith(inner + ' '): rows[-1].append(l[len(inner):].strip())
+        elif rows and l.strip(): rows[-1][-1] += ('<br>' if re.match(r'\s*[-*] ', l) else ' ') + l.strip()
+    return [[re.sub(r'^(?:<br>|\s)+', '', c) for c in r] for r in rows]
+
+def _reaching(c: Cell) -> Cell:
+    "A cell whose text begins with how far it reaches"
+    more = {m[1]: int(m[2]) + 1 for m in re.finditer(r':([cr])span:`(\d{1,3})`', c.text)}
+    return c._replace(text=re.sub(r':[cr]span:`\d+`\s*', '', c.text), rows=more.get('r', 1), cols=more.get('c', 1))
 
 # %% ../../nbs/corpus/10c_rst.ipynb #table
 def _table(page: _Page, lines: Sequence[str], i: int) -> list[str] | None:
@@ -211,9 +253,9 @@ def _table(page: _Page, lines: Sequence[str], i: int) -> list[str] | None:
         if not (end := _simple_table_end(lines, i)): return None
         found = _simple_table(lines[i:end])
     else: return None
-    new = _pipe(*found, page.names) if found and found[0] else None
+    new = _pipe(found, page.names) if found else []
     drawn = ['    ' + l for l in lines[i:end]]
-    return drawn if new is None or len(new) > len(drawn) else _padded(new, end - i)
+    return drawn if not new or len(new) > len(drawn) else _padded(new, end - i)
 
 def _simple_table_end(lines: Sequence[str], i: int) -> int:
     "The line after a simple table, whose rules are two or three; 0 if it has no second one"
@@ -405,8 +447,7 @@ def _remark(page: _Page, d: _Directive) -> str:
 
 def _table_directive(page: _Page, d: _Directive) -> list[str]:
     "A table with its caption; as it is drawn where there are too few lines"
-    rows, header = _directive_table(d.name, d.options, _dedent(d.body))
-    new = _pipe(rows, header, page.names) if rows else []
+    new = _pipe(_directive_table(d.name, d.options, _dedent(d.body)), page.names)
     n, spare = len(d.lines), [''] if d.at > 1 or not d.body or d.body[0].strip() else []
     if len(new) + 2 > n: return ['    ' + l for l in d.lines]
     return _padded([f'**{_inline(d.arg, page.names)}**' if d.arg else '', *spare, *new], n)[:n]

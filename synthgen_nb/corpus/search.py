@@ -6,13 +6,14 @@
 __all__ = ['Kind', 'COLUMNS', 'FUSION', 'Hit', 'search']
 
 # %% ../../nbs/corpus/14_search.ipynb #imports
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 from ..core.embed import embed
 from ..core.records import Chunk, SynthgenError, clip
 from ..core.settings import Settings, nearest
-from .store import BATCH, CHUNKS, as_batch, as_chunk, as_row, chunk_schema, connect, is_ours
+from .store import BATCH, CHUNKS, as_batch, as_chunk, as_row, chunk_schema, connect, index_words, is_ours
 from .store import open_table, read_chunks, table_names
 
 # %% ../../nbs/corpus/14_search.ipynb #Hit
@@ -61,18 +62,33 @@ def _in_memory(chunks: Sequence[Chunk]):
     batches = (as_batch([as_row(c) for c in p], embed([c.text for c in p]), schema) for p in parts)
     data = pa.RecordBatchReader.from_batches(schema, batches)
     table = connect('memory://').create_table(CHUNKS, data=data, schema=schema)
-    from lancedb.index import FTS # after `connect`, which makes it quiet
-    table.create_index('content', config=FTS())
+    index_words(table)
     return table
 
-# %% ../../nbs/corpus/14_search.ipynb #words
+# %% ../../nbs/corpus/14_search.ipynb #stems
 COLUMNS = ['id', 'kind', 'content', 'source_file', 'section_path', 'start_line', 'end_line', 'token_count',
            'language', 'sources']
+_ATTACHING = re.compile('[\uac00-\ud7a3]{2,}|[\u0621-\u064a]{3,}|[\u05d0-\u05ea]{3,}')
 
+_BEFORE = re.compile('^(?:[وبكف]?ال|[הובלכמש](?=.{3}))(?=..)')
+
+def _by_stems(table, query: str, k: int, found: Collection[str]) -> list[dict]: # k more, in the order of the table
+    "Rows that hold a word of the query inside a word of theirs"
+    words = list(dict.fromkeys(_BEFORE.sub('', w) for w in _ATTACHING.findall(query)))
+    if not words or k <= 0: return []
+    held = ' OR '.join(f"content LIKE '%{w}%'" for w in words)
+    rows = table.search().where(held).select(COLUMNS).limit(k + len(found)).to_list()
+    score = lambda r: sum(w in r['content'] for w in words) / (100 * len(words)) # below every hit of the index
+    more = [r | {'_score': score(r)} for r in rows if r['id'] not in found]
+    return sorted(more, key=lambda r: -r['_score'])[:k]
+
+# %% ../../nbs/corpus/14_search.ipynb #words
 def _by_words(db: str | Path, table, query: str, k: int) -> list[dict]:
     from lancedb.query import MatchQuery
     match = MatchQuery(query, 'content') # type: ignore[call-arg]
-    try: return table.search(match, query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
+    try:
+        found = table.search(match, query_type='fts').select([*COLUMNS, '_score']).limit(k).to_list()
+        return found + _by_stems(table, query, k - len(found), {r['id'] for r in found})
     except (OSError, RuntimeError, ValueError) as e:
         raise SynthgenError(f'{db}: its words are not indexed or the index is damaged ({clip(e, 120)}). '
                             'Ingest again, or use --kind vector.') from None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ..core.claims import claims as taken_apart
 from ..core.words import stems
 from .grammar import either, lists, plain, sentences
+from .languages import foreign, quotable
 from .pairs import pairs_for
 
 # %% ../../nbs/offline/93_methods.ipynb #terms
@@ -33,6 +34,7 @@ def listing(terms: Sequence[str]) -> str: # `a, b and c`
 # %% ../../nbs/offline/93_methods.ipynb #terms-prose-sentences
 def prose_sentences(text: str) -> list[str]:
     "The sentences of the prose in a text, in order"
+    if foreign(text): return [s for s, _ in quotable(text)]
     body = re.sub(r'(?ms)^(```+|~~~+).*?^\1', '\n\n', text)
     paragraphs = [' '.join(p.split()) for p in re.split(r'\n\s*\n|^#{1,6} .*$|^\s*[-*+] ', body, flags=re.M)]
     return [s for p in paragraphs for a, b in sentences(p) if (s := p[a:b])[-1:] == '.'

@@ -54,6 +54,7 @@ def called(
 def questions(
     text: str = '', language: str = '', section: str = '', source: str = '',
     n: int = 5, avoid: Sequence[str] = (), # pairs; questions that were asked before
+    in_language: str = '',                 # not heeded: it quotes, in the language of the text
 ) -> dict: # suitable, reason, pairs
     "Pairs from a chunk, which is code when it has a language"
     kind = 'code' if language else 'text'
@@ -61,7 +62,8 @@ def questions(
                      avoid=list(avoid))
 
 def reasoned_questions(text: str = '', language: str = '', section: str = '', source: str = '',
-                       n: int = 5, avoid: Sequence[str] = ()) -> dict: # suitable, reason, pairs with reasoning
+                       n: int = 5, avoid: Sequence[str] = (),
+                       in_language: str = '') -> dict: # suitable, reason, pairs with reasoning
     "Pairs with the steps that lead to their answers"
     return replies.reasoned_questions(questions(text, language, section, source, n, avoid), text)
 

@@ -14,6 +14,7 @@ from ..core.records import clip
 from ..core.words import stems
 from .code import DEF, ask_fenced, ask_source
 from .grammar import either, lists, plain, trim
+from .languages import foreign, quoted_pairs
 from .prose import LICENCE, Page, norm, sentences_of
 from .questions import (Candidate, ask_code, ask_descriptions, ask_fields, ask_headings,
                                            ask_sentences, ask_tables,
@@ -87,14 +88,22 @@ def pairs_for(
     avoid: list[str] | None = None, # questions asked already
 ) -> dict: # suitable, reason, pairs
     "Question–answer pairs whose answers are spans of the text"
+    if kind == 'text' and (code := foreign(text)): return quoted_pairs(text, section, code, n, avoid or [])
     page = Page(text, section)
     if why := unsuitable(page, kind): return dict(suitable=False, reason=why, pairs=[])
     found = candidates(page, kind, (language or '').lower(), source)
     if not found: return dict(suitable=False, reason='nothing that a rule can turn into a question', pairs=[])
     taken = take_surest(found, n, {norm(q) for q in avoid or []})
     reason = f'{len(found)} questions found' if taken else 'every question was asked already'
-    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=text[c.start:c.end])
+    return dict(suitable=True, reason=reason, pairs=[dict(question=c.question, answer=_answer(page, c))
         for c in taken])
+
+def _answer(page: Page, c: Candidate) -> str: # the span; of a row of a table, with the names of its columns
+    row = page.text[c.start:c.end]
+    k = block_at(page, c.start) if c.rule == 'row' else None
+    if k is None: return row
+    names = page.raw(page.blocks[k]).split('\n')[:2]
+    return '\n'.join([*(l.strip() for l in names), row])
 
 # %% ../../nbs/offline/91c_pairs.ipynb #widen
 def block_at(page: Page, at: int) -> int | None:
@@ -166,6 +175,7 @@ def rewrite(
     text: str,     # the source
 ) -> dict: # answer
     "A better span for the same question, or the answer as it is"
+    if foreign(text): return dict(answer=answer)
     new = _better_span(question, answer, text)
     return dict(answer=new if new and code_pieces(answer) <= code_pieces(new) else answer)
 

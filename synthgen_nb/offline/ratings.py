@@ -17,6 +17,7 @@ from ..core.words import stem, stems
 from ..core.words import words as words_of
 from .code import DEF
 from .grammar import either, lists, plain, sentences
+from .languages import WORDINGS, foreign
 from .pairs import unsuitable
 from .prose import POINTING, Page
 from .questions import dangling, mostly_links
@@ -57,7 +58,7 @@ def facts_of(question: str, answer: str, text: str) -> Facts:
 LISTS = lists('ratings')
 _CHECKED = re.compile(either(LISTS['checked']))
 _REASON = re.compile(rf'\b(?:{either(LISTS["reasons"])})\b', re.I)
-_OF_QUESTIONS = {stem(w) for w in LISTS['of_questions'].split()}
+_OF_QUESTIONS = {stem(w) for w in LISTS['of_questions'].split()} | {w for ts in WORDINGS.values() for t in ts for w in stems(t)}
 _HAS_CODE = re.compile(r'`[^`]+`|^\s*(?:>>>|def |class |import )|[=;{]\s*$|\w\(.*\)', re.M)
 
 # %% ../../nbs/offline/92_ratings.ipynb #grounding
@@ -133,11 +134,11 @@ _ACCORDING = r'\b(?:according to|in) (?:the|this) (?:text|passage|document|secti
 def length(answer: str) -> int: # words; of code, different ones
     body = plain(answer)
     return (len(set(words_of(body))) if DEF.match(answer) or answer.startswith(('if ', 'elif '))
-            else len(body.split()))
+            else max(len(body.split()), len(words_of(body)) // 2)) # characters, where there are no spaces
 
 def is_fragment(answer: str) -> bool:
     "Is it neither a sentence nor code nor a list?"
-    closed = plain(answer)[-1:] in ('.', '!', '?', ')', '`', '"', ':')
+    closed = plain(answer)[-1:] in ('.', '!', '?', ')', '`', '"', ':', '。', '！', '？', '।', '؟')
     return not closed and not _FORMED.search(answer) and '\n' not in answer.strip()
 
 def points_outside(question: str) -> str: # '' if it stands alone
@@ -150,10 +151,12 @@ _ASKS = re.compile(rf'\W*(?:{either(LISTS["question_words"])})\b', re.I)
 
 def rate_clarity(q: str, a: str, f: Facts) -> tuple[int, str]:
     "0–3: can the question be understood alone, and is the answer well formed?"
-    n = len(q.split())
+    n = max(len(q.split()), len(words_of(q)) // 2)
     if not stems(q): return 0, 'the question names no subject'
+    ends = q.rstrip().endswith(('?', '.', '？', '؟', ';'))
+    asked = ends and bool(_ASKS.match(q) or foreign(q))
     flaws = [(f.points, 2, f'the question points outside itself with “{f.points}”'),
-             (not _ASKS.match(q) or not q.rstrip().endswith(('?', '.')), 1, 'it is not put as a question'),
+             (not asked, 1, 'it is not put as a question'),
              (n > 28 or n < 3, 1, f'the question has {n} words'),
              (f.truncated, 1, 'the answer stops in the middle'),
              (f.fragment, 1, 'the answer is a fragment, not a sentence'),

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SPARE', 'generate', 'check_counts', 'spread', 'pairs_per_call', 'Asked', 'wave_size', 'short_names',
-           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'pairs_of', 'ask_wave', 'cut_to']
+           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'wanted_language', 'strange_language',
+           'pairs_of', 'ask_wave', 'cut_to']
 
 # %% ../../nbs/qa/60_grounded.ipynb #imports
 import math, re
@@ -15,6 +16,7 @@ from itertools import zip_longest
 from typing import Any
 from pydantic import ValidationError
 from ..core.evidence import looked_at
+from ..core.language import NAMES, language_of, other_language
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.prompts import Ask, Prompt
@@ -134,10 +136,12 @@ def ask_of(
     n: int,              # most pairs wanted
     asked: Sequence[str], # questions asked about it before
     name: str,           # of its document, see `short_names`
+    language: str = '',  # to write in, see `wanted_language`
 ) -> Ask:
     "The question that a chunk is put"
     extra: dict[str, Any] = dict(language=c.language or '') if c.kind == 'code' else {}
-    return p.render(text=c.text, section=c.section, source=name, n=n, avoid=list(asked), **extra)
+    return p.render(text=c.text, section=c.section, source=name, n=n, avoid=list(asked),
+                    in_language=NAMES.get(language, ''), **extra)
 
 # %% ../../nbs/qa/60_grounded.ipynb #no_pairs
 def no_pairs(
@@ -189,6 +193,27 @@ def in_section(
     found = Counter(c.sources[0].section_at(e.start) for e in looked_at(p, c.text).rests)
     return p.but(section=' > '.join(found.most_common(1)[0][0])) if found else p
 
+# %% ../../nbs/qa/60_grounded.ipynb #language
+def wanted_language(
+    c: Chunk,
+    setting: str, # `qa.language`: same, or a code
+) -> str: # code; '' where it cannot be told
+    "The language that pairs of a chunk are to be in"
+    if setting != 'same': return setting
+    if c.kind == 'text' and c.language in NAMES: return c.language
+    found = language_of(c.text)
+    return found.code if c.kind == 'text' or found.script != 'Latin' else ''
+
+def strange_language(
+    p: Pair,
+    code: str, # of the language wanted; '': any
+) -> tuple[str, str] | None: # reason and detail
+    "What of a pair is in another language"
+    for what, text in (('question', p.question), ('answer', p.answer)):
+        if other := other_language(text, code):
+            return f'language:{other}', f'the {what} is in {NAMES[other]}, and not in {NAMES[code]} (qa.language)'
+    return None
+
 # %% ../../nbs/qa/60_grounded.ipynb #pairs_of
 def pairs_of(
     chunk: Chunk,         # what was asked about
@@ -197,6 +222,7 @@ def pairs_of(
     n: int,               # most pairs wanted
     asked: Sequence[str], # questions asked about it before
     corpus: str = '',     # the chunk database
+    language: str = '',   # that they should be in; '': any
 ) -> Outcome[Pair]: # new pairs; or the chunk itself dropped, with the reason
     "Read one reply"
     if nothing := no_pairs(a, asked): return Outcome(dropped=[drop(chunk, 'generate', *nothing)])
@@ -209,6 +235,7 @@ def pairs_of(
         got = pair_of(row, made)
         if isinstance(got, Pair): got = in_section(got, chunk)
         if isinstance(got, Drop): out.dropped.append(got)
+        elif strange := strange_language(got, language): out.dropped.append(drop(got, 'generate', *strange))
         elif why := unwanted(got, seen, n - len(out.kept)): out.dropped.append(drop(got, 'generate', why))
         else:
             out.kept.append(got)
@@ -227,9 +254,11 @@ async def ask_wave(
     "One call for each chunk"
     by_kind = {k: model.prompt(f'{family}_{k}') for k in ('text', 'code')}
     name = lambda c: so_far.names.get(c.path, c.path)
-    ask = lambda c: ask_of(c, by_kind[c.kind], n, so_far.questions[c.id], name(c))
+    wanted = lambda c: wanted_language(c, model.language)
+    ask = lambda c: ask_of(c, by_kind[c.kind], n, so_far.questions[c.id], name(c), wanted(c))
     async for c, a in model.over(chunks, ask):
-        got = pairs_of(c, a, by_kind[c.kind], n, so_far.questions[c.id], corpus)
+        got = pairs_of(c, a, by_kind[c.kind], n, so_far.questions[c.id], corpus,
+                       wanted(c))
         so_far.out.kept += got.kept
         so_far.out.dropped += got.dropped
         so_far.questions[c.id] += [p.question for p in got.kept]

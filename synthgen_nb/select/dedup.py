@@ -6,18 +6,23 @@
 __all__ = ['normal_form', 'Best', 'worth', 'key_of', 'best_of', 'dedup']
 
 # %% ../../nbs/select/40_dedup.ipynb #imports
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 from ..core.records import Outcome, Pair, drop
+from ..core.words import SPACELESS
 
 # %% ../../nbs/select/40_dedup.ipynb #normal_form
 def normal_form(
     text: str, # as written
 ) -> str: # for comparing
     "A text without the differences that do not matter: Unicode form, case, spacing, final punctuation"
-    return ' '.join(unicodedata.normalize('NFKC', text).casefold().split()).rstrip(' ?.!:;,')
+    flat = ' '.join(unicodedata.normalize('NFKC', text).casefold().split())
+    return _GAP.sub('', flat).strip(' ?.!:;,。、，؟؛।¿¡…')
+
+_GAP = re.compile(rf'(?<=[{SPACELESS}]) | (?=[{SPACELESS}])|\u0640') # 缓存 64 兆 is 缓存64兆
 
 # %% ../../nbs/select/40_dedup.ipynb #best_of
 class Best(NamedTuple):

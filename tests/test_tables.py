@@ -1,0 +1,164 @@
+"""Tables keep their rows, columns and names, in every format that has them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import openpyxl
+import pptx
+import pytest
+from conftest import DATA, needs_data
+from fpdf import FPDF
+
+from synthgen_nb.corpus.html import html_to_markdown
+from synthgen_nb.corpus.read import read_document, read_documents
+from synthgen_nb.corpus.rst import rst_to_markdown
+from synthgen_nb.corpus.tables import Cell, in_cell, table_of
+
+WORLD = Path(__file__).parent / "fixtures" / "world"
+LIMITS = ["| P1 | 6 | 40 |", "| P2 | 9 | 55 | no filter |", "| P3 | 9 | 70 | only with valve V2 |"]
+NAMES = "| Model | Limits: bar | Limits: l/min | Note |"
+
+
+def page(body):
+    return html_to_markdown(f"<main><h1>T</h1><p>Some words.</p>{body}</main>")[0]
+
+
+def rows(markdown):
+    return [[c.strip() for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in markdown.split("\n") if line.strip().startswith("|")]
+
+
+def test_a_wide_colspan_and_a_long_rowspan_do_not_blow_a_table_up():
+    t = table_of([[Cell("a", head=True), Cell("b", cols=1000, head=True)], [Cell("w" * 500, rows=60000), Cell("1")], [Cell("2")]])
+    assert t.names == ["a", "b"] and [len(r) for r in t.rows] == [2, 2] and t.rows[1] == ["〃", "2"]
+
+
+@pytest.mark.parametrize("first, named", [
+    (("model", "bar"), True), (("P1", "6"), False), (("Name:", "pump"), False), (("**Name**", "pump"), False), 
+    (("a", "a whole sentence, which names nothing at all."), False),
+])
+def test_the_first_row_is_a_header_unless_it_holds_values(first, named):
+    t = table_of([[Cell(c) for c in first], [Cell("P2:"), Cell("9")], [Cell("P3:"), Cell("9")]])
+    assert any(t.names) == named and len(t.rows) == 2 + (not named)
+
+
+def test_cells_hold_paragraphs_lists_code_bars_and_tables():
+    inner = "<table><tr><th>soft</th><th>hard</th></tr><tr><td>1</td><td>4</td></tr></table>"
+    md = page("<table><thead><tr><th><p>Option</p></th><th><p>Meaning</p></th></tr></thead><tbody>"
+              "<tr><td><p>a</p></td><td><p>One.</p><p>Two.</p></td></tr>"
+              "<tr><td>b</td><td><ol><li>x|y</li><li><p>z</p></li></ol></td></tr>"
+              "<tr><td>c</td><td><pre>if a:\n    b()</pre></td></tr>"
+              f"<tr><td>d</td><td>{inner}</td></tr><tr><td></td><td><img alt='yes'></td></tr></tbody></table>")
+    assert rows(md) == [["Option", "Meaning"], ["---", "---"], ["a", "One.<br>Two."], ["b", r"1. x\|y<br>2. z"], ["c", "`if a:`<br>`    b()`"],
+                        ["d", "soft: 1, hard: 4"], ["", "yes"]]
+
+
+def test_a_listing_too_long_for_a_cell_keeps_the_table_as_html():
+    md = page("<table><tr><th>Old</th><th>New</th></tr><tr><td><pre>" + "x = 1\n" * 9 + "</pre></td><td>y</td></tr></table>")
+    assert "<table>" in md and md.count("x = 1") == 9 and "<td>y</td>" in md
+
+
+@pytest.mark.parametrize("body", [
+    '<table role="presentation"><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>',
+    "<table><tr><td>only one cell</td></tr></table>", "<table><tr><td>one</td></tr><tr><td>column</td></tr></table>",
+    "<table><tr><td><h2>Head</h2></td><td>text</td></tr><tr><td>a</td><td>b</td></tr></table>",
+    f"<table><tr><td>Home</td><td>{'<p>words of the page</p>' * 100}</td></tr><tr><td>a</td><td>b</td></tr></table>",
+    '<table class="highlighttable"><tr><td class="linenos"><pre>1\n2</pre></td><td><pre>a\nb</pre></td></tr></table>',
+])
+def test_layout_is_no_table(body):
+    assert "---" not in page(body)
+
+
+def test_tables_without_end_tags_names_of_rows_and_terms():
+    assert rows(page("<table><tr><th>a<th>b<tr><td>1<td>2<tr><td>3<td>4</table>")) == [["a", "b"], ["---", "---"], ["1", "2"], ["3", "4"]]
+    assert rows(page("<table><tr><th>Made in</th><td>Turin</td></tr><tr><th>Weight</th><td>6 kg</td></tr></table>"))[0] == ["", ""]
+    md = page("<dl><dt>size</dt><dd><p>See:</p><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table></dd></dl>")
+    assert "\n| a | b |\n" in md
+
+
+def test_headings_listings_and_tabs_of_documentation_tools():
+    md = page('<h2><a class="toc-backref" href="#x">Kept</a></h2><div role="tabpanel" hidden><p>second tab</p></div>'
+              '<pre>```\nx\n```</pre><p><code>``two``</code></p>')
+    assert "## Kept" in md and "second tab" in md and "````\n```\nx\n```\n````" in md
+
+
+@pytest.mark.parametrize("name", ["sphinx.html", "mkdocs.html", "docusaurus.html", "confluence.html", "libreoffice.docx", "libreoffice.pdf", "libreoffice.pptx",
+                                  "pumps.epub", "article.tex"])
+def test_the_world_as_it_is(name):
+    if name == "article.tex" and not shutil.which("pandoc"): pytest.skip("needs pandoc")
+    text = read_document(WORLD / name).text
+    assert NAMES in text and all(r in text for r in LIMITS)
+    assert name in ("libreoffice.pptx", "article.tex") or (
+        re.search(r"\| `?mode`? \| One of:.*append.*replace \| append \|", text) and "pump status\n" in text)
+    assert not re.search("Edit this page|Copyright|Home page|Search|Skip to|generated by|Created by", text)
+
+
+def test_what_another_program_reads_is_named_when_it_is_absent(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    dropped = read_documents(WORLD)[1]
+    assert {Path(d.record["path"]).name: d.detail.split(": ", 1)[1] for d in dropped} == {
+        "article.tex": "no reader for .tex here: pandoc would read it, if it were installed",
+        "page.adoc": "no reader for .adoc here: asciidoctor would read it, if it were installed"}
+
+
+def test_sheets_with_merged_cells_and_several_tables(tmp_path):
+    book = openpyxl.Workbook()
+    for r in [["Limits of the store"], ["Kind", "Objects", None], [None, "soft", "hard"], ["bucket", 100, 400], [None, 150, 600], [],
+              ["Owner", "Mail"], ["Ann", "a|b"]]:
+        book.active.append(r)
+    for r in ["A1:C1", "A2:A3", "B2:C2", "A4:A5"]: book.active.merge_cells(r)
+    book.save(tmp_path / "b.xlsx")
+    text = read_document(tmp_path / "b.xlsx").text
+    assert "\nLimits of the store\n\n| Kind | Objects: soft | Objects: hard |" in text and "| bucket | 150 | 600 |" in text
+    assert "\n\n| Owner | Mail |\n" in text and r"| Ann | a\|b |" in text
+
+
+def test_slides_with_merged_cells(tmp_path):
+    deck = pptx.Presentation()
+    t = deck.slides.add_slide(deck.slide_layouts[6]).shapes.add_table(3, 3, 0, 0, 5000000, 1000000).table
+    for r, line in enumerate([["Kind", "Objects", ""], ["", "soft", "hard"], ["bucket", "100", "400"]]):
+        for c, text in enumerate(line): t.cell(r, c).text = text
+    t.cell(0, 0).merge(t.cell(1, 0))
+    t.cell(0, 1).merge(t.cell(0, 2))
+    t.cell(2, 2).text_frame.add_paragraph().text = "or more"
+    deck.save(tmp_path / "d.pptx")
+    assert rows(read_document(tmp_path / "d.pptx").text)[0::2] == [["Kind", "Objects: soft", "Objects: hard"], ["bucket", "100", "400<br>or more"]]
+
+
+def test_rst_tables_span_and_keep_their_lines():
+    grid = "+---+---+---+\n| a | b     |\n|   +---+---+\n|   | x | y |\n+===+===+===+\n| 1 | - p   |\n|   | - q   |\n+---+---+---+\n\nEnd."
+    simple = ("=====  =====  ======\n   Inputs     Output\n------------  ------\n"
+              "  A      B    A or B\n=====  =====  ======\nno     yes    yes\n=====  =====  ======\n\nEnd.")
+    wide = ".. list-table::\n   :header-rows: 2\n\n   *   - a\n       - b\n   *   - x\n       - y\n   *   - 1\n       - 2\n\nEnd."
+    assert rows(rst_to_markdown(grid))[0::2] == [["a", "b: x", "b: y"], ["1", "- p<br>- q", "- p<br>- q"]]
+    assert rows(rst_to_markdown(simple))[0::2] == [["Inputs: A", "Inputs: B", "Output: A or B"], ["no", "yes", "yes"]]
+    assert rows(rst_to_markdown(wide))[0::2] == [["a: x", "b: y"], ["1", "2"]]
+    for text in (grid, simple, wide): assert rst_to_markdown(text).rstrip("\n").split("\n").index("End.") == text.split("\n").index("End.")
+
+
+def test_a_pdf_table_with_rules_goes_over_pages_and_prose_is_none(tmp_path):
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    pdf.multi_cell(0, 6, "The numbers of the store and their squares, which nobody needs to know. " * 4)
+    pdf.ln(4)
+    with pdf.table(first_row_as_headings=True) as table:
+        for r in [("n", "square", "note"), *((str(n), str(n * n), f"row {n}") for n in range(60))]: table.row(r)
+    pdf.multi_cell(0, 6, "That was all of them.")
+    pdf.output(str(tmp_path / "t.pdf"))
+    text = read_document(tmp_path / "t.pdf").text
+    found = rows(text)
+    assert found[0] == ["n", "square", "note"] and found[2:] == [[str(n), str(n * n), f"row {n}"] for n in range(60)]
+    assert text.startswith("The numbers of the store") and text.rstrip().endswith("That was all of them.")
+
+
+def test_a_bar_is_escaped_once():
+    assert [in_cell(s) for s in ("a|b", r"a\|b", r"a\\|b", "x\ny", None, 8.0)] == [r"a\|b", r"a\|b", r"a\\\|b", "x y", "", "8"]
+
+
+@needs_data
+def test_the_cases():
+    text = {n: read_document(DATA / "cases/documents" / n).text for n in ("spans.html", "p_cells.html", "table.docx")}
+    assert "| bucket | 100 | 400 | limits.toml |\n| bucket | 150 | 600 | cluster.toml |\n| key | no limit | no limit | — |" in text["spans.html"]
+    assert "| `depth` | How many levels are written before a flush. | 4 |\n| `mode` | One of:<br>- append<br>- replace | append |" in text["p_cells.html"]
+    assert "| P3 | 9 | 70 | only with valve V2 |" in text["table.docx"]
