@@ -143,7 +143,7 @@ def test_a_server_that_dies_in_a_call_costs_only_that_tool(synthgen):
     pytest.importorskip("mcp")
     (synthgen.folder / "dying.py").write_text(DYING)
     source = f"mcp:{sys.executable} {synthgen.folder / 'dying.py'}"
-    synthgen("tool-generate", source, "-o", "rows.jsonl", "--target-pairs", 3)
+    synthgen("tool-generate", source, "-o", "rows.jsonl", "--target-pairs", 3, ok=None)
     assert {c.tool for t in load(synthgen.folder / "rows.jsonl", Trajectory) for c in t.calls} == {"double"}
 
 
@@ -168,7 +168,8 @@ def test_more_rows_than_the_world_can_give(synthgen):
         [Tool(name="ping", description="Pings the host", parameters=nothing, returns={"type": "integer"}, effect="read")],
         synthgen.folder / "one.jsonl",
     )
-    r = synthgen("tool-generate", "one.jsonl", "-o", "rows.jsonl", "--target-pairs", 50)
+    r = synthgen("tool-generate", "one.jsonl", "-o", "rows.jsonl", "--target-pairs", 50, ok=False)
+    assert r.returncode == 1 and "fewer rows than asked for" in r.stderr, "a script must notice"
     assert 1 <= len(rows(synthgen.folder / "rows.jsonl")) < 50 and "of 50" in r.stderr
     many = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(60)}, "required": [f"p{i}" for i in range(60)]}
     save([Tool(name="big", description="Stores sixty values", parameters=many, returns={"type": "integer"})], synthgen.folder / "big.jsonl")

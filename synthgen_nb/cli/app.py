@@ -6,7 +6,7 @@
 __all__ = ['app', 'Out', 'In', 'Rows', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName', 'Threshold',
            'Topic', 'BatchSize', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'Format',
            'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known',
-           'Single', 'Multi', 'MaxSteps', 'Seed', 'option', 'argument', 'print', 'guarded', 'tried']
+           'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -116,6 +116,8 @@ Single = Annotated[bool, typer.Option('--single-step',
                                       help='Rows of one call. Default: both kinds, mixed by complexity.')]
 Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls.')]
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
+Live = Annotated[bool, typer.Option('--live', help="Let calls write where somebody's data are: a command runs as it is, an API "
+                                    'gets every method. Without it nothing is changed anywhere.')]
 Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
 
 # %% ../../nbs/cli/90_app.ipynb #print

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['apart', 'beside', 'read_pairs', 'not_pairs', 'chunk_texts', 'by_rules', 'chunks_of', 'door', 'paid', 'save_drops',
-           'why', 'counted', 'finished', 'table']
+           'why', 'counted', 'finished', 'table', 'several', 'enough']
 
 # %% ../../nbs/cli/91_files.ipynb #imports
 import os
@@ -171,3 +171,15 @@ def table(
     width = {c: max(map(len, [c, *values])) for c, values in cols.items()}
     line = lambda cells: '  '.join(x.ljust(w) for x, w in zip(cells, width.values(), strict=True)).rstrip()
     return '\n'.join([line(cols), *[line(r) for r in zip(*cols.values(), strict=True)]])
+
+# %% ../../nbs/cli/91_files.ipynb #asked
+def several(multi: bool, max_steps: int):
+    "Rows of several calls need room for them"
+    from synthgen_nb.core.records import SynthgenError
+    if multi and max_steps < 2:
+        raise SynthgenError('--multi-step asks for several calls, and --max-steps 1 allows one')
+
+def enough(made: int, asked: int, ended: str, output: Path):
+    "As many rows as asked for, or a word and a status"
+    from synthgen_nb.core.records import SynthgenError
+    if made < asked: raise SynthgenError(f'fewer rows than asked for: {ended}; the rows are in {output}')

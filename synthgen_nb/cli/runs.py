@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (ChunkTokens, Config, Format, Known, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Tokens, ToolFormat, Tools, Topic, Workers,
     World, app, argument, option, print)
-from .files import table
+from .files import enough, several, table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
 def recorded(
@@ -93,7 +93,7 @@ def tool_pipeline(
     target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
                                               help='Exactly so many rows in the training file.')] = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None, seed: Seed = 0,
+    value: Known = None, live: Live = False, seed: Seed = 0,
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
@@ -109,11 +109,12 @@ def tool_pipeline(
     check_writable(output)
     check_format(format, Trajectory)
     known_values(value or [])
+    several(multi_step, max_steps)
     both = single_step == multi_step
     given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
-                 max_steps=max_steps,
+                 max_steps=max_steps, live=live,
                  rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
@@ -124,8 +125,10 @@ def tool_pipeline(
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
     _where(folder, 'tools.ipynb')
     _not_read(r['skipped'], folder)
+    for said in r['said']: print(said, file=sys.stderr)
     if r['not_reproducible']:
         print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
+    enough(n['rows'], target_pairs, r['ended'], output)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #run

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import (OWN_TOOLS, WORLDS, Config, Known, MaxSteps, ModelName, Multi, Out, Provider,
+from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option, print)
-from .files import apart, beside, counted, door, finished, paid, save_drops
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
@@ -51,7 +51,7 @@ def tool_generate(
     target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
                                               help='Exactly so many verified rows.')] = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None,
+    value: Known = None, live: Live = False,
     seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
     config: Config = None,
 ):
@@ -62,7 +62,7 @@ def tool_generate(
     apart(Path(source), output)
     _, m = door(config, provider, model, workers, 'generate', 'generate')
     made, place = asyncio.run(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value
-                                    or [], seed))
+                                    or [], seed, live))
     m.calls.close()
     save_drops([d for o in (made.proposed, made.solved, made.accepted) for d in o.dropped] + made.repeated,
                output)
@@ -77,23 +77,28 @@ def tool_generate(
     print(', '.join(f'{k} {n}' for k, n in accounts(made.accepted).items()) + f'\n{paid(m)}')
     if made.unreproducible:
         print(f'not reproducible, so left out: {", ".join(made.unreproducible)}', file=sys.stderr)
-    if len(made.rows) < target_pairs: print(made.ended, file=sys.stderr)
+    enough(len(made.rows), target_pairs, made.ended, output)
 
 # %% ../../nbs/cli/94_tools.ipynb #made
 async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
-                values: list[str], seed: int):
+                values: list[str], seed: int, live: bool):
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.tools.rows import Plan, make_rows
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
-    from synthgen_nb.worlds.open import open_world, place_of, tools_of
+    from synthgen_nb.tools.survey import unheard_of
+    from synthgen_nb.worlds.open import entered, notice, open_world, place_of, tools_of
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
+    several(multi, max_steps)
+    known = known_values(values)
+    for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
+    if said := notice(await entered(place, tools.kept, model, live), tools.kept): print(said, file=sys.stderr)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), seed=seed)
-    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model), plan,
-                           values=known_values(values)), place
+    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model, live), plan,
+                           values=known), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')
@@ -104,6 +109,7 @@ def tool_execute(
                                              'names.')] = None,
     timeout: Annotated[float, typer.Option('--timeout', min=0.01, help='Seconds for one call.')] = 30,
     tools: Annotated[Path | None, option('--tools', help='Tools for the simulated world.')] = None,
+    live: Live = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
@@ -113,7 +119,7 @@ def tool_execute(
     got = _trajectories(source)
     known = parse_tools(tools).kept if tools else None
     m = door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
-    out = asyncio.run(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4))
+    out = asyncio.run(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4, live))
     if m: m.calls.close()
     finished(out, output, got.dropped, f'no row of {len(got.kept)} could be executed whole')
     ran = [o for t in out.kept for o in t.observations]

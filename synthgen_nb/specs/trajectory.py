@@ -33,7 +33,7 @@ class Call(BaseModel):
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Observation
 Status = Literal['ok', 'error', 'timeout', 'too_large', 'died', 'unknown_tool', 'bad_arguments',
-                 'unresolved_reference', 'refused']
+                 'unresolved_reference', 'refused', 'failed_in_words']
 
 class Observation(BaseModel):
     "What came of a call"

@@ -10,6 +10,7 @@ __all__ = ['stated', 'sourced', 'filled', 'quotable', 'unquoted', 'placeholders'
 import json, re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from ..core.listed import all_leaves
 from ..core.records import clip, leaves
 from ..specs.tool import Tool, look_up, steps
 from ..specs.trajectory import Call, Observation, Ref, Trajectory, put
@@ -78,7 +79,7 @@ def _found(
     "Where an earlier result holds a value, the latest first"
     for o in reversed(list(seen.values())):
         if not o.ok: continue
-        for at, x in leaves(o.content):
+        for at, x in all_leaves(o.content):
             if type(x) is type(value) and x == value: return o.call, at
     return None
 

@@ -27,7 +27,7 @@ from .feeds import feeds
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import Task, propose, sample_group
 from .survey import survey
-from ..worlds.world import World, execute
+from ..worlds.world import World, execute, resettable
 
 # %% ../../nbs/tools/74a_toolllm.ipynb #toolllm
 async def toolllm(
@@ -196,6 +196,9 @@ async def run_step(s: Search, node: Node, child: Node):
 
 async def come_to(s: Search, node: Node):
     "Bring the world to where a node stands; it forgets the branch that was left"
+    if not resettable(s.world): # what was done there is done, and is not done twice
+        s.here = node.ran
+        return
     await s.world.reset(s.initial)
     seen: dict[str, Observation] = {}
     for n in node.ran:
