@@ -118,6 +118,11 @@ def tool_pipeline(
                  rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
+    _told(output, folder, r, target_pairs)
+
+# %% ../../nbs/cli/95_runs.ipynb #tools-told
+def _told(output: Path, folder: Path, r: dict, wanted: int):
+    "What came of a run of the tool pipeline"
     n = r['measures']
     ran = ('every call simulated by a model, none executed' if n['simulated_calls']
            else f'every call executed in {r["world"]}')
@@ -128,7 +133,7 @@ def tool_pipeline(
     for said in r['said']: print(said, file=sys.stderr)
     if r['not_reproducible']:
         print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
-    enough(n['rows'], target_pairs, r['ended'], output)
+    enough(n['rows'], wanted, r['ended'], output)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #run

@@ -88,6 +88,7 @@ def begins_alike(
 
 TOGETHER = 256 # requests that are compared with each other, and with the last one before them
 
+# %% ../../nbs/core/07a_account.ipynb #shared-prefixes
 def shared_prefixes(
     requests: Iterable[Mapping[str, Any]], # with their `messages`, in the order of sending; read as they come
     *least: int,                           # shorter beginnings do not count, characters; one or several

@@ -71,6 +71,7 @@ def _tokens(text: str) -> list[str]:
     found = re.findall(r'[^\W\d]+|\d+', re.sub(r'([\u4e00-\u9fff])', r' \1 ', plain))
     return [f'{NUMBER_WORDS[w]:g}' if w in NUMBER_WORDS and w != 'one' else w for w in found]
 
+# %% ../../nbs/core/00i_agreement.ipynb #word-apart
 def word_apart(a: str, b: str) -> str: # '' if none is
     "The word by which one of two almost equal texts says something else"
     x, y = _tokens(a), _tokens(b)

@@ -38,6 +38,7 @@ _RAW = re.compile('[\x08\x0c\t]')
 _TOKEN = re.compile(r'\\(?:u[\da-fA-F]{4}|[\s\S])|["\x08\x0c\t]')
 _PLAIN = {'\x08': _B, '\x0c': _F, '\t': _T, '"': '\x01'}
 
+# %% ../../nbs/core/02b_backslashes.ipynb #View
 @dataclass
 class _View:
     "A reply as it reads, and where its tokens stand in the text"

@@ -52,6 +52,7 @@ def _lines(text: str) -> Iterator[tuple[int, int, str, str]]:
         yield at, at + len(line.rstrip()), '' if around and not code else kind_of(line, code), line
         at += len(line)
 
+# %% ../../nbs/core/00e_claims.ipynb #blocks-2
 def blocks(
     text: str, # folded
 ) -> Iterator[tuple[int, int, str, int]]: # start, end, kind, number of an item

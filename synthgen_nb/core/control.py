@@ -52,6 +52,7 @@ def _after_bracket(families: Families, more: frozenset[str]) -> str:
     rests = sorted({t[1:] for t in listed if len(t) > 2}, key=lambda t: (-len(t), t))
     return '|'.join([_BARS, *map(re.escape, rests)])
 
+# %% ../../nbs/core/02c_control.ipynb #pattern
 @lru_cache(64)
 def _pattern(families: Families, more: frozenset[str]) -> re.Pattern:
     listed = {t for f in families or CONTROL for t in CONTROL[f].split()} | more
@@ -84,6 +85,7 @@ def disarmed(
     p = _first(families, frozenset(more), '')
     return _each(value, lambda s: p.sub(rf'\1{JOINER}', s))
 
+# %% ../../nbs/core/02c_control.ipynb #rearmed
 def rearmed(value: Any, families: Families = (), more: Iterable[str] = ()) -> Any:
     "What was disarmed, as it was"
     p = _first(families, frozenset(more), JOINER)

@@ -117,6 +117,7 @@ def find_quote(
     m = re.search(r'[^\w%+/\-]*?'.join(map(re.escape, parts)), fold(text), re.I)
     return m.span() if m else None
 
+# %% ../../nbs/core/09_evidence.ipynb #quote-wrong
 def quote_wrong(
     c: Claim,
     quote: str,   # the words of the source

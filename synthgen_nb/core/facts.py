@@ -123,6 +123,7 @@ def _valued(m: re.Match) -> float:
     if m['comma']: return float(re.sub(r"[. ']", '', m['comma']).replace(',', '.'))
     return float(re.sub(r"[ ',]", '', m['apart'] or m['number']))
 
+# %% ../../nbs/core/00d_facts.ipynb #number
 def _number(m: re.Match, text: str) -> Fact:
     "One number of a folded text"
     if m['version']: return Fact('version', m['version'].lstrip('vV').lower(), m.start(), m.end('version'))
@@ -153,6 +154,7 @@ def _apply(a: float, sign: str, b: float) -> float:
         return a ** b
     return {'*': a * b, '+': a + b, '-': a - b}[sign] if sign != '/' else a / b
 
+# %% ../../nbs/core/00d_facts.ipynb #value
 def _value(numbers: list[float], signs: list[str]) -> float:
     for level in (('**', '^'), ('*', '/'), ('+', '-')):
         while at := next((i + 1 for i, s in enumerate(signs) if s in level), 0):
@@ -197,6 +199,7 @@ _QUOTED = re.compile(r'''(?<![\w"'])(["'])([^\s"'`]{1,40})\1(?![\w"'])''')
 _NO_CODE = frozenset(
     'e.g i.e etc a.m p.m and/or either/or n/a i/o w/o read/write yes/no true/false he/she'.split())
 
+# %% ../../nbs/core/00d_facts.ipynb #code-facts
 def code_facts(
     text: str,
 ) -> list[Fact]:

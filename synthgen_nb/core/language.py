@@ -106,6 +106,7 @@ def enough(
     "Is there enough of a text to tell its language?"
     return letters >= 3 and len(words.split()) >= ENOUGH.get(script, 0)
 
+# %% ../../nbs/core/00bb_language.ipynb #language-of
 @lru_cache(8192)
 def language_of(
     text: str,

@@ -153,6 +153,7 @@ async def asked(model: Model, ask: Ask, request: Request) -> Answer:
     else: second = both(first, second)
     return done(model, second)
 
+# %% ../../nbs/core/04_models.ipynb #once-more
 def once_more(model: Model, ask: Ask, request: Request, first: Answer) -> tuple[Ask, Request]:
     most = model.block.max_tokens
     cut = first.error.startswith('truncated') and request['max_tokens'] < most

@@ -336,6 +336,7 @@ def load_prompt(
     if name not in files: read_yaml(name, files, 'prompt') # raises
     return _checked(name, files[name], files[name].read_bytes())
 
+# %% ../../nbs/core/02_prompts.ipynb #checked
 @lru_cache(256) # a method asks for its prompt once an item; what a file says is checked once
 def _checked(name: str, file: Path, content: bytes) -> Prompt: # content: a changed file is another
     _, d = read_yaml(name, {name: file}, 'prompt')

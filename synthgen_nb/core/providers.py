@@ -112,6 +112,7 @@ def url_parts(
     path, *query = re.split(r'([?&;#])', f'{host}{slash}{path}')
     return scheme + there, user, path, query
 
+# %% ../../nbs/core/00b_providers.ipynb #shown-url
 def shown_url(
     url: str, # an address
 ) -> str: # without user, password and the values of its query

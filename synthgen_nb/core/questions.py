@@ -189,6 +189,7 @@ def _place(c: Claim, src: Source) -> tuple[int | None, bool]: # in the flat sour
     likely = best(src, words_in(c.text), 1)
     return (len(flat(src.text[:src.segments[likely[0]].start])) if likely else None), False
 
+# %% ../../nbs/core/00h_questions.ipynb #out-of-order
 def out_of_order(answer: str, src: Source) -> str: # '' if nothing is
     "Steps or lines in another order than that of the source"
     cs, wrong = claims(answer), 'the steps are not in the order of the source'

@@ -297,6 +297,7 @@ def harmless(
     "Text that a terminal shows and does not act on"
     return _HARM.sub(lambda m: m[0].encode('unicode_escape').decode('ascii'), str(text))
 
+# %% ../../nbs/core/00_records.ipynb #fenced
 def fenced(
     text: Any,     # from anywhere
     info: str = '', # language

@@ -94,6 +94,7 @@ _AFTER = re.compile(r'\n[*_#> ]{0,6}(?:answer|a|response|assistant)[*_]{0,2}:|\n
                     r'|please let me|feel free)\b', re.I)
 _PAIRED = {'"': '"', '“': '”', '„': '“', '«': '»', '「': '」', "'": "'", '‘': '’', '`': '`'}
 
+# %% ../../nbs/core/02a_spoken.ipynb #wrapped
 def _wrapped(text: str) -> str:
     "A text without one pair of marks around all of it"
     for m in ('***', '**', '__', '*', '_'):
@@ -179,6 +180,7 @@ def scores_said(
     fits = all(low <= x <= high and (not step or (x / step).is_integer()) for x in found)
     return found if fits and all(x == high for x in of) else []
 
+# %% ../../nbs/core/02a_spoken.ipynb #scores
 def _scores(text: str, where: str, *scale: str) -> tuple[str | None, str]: # the text itself, if it holds them
     n, low, high, step = map(float, scale)
     if scores_said(text, where, int(n), low, high, step): return text, ''
@@ -212,6 +214,7 @@ def number_said(
     if not m or _DOUBT.search(m['rest']): return ''
     return '' if m['of'] and (high is None or float(m['top']) != high) else m['n']
 
+# %% ../../nbs/core/02a_spoken.ipynb #truth-said
 _YES = re.compile(r'(?P<said>yes|no|true|false)(?P<rest>[.!]?|\s*[.,;:–—-]\s*[^\n]{1,300})', re.I)
 _UNSURE = re.compile(r'\b(?:yes|no|not|true|false|but|however|unless|although|maybe|partly|partially|depends)\b|n.t\b', re.I)
 

@@ -112,6 +112,7 @@ def number_places(f: Fact, src: Source) -> list[tuple[int, Fact]]: # position of
     if at := [(i, f) for i, ws in enumerate(src.words) if any(w.text in words for w in ws)]: return at
     return [(i, f) for i, s in enumerate(src.segments) if not f.unit and f.value in list(sums(s.text))]
 
+# %% ../../nbs/core/00g_support.ipynb #with-unit
 def with_unit(f: Fact, at: list[tuple[int, Fact]], src: Source) -> list[tuple[int, Fact]]:
     "Those places where the number has the same unit, or where the unit stands beside it"
     if not f.unit: return at
@@ -197,6 +198,7 @@ def nearest_line(mine: list[str], src: Source) -> list[str]: # tokens; empty if 
         if (r := m.ratio()) >= ratio: found, ratio = theirs, r
     return found
 
+# %% ../../nbs/core/00g_support.ipynb #line-wrong
 def line_wrong(
     line: str,
     src: Source,

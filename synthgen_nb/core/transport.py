@@ -328,6 +328,7 @@ def address(
     base, mark, query = (block.base_url or home).partition('?')
     return below((base.rstrip('/').removesuffix('/v1') if beside else base) + mark + query, path)
 
+# %% ../../nbs/core/03c_transport.ipynb #key-of
 def key_of(block: Provider) -> str: return block.api_key.get_secret_value() if block.api_key else ''
 
 def bearer(block: Provider) -> dict[str, str]:
@@ -513,6 +514,7 @@ class Rates(NamedTuple):
     cached: float  # of input that the provider's cache had
     written: float # of input that its cache keeps now
 
+# %% ../../nbs/core/03c_transport.ipynb #price-of
 def price_of(
     name: str,                    # provider/model
     base_url: str | None,         # None: the provider's own address

@@ -93,6 +93,7 @@ async def openai_context(block: Provider) -> Context | None: # None: it does not
     n = _number(mine, *_NAMES)
     return Context(n, bool(mine.get('max_model_len'))) if n else None
 
+# %% ../../nbs/core/03i_window.ipynb #got
 async def _got(block: Provider, url: str, headers: Mapping[str, str], body: dict | None = None) -> dict: # {}: nothing of use
     how: Any = ('GET', {}) if body is None else ('POST', dict(data=to_json(body)))
     try: return read_json((await http(how[0], url, {**JSON, **headers}, min(10, block.timeout), **how[1]))[0])
@@ -111,6 +112,7 @@ async def ollama_context(block: Provider) -> Context | None:
     found = [n for n in (own, trained) if isinstance(n, int) and n > 0]
     return Context(min(found)) if found else None
 
+# %% ../../nbs/core/03i_window.ipynb #gemini-context
 async def gemini_context(block: Provider) -> Context | None:
     "How long a prompt of Gemini may be"
     d = await _got(block, address(block, f'/models/{block.model}', GEMINI), {'x-goog-api-key': key_of(block)})

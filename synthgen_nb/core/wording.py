@@ -31,6 +31,7 @@ LIGHT = frozenset(STOPWORDS) | FUNCTION_WORDS | DENYING | _PARTICLES | frozenset
     different new via per within without during through up out over under again further once not no nor
     never cannot don't doesn't isn't aren't can't won't answer yes please let'''.split())
 
+# %% ../../nbs/core/00f_wording.ipynb #Word-2
 @dataclass(frozen=True)
 class Word:
     "A word of a text"
@@ -98,6 +99,7 @@ def denied(
             on = False
     return no, yes
 
+# %% ../../nbs/core/00f_wording.ipynb #negation-differs
 def negation_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     no, yes = denied(claim)
     its_no, its_yes = denied(seg)
@@ -164,6 +166,7 @@ def duties(clause: str) -> dict[str, tuple[bool, str]]: # stem → denied?, must
             if not reach: no, duty = False, ''
     return out
 
+# %% ../../nbs/core/00f_wording.ipynb #duty-differs
 def duty_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     mine, theirs = duties(claim), duties(seg)
     for x in mine.keys() & theirs.keys():
@@ -184,6 +187,7 @@ def _told_apart(
     follows = bool(after) and (x, after[0]) in pairs and (y, after[0]) in pairs
     return follows or (bool(before) and (before[-1], x) in pairs and (before[-1], y) in pairs)
 
+# %% ../../nbs/core/00f_wording.ipynb #thing-differs
 def thing_differs(
     claim: Sequence[Word], # of a clause
     seg: Sequence[Word],
@@ -241,6 +245,7 @@ class Neighbours:
     pairs: set[tuple[str, str]] # stems that stand side by side
     names: set[str]             # stems of names and identifiers
 
+# %% ../../nbs/core/00f_wording.ipynb #differs
 def differs(
     claim: str,              # a text
     near: Sequence[str],     # texts that say something like it

@@ -49,6 +49,7 @@ FUNCTION_WORDS = set('''le la les un une du des de et est sont dans pour par sur
 # longest first, of each kind
 ENDINGS = 'ations ation ings ing edly ies ied ions ion ers er ed es s ly e y'.split()
 
+# %% ../../nbs/core/00a_words.ipynb #stem
 @lru_cache(65536)
 def stem(w: str) -> str:
     "A word without its ending, roughly"

@@ -92,6 +92,7 @@ def looks_written(text: str) -> float: # share of common characters; 0 if it is 
     if bad > .002 * len(text) or letters < .3 * len(text) or own < .97 * letters: return 0.
     return max(sum(c in _COMMON for c in text) / len(text), .01 * (text.isascii() and text.isprintable()))
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #unmarked-2
 def unmarked(data: bytes) -> Decoded | None:
     "UTF-16 or UTF-32 without a mark"
     head = data[:SAMPLE]

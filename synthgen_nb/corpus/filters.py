@@ -148,6 +148,7 @@ def _contents(text: str) -> Iterator[Passage]:
         elif run and not line[0].strip(): run.append(line) # an empty line between items
     yield from _listed(text, run)
 
+# %% ../../nbs/corpus/10a_filters.ipynb #listed
 def _listed(text: str, run: list[re.Match]) -> Iterator[Passage]:
     links = [m['to'] for r in run if (m := _ENTRY.fullmatch(r[0]))]
     if len(links) < 2: return
@@ -174,6 +175,7 @@ _NAVIGATION = re.compile(r'''(?xim)^[ \t>*_|-]*(?:
   | (?:home|docs?|documentation)[ \t]*(?:>|»|›|/|\\>|&gt;|→)[ \t]*[^\n.|]{1,120}
 )(?:\([^()\n]{0,300}\))?[ \t*_|]*$''')
 
+# %% ../../nbs/corpus/10a_filters.ipynb #navigation-2
 def _navigation(text: str) -> Iterator[Passage]:
     "Breadcrumbs and lines that lead back, on, or to the editor of the page, outside of code"
     fences = [m.span() for m in re.finditer(r'^[ \t]*(```+|~~~+)[^\n]*\n(?:[^\n]*\n){0,4000}?[ \t]*\1', text, re.M)]

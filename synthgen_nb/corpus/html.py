@@ -174,6 +174,7 @@ def _listings(main) -> None:
         dt.clear()
         dt.append(_code(signature))
 
+# %% ../../nbs/corpus/10b_html.ipynb #formulas
 def _formulas(main) -> None:
     "Formulas between the signs of Markdown"
     for e in main.select('.math'):

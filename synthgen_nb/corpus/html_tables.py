@@ -49,6 +49,7 @@ def is_layout(
     if not headed and any(c.find(_OF_A_PAGE) for c in cells if c.name == 'td'): return True
     return not heads and _only_places(table, cells)
 
+# %% ../../nbs/corpus/10a_html_tables.ipynb #only-places
 def _only_places(table: Any, cells: Sequence[Any]) -> bool:
     "Is a table without names of columns nothing but a way to put things beside each other?"
     rows = [r for r in _own(table, 'tr') if _text(r)]
@@ -115,6 +116,7 @@ def _writer() -> type:
             return f'\n\n{more}{fence}{more}\n\n' if fence else ''
     return Writer
 
+# %% ../../nbs/corpus/10a_html_tables.ipynb #to-markdown
 def to_markdown(
     e: Any,                 # an element whose tables are settled
     one_line: bool = False, # are the line ends inside its paragraphs blanks?
@@ -158,6 +160,7 @@ def _lines(markdown: str) -> list[str]:
         elif not fence: out.append(re.sub(r'^(?:>\s?|:\s{3})+', '', line.strip()))
     return [l for l in out if l and l != '---']
 
+# %% ../../nbs/corpus/10a_html_tables.ipynb #cell
 def _cell(e: Any) -> Cell:
     "A cell of a page"
     head = e.name == 'th' or e.parent.parent.name == 'thead'

@@ -186,6 +186,7 @@ def _holds(f: Found, lines: Sequence[Line]) -> bool:
     inside = letters([*f.table.names, *f.table.captions]) + sum(map(letters, f.table.rows))
     return inside >= .95 * letters(l.text for l in lines)
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #with-tables-2
 def _with_tables(lines: Sequence[Line], found: Iterable[Found]) -> list[Line]:
     "Lines, with the tables in the place of those that stand in them"
     of_page: dict[int, list[int]] = {}
@@ -319,6 +320,7 @@ def _blocks(lines: Sequence[Line], levels: dict[Line, int], words: set[str]) -> 
         elif kind == 'code' and len(group) > 1: yield group[0].page, _code(group)
         else: yield from _written(group, kind, level, gap, words)
 
+# %% ../../nbs/corpus/10d_pdf.ipynb #written
 def _written(group: Sequence[Line], kind: str, level: int, gap: float,
              words: set[str]) -> Iterator[tuple[int, str]]:
     "(page, Markdown) of headings or paragraphs"

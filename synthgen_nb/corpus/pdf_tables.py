@@ -28,6 +28,7 @@ class Found(NamedTuple):
     edges: list[float]     # where its columns begin
     table: Table
 
+# %% ../../nbs/corpus/10c_pdf_tables.ipynb #tables-of-2
 def tables_of(
     data: bytes,          # the file
     pages: Iterable[int], # to look at, counted from 1
@@ -132,6 +133,7 @@ def _lined(page: Any, n: int, join: Join) -> Iterator[Found]:
             if got: yield _found(page, n, (left, rules[0], right, rules[k]), *got)
             rules = rules[k + 1:]
 
+# %% ../../nbs/corpus/10c_pdf_tables.ipynb #tries
 def _tries(words: Sequence[dict], rules: Sequence[float], join: Join) -> Iterator[tuple]:
     "(last rule, where the columns begin and the table) of what begins at the first rule, the longest first"
     for k in range(len(rules) - 1, 1, -1):

@@ -225,6 +225,7 @@ def _directive_table(name: str, options: dict[str, str], body: Sequence[str]) ->
     rows = csv.reader([l for l in body if l.strip()], skipinitialspace=True)
     return _cells([*head, *rows], heads + len(head))
 
+# %% ../../nbs/corpus/10c_rst.ipynb #list-table
 def _list_table(body: Sequence[str]) -> list[list[str]]:
     "A list of lists as rows"
     rows: list[list[str]] = []

@@ -100,6 +100,7 @@ class Table(NamedTuple):
     rows: list[list[str]]  # as long as the names
     captions: list[str]    # what stands over the whole width above it
 
+# %% ../../nbs/corpus/10_tables.ipynb #table-of
 def table_of(
     cells: Sequence[Sequence[Cell]], # the rows, as the document lists them
     guess: bool = True,              # may the first row name the columns where none is marked?
@@ -137,6 +138,7 @@ def in_cell(
     text = '' if value is None else re.sub(r'\s*[\r\n]+\s*', ' ', str(value)).replace('\t', ' ').strip()
     return re.sub(r'(?<!\\)((?:\\\\)*)\|', r'\1\\|', text)
 
+# %% ../../nbs/corpus/10_tables.ipynb #pipe-table-2
 def pipe_table(
     rows: Sequence[Sequence[Any]], # the first one names the columns
 ) -> str: # Markdown; empty if there are no rows

@@ -216,6 +216,7 @@ class HttpWorld:
                                                      self.allow, timeout)
         return _answer(status, kind, body.decode('utf-8', 'replace'))
 
+# %% ../../nbs/worlds/36_http.ipynb #answer-of
 def _answer(status: int, kind: str, text: str) -> Any:
     "A response as a result, or ToolError"
     if 300 <= status < 400:
