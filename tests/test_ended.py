@@ -44,7 +44,10 @@ def kernels(pid: int) -> list[int]:
 def test_a_run_that_is_ended_closes_its_record(tmp_path, slow, name, times, code):
     write_docs(tmp_path / "docs", 20)
     line = [SYNTHGEN, "pipeline", "docs", "-o", "train.jsonl", "--workers", "2"]
-    p = subprocess.Popen(line, env=ENV | slow.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGHUP, signal.SIGTERM)] + [signal.signal(signal.SIGINT, signal.default_int_handler)]
+    p = subprocess.Popen(  # a test run that began in the background passes on that these are ignored
+        line, env=ENV | slow.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     until(lambda: len(slow.log("answered") or slow.log()) > 4)
     below = kernels(p.pid)
     for _ in range(times):
@@ -54,7 +57,7 @@ def test_a_run_that_is_ended_closes_its_record(tmp_path, slow, name, times, code
     assert p.returncode == code and "Traceback" not in err, err
     (record,) = (json.loads(f.read_text()) for f in Path("runs").glob("*/run.json"))
     assert record["status"] == "interrupted" and record["answered"] >= 1 and "pid" not in record
-    assert f'{record["answered"]} answers' in err and "run the same command again" in err
+    assert f"{record['answered']} answers" in err and "run the same command again" in err
     assert name == "SIGINT" or name in err
     until(lambda: not any(Path(f"/proc/{k}").exists() for k in below), 30)
     assert below, "the kernel was there, and is no more"
@@ -75,6 +78,7 @@ def test_a_plain_command_that_is_ended_says_so(tmp_path, slow):
 
 
 # disks
+
 
 def limited(size: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -122,13 +126,13 @@ def test_refusals_have_words_whoever_says_them():
 
 # whose machine
 
+
 def test_paths_are_told_without_the_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "ann"))
     (tmp_path / "ann/work/docs").mkdir(parents=True)
     (tmp_path / "srv/data").mkdir(parents=True)
     monkeypatch.chdir("ann/work")
-    assert [portable(p) for p in (tmp_path / "ann/work/docs", tmp_path / "ann/x", tmp_path / "srv/data", "docs")] == [
-        "docs", "~/x", "…/data", "docs"]
+    assert [portable(p) for p in (tmp_path / "ann/work/docs", tmp_path / "ann/x", tmp_path / "srv/data", "docs")] == ["docs", "~/x", "…/data", "docs"]
     line = command_line(["synthgen", "run", "-p", f"source={tmp_path}/ann/my docs", f"{tmp_path}/ann/work/a.md"])
     assert line == "synthgen run -p source=~/'my docs' a.md"
     given = dict(source=[f"{tmp_path}/srv/data"], n=3, world=f"hdf5:{tmp_path}/srv/data/x.h5")
@@ -137,6 +141,7 @@ def test_paths_are_told_without_the_machine(tmp_path, monkeypatch):
 
 
 # records on disk
+
 
 def test_a_shelf_reads_like_a_list(tmp_path):
     chunks = [Chunk(text=f"chunk {i} \udcff", tokens=i) for i in range(20)]

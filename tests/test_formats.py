@@ -207,8 +207,7 @@ def test_rules_leave_out_by_name_and_say_so(tmp_path):
         f"boilerplate:{r}" for r in ("changelog", "cookie_banner", "front_matter", "licence_header", "page_furniture", "page_furniture")
     ]
     assert [c.text for c in chunks] == [
-        "# Chunks\n\nA chunk is the unit of I/O.",
-        "- [h5py](https://h5py.org) reads them.",
+        "# Chunks\n\nA chunk is the unit of I/O.\n\n\n- [h5py](https://h5py.org) reads them.",
         "# adds\ndef f():\n    return 1",
     ]
     docs, dropped = read_documents(tmp_path, Corpus(leave_out=[]))

@@ -183,7 +183,7 @@ def test_processes_bring_one_old_store_up_to_date_at_once():
     with Calls("old.db") as c:
         c.put(Request(model="m"), Reply("So."))
     db = sqlite3.connect("old.db")
-    for sql in (*[f"alter table calls drop column {c}" for c in ("logprobs", "prompt_logprobs")], "pragma user_version=1"):
+    for sql in (*[f"alter table calls drop column {c}" for c in ("logprobs", "prompt_logprobs", "cache_read", "cache_written")], "pragma user_version=1"):
         db.execute(sql)
     db.close()
     ps = [multiprocessing.get_context("fork").Process(target=open_old, args=(n,)) for n in range(4)]

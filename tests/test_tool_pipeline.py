@@ -173,7 +173,7 @@ def test_more_rows_than_the_world_can_give(synthgen):
     assert 1 <= len(rows(synthgen.folder / "rows.jsonl")) < 50 and "of 50" in r.stderr
     many = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(60)}, "required": [f"p{i}" for i in range(60)]}
     save([Tool(name="big", description="Stores sixty values", parameters=many, returns={"type": "integer"})], synthgen.folder / "big.jsonl")
-    synthgen("tool-generate", "big.jsonl", "-o", "big_rows.jsonl", "--target-pairs", 2)
+    synthgen("tool-generate", "big.jsonl", "-o", "big_rows.jsonl", "--target-pairs", 1)
     for text in ("", "{}", "<html>", "[1, 2]", "openapi: 3.1.0\npaths: 7"):
         (synthgen.folder / "bad.yaml").write_text(text)
         assert synthgen("tool-generate", "bad.yaml", "-o", "x.jsonl", ok=False).stderr
