@@ -39,7 +39,7 @@ def files(root):
         f.relative_to(root).as_posix(): f.read_bytes()
         for d in ("nbs", "synthgen_nb")
         for f in (root / d).rglob("*")
-        if f.is_file() and "__pycache__" not in f.parts and ".ipynb_checkpoints" not in f.parts
+        if f.is_file() and "__pycache__" not in f.parts and ".ipynb_checkpoints" not in f.parts and f.name != "_modidx.py"  # not in git
     }
 
 

@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import runpy
 import shutil
 import struct
 import sys
@@ -65,8 +64,9 @@ class Site:
     def names(self) -> dict[str, set[str]]:
         "Every dotted ending of a public name → full names"
         out: dict[str, set[str]] = {}
-        for mod, syms in runpy.run_path(str(CFG.lib_path/'_modidx.py'))['d']['syms'].items():
-            for full in (mod, *syms):
+        for f in sorted(p for p in CFG.lib_path.rglob('*.py') if p.name[0] != '_'):
+            mod = '.'.join(f.relative_to(CFG.lib_path.parent).with_suffix('').parts)
+            for full in (mod, *(f'{mod}.{n}' for n in api.module(ROOT, mod).defs)):
                 parts = full.split('.')
                 if any(x.startswith('_') for x in parts): continue
                 for i in range(len(parts)): out.setdefault('.'.join(parts[i:]), set()).add(full)

@@ -13,6 +13,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 from ..core.listed import all_leaves
+from ..specs.tool import flat
 from ..core.records import canonical, leaves
 
 # %% ../../nbs/tools/69_feeds.ipynb #base
@@ -37,7 +38,6 @@ _COMMON = frozenset('id ids name names title titles type types status key keys c
                     'description '
                     'message model number'.split())
 
-def _flat(name: Any) -> str: return re.sub(r'[^a-z0-9]', '', str(name).lower())
 
 _SIDES = frozenset('source target from to start end old new base origin destination src dst first second'.split())
 _COMMITS = frozenset('revision rev sha hash commit commithash commitsha commitid'.split())
@@ -58,11 +58,11 @@ def feeds(
     taker: str, # the tool that wants it
 ) -> bool:
     "May a field of a result be what a parameter asks for?"
-    k, n = _flat(field), _flat(name)
+    k, n = flat(field), flat(name)
     if names_one(k, n, giver) or {k, n} <= _COMMITS: return True
     if k not in _COMMON and n.endswith(k) and n.removesuffix(k) in _SIDES: return True
     if k in (n, n + 's'): return k not in _COMMON or bool(nouns(giver) & nouns(taker))
-    return k == 'id' and n.endswith('id') and n[:-2].rstrip('y') in _flat(giver)
+    return k == 'id' and n.endswith('id') and n[:-2].rstrip('y') in flat(giver)
 
 # %% ../../nbs/tools/69_feeds.ipynb #places
 def shown(v: Any) -> str: # as a person would write it
@@ -94,7 +94,7 @@ def linked(
     for s in reversed(steps):
         there = s['places'] if 'places' in s else places(s)
         hits = [x for field, xs in there.items() if feeds(field, s['tool'], name, taker) for x in xs]
-        deepest = min((d for _, d, _ in hits), default=0) if _flat(name).endswith('id') else 99
+        deepest = min((d for _, d, _ in hits), default=0) if flat(name).endswith('id') else 99
         for at, depth, v in hits:
             key = canonical(v)
             if depth > deepest or shown(v) in stated or key in seen: continue

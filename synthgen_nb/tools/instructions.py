@@ -14,7 +14,7 @@ from pydantic import Field
 from ..core.models import Answer, Model
 from ..core.records import Drop, Origin, Outcome, Record, clip, content_id, drop
 from ..core.settings import nearest
-from ..specs.tool import Tool
+from ..specs.tool import Tool, flat
 from .feeds import feeds
 from .grounding import tool_docs
 
@@ -81,8 +81,6 @@ class Task(Record):
     meta: dict[str, Any] = Field(default_factory=dict)
 
 # %% ../../nbs/tools/74_instructions.ipynb #unfit
-def _flat(s: Any) -> str: return re.sub(r'[^a-z0-9]', '', str(s).lower())
-
 def unfit(
     x: Mapping,            # a request as it was written: instruction, tools
     names: Sequence[str],  # tools that its writer was shown
@@ -95,7 +93,7 @@ def unfit(
         return f'foreign_tool:{foreign[0]}', f'{foreign[0]!r} was not given{nearest(foreign[0], names)}'
     if not min_calls <= len(x['tools']) <= max_calls:
         return 'wrong_length', f'{len(x["tools"])} calls, {min_calls} to {max_calls} were asked for'
-    return ('repeated', 'it was asked before') if _flat(x['instruction']) in known else ('', '')
+    return ('repeated', 'it was asked before') if flat(x['instruction']) in known else ('', '')
 
 # %% ../../nbs/tools/74_instructions.ipynb #nothing-written
 def nothing_written(a: Answer) -> tuple[str, str]: # machine reason and detail
@@ -114,7 +112,7 @@ async def propose(
     avoid: Sequence[str] = (),        # requests made before
 ) -> Outcome[Task]: # kept: requests that name no foreign tool and are new
     "Have requests written for groups of tools"
-    p, out, known = model.prompt('tool_instructions'), Outcome[Task](), {_flat(a) for a in avoid}
+    p, out, known = model.prompt('tool_instructions'), Outcome[Task](), {flat(a) for a in avoid}
     wanted = Counter(tuple(sorted(t.name for t in g)) for g in groups)
     distinct = {tuple(sorted(t.name for t in g)): {t.name: t for t in g} for g in reversed(groups)}
     def ask(key):
@@ -130,7 +128,7 @@ async def propose(
                 lost, id = x or {'tools': names, 'text': a.text}, content_id(names, i, x)
                 out.dropped.append(Drop(id=id, stage='instruct', reason=why, detail=detail, record=lost))
                 continue
-            known.add(_flat(x['instruction']))
+            known.add(flat(x['instruction']))
             by = p.origin('toolllm_instruction', a)
             needed = tuple(x['tools'])
             out.kept.append(Task(instruction=x['instruction'], tools=names, relevant=needed, origin=(by,)))

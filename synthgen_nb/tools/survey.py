@@ -18,10 +18,10 @@ from typing import Any
 from ..core.listed import all_leaves, listed
 from ..core.records import SynthgenError, canonical, clip, leaves
 from ..core.settings import nearest
-from ..specs.tool import Tool, problems
+from ..specs.tool import Tool, flat, joined, problems
 from .feeds import feeds, linked, places, shown
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.values import joined, sample
+from ..worlds.values import sample
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
@@ -64,7 +64,6 @@ async def noted(
 Pool = dict[str, list[tuple[Any, str]]] # field, in small letters → values, each with its giver; '': a person
 
 def _lists() -> dict[str, list[Any]]: return defaultdict(list) # parameter → values
-def _flat(s: Any) -> str: return re.sub(r'[^a-z0-9]', '', str(s).lower())
 
 def as_json(v: Any) -> list[Any]: # of no or one value
     "A text, if it can also be read as JSON"
@@ -75,7 +74,7 @@ def pool_of(
     values: Mapping[str, Sequence[Any]], # parameter → values that are known to exist
 ) -> Pool:
     "What is known before anything was tried"
-    both = {_flat(k): [(x, '') for v in vs for x in [v, *as_json(v)]] for k, vs in values.items()}
+    both = {flat(k): [(x, '') for v in vs for x in [v, *as_json(v)]] for k, vs in values.items()}
     return defaultdict(list, both)
 
 # %% ../../nbs/tools/73_survey.ipynb #Runner
@@ -178,7 +177,7 @@ def learn(
     "Pool the values of a call that worked"
     for at, v in [*islice(all_leaves(content), 500), *leaves(args), *joined_paths(args, content)]:
         if v in (None, ''): continue
-        field = _flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
+        field = flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
         there = notes.pool[field]
         if field and (v, tool) not in there and sum(g == tool for _, g in there) < 12: there.append((v, tool))
         if isinstance(v, str) and '\n' in v and len(notes.pool['']) < 60:
@@ -230,7 +229,7 @@ def seen_for(
     pool: Pool,  # values seen
 ) -> list[Any]: # the likeliest kind only
     "Values seen that a parameter may want"
-    n = _flat(name)
+    n = flat(name)
     fed = [v for k in dict.fromkeys([n, n + 's', 'id']) for v, giver in pool.get(k, ())
            if not giver and k != 'id' or feeds(k, giver, name, taker)]
     alike = [v for k in (n, n + 's') for v, _ in pool.get(k, ())]
@@ -488,6 +487,6 @@ def unheard_of(
     "Names of which no tool has heard"
     def names(s): return [k for k, v in (s.get('properties') or {}).items() for k in (k, *names(v if isinstance(v, dict) else {}))]
     there = sorted({k for t in tools for k in (*t.properties, *names(t.parameters))})
-    flat = {_flat(k) for k in there}
+    short = {flat(k) for k in there}
     return [f'{k}: no tool has a parameter of that name{nearest(k, there)}' for k in known
-            if not any(f == _flat(k) or f.endswith(_flat(k)) or _flat(k) == f + 's' for f in flat)]
+            if not any(f == flat(k) or f.endswith(flat(k)) or flat(k) == f + 's' for f in short)]

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 from ..core.records import canonical, leaves
 from ..specs.parse import tools_in
-from ..specs.tool import Tool, problems
-from .roles import Role, argument, flat, list_in, nouns_of, object_in, plain_schema, roles, singular
+from ..specs.tool import Tool, flat, problems
+from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
 from .world import ToolError, WorldKind, needed
 

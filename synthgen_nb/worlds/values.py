@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'FIRST', 'LAST', 'TOWNS', 'THINGS', 'SAID', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF',
            'MOMENTS', 'QUIET', 'TYPE_OF', 'LIMITS', 'SIZES', 'words', 'text_named', 'number_named', 'said_values',
-           'from_pattern', 'sample', 'fits', 'joined']
+           'from_pattern', 'sample', 'fits']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
-from ..specs.tool import look_up, problems
+from ..specs.tool import joined, look_up, problems
 
 # %% ../../nbs/worlds/36a_values.ipynb #words
 NOUNS = ('amber birch cedar delta ember fjord grove heron iris jade kestrel lumen maple nimbus onyx pine '
@@ -208,21 +208,6 @@ TYPE_OF: dict[str, Callable[[Any], bool]] = {
     'integer': lambda v: not isinstance(v, (bool, str)) and v == int(v),
     'number': lambda v: not isinstance(v, (bool, str)), 'object': lambda v: False, 'array': lambda v: False,
     'null': lambda v: False}
-
-# %% ../../nbs/worlds/36a_values.ipynb #joined
-def joined(schema: dict, root: Any) -> dict:
-    "A schema and its `allOf` as one: properties and requirements together, else the later word holds"
-    out: dict[str, Any] = {}
-    for s in (*schema.get('allOf', []), {k: v for k, v in schema.items() if k != 'allOf'}):
-        for _ in range(20):
-            if not isinstance(s, dict) or '$ref' not in s: break
-            s = look_up(root, s['$ref'][1:]) | {k: v for k, v in s.items() if k != '$ref'}
-        if not isinstance(s, dict): continue
-        if 'allOf' in s: s = joined(s, root)
-        merged = {'properties': out.get('properties', {}) | s.get('properties', {}),
-                  'required': [*dict.fromkeys([*out.get('required', []), *s.get('required', [])])]}
-        out = out | s | {k: v for k, v in merged.items() if v}
-    return out
 
 # %% ../../nbs/worlds/36a_values.ipynb #of-type
 def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int, of: str = '') -> Any:
