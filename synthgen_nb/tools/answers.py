@@ -141,7 +141,7 @@ def quoted(text: str) -> list[str]: return [next(g for g in q.groups() if g) for
 def known(text: str, ev: Evidence) -> bool:
     "Does the request, an argument, a result or the documentation of a called tool hold this text?"
     t = flat(text).strip('*').rstrip('.,;:!?')
-    end, t = ('', t.rstrip('….')) if t.endswith('…') else (r'(?!\w)(?!-\w)', t)
+    end, t = ('', t.rstrip('….')) if t.endswith('…') else (r'(?!\w)(?!-(?!\d\d:?\d\d\b)\w)', t) # 10:04:00-05:00
     here = re.compile(rf'(?<![A-Za-z0-9{"/" * ("/" in t)}]){re.escape(t)}{end}', re.I)
     if not t or here.search(ev.text) or here.search(ev.docs) or t.lower() in _COMMON: return True
     if t.startswith('/'): return _known_path(t.rstrip('/'), ev)

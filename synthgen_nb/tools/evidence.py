@@ -39,7 +39,7 @@ class Mention:
 _NUMBER = r'[-−+]?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?'
 _UNIT = '|'.join(sorted(map(re.escape, SIZES), key=len, reverse=True))
 _READ = re.compile(rf'''
-    (?P<date>\b\d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?|\b\d{{1,2}}:\d\d(?::\d\d)?\b)
+    (?P<date>\b\d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[-+]\d\d:?\d\d)?)?|\b\d{{1,2}}:\d\d(?::\d\d)?\b)
   | (?P<hex>\b[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-[0-9a-fA-F-]{{22,27}}\b)
   | (?P<version>\bv?\d+(?:\.\d+){{2,}}(?:-?\w+)?)
   | (?P<ordinal>\b\d+(?:st|nd|rd|th)\b)

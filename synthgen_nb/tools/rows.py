@@ -203,12 +203,13 @@ def keep_new(
 
 # %% ../../nbs/tools/76_rows.ipynb #answered
 def answered(m: Making, found: Outcome[Trajectory]) -> Outcome[Trajectory]:
-    "Without the rows in which a tool speaks of nothing"
+    "Without the rows in which a tool speaks of nothing, or whose calls a kept row has"
     out = Outcome[Trajectory](dropped=list(found.dropped))
     for t in found.kept:
         said = [(c.tool, outline(o.content, c.arguments)) for c, o in zip(t.calls, t.observations, strict=True) if o.ok]
         empty = [tool for tool, words in said if words in m.nothing.get(tool, ())]
         if empty: out.dropped.append(drop(t, 'solve', f'failed_in_words:{empty[0]}', 'it says the same of what cannot exist'))
+        elif signature(t) in m.seen: out.dropped.append(drop(t, 'solve', 'repeated_calls'))
         else: out.kept.append(t)
     return out
 

@@ -144,7 +144,8 @@ class McpWorld:
         self.resettable = not live
         self.session: Session | None = None
         self.place: Environment | None = None
-        self.used = False # has anything been called that does not say it only reads?
+        self.called = False # has anything been called?
+        self.used = False   # and something that does not say it only reads?
         self.begun: Any = None # the state after the start
 
     @property
@@ -159,7 +160,8 @@ class McpWorld:
         clean = self.session and self.session.alive and not self.used
         if not clean or await self.state() != self.begun: await self.restart()
     async def restart(self, initial: Any = None) -> None:
-        if not (self.remote and self.session and self.session.alive): await _begin(self)
+        alive = self.session and self.session.alive
+        if not (alive and (self.remote or not self.called)): await _begin(self)
     async def state(self) -> Any:
         return await asyncio.to_thread(self.place.state) if self.place else None
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
@@ -193,7 +195,7 @@ async def _end(w: McpWorld):
 
 async def _begin(w: McpWorld):
     await _end(w)
-    w.used = False
+    w.called = w.used = False
     w.session = Session(w.target if w.remote else _live(w) if w.live else await _command(w))
     await w.session.open()
     w.begun = await w.state()
@@ -230,7 +232,8 @@ async def _listed(w: McpWorld) -> list[Tool]:
 # %% ../../nbs/worlds/34_mcp.ipynb #call
 async def _call(w: McpWorld, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
     if w.session is None or not w.session.alive: await w.restart()
-    name, w.used = tool.binding.get('name', tool.name), w.used or tool.effect != 'read'
+    name = tool.binding.get('name', tool.name)
+    w.called, w.used = True, w.used or tool.effect != 'read'
     args = w.place.inward(arguments) if w.place else arguments
     try: got = await w.session.ask(lambda c: c.call_tool(name, args), timeout) # type: ignore[union-attr]
     except TimeoutError:
