@@ -19,7 +19,9 @@ from .wording import CLOSE, clauses, closeness, content, denied, words_in
 _THINGS = '|'.join('''passage text section document page figure table chapter tutorial example snippet excerpt
     article paragraph listing code function method command script class file module program output list diagram
     image notebook author title guide note warning option parameter step case context plot graph chart array
-    cell line expression statement formula equation result loop call block query picture'''.split())
+    cell line expression statement formula equation result loop call block query picture word term setting feature
+    tool system package project library value variable argument mode format field flag error message release
+    approach technique concept problem issue situation property attribute process service device'''.split())
 _PAGE = ('passages?|excerpts?|snippets?|paragraph|authors?|document|documentation page|page|tutorial|chapter|'
          'text|section|figure|table of contents|title|article')
 _OF = '(?:of|called|named|in an?|editor|dataset|file|string|mode|type|format|area|box|field|node|encoding|data)'
@@ -38,18 +40,33 @@ _LEANS = [re.compile(p, re.I) for p in (
     r'\b(?:the|this) (?:first|second|last) (?:example|snippet|passage|listing|figure)\b',
     r'\bwhat (?:does|is|do|are) (?:this|these)\b(?!\s+\w+ing\b)',
     r'\bthe (?:code|example)\b(?=[^.?!]*\b(?:print|output|return|show|do|demonstrate|illustrate)s?\b)',
-    r'上面|上述|以下|本文|本节|该文|上文|下文|该文档|文中|前述|この文書|本書|上記|下記|위의|아래의|이 문서|본문',
+    r'上面|上述|以下|本文|本节|该文(?!件)|上文|下文|该文档|文中|前述|この文書|本書|上記|下記|위의|아래의|이 문서|본문',
     r'\b(?:ci-dessus|ci-dessous|dans (?:ce|le) (?:texte|document|passage|chapitre)|oben (?:genannt|beschrieben)|im (?:Text|Abschnitt|Dokument)'
     r'|en (?:el|este) (?:texto|documento|pasaje)|arriba (?:mencionad|descrit)|nel (?:testo|documento|brano)|neste (?:texto|documento)|i texten'
     r'|в (?:этом |данном )?(?:тексте|документе|отрывке)|(?:вы|ни)шеуказанн)', r'في (?:هذا )?(?:النص|المستند|المقطع)|בטקסט|במסמך זה')]
 _THIS = re.compile(rf'\b(?:this|these|that) ((?:\w+ )?(?:{_THINGS}))s?\b', re.I)
+
+# %% ../../nbs/core/00h_questions.ipynb #points
+_POINTS = {code: re.compile(p, re.I) for code, p in dict(
+    fr=r"\b(?:cet?|cette|ces) (?!qu[ie]\b|qu['’]|dont\b|sont\b|ser|cas\b|genre\b|type\b|qu)(\w{3,})",
+    es=r'\b(?:este|esta|estos|estas|ese|esa|esos|esas) (?!es\b|son\b|tipo\b|que\b)(\w{3,})',
+    it=r"\b(?:quest[oaie]|quel|quell[oaie]) (?!è\b|sono\b|tipo\b|che\b)(\w{3,})",
+    pt=r'\b[nd]?es[ts][ea]s? (?!é\b|são\b|tipo\b|que\b)(\w{3,})',
+    de=r'\b(?:diese[rsmn]?|jene[rsmn]?) (?!ist\b|sind\b|wird\b|kann\b)(\w{3,})',
+    sv=r'\b(?:denna|detta|dessa) (?!är\b|kan\b)(\w{3,})', nl=r'\b(?:deze|dit) (?!is\b|zijn\b|kan\b)(\w{3,})',
+    ru=r'\bэт(?:от|а|и|ого|ому|ом|их|ой|у) (\w{3,})', zh='(?:这个|该|这些)([\u4e00-\u9fff]{2})',
+    ja='(?:この|その|これらの)([\u30a0-\u30ff\u4e00-\u9fff]{2,})').items()}
+_NAMED = re.compile(r'\bX\b|[\d,，、«“"「]|\w\W+[A-ZÀ-ÞА-Я]')
 
 def leans(question: str) -> str: # '' if it stands alone
     "What a question points to and its reader cannot see"
     q = INLINE.sub('X', fold(question))
     if m := next((m for p in _LEANS if (m := p.search(q))), None): return m[0]
     new = lambda m: m[1].split()[-1].lower().rstrip('s') not in q[:m.start()].lower()
-    return next((m[0] for m in _THIS.finditer(q) if new(m)), '')
+    if here := next((m[0] for m in _THIS.finditer(q) if new(m)), ''): return here
+    point = _POINTS.get(language_of(question).code)
+    there = (m for m in point.finditer(q) if new(m) and not _NAMED.search(q[:m.start()])) if point else ()
+    return next((m[0] for m in there), '')
 
 # %% ../../nbs/core/00h_questions.ipynb #wrong_kind
 _HOW_MANY = re.compile(r'\bhow many\b', re.I)
@@ -60,10 +77,26 @@ _POLAR = re.compile(r'\b(?:yes|no|not|never|cannot|only|always|can|does|is|are|w
                     r"|both|neither)\b|n't", re.I)
 _AMOUNTS = frozenset('no none any several both single a unlimited arbitrary as'.split()) | NUMBER_WORDS.keys()
 
+_COUNTS = {code: tuple(re.compile(p, re.I) for p in ps) for code, ps in dict(
+    fr=(r'\bcombien (?:de|d’|d\')', r'\b(?:une?|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|aucun|plusieurs|tous)\b'),
+    es=(r'\bcuánt[oa]s\b', r'\b(?:una?|un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|ningun[oa]?|ningún|varios|ambos)\b'),
+    it=(r'\bquant[ie]\b', r'\b(?:un[oa]?|due|tre|quattro|cinque|sei|sette|otto|nove|dieci|nessun[oa]?|vari[ei]?|tutti)\b'),
+    pt=(r'\bquant[oa]s\b', r'\b(?:uma?|um|dois|duas|três|quatro|cinco|seis|sete|oito|nove|dez|nenhuma?|vári[oa]s|ambos)\b'),
+    de=(r'\bwie viele\b', r'\b(?:eine?[nmrs]?|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|keine?|mehrere|beide|alle)\b'),
+    sv=(r'\bhur många\b', r'\b(?:en|ett|två|tre|fyra|fem|sex|sju|åtta|nio|tio|inga|flera|båda|alla)\b'),
+    ru=(r'\bсколько\b', r'\b(?:од(?:ин|на|но)|дв[ае]|три|четыре|пять|шесть|семь|восемь|девять|десять|нет|все)\b'),
+    zh=('多少|几个|几种|几', '[一二两三四五六七八九十百千万零没无]'), ja=('いくつ|何[個回種件本つ台枚]', '[一二三四五六七八九十百千万]|なし|ない|すべて')).items()}
+
+def _counted(question: str, answer: str) -> bool:
+    "Is a number told, or none asked for?"
+    if number_facts(answer) or re.search(r'\d', answer): return True
+    asks, tells = _COUNTS.get(language_of(question).code, (None, None))
+    if asks and tells: return not asks.search(question) or bool(tells.search(answer))
+    return not _HOW_MANY.search(question) or any(w.text in _AMOUNTS for w in words_in(answer))
+
 def wrong_kind(question: str, answer: str) -> str: # '' if it is right
     "Why an answer is not of the kind that was asked for"
-    counted = number_facts(answer) or any(w.text in _AMOUNTS for w in words_in(answer))
-    if _HOW_MANY.search(question) and not counted: return 'asks how many, and is given no number'
+    if not _counted(question, answer): return 'asks how many, and is given no number'
     versioned = re.search(r'\d', answer)
     if _VERSION.search(question) and not versioned: return 'asks for a version, and is given none'
     first = next((c.text for c in claims(answer)), '')
