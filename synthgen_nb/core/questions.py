@@ -85,7 +85,8 @@ _COUNTS = {code: tuple(re.compile(p, re.I) for p in ps) for code, ps in dict(
     de=(r'\bwie viele\b', r'\b(?:eine?[nmrs]?|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|keine?|mehrere|beide|alle)\b'),
     sv=(r'\bhur många\b', r'\b(?:en|ett|två|tre|fyra|fem|sex|sju|åtta|nio|tio|inga|flera|båda|alla)\b'),
     ru=(r'\bсколько\b', r'\b(?:од(?:ин|на|но)|дв[ае]|три|четыре|пять|шесть|семь|восемь|девять|десять|нет|все)\b'),
-    zh=('多少|几个|几种|几', '[一二两三四五六七八九十百千万零没无]'), ja=('いくつ|何[個回種件本つ台枚]', '[一二三四五六七八九十百千万]|なし|ない|すべて')).items()}
+    zh=('多少|几', '[一二两三四五六七八九十百千万零没无]'),
+    ja=('いくつ|何[個回種件本つ台枚]', '[一二三四五六七八九十百千万]|なし|ない|すべて')).items()}
 
 def _counted(question: str, answer: str) -> bool:
     "Is a number told, or none asked for?"
