@@ -1,6 +1,6 @@
 "A question stands alone, and its answer is whole, in order and of the right kind"
 import pytest
-from synthgen_nb.core.questions import leans, question_wrong, reply_wrong, wrong_kind
+from synthgen_nb.core.questions import echo, leans, question_wrong, reply_wrong, wrong_kind
 from synthgen_nb.core.support import Source
 
 LAMPS = Source("""The modes are:
@@ -70,3 +70,17 @@ def test_what_a_question_has_named_itself_is_no_pointer_in_other_languages(quest
     ('Wie viele Modi gibt es im System?', 'Es gibt drei Modi.', 'Modi gibt es für jedes Wetter.')])
 def test_how_many_asks_for_a_number_in_other_languages(question, right, wrong):
     assert wrong_kind(question, right) == '' and wrong_kind(question, wrong)
+
+
+@pytest.mark.parametrize('question, answer', [
+    ('Which command of Debian systems prints the user?', 'Debian.'), ('What does `chunks=True` do?', '`chunks=True`'),
+    ('どの命令がLinuxの伝統に従い、Debian システムでは大文字小文字の区別をします？', 'Debian')])
+def test_an_answer_says_more_than_its_question(question, answer):
+    assert echo(question, answer) and reply_wrong(question, answer, LAMPS)
+
+
+@pytest.mark.parametrize('question, answer', [
+    ('Is it safe to cut the wire?', 'It is safe to cut the wire.'), ('Which is faster, gzip or lzf?', 'lzf'), ('How many modes are there?', '3'),
+    ('¿Qué compresor es más rápido, gzip o lzf?', 'lzf'), ('Is `a` allowed?', 'Yes.'), ('Is it?', '')])
+def test_a_choice_and_a_yes_may_repeat_the_question(question, answer):
+    assert echo(question, answer) == ''

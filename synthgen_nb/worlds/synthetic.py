@@ -10,7 +10,6 @@ __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD',
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
-from functools import cached_property
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 from ..core.records import canonical, leaves
@@ -147,9 +146,7 @@ class SyntheticWorld:
                          for n in r.nouns if r.keyed}
         self.frames: dict[str, str] = {} # what was made once, as JSON
         self._clear()
-
-    @cached_property
-    def guessed(self) -> set[str]: return {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
+        self.guessed = {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
 
     def _clear(self):
         self.objects: dict[str, list[dict]] = {}  # resource → objects, each with its parents under ''
