@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
+from .cells import Table, table_wrong, tables_in
 from .claims import PROMPT, Claim, claims, segments
 from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_facts, facts, fold,
                                     name_facts, number_facts, sums)
@@ -56,6 +57,10 @@ class Source:
     def lines(self) -> list[list[str]]: # tokens of each line that is not too long to be code
         rows = (code_tokens(code_form(line)) for line in self.folded.splitlines() if len(line) < 4 * LONG)
         return [row for row in rows if row]
+    @cached_property
+    def tables(self) -> list[Table]: return tables_in(self.text, self.segments)
+    @cached_property
+    def heads(self) -> set[int]: return {t.start for t in self.tables if not t.listed} # where headers stand
     @cached_property
     def headings(self) -> list[set[str]]: return headings_of(self)
     @cached_property
@@ -276,13 +281,15 @@ def hold(
     "Hold a claim against its source"
     ws = words_in(c.text)
     likely = best(src, ws)
-    at = src.segments[likely[0]] if likely else Claim('', 0, 0, '')
+    told, row = table_wrong(c.text, src.around, src.tables) if c.kind not in ('code', 'heading') else ('', None)
+    places = [s for i in likely if (s := src.segments[i]).start not in src.heads]
+    at = next((s for s in places if row and s.start == row.start), places[0] if places else Claim('', 0, 0, ''))
     found = lambda why: Finding(c, at.start, at.end, why)
     if c.kind == 'code': return found(line_wrong(c.text, src))
     if c.kind == 'heading' or _ASIDE.match(c.text.strip()): return found('')
     if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if flat(c.text).strip(' .').lower() in src.lower: return found('')
-    return found(differs(c.text, [src.segments[i].text for i in likely], src.neighbours))
+    return found(told or differs(c.text, [src.segments[i].text for i in likely], src.neighbours))
 
 # %% ../../nbs/core/00g_support.ipynb #unsupported
 def unsupported(
