@@ -44,7 +44,7 @@ class Table:
 # %% ../../nbs/core/00fa_cells.ipynb #unmarked
 _BREAK = re.compile(r'<br ?/?>')
 _CELL = re.compile(r'(?<!\\)\|')
-_TERM = re.compile(r'^(?P<key>`[^`\n]+`|\*\*[^*\n]+\*\*|[^\s:`(][^:`.\n]{0,40}?)(?:\s?[:：]|\s[-—–=])\s+(?P<said>\S.+)$', re.S)
+_TERM = re.compile(r'^(?P<key>`[^`\n]+`(?=,)|\*[^*\n]+\*(?=,)|`[^`\n]+`|\*\*[^*\n]+\*\*|[^\s:`(][^:`.\n]{0,40}?)(?:(?<=[`*]),|\s?[:：]|\s[-—–=])\s+(?P<said>\S.+)$', re.S)
 _DEFINED = re.compile(r'^(?P<key>\S[^\n]{0,60})\n:[ \t]+(?P<said>\S[^\n]*)', re.M)
 
 def unmarked(cell: str) -> str:
@@ -273,6 +273,8 @@ def wording_wrong(t: Table, rows: Sequence[int], text: str, keys: Sequence[int])
     return ''
 
 # %% ../../nbs/core/00fa_cells.ipynb #table-wrong
+_SUBJECT = 40 # characters; what begins a claim is what it is about
+
 def told_of(t: Table, text: str) -> tuple[list[Said], list[int], list[int]]: # what names them; rows; their columns
     "The rows of a table that a text is about"
     said, rows = conditions(t, text)
@@ -294,8 +296,9 @@ def table_wrong(
         said, rows, keys = told_of(t, text)
         if not rows: _, rows, keys = told_of(t, around)
         if not said and len(rows) != 1 or len(rows) == len(t.rows): continue
-        about = about or (t.rows[rows[0]] if len(rows) == 1 else None)
+        about = about or (t.rows[rows[0]] if len(rows) == 1 and not t.listed else None)
         begins = min((s.start for s in said), default=0)
+        if t.listed and begins > _SUBJECT: continue # spoken of in passing
         why = fact_wrong(t, rows, text, around, said)
         if not t.listed: why = why or value_wrong(t, rows, text, said, keys) or yes_no_wrong(t, rows, text, begins)
         if why := why or wording_wrong(t, rows, text, keys): return why, about

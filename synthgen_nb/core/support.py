@@ -20,6 +20,7 @@ from .cells import Table, table_wrong, tables_in
 from .claims import PROMPT, Claim, claims, segments
 from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_facts, facts, fold,
                                     name_facts, number_facts, sums)
+from .turned import turned_round
 from .wording import Neighbours, Word, alike, content, differs, shared, words_in
 
 # %% ../../nbs/core/00g_support.ipynb #flat
@@ -289,7 +290,8 @@ def hold(
     if c.kind == 'heading' or _ASIDE.match(c.text.strip()): return found('')
     if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if flat(c.text).strip(' .').lower() in src.lower: return found('')
-    return found(told or differs(c.text, [src.segments[i].text for i in likely], src.neighbours))
+    near = [src.segments[i].text for i in likely]
+    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, near))
 
 # %% ../../nbs/core/00g_support.ipynb #unsupported
 def unsupported(

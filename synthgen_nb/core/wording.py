@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DENYING', 'LIGHT', 'NEGATIONS', 'OPPOSITES', 'DUTIES', 'RELATIONS', 'CLOSE', 'Word', 'words_in', 'content', 'alike',
-           'shared', 'denied', 'negation_differs', 'opposite_differs', 'duties', 'duty_differs', 'thing_differs',
-           'order_differs', 'clauses', 'closeness', 'Neighbours', 'differs']
+           'shared', 'plainly', 'denied', 'negation_differs', 'opposite_differs', 'duties', 'duty_differs',
+           'thing_differs', 'order_differs', 'clauses', 'closeness', 'Neighbours', 'differs']
 
 # %% ../../nbs/core/00f_wording.ipynb #imports
 import re
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import product
-from .facts import NUMBER_WORDS, fold
+from .facts import INLINE, NUMBER_WORDS, fold
 from .words import FUNCTION_WORDS, LETTERS, SPACELESS, STOPWORDS, stem
 
 # %% ../../nbs/core/00f_wording.ipynb #Word
@@ -80,27 +80,58 @@ def shared(
     "What two sets of stems have in common"
     return {x for x in a if x in b or (len(x) >= 6 and any(alike(x, y) for y in b))}
 
+# %% ../../nbs/core/00f_wording.ipynb #plainly
+_SQL = re.compile(r"\b(?:IS )?(?:NOT|NO|WITHOUT)\b(?= [A-Z]{2,}\b)") # NOT NULL, NO ACTION: names
+_INSTEAD = re.compile(r"\b(?:rather than|instead of|au lieu d(?:e|u|es|')|plutôt qu(?:e|')|anstatt|statt|anstelle|en (?:lugar|vez) de"
+                      r"|invece d(?:i|el|ella)|em vez d[eao]|i stället för|in plaats van)|而不是|而非")
+_CARRIES = re.compile(r'(?:option|possibilit|chance|abilit|opportunit|way|able|allowed|permitted|possible|supposed|intended'
+                      r'|desire|wish|want|souhait|dési?r|veu|moyen|droit)\w* (?:to|de|d\'|à|zu|di|para|att|te)\b')
+_OR = r'\b(?:or|ou|oder|o|ni|nor|noch|eller|или)\b|または|或'
+_LISTED, _BETWEEN = re.compile(_OR), re.compile(rf'[,、]|{_OR}')
+_ALSO = re.compile(r"[\W_]*(?:(?:or|ou|oder|o|nor|noch|eller|any|other|autres?|andere|the|les?|des?|du|une?|\w)\b[\W_]*)*")
+_BEHIND = re.compile(r'([^。、，,;(（は]{1,30})では(?:なく|なくて|ありません)')
+
+def plainly(clause: str) -> str:
+    "A clause in small letters, each negation a word of its own, and none that is part of a name"
+    bare = INLINE.sub(lambda m: re.sub(r'\b(?:no|not|without|never|non)\b', 'x', m[0], flags=re.I), fold(clause))
+    text = re.sub(r'^(?:no|yes|non|oui|nein|ja|nej|sí|sim|não|nee)[,.:;!] ', '', _SQL.sub(' ', bare).strip().lower())
+    text = re.sub(r"n't\b", ' not', text).replace('cannot', 'can not').replace('no such', 'such')
+    return _INSTEAD.sub(' not ', text)
+
+def _goes_on(between: str) -> bool:
+    "Is the next word one more of a list?"
+    return bool(_BETWEEN.search(between) and _ALSO.fullmatch(between))
+
 # %% ../../nbs/core/00f_wording.ipynb #denied
 NEGATIONS = frozenset("""not no never cannot without except nor neither nothing n't unable impossible fail
     fails can't don't doesn't isn't aren't won't didn't wasn't weren't couldn't shouldn't wouldn't mustn't
     hasn't""".split()) | DENYING
+_WITHOUT = frozenset('without sans ohne sin senza sem utan zonder'.split())
 
 def denied(
     clause: str,
 ) -> tuple[dict[str, str], dict[str, str]]: # stem → word: right after a negation; all others
     "What a clause denies"
-    text = re.sub(r'^(?:no|yes)[,.:;] ', '', fold(clause).strip().lower())
-    text = re.sub(r"n't\b", ' not', text).replace('cannot', 'can not').replace('no such', 'such')
-    no, yes, on = dict[str, str](), dict[str, str](), False
+    text = plainly(clause)
+    no, yes, on, last, at = dict[str, str](), dict[str, str](), False, -1, -1
+    listed = bool(_LISTED.search(text))
     for w in words_in(text):
-        if w.text in NEGATIONS: on = True
+        if w.text in NEGATIONS: on, last, at = True, -1, w.start if w.text in _WITHOUT else -1
         elif not w.light:
-            (no if on else yes).setdefault(w.stem, w.text)
-            on = False
+            on = on and (at < 0 or ',' not in text[at:w.start]) # without it, the lamp burns
+            again = last >= 0 and listed and _goes_on(text[last:w.start])
+            (no if on or again else yes).setdefault(w.stem, w.text)
+            last = w.start + len(w.text) if on or again else -1
+            on = on and bool(_CARRIES.match(text, w.start))
+    for m in _BEHIND.finditer(text): # of Japanese: what stands before it
+        for w in content(words_in(m[1])): no[w.stem] = yes.pop(w.stem, w.text)
     return no, yes
 
 # %% ../../nbs/core/00f_wording.ipynb #negation-differs
+_AS_WITH = re.compile(r'\b(?:not|pas|nicht|no|non|não)\b.{1,90}\b(?:as (?:it|they) (?:would|does|do|did)|as (?:with|in)|comme|wie (?:bei|in)|como|come)\b', re.I)
+
 def negation_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
+    if _AS_WITH.search(seg): return '' # not as it is with another: true of that one
     no, yes = denied(claim)
     its_no, its_yes = denied(seg)
     if x := next((no[x] for x in no if x not in yes and x in its_yes and x not in its_no), ''):
@@ -109,7 +140,7 @@ def negation_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     return f'says what the source denies of "{x}"' if x else _denied_after(claim, seg)
 
 # where the negation stands after or inside the verb, it belongs to the clause
-_AFTER = re.compile('ません|ない|なく|なかっ|ずに|않|못하|못합|없|아니|아닙|नहीं|değil|mez|maz|ไม่')
+_AFTER = re.compile('ません|ない|(?<!では)(?<!で)なく|なかっ|ずに|않|못하|못합|없|아니|아닙|नहीं|değil|mez|maz|ไม่')
 
 def _denied_after(claim: str, seg: str) -> str: # '' if both deny something, or neither
     mine, theirs = bool(_AFTER.search(claim)), bool(_AFTER.search(seg))
@@ -137,17 +168,21 @@ _OPPOSITES = '''before/after min/max minimum/maximum minimal/maximal increase/de
     siempre/nunca prima/dopo più/meno maggiore/minore sempre/mai antes/depois mais/menos maior/menor före/efter
     högre/lägre större/mindre öppnas/stängs alltid/aldrig до/после больше/меньше выше/ниже включено/выключено
     всегда/никогда قبل/بعد أكثر/أقل أكبر/أصغر לפני/אחרי יותר/פחות पहले/बाद अधिक/कम 大/小 高/低 多/少 前/后 前/後 增/减 增/減
-    开/关 開/關 開/閉 启/禁 最大/最小 有効/無効 전/후'''
+    included/omitted include/omit includes/omits include/exclude includes/excludes recommended/discouraged
+    recommends/discourages encouraged/discouraged updated/unchanged changed/unchanged changes/unchanged
+    returns/raises returns/raise return/raises return/raise kept/removed kept/discarded keeps/discards stable/unstable accepted/rejected accepts/rejects
+    accept/reject inclus/omis inclut/exclut recommandé/déconseillé empfohlen/abgeraten incluido/omitido
+    incluso/escluso incluído/omitido 同/违 同/違 开/关 開/關 開/閉 启/禁 最大/最小 有効/無効 전/후'''
 OPPOSITES: dict[str, set[str]] = {}
 for _pair in _OPPOSITES.split():
     for _a, _b in (_pair.split('/'), _pair.split('/')[::-1]): OPPOSITES.setdefault(_a, set()).add(_b)
 
 def opposite_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     mine, theirs = {w.text for w in words_in(claim)}, {w.text for w in words_in(seg)}
-    stems = {_stem(w) for w in theirs}
+    stems, no, its_no = {_stem(w) for w in theirs}, denied(claim)[0].values(), denied(seg)[0].values()
     turned = ((x, y) for x in sorted(mine - theirs) if _stem(x) not in stems
               for y in sorted(OPPOSITES.get(x, ())) if y in theirs and y not in mine)
-    return next((f'says {x} where the source says {y}' for x, y in turned), '')
+    return next((f'says {x} where the source says {y}' for x, y in turned if (x in no) == (y in its_no)), '')
 
 # %% ../../nbs/core/00f_wording.ipynb #duty
 DUTIES = {w: k for k, ws in dict(
@@ -157,7 +192,7 @@ DUTIES = {w: k for k, ws in dict(
 def duties(clause: str) -> dict[str, tuple[bool, str]]: # stem → denied?, must or may
     "How binding a clause is"
     out, no, duty, reach = dict[str, tuple[bool, str]](), False, '', 0
-    for w in words_in(re.sub(r"n't\b", ' not', fold(clause).lower()).replace('cannot', 'can not')):
+    for w in words_in(plainly(clause)):
         if w.text in NEGATIONS: no, reach = True, 3
         elif w.text in DUTIES: duty, reach = DUTIES[w.text], max(reach, 3)
         elif not w.light:
@@ -200,9 +235,10 @@ def thing_differs(
     for op, i, j, k, l in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if op != 'replace' or j - i > 2 or l - k > 4: continue
         mine = [x for x in a[i:j] if (x in known or x.isdigit()) and a.count(x) > b.count(x)]
-        theirs = [y for y in b[k:l] if b.count(y) > a.count(y)]
+        theirs = [y for y in b[k:l] if b.count(y) > a.count(y) and not any(alike(x, y) for x in a[i:j])]
         for x, y in product(mine, theirs):
-            if {x, y} <= names or (x + y).isdigit() or _told_apart(x, y, a[:i], a[j:], pairs):
+            subject = not a[:i] or not b[:k] # which has many names
+            if {x, y} <= names or (x + y).isdigit() or (not subject and _told_apart(x, y, a[:i], a[j:], pairs)):
                 return f'says {word[x]} where the source says {word[y]}'
     return ''
 

@@ -41,6 +41,31 @@ FUNCTION_WORDS = set('''le la les un une du des de et est sont dans pour par sur
     el los las una del al por para con se es son cuando lo gli della dei di è per che si o os uma da dos em ao é na se não
     och att det som en ett är för av till på den med kan om vid het een van voor met aan zijn of
     и в на с по для что если это как к от из при или его до за у о а
+    mais ou où donc ses sa mon ma mes ton tes notre nos votre vos leur leurs sous vers chez entre contre
+    depuis pendant plus très trop aussi ainsi alors puis lors lorsque quand comme cela ceci celui celle ceux
+    celles dont quel quelle quels quelles lui nous vous ils elles être été était étaient sera seront avoir
+    ont avait peut peuvent doit doivent fait faire autre autres même mêmes tout toute tous toutes chaque afin
+    tandis toutefois cependant encore déjà oui
+    pero sino aunque porque como donde mientras sus su mi tu nuestro te ya muy también así entonces ser fue
+    siendo sido está están hay puede pueden debe deben tiene tienen otro otra otros otras mismo misma
+    todo toda todos todas cada este esta estos estas ese esa esos esas aquel sobre hasta desde hacia sí
+    ed oppure però perché quando mentre suo sua suoi sue mio tuo nostro anche così allora quindi essere
+    stato erano sia ha hanno può possono deve devono viene vengono altro altra altri altre stesso stessa
+    tutto tutta tutti tutte ogni questo questa questi queste quello quella quelli nel nella nei nelle nello
+    dal dalla dai dalle sul sulla alla alle allo agli sì
+    mas porém onde enquanto seu seus suas meu também assim então foi estão há pode podem devem tem têm outro
+    outra outros outras mesmo mesma estes esse essa esses essas isso isto pelo pela pelos pelas à às nas num
+    numa até sim
+    aber sondern doch denn weil dass daß ob sowie ihr ihre ihren ihrem ihrer sein seine seinen seinem seiner
+    unser sie wir dieser diese dieses diesen diesem jener jede jeder jedes jeden alles andere anderen anderer
+    anderes sehr schon noch nur dann wo wann während haben hatte kann können muss müssen soll sollen darf
+    dürfen wurde wurden worden zum zur vom beim ins aus bis über unter vor zwischen
+    eller samt också eftersom medan när där hur vad vilken vilka denna detta dessa dess sitt sina hans
+    hennes deras jag han hon har hade kunde ska skall måste får blir blev vara varit var annan annat andra
+    samma allt varje mycket redan bara mellan genom över efter före
+    maar omdat terwijl wanneer waar hoe wat welke deze dit dat haar hun ons onze ik jij hij zij wij heeft
+    hebben kunnen moet moeten wordt werd ook dus dan nog alleen zelfde elke elk zeer tussen tot onder bij uit
+    naar
     και το τα του της των με για από στο στη σε που είναι ή
     في من على إلى أو هذا هذه التي الذي أن إذا مع عن
     של את על עם או אם הוא היא זה כל
