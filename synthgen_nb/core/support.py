@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ALIKE', 'LONG', 'flat', 'Source', 'headings_of', 'neighbours_of', 'best', 'same_number', 'number_places', 'with_unit',
-           'same_matter', 'number_wrong', 'unit_wrong', 'code_form', 'code_tokens', 'nearest_line', 'line_wrong',
-           'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'hold', 'unsupported',
-           'objection']
+           'same_matter', 'exact', 'number_wrong', 'unit_wrong', 'code_form', 'code_tokens', 'nearest_line',
+           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'led', 'hold',
+           'unsupported', 'objection']
 
 # %% ../../nbs/core/00g_support.ipynb #imports
 import re
@@ -106,6 +106,8 @@ def best(
 def same_number(f: Fact, g: Fact) -> bool:
     "Is it one number? `64k` is 64000 and 65536"
     if 'version' in (f.kind, g.kind): return g.text == f.text
+    zeros = lambda x: re.match(r'0\d', x.text) is not None # 0022 is a code and not 22
+    if zeros(f) or zeros(g): return f.text == g.text
     kilo = (g.value * 1000, g.value * 1024) if g.unit == 'k' and g.value is not None else ()
     return g.value == f.value or f.value in kilo
 
@@ -146,6 +148,15 @@ def same_matter(
     if i in likely[:2] or len(shared(mine, theirs)) >= min(2, len(mine)): return True
     return len(shared(mine | src.asked, theirs)) >= 3
 
+# %% ../../nbs/core/00g_support.ipynb #exact
+_STATUS = frozenset('exit code status version release return errno level port exitcode retour statut sortie rückgabewert código codice'.split())
+
+def exact(f: Fact, ws: Sequence[Word]) -> bool:
+    "Is a small number a code, a version or a setting, and no count?"
+    leading = len(f.text) > 1 and f.text[0] == '0' and f.text.isdigit()
+    before = [w for w in ws if w.start < f.start][-3:]
+    return leading or f.kind == 'version' or any(w.text in _STATUS for w in before)
+
 # %% ../../nbs/core/00g_support.ipynb #number_wrong
 def number_wrong(
     f: Fact,            # a number or version of a claim
@@ -158,7 +169,7 @@ def number_wrong(
     at = number_places(f, src)
     if not at: return f'{f.text} is not in the source'
     if not (at := with_unit(f, at, src)): return f'the unit of {f.text} is not that of the source'
-    if f.value in (0, 1, 2) or any(same_matter(f, i, ws, likely, src) for i, _ in at): return ''
+    if (f.value in (0, 1, 2) and not exact(f, ws)) or any(same_matter(f, i, ws, likely, src) for i, _ in at): return ''
     return f'{f.text} is about something else in the source'
 
 # %% ../../nbs/core/00g_support.ipynb #unit_wrong
@@ -275,6 +286,14 @@ def fact_wrong(c: Claim, ws: Sequence[Word], likely: Sequence[int], src: Source)
     return ''
 
 # %% ../../nbs/core/00g_support.ipynb #hold
+_POINTER = re.compile(r'^(?:This|That|These|Those|It|They|Ceci|Cela|C\'est|Ces|Dies|Das|Esto|Eso|Questo|Isto|Isso|Detta|Dit|これ|それ|这|此)\b|^(?:これ|それ|这|此)')
+
+def led(src: Source, i: int) -> str:
+    "A segment, and the one before it where it speaks of that"
+    s = src.segments[i]
+    before = src.segments[i - 1] if i and _POINTER.match(s.text) else s
+    return s.text if before is s or before.kind != s.kind else f'{before.text} {s.text}'
+
 def hold(
     c: Claim, # of an answer
     src: Source,
@@ -291,7 +310,7 @@ def hold(
     if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if flat(c.text).strip(' .').lower() in src.lower: return found('')
     near = [src.segments[i].text for i in likely]
-    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, near))
+    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, [led(src, i) for i in likely]))
 
 # %% ../../nbs/core/00g_support.ipynb #unsupported
 def unsupported(

@@ -15,7 +15,6 @@ from .wording import OPPOSITES, Word, clauses, content, denied, plainly, shared,
 
 # %% ../../nbs/core/00fb_turned.ipynb #contrast
 _REACH = 5 # content words on each side
-_NOT_THAT = re.compile(r'(?:,|\(|-)\s*not\s|\bnot\s(?=[^.;]{2,60}\bbut\b)|\bnot\b(?=\s[a-z]+ing\b)')
 _BEHIND = re.compile(r'では?なく(?:て)?')
 
 def contrasts(text: str) -> Iterator[tuple[set[str], set[str]]]: # stems of what is so, of what is not
@@ -29,8 +28,8 @@ def contrasts(text: str) -> Iterator[tuple[set[str], set[str]]]: # stems of what
             yield {w.stem for w in content(words_in(plain[m.end() + but.end():]))[:_REACH]}, {w.stem for w in inside[-_REACH:]}
         yield {w.stem for w in before[-_REACH:]}, {w.stem for w in after[:_REACH]}
     for m in _BEHIND.finditer(plain):
-        before, after = content(words_in(plain[:m.start()])), content(words_in(plain[m.end():]))
-        yield {w.stem for w in after[:2 * _REACH]}, {w.stem for w in before[-2 * _REACH:]}
+        before, after = re.split(r'[。、，,;(（は]', plain[:m.start()])[-1], re.split(r'[。、，]', plain[m.end():].lstrip(') )、'))[0]
+        yield {w.stem for w in content(words_in(after))[:2 * _REACH]}, {w.stem for w in content(words_in(before))}
 
 def contrast_differs(claim: str, seg: str) -> str: # '' if it does not
     for yes, no in contrasts(claim):
@@ -78,29 +77,36 @@ def from_to_differs(claim: str, seg: str) -> str: # '' if it does not
 _MOST = 0.6 # of the words of the clause, and of those of the claim
 
 def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is none
-    "A word of the claim that is the opposite of one in a clause most of whose words the claim has"
-    ws, all_ = words_in(claim), {w.text for t in near for w in words_in(t)}
-    mine, stems = {w.text for w in ws}, {w.stem for w in content(ws)}
-    around = {w.stem for t in near for w in content(words_in(t))}
-    new = [x for x in sorted(mine - all_) if OPPOSITES.get(x, set()) & all_]
-    if len(new) != 1 or not stems: return ''
-    x, no = new[0], denied(claim)[0].values()
-    for t in (c for text in near for c in clauses(text)):
-        its, its_no = words_in(t), denied(t)[0].values()
-        for y in OPPOSITES[x] & {w.text for w in its} - mine:
-            rest = {w.stem for w in content(its) if w.text != y}
-            of_it = len(shared(rest, stems)) >= max(2, _MOST * len(rest))
-            if of_it and len(shared(stems, around)) >= _MOST * len(stems) and (x in no) == (y in its_no):
-                return f'says {x} where the source says {y}'
-    return _same_subject(claim, near, x)
+    "A word of the claim that is the opposite of one in the sentence that has most of its words"
+    for part in {claim: 0, **dict.fromkeys(clauses(claim))}:
+        ws = words_in(part)
+        mine, stems = {w.text for w in ws}, {w.stem for w in content(ws)}
+        scored = [(len(shared(stems, {w.stem for w in content(words_in(t))})), t) for t in near]
+        if len(stems) < 3 or not scored: continue
+        most, t = max(scored, key=lambda x: x[0])
+        there = {w.text for w in words_in(t)}
+        new = [(x, y) for x in sorted(mine - there) for y in sorted(OPPOSITES.get(x, set()) & there - mine)]
+        if len({y for _, y in new}) == 1 and most >= _MOST * (len(stems) - 1) and _beside(new[0][1], t, stems):
+            x, y = new[0]
+            if (x in denied(part)[0].values()) == (y in denied(t)[0].values()): return f'says {x} where the source says {y}'
+    return _same_subject(claim, near)
 
-def _same_subject(claim: str, near: Sequence[str], x: str) -> str: # '' if there is none
-    "Does the source say the opposite of what stands before the word?"
-    code = [f.text for f in code_facts(claim) if f.start < fold(claim).lower().find(x)]
-    for t in (c for text in near for c in clauses(text) if code):
-        y = next((w for w in words_in(t) if w.text in OPPOSITES[x]), None)
-        if y and any(f.text == code[-1] and f.start < y.start for f in code_facts(t)) and not denied(claim)[0]:
-            return f'says {x} where the source says {y.text}'
+def _beside(y: str, text: str, stems: set[str]) -> bool:
+    "Are most words around this one words of the claim?"
+    ws = content(words_in(text))
+    i = next((i for i, w in enumerate(ws) if w.text == y), -1)
+    rest = {w.stem for w in (*ws[max(0, i - 5):i], *ws[i + 1:i + 3])}
+    return i >= 0 and len(shared(rest, stems)) >= max(2, _MOST * len(rest))
+
+def _same_subject(claim: str, near: Sequence[str]) -> str: # '' if there is none
+    "Does the source say the opposite of the same name?"
+    code, ws, all_ = code_facts(claim), words_in(claim), {w.text for t in near for w in words_in(t)}
+    for w in (w for w in ws if w.text in OPPOSITES and w.text not in all_ and not denied(claim)[0]):
+        name = next((f.text for f in reversed(code) if f.start < w.start), '')
+        for t in (c for text in near for c in clauses(text) if name):
+            y = next((v for v in words_in(t) if v.text in OPPOSITES[w.text]), None)
+            if y and any(f.text == name and f.start < y.start for f in code_facts(t)) and not denied(t)[0]:
+                return f'says {w.text} where the source says {y.text}'
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #value-turned
@@ -118,10 +124,12 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
     ws, low = words_in(claim), fold(claim).lower()
     mine = [(f, p) for f in _values(claim) if (p := _led_by(f, ws))]
     theirs = [(text, g, _led_by(g, words_in(text))) for text in near for g in _values(text)]
-    known = {(g.text.lower(), p) for _, g, p in theirs}
     stems = {w.stem for w in content(ws)}
+    nearness = {text: len(shared(stems, {w.stem for w in content(words_in(text))})) for text in near}
+    known = {(g.text.lower(), p, nearness[text]) for text, g, p in theirs}
     for text, g, led in theirs:
-        new = (f for f, p in mine if p == led and _other(f, g) and (f.text.lower(), p) not in known)
+        new = (f for f, p in mine if p == led and _other(f, g) and not any(
+            f.text.lower() == v and p == q and n >= nearness[text] for v, q, n in known))
         f, rest = next(new, None), _rest(text, g)
         if not f or f.text.lower() in fold(text).lower() or g.text.lower() in low or len(rest) < 3: continue
         if len(shared(rest, stems)) >= (.9 if f.kind == 'code' else .75) * len(rest):
@@ -131,7 +139,7 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
 def _other(f: Fact, g: Fact) -> bool:
     "Are they two of a kind?"
     shape = lambda x: (x.kind == 'code', bool(re.search(r'[_(=/.]', x.text)))
-    return f.text.lower() != g.text.lower() and (f.value is None or f.value != g.value or f.text[0] == '0') and shape(f) == shape(g)
+    return f.text.lower() != g.text.lower() and (f.value is None or f.value != g.value) and shape(f) == shape(g)
 
 def _rest(text: str, g: Fact) -> set[str]: # stems
     "The words of the clause that a value stands in"

@@ -91,12 +91,14 @@ _LISTED, _BETWEEN = re.compile(_OR), re.compile(rf'[,、]|{_OR}')
 _ALSO = re.compile(r"[\W_]*(?:(?:or|ou|oder|o|nor|noch|eller|any|other|autres?|andere|the|les?|des?|du|une?|\w)\b[\W_]*)*")
 _BEHIND = re.compile(r'([^。、，,;(（は]{1,30})では(?:なく|なくて|ありません)')
 
+_NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)') # it is the verb that is denied
+
 def plainly(clause: str) -> str:
     "A clause in small letters, each negation a word of its own, and none that is part of a name"
     bare = INLINE.sub(lambda m: re.sub(r'\b(?:no|not|without|never|non)\b', 'x', m[0], flags=re.I), fold(clause))
     text = re.sub(r'^(?:no|yes|non|oui|nein|ja|nej|sí|sim|não|nee)[,.:;!] ', '', _SQL.sub(' ', bare).strip().lower())
     text = re.sub(r"n't\b", ' not', text).replace('cannot', 'can not').replace('no such', 'such')
-    return _INSTEAD.sub(' not ', text)
+    return _NO_ONE.sub(r'\1\2 not', _INSTEAD.sub(' not ', text))
 
 def _goes_on(between: str) -> bool:
     "Is the next word one more of a list?"
@@ -222,6 +224,12 @@ def _told_apart(
     follows = bool(after) and (x, after[0]) in pairs and (y, after[0]) in pairs
     return follows or (bool(before) and (before[-1], x) in pairs and (before[-1], y) in pairs)
 
+# %% ../../nbs/core/00f_wording.ipynb #company
+def _company(x: str, y: str, pairs: set[tuple[str, str]]) -> int:
+    "How many words have both of two beside them"
+    beside = lambda w: {(0, a) for a, b in pairs if b == w} | {(1, b) for a, b in pairs if a == w}
+    return len(beside(x) & beside(y))
+
 # %% ../../nbs/core/00f_wording.ipynb #thing-differs
 def thing_differs(
     claim: Sequence[Word], # of a clause
@@ -237,8 +245,9 @@ def thing_differs(
         mine = [x for x in a[i:j] if (x in known or x.isdigit()) and a.count(x) > b.count(x)]
         theirs = [y for y in b[k:l] if b.count(y) > a.count(y) and not any(alike(x, y) for x in a[i:j])]
         for x, y in product(mine, theirs):
-            subject = not a[:i] or not b[:k] # which has many names
-            if {x, y} <= names or (x + y).isdigit() or (not subject and _told_apart(x, y, a[:i], a[j:], pairs)):
+            alone = not a[:i] or not b[:k] # what begins a clause has many names
+            apart = _told_apart(x, y, a[:i], a[j:], pairs)
+            if (x + y).isdigit() or ({x, y} <= names or apart) and (not alone or _company(x, y, pairs) > 1):
                 return f'says {word[x]} where the source says {word[y]}'
     return ''
 
