@@ -9,6 +9,7 @@ __all__ = ['LONGEST', 'leans', 'shown', 'wrong_kind', 'echo', 'wrong_polarity', 
 # %% ../../nbs/core/00h_questions.ipynb #imports
 import re
 from itertools import pairwise
+from .cells import term_of
 from .claims import Claim, claims
 from .facts import INLINE, NUMBER_WORDS, Fact, facts, fold, number_facts
 from .language import language_of
@@ -209,7 +210,8 @@ def lists_of(src: Source) -> list[list[str]]: # of three items and more
 def item_key(item: str) -> set[str]: # stems; empty for a sentence, which can be said in too many ways
     "What an item is recognised by: the code that it begins with, or its first words"
     code = next((f for f in facts(item) if f.kind == 'code' and f.start < 3), None)
-    own = content(words_in(item))
+    term = term_of(item)
+    own = content(words_in(term if term and len(term.split()) < 4 else item))
     return {w.stem for w in (words_in(code.text) if code else own[:3] if len(own) <= 8 else [])}
 
 # %% ../../nbs/core/00h_questions.ipynb #item_missing

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALIKE', 'LONG', 'flat', 'Source', 'headings_of', 'neighbours_of', 'best', 'same_number', 'number_places', 'with_unit',
            'same_matter', 'exact', 'number_wrong', 'unit_wrong', 'code_form', 'code_tokens', 'nearest_line',
-           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'led', 'hold',
-           'unsupported', 'objection']
+           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'half_invented',
+           'led', 'hold', 'unsupported', 'objection']
 
 # %% ../../nbs/core/00g_support.ipynb #imports
 import re
@@ -21,6 +21,7 @@ from .claims import PROMPT, Claim, claims, segments
 from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_facts, facts, fold,
                                     name_facts, number_facts, sums)
 from .turned import turned_round
+from .words import SPACELESS
 from .wording import Neighbours, Word, alike, content, differs, shared, words_in
 
 # %% ../../nbs/core/00g_support.ipynb #flat
@@ -286,6 +287,19 @@ def fact_wrong(c: Claim, ws: Sequence[Word], likely: Sequence[int], src: Source)
     return ''
 
 # %% ../../nbs/core/00g_support.ipynb #hold
+_HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así como|y|e|nonché|bem como|samt|och|evenals|en)\s', re.I)
+_SPOKEN = 0.25 # share of the words of a half
+
+def half_invented(text: str, likely: Sequence[int], src: Source) -> str: # '' if none is
+    "A half of a sentence of whose words next to none stand near the place that the rest comes from"
+    for piece in (p for p in _HALF.split(text) if p):
+        new = {w.stem for w in content(words_in(piece))} - src.asked
+        if len(new) < (6 if re.search(f'[{SPACELESS}]', piece) else 3): continue
+        at = {j for i in (*likely, *best(src, words_in(piece), 2)) for j in (i - 1, i, i + 1) if 0 <= j < len(src.stems)}
+        if len(shared(new, set().union(*(src.stems[j] for j in at)))) <= _SPOKEN * len(new):
+            return f'the source says nothing of "{" ".join(piece.split())[:60]}"'
+    return ''
+
 _POINTER = re.compile(r'^(?:This|That|These|Those|It|They|Ceci|Cela|C\'est|Ces|Dies|Das|Esto|Eso|Questo|Isto|Isso|Detta|Dit|これ|それ|这|此)\b|^(?:これ|それ|这|此)')
 
 def led(src: Source, i: int) -> str:
@@ -310,7 +324,7 @@ def hold(
     if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if flat(c.text).strip(' .').lower() in src.lower: return found('')
     near = [src.segments[i].text for i in likely]
-    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, [led(src, i) for i in likely]))
+    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, [led(src, i) for i in likely]) or half_invented(c.text, likely, src))
 
 # %% ../../nbs/core/00g_support.ipynb #unsupported
 def unsupported(

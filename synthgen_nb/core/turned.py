@@ -74,6 +74,10 @@ def from_to_differs(claim: str, seg: str) -> str: # '' if it does not
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #opposite-inside
+_TURNED: dict[str, set[str]] = {}
+for _a, _them in OPPOSITES.items():
+    for _w in words_in(_a): _TURNED.setdefault(_w.stem, set()).update(v.stem for t in _them for v in words_in(t))
+
 _MOST = 0.6 # of the words of the clause, and of those of the claim
 
 def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is none
@@ -82,13 +86,13 @@ def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is no
         ws = words_in(part)
         mine, stems = {w.text for w in ws}, {w.stem for w in content(ws)}
         scored = [(len(shared(stems, {w.stem for w in content(words_in(t))})), t) for t in near]
-        if len(stems) < 3 or not scored: continue
-        most, t = max(scored, key=lambda x: x[0])
-        there = {w.text for w in words_in(t)}
-        new = [(x, y) for x in sorted(mine - there) for y in sorted(OPPOSITES.get(x, set()) & there - mine)]
-        if len({y for _, y in new}) == 1 and most >= _MOST * (len(stems) - 1) and _beside(new[0][1], t, stems):
+        for most, t in scored if len(stems) > 2 else ():
+            there = words_in(t)
+            new = [(x, y) for x in ws for y in there if y.stem in _TURNED.get(x.stem, ()) and y.text not in mine]
+            new = [(x, y) for x, y in new if not any(w.stem == x.stem for n, o in scored if n >= most for w in words_in(o))]
+            if len({y.stem for _, y in new}) != 1 or most < _MOST * (len(stems) - 1) or not _beside(new[0][1].text, t, stems): continue
             x, y = new[0]
-            if (x in denied(part)[0].values()) == (y in denied(t)[0].values()): return f'says {x} where the source says {y}'
+            if (x.stem in denied(part)[0]) == (y.stem in denied(t)[0]): return f'says {x.text} where the source says {y.text}'
     return _same_subject(claim, near)
 
 def _beside(y: str, text: str, stems: set[str]) -> bool:
@@ -131,8 +135,8 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
         new = (f for f, p in mine if p == led and _other(f, g) and not any(
             f.text.lower() == v and p == q and n >= nearness[text] for v, q, n in known))
         f, rest = next(new, None), _rest(text, g)
-        if not f or f.text.lower() in fold(text).lower() or g.text.lower() in low or len(rest) < 3: continue
-        if len(shared(rest, stems)) >= (.9 if f.kind == 'code' else .75) * len(rest):
+        if not f or re.search(rf'(?<!\w){re.escape(f.text)}(?!\w)', fold(text), re.I) or g.text.lower() in low or len(rest) < 3: continue
+        if len(shared(rest, stems)) >= (.9 if f.kind == 'code' and not f.text.isdigit() else .75) * len(rest):
             return f'says {f.text} where the source says {g.text}'
     return ''
 

@@ -246,8 +246,9 @@ def thing_differs(
         theirs = [y for y in b[k:l] if b.count(y) > a.count(y) and not any(alike(x, y) for x in a[i:j])]
         for x, y in product(mine, theirs):
             alone = not a[:i] or not b[:k] # what begins a clause has many names
-            apart = _told_apart(x, y, a[:i], a[j:], pairs)
-            if (x + y).isdigit() or ({x, y} <= names or apart) and (not alone or _company(x, y, pairs) > 1):
+            many = _company(x, y, pairs) > 1 if alone else True
+            named = {x, y} <= names and (many or not {(x, y), (y, x)} & pairs)
+            if named or (x + y).isdigit() or (many and _told_apart(x, y, a[:i], a[j:], pairs)):
                 return f'says {word[x]} where the source says {word[y]}'
     return ''
 
