@@ -137,18 +137,22 @@ def echo(question: str, answer: str) -> str: # '' if it is none
     return 'says only what its question says' if same else ''
 
 # %% ../../nbs/core/00h_questions.ipynb #wrong_polarity
-_ANSWERED = re.compile(r'^\W*(yes|no)\b(?! such)', re.I)
+_SAYS_YES = r'yes|oui|si|sí|sì|sim|ja|jawohl|да|はい|ええ|是的?|对|예|네'
+_SAYS_NO = r'no|non|não|nein|nej|nee|нет|いいえ|いえ|不是?|否|没有|아니요?'
+_ANSWERED = re.compile(rf'^\W*(?:(?P<yes>{_SAYS_YES})|(?P<no>{_SAYS_NO}))(?=[\s,.!。、，:;—-]|$)(?! such)', re.I)
+_AFTER = re.compile('ません|ない|ず(?:に|、)|않|못하|없|아니')
 
 def wrong_polarity(question: str, answer: str, src: Source) -> str: # '' if it is right, or cannot be told
     "Does the source say yes where the answer says no, or the other way round?"
     said = _ANSWERED.match(answer)
     asked = words_in(question)
-    if not said or not _YES_NO.match(question.strip()) or len(content(asked)) < 3: return ''
+    polar = _YES_NO.match(question.strip()) or language_of(question).code not in ('', 'en')
+    if not said or not polar or len(content(asked)) < 3: return ''
     near = [t for i in best(src, asked) for t in clauses(src.segments[i].text)]
     score, text = max(((closeness(asked, words_in(t)), t) for t in near), default=(0., ''))
-    if score < CLOSE or denied(question)[0]: return ''
-    no = bool(denied(text)[0].keys() & {w.stem for w in asked})
-    mine, theirs = said[1].lower(), 'no' if no else 'yes'
+    if score < CLOSE or denied(question)[0] or _AFTER.search(question): return ''
+    no = bool(denied(text)[0].keys() & {w.stem for w in asked} or _AFTER.search(text))
+    mine, theirs = 'yes' if said['yes'] else 'no', 'no' if no else 'yes'
     return '' if mine == theirs else f'says {mine} where the source says {theirs}'
 
 # %% ../../nbs/core/00h_questions.ipynb #part_missing

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALIKE', 'LONG', 'flat', 'Source', 'headings_of', 'neighbours_of', 'best', 'same_number', 'number_places', 'with_unit',
            'same_matter', 'exact', 'number_wrong', 'unit_wrong', 'code_form', 'code_tokens', 'nearest_line',
-           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'half_invented',
-           'led', 'hold', 'unsupported', 'objection']
+           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'halves',
+           'half_invented', 'led', 'hold', 'unsupported', 'objection']
 
 # %% ../../nbs/core/00g_support.ipynb #imports
 import re
@@ -287,18 +287,32 @@ def fact_wrong(c: Claim, ws: Sequence[Word], likely: Sequence[int], src: Source)
     return ''
 
 # %% ../../nbs/core/00g_support.ipynb #hold
-_HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así como|y|e|nonché|bem como|samt|och|evenals|en)\s', re.I)
-_SPOKEN = 0.25 # share of the words of a half
+_HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así como|y|e|nonché'
+                   r'|bem como|samt|och|evenals|en)\s', re.I)
+_SPOKEN, _LEAST = 0.25, 3 # share of the words of a half; how many it has
+
+_RUN = re.compile(r'[\u30a1-\u30fc]{2,}|[\u3400-\u9fff]{2,}|[A-Za-z]{2,}')
+
+def halves(text: str) -> list[set[str]]: # their words
+    "The parts of a sentence, short ones joined to the next"
+    out = list[set[str]]()
+    for piece in filter(None, _HALF.split(text)):
+        spaceless = re.search(f'[{SPACELESS}]', piece)
+        new = set(_RUN.findall(piece.lower())) if spaceless else {w.stem for w in content(words_in(piece))}
+        if out and len(out[-1]) < _LEAST: out[-1] |= new
+        else: out.append(new)
+    return out
 
 def half_invented(text: str, likely: Sequence[int], src: Source) -> str: # '' if none is
-    "A half of a sentence of whose words next to none stand near the place that the rest comes from"
-    for piece in (p for p in _HALF.split(text) if p):
-        new = {w.stem for w in content(words_in(piece))} - src.asked
-        if len(new) < (6 if re.search(f'[{SPACELESS}]', piece) else 3): continue
-        at = {j for i in (*likely, *best(src, words_in(piece), 2)) for j in (i - 1, i, i + 1) if 0 <= j < len(src.stems)}
-        if len(shared(new, set().union(*(src.stems[j] for j in at)))) <= _SPOKEN * len(new):
-            return f'the source says nothing of "{" ".join(piece.split())[:60]}"'
-    return ''
+    "Is one half of a sentence told near a place, and the other nowhere near it?"
+    parts = halves(fold(text))
+    near = sorted({j for i in likely for j in (i - 1, i, i + 1) if 0 <= j < len(src.stems)})
+    said = src.asked.union(*(src.stems[j] for j in near))
+    there = ' '.join((src.around, *(src.segments[j].text for j in near))).lower()
+    known = lambda p: len(shared(p, said) | {w for w in p if not w.isascii() and w in there}) / len(p)
+    shares = [known(p) if len(p) >= _LEAST else .5 for p in parts]
+    if not 1 < len(parts) < 4 or max(shares) < .6 or min(shares) > _SPOKEN: return ''
+    return f'the source says nothing of {", ".join(sorted(parts[shares.index(min(shares))])[:4])}'
 
 _POINTER = re.compile(r'^(?:This|That|These|Those|It|They|Ceci|Cela|C\'est|Ces|Dies|Das|Esto|Eso|Questo|Isto|Isso|Detta|Dit|これ|それ|这|此)\b|^(?:これ|それ|这|此)')
 

@@ -35,8 +35,8 @@ def contrast_differs(claim: str, seg: str) -> str: # '' if it does not
     for yes, no in contrasts(claim):
         for its_yes, its_no in contrasts(seg):
             a, b, c, d = yes - no, no - yes, its_yes - its_no, its_no - its_yes
-            crossed = a & d - c and b & c - d
-            if crossed and not (a & c or b & d): return f'takes "{sorted(a & d)[0]}" where the source does not'
+            crossed, straight = (a & d, b & c), len(a & c) + len(b & d)
+            if all(crossed) and sum(map(len, crossed)) > straight: return f'takes "{sorted(a & d)[0]}" where the source does not'
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #only
@@ -142,7 +142,7 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
 
 def _other(f: Fact, g: Fact) -> bool:
     "Are they two of a kind?"
-    shape = lambda x: (x.kind == 'code', bool(re.search(r'[_(=/.]', x.text)))
+    shape = lambda x: (x.kind == 'code', x.kind == 'code' and bool(re.search(r'[_(=/.]', x.text)))
     return f.text.lower() != g.text.lower() and (f.value is None or f.value != g.value) and shape(f) == shape(g)
 
 def _rest(text: str, g: Fact) -> set[str]: # stems

@@ -23,7 +23,7 @@ DENYING = frozenset('''pas jamais aucun aucune sans ni nicht kein keine keinen k
     niet geen nooit zonder ikke aldri uden uten nigdy bez nelze nikdy не ни никогда без нет нельзя немає ні لا لم لن ليس
     غير بدون دون לא אין בלי ללא אל δεν μη μην χωρίς ποτέ नहीं न बिना 不 没 沒 未 无 無 勿 別 别'''.split())
 _PARTICLES = frozenset('的了在是和与或会被将为以及其该这那时到从对中有也就都而但则所之此每次把让给用可能') # of Chinese
-LIGHT = frozenset(STOPWORDS) | FUNCTION_WORDS | DENYING | _PARTICLES | frozenset('''also such these those they them their he she we us our ours very
+LIGHT = frozenset(STOPWORDS) | FUNCTION_WORDS | DENYING | _PARTICLES | frozenset('''but also such these those they them their he she we us our ours very
     just only any some all each every both either if while because since until though although however
     therefore thus hence here now need needs must may might would way ways one ones thing things called call
     calls including includes include make makes made used using get gets set following given allows allow
