@@ -51,7 +51,7 @@ def test_a_negation_reaches_over_a_list_and_not_past_it():
     no, yes = denied('It holds no nails, screws or bolts, and burns well')
     assert {'nail', 'screw', 'bolt'} <= set(no) and 'burn' in yes
     assert 'null' in denied('the NOT NULL rule')[1] and 'cach' in denied('`--no-cache` is set')[1]
-    assert set(denied('Das ist weder Holz noch Stein oder Glas')[0]) >= {'holz', 'stein', 'glas'}
+    assert set(denied('Das ist weder Holz noch Stein oder Glas')[0]) >= {'holz', 'stein', 'gla'}
 
 
 @pytest.mark.parametrize('check, claim, source', [

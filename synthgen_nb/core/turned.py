@@ -17,26 +17,29 @@ from .wording import OPPOSITES, Word, clauses, content, denied, plainly, shared,
 _REACH = 5 # content words on each side
 _BEHIND = re.compile(r'では?なく(?:て)?')
 
+_RATHER = re.compile(r'(?:[,(]\s*|\s\s)not\b(?!\s+(?:only|just))') # `plainly` leaves two blanks for "rather than"
+_BUT = re.compile(r'\bnot ([^,.;]{2,50}) but ([^,.;]+)')
+
 def contrasts(text: str) -> Iterator[tuple[set[str], set[str]]]: # stems of what is so, of what is not
     "What a sentence says in the place of something else"
     plain = plainly(text)
-    for m in re.finditer(r'\bnot\b', plain):
-        before, after = content(words_in(plain[:m.start()])), content(words_in(plain[m.end():]))
-        but = re.search(r'\bbut\b', plain[m.end():])
-        if but and not re.match(r'\s+(?:only|just)\b', plain[m.end():]):
-            inside = content(words_in(plain[m.end():m.end() + but.start()]))
-            yield {w.stem for w in content(words_in(plain[m.end() + but.end():]))[:_REACH]}, {w.stem for w in inside[-_REACH:]}
-        yield {w.stem for w in before[-_REACH:]}, {w.stem for w in after[:_REACH]}
+    stems = lambda t: [w.stem for w in content(words_in(t))]
+    for m in _BUT.finditer(plain): yield {*stems(m[2])[:_REACH]}, {*stems(m[1])[-_REACH:]}
+    for m in _RATHER.finditer(plain):
+        yield {*stems(plain[:m.start()])[-_REACH:]}, {*stems(plain[m.end():])[:_REACH]}
     for m in _BEHIND.finditer(plain):
-        before, after = re.split(r'[。、，,;(（は]', plain[:m.start()])[-1], re.split(r'[。、，]', plain[m.end():].lstrip(') )、'))[0]
-        yield {w.stem for w in content(words_in(after))[:2 * _REACH]}, {w.stem for w in content(words_in(before))}
+        before = re.split(r'[。、，,;(（は]', plain[:m.start()])[-1]
+        after = re.split(r'[。、，]', plain[m.end():].lstrip(') )、'))[0]
+        yield {*stems(after)[:2 * _REACH]}, {*stems(before)}
 
+# %% ../../nbs/core/00fb_turned.ipynb #contrast-differs
 def contrast_differs(claim: str, seg: str) -> str: # '' if it does not
     for yes, no in contrasts(claim):
         for its_yes, its_no in contrasts(seg):
             a, b, c, d = yes - no, no - yes, its_yes - its_no, its_no - its_yes
             crossed, straight = (a & d, b & c), len(a & c) + len(b & d)
-            if all(crossed) and sum(map(len, crossed)) > straight: return f'takes "{sorted(a & d)[0]}" where the source does not'
+            if all(crossed) and sum(map(len, crossed)) > straight:
+                return f'takes "{sorted(a & d)[0]}" where the source does not'
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #only
@@ -89,10 +92,12 @@ def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is no
         for most, t in scored if len(stems) > 2 else ():
             there = words_in(t)
             new = [(x, y) for x in ws for y in there if y.stem in _TURNED.get(x.stem, ()) and y.text not in mine]
-            new = [(x, y) for x, y in new if not any(w.stem == x.stem for n, o in scored if n >= most for w in words_in(o))]
-            if len({y.stem for _, y in new}) != 1 or most < _MOST * (len(stems) - 1) or not _beside(new[0][1].text, t, stems): continue
+            as_near = {w.stem for n, o in scored if n >= most for w in words_in(o)}
+            new = [(x, y) for x, y in new if x.stem not in as_near]
+            if len({y.stem for _, y in new}) != 1 or most < _MOST * (len(stems) - 1): continue
             x, y = new[0]
-            if (x.stem in denied(part)[0]) == (y.stem in denied(t)[0]): return f'says {x.text} where the source says {y.text}'
+            if _beside(y.text, t, stems) and (x.stem in denied(part)[0]) == (y.stem in denied(t)[0]):
+                return f'says {x.text} where the source says {y.text}'
     return _same_subject(claim, near)
 
 def _beside(y: str, text: str, stems: set[str]) -> bool:
@@ -117,7 +122,8 @@ def _same_subject(claim: str, near: Sequence[str]) -> str: # '' if there is none
 def _values(text: str) -> list[Fact]:
     found = [*code_facts(text), *number_facts(text), *name_facts(text)]
     found += [Fact('code', m[1], m.start(1), m.end(1)) for m in re.finditer(r'"([^"\n]{1,30})"', fold(text))]
-    return [f for f in found if not any(g is not f and g.start <= f.start and f.end <= g.end and g.end - g.start > f.end - f.start for g in found)]
+    wider = lambda g, f: g.start <= f.start and f.end <= g.end and g.end - g.start > f.end - f.start
+    return [f for f in found if not any(wider(g, f) for g in found)]
 
 def _led_by(f: Fact, ws: Sequence[Word]) -> str: # a stem; '' if a name stands there
     before = [w for w in ws if w.start < f.start and not w.light]
@@ -132,6 +138,7 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
     nearness = {text: len(shared(stems, {w.stem for w in content(words_in(text))})) for text in near}
     known = {(g.text.lower(), p, nearness[text]) for text, g, p in theirs}
     for text, g, led in theirs:
+        if text.startswith('|'): continue # the words of a row have another order
         new = (f for f, p in mine if p == led and _other(f, g) and not any(
             f.text.lower() == v and p == q and n >= nearness[text] for v, q, n in known))
         f, rest = next(new, None), _rest(text, g)
@@ -159,9 +166,8 @@ def _with(text: str, a: Fact, b: Fact) -> tuple[set[str], set[str]]: # stems
     a, b, turned = (a, b, False) if a.start < b.start else (b, a, True)
     cuts = [m.start() for m in _PARTS.finditer(text, a.end, b.start)]
     behind = [m.start() for m in _PARTS.finditer(text, b.end)]
-    front = [m.end() for m in _PARTS.finditer(text, 0, a.start)]
     if not cuts: return set(), set()
-    parts = text[front[-1] if front and turned is None else 0:cuts[-1]], text[cuts[-1]:behind[0] if behind else len(text)]
+    parts = text[:cuts[-1]], text[cuts[-1]:behind[0] if behind else len(text)]
     drop = {w.stem for f in (a, b) for w in words_in(f.text)}
     x, y = ({w.stem for w in content(words_in(p))} - drop for p in parts)
     return (y - x, x - y) if turned else (x - y, y - x)
@@ -176,7 +182,8 @@ def names_swapped(claim: str, near: Sequence[str]) -> str: # '' if none are
             c, d = its.get(a.text.lower()), its.get(b.text.lower())
             if not c or not d or c.start == d.start: continue
             v, w = _with(fold(text), c, d)
-            if x & w and y & v and not x & v and not y & w: return f'says of {a.text} what the source says of {b.text}'
+            if x & w and y & v and not x & v and not y & w:
+                return f'says of {a.text} what the source says of {b.text}'
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #turned
@@ -186,7 +193,8 @@ def turned_round(
 ) -> str: # '' if nothing is
     "What a claim turns round of its source"
     for t in near:
-        if why := contrast_differs(claim, t) or only_differs(claim, t) or from_to_differs(claim, t) or denied_inside(claim, t): return why
+        ways = contrast_differs, only_differs, from_to_differs, denied_inside
+        if why := next((w for way in ways if (w := way(claim, t))), ''): return why
     return opposite_inside(claim, near) or value_turned(claim, near) or names_swapped(claim, near)
 
 _AFTER = re.compile('ません|(?<!で)(?<!では)ない|ませんでした|않|못하|없|아니')

@@ -93,9 +93,11 @@ _BEHIND = re.compile(r'([^。、，,;(（は]{1,30})では(?:なく|なくて|�
 
 _NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)') # it is the verb that is denied
 
+_NO_CODE = re.compile(r'(?<![^\W_])(?:no|not|without|never|non)(?![^\W_])', re.I)
+
 def plainly(clause: str) -> str:
     "A clause in small letters, each negation a word of its own, and none that is part of a name"
-    bare = INLINE.sub(lambda m: re.sub(r'\b(?:no|not|without|never|non)\b', 'x', m[0], flags=re.I), fold(clause))
+    bare = INLINE.sub(lambda m: m[0] if ' ' in m[2] else _NO_CODE.sub('x', m[0]), fold(clause))
     text = re.sub(r'^(?:no|yes|non|oui|nein|ja|nej|sí|sim|não|nee)[,.:;!] ', '', _SQL.sub(' ', bare).strip().lower())
     text = re.sub(r"n't\b", ' not', text).replace('cannot', 'can not').replace('no such', 'such')
     return _NO_ONE.sub(r'\1\2 not', _INSTEAD.sub(' not ', text))
