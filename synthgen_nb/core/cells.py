@@ -44,12 +44,14 @@ class Table:
 # %% ../../nbs/core/00fa_cells.ipynb #unmarked
 _BREAK = re.compile(r'<br ?/?>')
 _CELL = re.compile(r'(?<!\\)\|')
-_TERM = re.compile(r'^(?P<key>`[^`\n]+`(?=,)|\*[^*\n]+\*(?=,)|`[^`\n]+`|\*\*[^*\n]+\*\*|[^\s:`(][^:`.\n]{0,40}?)(?:(?<=[`*]),|\s?[:：]|\s[-—–=])\s+(?P<said>\S.+)$', re.S)
+_TERM = re.compile(r'^(?P<key>`[^`\n]+`|\*[^*\n]+\*(?=,)|\*\*[^*\n]+\*\*|[^\s:`(][^:`.\n]{0,40}?)'
+                   r'(?:(?<=[`*]),|\s?[:：]|\s[-—–=])\s+(?P<said>\S.+)$', re.S)
 _DEFINED = re.compile(r'^(?P<key>\S[^\n]{0,60})\n:[ \t]+(?P<said>\S[^\n]*)', re.M)
 
 def unmarked(cell: str) -> str:
     "A cell without marks of code and stress; its lines stay apart"
-    lines = (re.sub(r'^(`+|\*\*?|_)\s*(\S|\S.*\S)\s*\1$', r'\2', x.strip()).replace('\\|', '|') for x in _BREAK.split(cell))
+    inner = lambda x: re.sub(r'^(`+|\*\*?|_)\s*(\S|\S.*\S)\s*\1$', r'\2', x.strip())
+    lines = (inner(x).replace('\\|', '|') for x in _BREAK.split(cell))
     return '\n'.join(' '.join(re.sub(r'`+', '`', x).split()) for x in lines if x)
 
 # %% ../../nbs/core/00fa_cells.ipynb #term-of
@@ -124,8 +126,8 @@ def places(t: Table, text: str, columns: Sequence[int]) -> list[Said]:
                 plain = re.fullmatch(r"[a-zß-öø-ÿа-џ][\w' -]*", form)
                 spots = [m.span() for m in re.finditer(_pattern(form), text, re.I if plain else 0)]
                 found += [Said(i, j, a, b) for a, b in spots]
-    whole = lambda s: not any(o.start <= s.start and s.end <= o.end and o.end - o.start > s.end - s.start for o in found)
-    return [s for s in found if whole(s)]
+    wider = lambda o, s: o.start <= s.start and s.end <= o.end and o.end - o.start > s.end - s.start
+    return [s for s in found if not any(wider(o, s) for o in found)]
 
 # %% ../../nbs/core/00fa_cells.ipynb #telling
 _TOKEN = re.compile(r'\w+(?:[+.]\w+)+|[A-Z][a-z]+[A-Z]\w*')
@@ -142,7 +144,8 @@ def named_rows(t: Table, text: str) -> list[Said]:
     own = [telling(c) if ' ' in c else set[str]() for c in t.column(key)]
     for i, marks in enumerate(own):
         alone = marks - set().union(*(o for j, o in enumerate(own) if j != i))
-        found += [Said(i, key, *m.span()) for x in alone for m in re.finditer(rf'(?<![\w.]){re.escape(x)}(?![\w(]|\.\w)', text)]
+        spots = (m.span() for x in alone for m in re.finditer(rf'(?<![\w.]){re.escape(x)}(?![\w(]|\.\w)', text))
+        found += [Said(i, key, *s) for s in spots]
     return found
 
 # %% ../../nbs/core/00fa_cells.ipynb #conditions
@@ -180,7 +183,8 @@ def column_named(t: Table, piece: str, columns: Sequence[int]) -> int: # -1 if n
     return scored[0][1] if scored and (len(scored) == 1 or scored[0][0] > scored[1][0]) else -1
 
 # %% ../../nbs/core/00fa_cells.ipynb #pieces
-_PIECE = re.compile(r'[;；。、]|[.,](?=\s)|\s(?:and|while|whereas|but|et|mais|tandis que|und|aber|während|y|pero|mientras|e|ma|mentre)\s', re.I)
+_PIECE = re.compile(r'[;；。、]|[.,](?=\s)|\s(?:and|while|whereas|but|et|mais|tandis que'
+                    r'|und|aber|während|y|pero|mientras|e|ma|mentre)\s', re.I)
 
 def pieces(text: str, at: Sequence[int]) -> list[tuple[int, int]]: # one for each of the places `at`
     "A sentence cut so that each part has one of the places"
@@ -219,11 +223,18 @@ def yes_no_wrong(t: Table, rows: Sequence[int], text: str, begins: int) -> str: 
             no, yes = denied(piece)
             if own[0] not in {*no, *yes} or sum(x in {*no, *yes} for x in own) * 2 < len(own): continue
             if (own[0] in yes) in cells: continue
-            return f'says {"yes" if own[0] in yes else "no"} to "{head}" where the table says {t.rows[rows[0]].cells[j]}'
+            says = 'yes' if own[0] in yes else 'no'
+            return f'says {says} to "{head}" where the table says {t.rows[rows[0]].cells[j]}'
     return ''
 
 # %% ../../nbs/core/00fa_cells.ipynb #value-wrong
-def value_wrong(t: Table, rows: Sequence[int], text: str, masked: Sequence[Said], keys: Sequence[int]) -> str: # '' if none is
+def value_wrong(
+    t: Table,
+    rows: Sequence[int],    # that the text is about
+    text: str,
+    masked: Sequence[Said], # what names them
+    keys: Sequence[int],    # their columns
+) -> str: # '' if none is
     "A short cell that is not one of the rows' own"
     columns = [j for j in range(len(t.header)) if j not in keys]
     free = lambda s: not any(k.start < s.end and s.start < k.end for k in masked)
@@ -234,7 +245,7 @@ def value_wrong(t: Table, rows: Sequence[int], text: str, masked: Sequence[Said]
         j = column_named(t, piece, columns) if len(columns) > 1 else columns[0]
         known = columns if j < 0 else [j]
         own = ' \n '.join(t.rows[i].cells[c] for i in rows for c in known)
-        if re.search(_pattern(text[a:b]).replace('(?<=[`"\'=])', '(?<!\\w)').replace('(?=[`"\'])', '(?!\\w)'), own): continue
+        if re.search(rf'(?<!\w){re.escape(text[a:b])}(?!\w)', own): continue
         if any(s.row in rows and s.column in known for s in there) or _not(text[x:a]): continue
         return f'says {text[a:b]} where the table says {" or ".join(t.rows[rows[0]].cells[c] for c in known)[:60]}'
     return ''
@@ -275,7 +286,8 @@ def wording_wrong(t: Table, rows: Sequence[int], text: str, keys: Sequence[int])
         for c in columns if i not in rows else [c for c in columns if j not in (-1, c)]:
             new = stems(r.cells[c]) - out
             if len(new) < 2 or len(new & mine) < .6 * len(stems(r.cells[c])): continue
-            return f'says of "{t.rows[rows[0]].cells[(keys or [0])[0]][:40]}" what the source says of "{r.cells[(keys or [0])[0]][:40]}"'
+            one, its = (x.cells[keys[0] if keys else 0][:40] for x in (t.rows[rows[0]], r))
+            return f'says of "{one}" what the source says of "{its}"'
     return ''
 
 # %% ../../nbs/core/00fa_cells.ipynb #table-wrong
@@ -286,7 +298,8 @@ def told_of(t: Table, text: str) -> tuple[list[Said], list[int], list[int]]: # w
     said, rows = conditions(t, text)
     if said: return said, rows, sorted({s.column for s in said})
     found = sorted(named_rows(t, text), key=lambda s: s.start)
-    values = {(s.start, s.end) for s in places(t, text, [j for j in range(len(t.header)) if j not in t.keys])} if found else set()
+    others = [j for j in range(len(t.header)) if found and j not in t.keys]
+    values = {(s.start, s.end) for s in places(t, text, others)}
     firm = [s for s in found if (s.start, s.end) not in values]
     found = firm or found[:1]
     return found, sorted({s.row for s in found}), t.keys

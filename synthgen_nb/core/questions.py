@@ -46,14 +46,6 @@ _LEANS = [re.compile(p, re.I) for p in (
     r'\b(?:ci-dessus|ci-dessous|dans (?:ce|le) (?:texte|document|passage|chapitre)|oben (?:genannt|beschrieben)|im (?:Text|Abschnitt|Dokument)'
     r'|en (?:el|este) (?:texto|documento|pasaje)|arriba (?:mencionad|descrit)|nel (?:testo|documento|brano)|neste (?:texto|documento)|i texten'
     r'|в (?:этом |данном )?(?:тексте|документе|отрывке)|(?:вы|ни)шеуказанн)', r'في (?:هذا )?(?:النص|المستند|المقطع)|בטקסט|במסמך זה')]
-# of an answer as well: what it rests on is not before its reader
-_SHOWN = re.compile(r'\b(?:as (?:shown|described|listed|stated|the documentation (?:says|states)) (?:in|by) (?:the|this)|according to (?:the|this)|comme (?:le|la|l\')'
-                    r' ?(?:montre|indique|décrit)|d\'après (?:le|la|ce|cette)|selon (?:le|la|ce|cette)|laut (?:der|dem|dieser)|wie (?:die|das|der) \w+ zeigt'
-                    r'|según (?:la|el|esta|este)|secondo (?:la|il|questa)|segundo (?:a|o|este)|como (?:muestra|mostra) (?:la|el|a|o)|enligt|volgens (?:de|het))'
-                    r' (?:\w+ )?(?:documentation|document|documents|docs|table|tableau|tabla|tabella|tabela|tabell|tabel|Tabelle|text|texte|Text|section'
-                    r'|passage|page|extrait|chapitre|Dokumentation|Abschnitt|documentación|documento|documentazione|documentação|dokumentationen|documentatie)\b'
-                    r'|\b(?:dans|de|par) (?:le|la|ce|cette) (?:tableau|section|chapitre|figure) (?:de la|précédent|suivant|ci-)'
-                    r'|この(?:表|図|章|節|文書|ページ)|(?:上|下|前|次)の(?:表|図|例)|本(?:文|表|章)では|(?:文書|ドキュメント)によ[れる]|根据(?:文档|本文|上表|该表)|(?:上|下)表', re.I)
 _THIS = re.compile(rf'\b(?:this|these|that) ((?:\w+ )?(?:{_THINGS}))s?\b', re.I)
 
 # %% ../../nbs/core/00h_questions.ipynb #points
@@ -79,6 +71,17 @@ def leans(question: str) -> str: # '' if it stands alone
     return next((m[0] for m in there), '')
 
 # %% ../../nbs/core/00h_questions.ipynb #shown
+_FILES = r"""(?:\w+ )?(?:documentation|documents?|docs|table|tableau|tabla|tabella|tabela|tabell|tabel|tabelle|texte?|section|passage
+    |page|extrait|chapitre|dokumentation|abschnitt|documentación|documento|documentazione|documentação|dokumentationen
+    |documentatie)\b""".replace('\n    ', '')
+_BY = r"""\b(?:as (?:shown|described|listed|stated) (?:in|by) (?:the|this)|as the|according to (?:the|this)|comme (?:le|la) ?(?:montre|indique|décrit)
+    (?: (?:le|la|ce|cette))?|d'après (?:le|la|ce|cette)|selon (?:le|la|ce|cette)|laut (?:der|dem|dieser)|nach (?:der|dieser)|según (?:la|el|esta|este)
+    |secondo (?:la|il|questa)|segundo (?:a|o|este)|como (?:muestra|mostra) (?:la|el|a|o)|enligt|volgens (?:de|het))"""
+_SHOWN = re.compile(rf"{re.sub(chr(10) + ' +', '', _BY)} {_FILES}"
+    r'|\b(?:dans|de|par) (?:le|la|ce|cette) (?:tableau|section|chapitre|figure) (?:de la|précédent|suivant|ci-)'
+    r'|この(?:表|図|章|節|文書|ページ)|(?:上|下|前|次)の(?:表|図|例)|本(?:文|表|章)では|(?:文書|ドキュメント)によ[れる]'
+    r'|根据(?:文档|本文|上表|该表)|(?:上|下)表', re.I)
+
 def shown(text: str) -> str: # '' if it does not
     "Where a text points at a document that its reader does not have"
     m = _SHOWN.search(INLINE.sub('X', fold(text)))
@@ -159,9 +162,10 @@ def wrong_polarity(question: str, answer: str, src: Source) -> str: # '' if it i
 _AND = re.compile(r'^[`"\'*,\s]*(?:and|or|,|vs\.?|versus|as well as)\s+(?:(?:on|in|for|of|with)\s+)?'
                   r'(?:the\s+|an?\s+)?[`"\'*]*$', re.I)
 
-_ALL_OF_THEM = re.compile(r'\b(?:all (?:two|three|four|five|of them|of these)|both|neither|either|they|each(?: of (?:them|these))?'
-                          r'|tous|toutes|les (?:deux|trois|quatre)|ils|elles|beide[ns]?|alle (?:zwei|drei|vier)|ambos|ambas|los (?:dos|tres)'
-                          r'|entrambi|entrambe|tutti|tutte|os (?:dois|três)|båda|alla|beide)\b|両方|どちらも|すべて|全て|三者|两者|都', re.I)
+_ALL_OF_THEM = re.compile(r'\b(?:all (?:two|three|four|of them|of these)|both|neither|either|they|each'
+                          r'|tous|toutes|les (?:deux|trois|quatre)|ils|elles|beide[ns]?|alle (?:zwei|drei|vier)'
+                          r'|ambos|ambas|los (?:dos|tres)|entrambi|entrambe|tutti|tutte|os (?:dois|três)|båda|alla)\b'
+                          r'|両方|どちらも|すべて|全て|三者|两者|都', re.I)
 
 def part_missing(question: str, answer: str) -> str: # '' if none is
     "What a question asks about beside something else, and the answer does not mention"
@@ -234,7 +238,7 @@ def item_missing(question: str, answer: str, src: Source) -> str: # '' if none i
     said, asked = {w.stem for w in words_in(answer)}, {w.stem for w in words_in(question)}
     among = lambda key, stems: 2 * len(key & stems) >= len(key)
     for items in lists_of(src):
-        keys = [item_key(i) - asked or item_key(i) for i in items] # one of the question's words only is a key all the same
+        keys = [item_key(i) - asked or item_key(i) for i in items]
         if not all(keys) or len(set(map(frozenset, keys))) < len(keys): continue
         there = [among(k, said) for k in keys]
         listed = any(sum(among(k, row) for k in keys) >= 2 for row in mine)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALIKE', 'LONG', 'flat', 'Source', 'headings_of', 'neighbours_of', 'best', 'same_number', 'number_places', 'with_unit',
            'same_matter', 'exact', 'number_wrong', 'unit_wrong', 'code_form', 'code_tokens', 'nearest_line',
-           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'halves',
-           'half_invented', 'led', 'hold', 'unsupported', 'objection']
+           'line_wrong', 'code_wrong', 'name_wrong', 'link_wrong', 'added', 'Finding', 'fact_wrong', 'led', 'halves',
+           'half_invented', 'hold', 'unsupported', 'objection']
 
 # %% ../../nbs/core/00g_support.ipynb #imports
 import re
@@ -61,8 +61,6 @@ class Source:
         return [row for row in rows if row]
     @cached_property
     def tables(self) -> list[Table]: return tables_in(self.text, self.segments)
-    @cached_property
-    def heads(self) -> set[int]: return {t.start for t in self.tables if not t.listed} # where headers stand
     @cached_property
     def headings(self) -> list[set[str]]: return headings_of(self)
     @cached_property
@@ -150,7 +148,8 @@ def same_matter(
     return len(shared(mine | src.asked, theirs)) >= 3
 
 # %% ../../nbs/core/00g_support.ipynb #exact
-_STATUS = frozenset('exit code status version release return errno level port exitcode retour statut sortie rückgabewert código codice'.split())
+_STATUS = frozenset('''exit code status version release return errno level port exitcode retour statut sortie
+    rückgabewert código codice'''.split())
 
 def exact(f: Fact, ws: Sequence[Word]) -> bool:
     "Is a small number a code, a version or a setting, and no count?"
@@ -286,7 +285,17 @@ def fact_wrong(c: Claim, ws: Sequence[Word], likely: Sequence[int], src: Source)
         if why: return why
     return ''
 
-# %% ../../nbs/core/00g_support.ipynb #hold
+# %% ../../nbs/core/00g_support.ipynb #led
+_POINTER = re.compile(r"^(?:(?:This|That|These|Those|It|They|Ceci|Cela|C'est|Ces|Dies|Das|Esto|Eso|Questo|Isto|Isso"
+                      r'|Detta|Dit)\b|これ|それ|这|此)')
+
+def led(src: Source, i: int) -> str:
+    "A segment, and the one before it where it speaks of that"
+    s = src.segments[i]
+    before = src.segments[i - 1] if i and _POINTER.match(s.text) else s
+    return s.text if before is s or before.kind != s.kind else f'{before.text} {s.text}'
+
+# %% ../../nbs/core/00g_support.ipynb #half-invented
 _HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así como|y|e|nonché'
                    r'|bem como|samt|och|evenals|en)\s', re.I)
 _SPOKEN, _LEAST = 0.25, 3 # share of the words of a half; how many it has
@@ -314,14 +323,7 @@ def half_invented(text: str, likely: Sequence[int], src: Source) -> str: # '' if
     if not 1 < len(parts) < 4 or max(shares) < .6 or min(shares) > _SPOKEN: return ''
     return f'the source says nothing of {", ".join(sorted(parts[shares.index(min(shares))])[:4])}'
 
-_POINTER = re.compile(r'^(?:This|That|These|Those|It|They|Ceci|Cela|C\'est|Ces|Dies|Das|Esto|Eso|Questo|Isto|Isso|Detta|Dit|これ|それ|这|此)\b|^(?:これ|それ|这|此)')
-
-def led(src: Source, i: int) -> str:
-    "A segment, and the one before it where it speaks of that"
-    s = src.segments[i]
-    before = src.segments[i - 1] if i and _POINTER.match(s.text) else s
-    return s.text if before is s or before.kind != s.kind else f'{before.text} {s.text}'
-
+# %% ../../nbs/core/00g_support.ipynb #hold
 def hold(
     c: Claim, # of an answer
     src: Source,
@@ -329,8 +331,10 @@ def hold(
     "Hold a claim against its source"
     ws = words_in(c.text)
     likely = best(src, ws)
-    told, row = table_wrong(c.text, src.around, src.tables) if c.kind not in ('code', 'heading') else ('', None)
-    places = [s for i in likely if (s := src.segments[i]).start not in src.heads]
+    prose = c.kind not in ('code', 'heading')
+    told, row = table_wrong(c.text, src.around, src.tables) if prose else ('', None)
+    heads = {t.start for t in src.tables if not t.listed}
+    places = [s for i in likely if (s := src.segments[i]).start not in heads]
     at = next((s for s in places if row and s.start == row.start), places[0] if places else Claim('', 0, 0, ''))
     found = lambda why: Finding(c, at.start, at.end, why)
     if c.kind == 'code': return found(line_wrong(c.text, src))
@@ -338,7 +342,8 @@ def hold(
     if why := fact_wrong(c, ws, likely, src) or unit_wrong(ws, likely, src): return found(why)
     if flat(c.text).strip(' .').lower() in src.lower: return found('')
     near = [src.segments[i].text for i in likely]
-    return found(told or differs(c.text, near, src.neighbours) or turned_round(c.text, [led(src, i) for i in likely]) or half_invented(c.text, likely, src))
+    why = told or differs(c.text, near, src.neighbours) or turned_round(c.text, [led(src, i) for i in likely])
+    return found(why or half_invented(c.text, likely, src))
 
 # %% ../../nbs/core/00g_support.ipynb #unsupported
 def unsupported(

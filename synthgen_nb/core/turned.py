@@ -43,10 +43,13 @@ def contrast_differs(claim: str, seg: str) -> str: # '' if it does not
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #only
-_NOT_ONLY = re.compile(r'\bnot (?:just|only|merely|solely|limited to)\b|\bpas (?:seulement|uniquement)\b|\bnicht (?:nur|bloß)\b'
-                       r'|\bno (?:solo|sólo|solamente)\b|\bnon (?:solo|soltanto)\b|\bnão (?:só|apenas|somente)\b|\binte (?:bara|endast)\b'
+_NOT_ONLY = re.compile(r'\bnot (?:just|only|merely|solely|limited to)\b'
+                       r'|\bpas (?:seulement|uniquement)\b|\bnicht (?:nur|bloß)\b'
+                       r'|\bno (?:solo|sólo|solamente)\b|\bnon (?:solo|soltanto)\b'
+                       r'|\bnão (?:só|apenas|somente)\b|\binte (?:bara|endast)\b'
                        r'|\bniet (?:alleen|slechts)\b|不仅|不只|不但|だけでなく|だけではなく', re.I)
-_ONLY = re.compile(r'\b(?:only|solely|exclusively|seulement|uniquement|nur|ausschließlich|sólo|solo|solamente|soltanto|apenas|somente'
+_ONLY = re.compile(r'\b(?:only|solely|exclusively|seulement'
+                   r'|uniquement|nur|ausschließlich|sólo|solo|solamente|soltanto|apenas|somente'
                    r'|endast|bara|alleen|slechts)\b|\bne\b.{1,40}\bque\b|只|仅|だけ|のみ', re.I)
 
 def only_differs(claim: str, seg: str) -> str: # '' if it does not
@@ -61,8 +64,10 @@ def only_differs(claim: str, seg: str) -> str: # '' if it does not
 
 # %% ../../nbs/core/00fb_turned.ipynb #order
 _FROM_TO = [re.compile(p, re.I) for p in (
-    r'\bfrom ((?:[\w`-]+ ){1,3})to (?:the )?((?:[\w`-]+ ?){1,3})', r"\bd[eu] ((?:[\w`'-]+ ){1,3})(?:à|au|aux) ((?:[\w`'-]+ ?){1,3})",
-    r'\bvo[nm] ((?:[\w`-]+ ){1,3})(?:zu[mr]?|bis|nach) ((?:[\w`-]+ ?){1,3})', r'\bdes?de ((?:[\w`-]+ ){1,3})(?:a|hasta|até) ((?:[\w`-]+ ?){1,3})',
+    r'\bfrom ((?:[\w`-]+ ){1,3})to (?:the )?((?:[\w`-]+ ?){1,3})',
+    r"\bd[eu] ((?:[\w`'-]+ ){1,3})(?:à|au|aux) ((?:[\w`'-]+ ?){1,3})",
+    r'\bvo[nm] ((?:[\w`-]+ ){1,3})(?:zu[mr]?|bis|nach) ((?:[\w`-]+ ?){1,3})',
+    r'\bdes?de ((?:[\w`-]+ ){1,3})(?:a|hasta|até) ((?:[\w`-]+ ?){1,3})',
     r'([^\s、。]{1,8})から([^\s、。]{1,8}?)(?:へ|まで|に|の順)', r'从([^\s，。]{1,8}?)到([^\s，。]{1,8})')]
 
 def from_to_differs(claim: str, seg: str) -> str: # '' if it does not
@@ -83,6 +88,14 @@ for _a, _them in OPPOSITES.items():
 
 _MOST = 0.6 # of the words of the clause, and of those of the claim
 
+def _beside(y: str, text: str, stems: set[str]) -> bool:
+    "Are most words around this one words of the claim?"
+    ws = content(words_in(text))
+    i = next((i for i, w in enumerate(ws) if w.text == y), -1)
+    rest = {w.stem for w in (*ws[max(0, i - 5):i], *ws[i + 1:i + 3])}
+    return i >= 0 and len(shared(rest, stems)) >= max(2, _MOST * len(rest))
+
+# %% ../../nbs/core/00fb_turned.ipynb #opposite-inside-2
 def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is none
     "A word of the claim that is the opposite of one in the sentence that has most of its words"
     for part in {claim: 0, **dict.fromkeys(clauses(claim))}:
@@ -100,13 +113,6 @@ def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is no
                 return f'says {x.text} where the source says {y.text}'
     return _same_subject(claim, near)
 
-def _beside(y: str, text: str, stems: set[str]) -> bool:
-    "Are most words around this one words of the claim?"
-    ws = content(words_in(text))
-    i = next((i for i, w in enumerate(ws) if w.text == y), -1)
-    rest = {w.stem for w in (*ws[max(0, i - 5):i], *ws[i + 1:i + 3])}
-    return i >= 0 and len(shared(rest, stems)) >= max(2, _MOST * len(rest))
-
 def _same_subject(claim: str, near: Sequence[str]) -> str: # '' if there is none
     "Does the source say the opposite of the same name?"
     code, ws, all_ = code_facts(claim), words_in(claim), {w.text for t in near for w in words_in(t)}
@@ -119,7 +125,7 @@ def _same_subject(claim: str, near: Sequence[str]) -> str: # '' if there is none
     return ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #value-turned
-def _values(text: str) -> list[Fact]:
+def _values(text: str) -> list[Fact]: # the widest at each place
     found = [*code_facts(text), *number_facts(text), *name_facts(text)]
     found += [Fact('code', m[1], m.start(1), m.end(1)) for m in re.finditer(r'"([^"\n]{1,30})"', fold(text))]
     wider = lambda g, f: g.start <= f.start and f.end <= g.end and g.end - g.start > f.end - f.start
@@ -129,6 +135,7 @@ def _led_by(f: Fact, ws: Sequence[Word]) -> str: # a stem; '' if a name stands t
     before = [w for w in ws if w.start < f.start and not w.light]
     return before[-1].stem if before and f.start - before[-1].start - len(before[-1].text) <= 12 else ''
 
+# %% ../../nbs/core/00fb_turned.ipynb #value-turned-2
 def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
     "A number, code or name where a sentence of nearly the same words has another after the same word"
     ws, low = words_in(claim), fold(claim).lower()
@@ -142,10 +149,12 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
         new = (f for f, p in mine if p == led and _other(f, g) and not any(
             f.text.lower() == v and p == q and n >= nearness[text] for v, q, n in known))
         f, rest = next(new, None), _rest(text, g)
-        if not f or re.search(rf'(?<!\w){re.escape(f.text)}(?!\w)', fold(text), re.I) or g.text.lower() in low or len(rest) < 3: continue
+        if not f or _stands(f.text, text) or g.text.lower() in low or len(rest) < 3: continue
         if len(shared(rest, stems)) >= (.9 if f.kind == 'code' and not f.text.isdigit() else .75) * len(rest):
             return f'says {f.text} where the source says {g.text}'
     return ''
+
+def _stands(value: str, text: str) -> bool: return bool(re.search(rf'(?<!\w){re.escape(value)}(?!\w)', fold(text), re.I))
 
 def _other(f: Fact, g: Fact) -> bool:
     "Are they two of a kind?"

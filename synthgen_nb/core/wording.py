@@ -82,16 +82,17 @@ def shared(
 
 # %% ../../nbs/core/00f_wording.ipynb #plainly
 _SQL = re.compile(r"\b(?:IS )?(?:NOT|NO|WITHOUT)\b(?= [A-Z]{2,}\b)") # NOT NULL, NO ACTION: names
-_INSTEAD = re.compile(r"\b(?:rather than|instead of|au lieu d(?:e|u|es|')|plutôt qu(?:e|')|anstatt|statt|anstelle|en (?:lugar|vez) de"
-                      r"|invece d(?:i|el|ella)|em vez d[eao]|i stället för|in plaats van)|而不是|而非")
-_CARRIES = re.compile(r'(?:option|possibilit|chance|abilit|opportunit|way|able|allowed|permitted|possible|supposed|intended'
-                      r'|desire|wish|want|souhait|dési?r|veu|moyen|droit)\w* (?:to|de|d\'|à|zu|di|para|att|te)\b')
+_INSTEAD = re.compile(r"\b(?:rather than|instead of|au lieu d(?:e|u|es|')|plutôt qu(?:e|')|anstatt|statt|anstelle"
+                      r"|en (?:lugar|vez) de|invece d(?:i|el|ella)|em vez d[eao]|i stället för|in plaats van)|而不是|而非")
+_CARRIES = re.compile(r'(?:option|possibilit|chance|abilit|opportunit|way|able|allowed|permitted|possible|supposed'
+                      r'|intended|desire|wish|want|souhait|dési?r|veu|moyen|droit)\w* (?:to|de|d\'|à|zu|di|para|att|te)\b')
 _OR = r'\b(?:or|ou|oder|o|ni|nor|noch|eller|или)\b|または|或'
 _LISTED, _BETWEEN = re.compile(_OR), re.compile(rf'[,、]|{_OR}')
-_ALSO = re.compile(r"[\W_]*(?:(?:or|ou|oder|o|nor|noch|eller|any|other|autres?|andere|the|les?|des?|du|une?|\w)\b[\W_]*)*")
+_ALSO = re.compile(r"[\W_]*(?:(?:or|ou|oder|o|nor|noch|eller|any|other|autres?|andere|the|les?|des?|du|une?|\w)\b"
+                   r"[\W_]*)*")
 _BEHIND = re.compile(r'([^。、，,;(（は]{1,30})では(?:なく|なくて|ありません)')
 
-_NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)') # it is the verb that is denied
+_NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)') # the verb is denied
 
 _NO_CODE = re.compile(r'(?<![^\W_])(?:no|not|without|never|non)(?![^\W_])', re.I)
 
@@ -132,7 +133,8 @@ def denied(
     return no, yes
 
 # %% ../../nbs/core/00f_wording.ipynb #negation-differs
-_AS_WITH = re.compile(r'\b(?:not|pas|nicht|no|non|não)\b.{1,90}\b(?:as (?:it|they) (?:would|does|do|did)|as (?:with|in)|comme|wie (?:bei|in)|como|come)\b', re.I)
+_AS_WITH = re.compile(r'\b(?:not|pas|nicht|no|non|não)\b.{1,90}\b'
+                      r'(?:as (?:it|they) (?:would|does|do|did)|as (?:with|in)|comme|wie (?:bei|in)|como|come)\b', re.I)
 
 def negation_differs(claim: str, seg: str) -> str: # clauses; '' if it does not
     if _AS_WITH.search(seg): return '' # not as it is with another: true of that one
@@ -174,7 +176,8 @@ _OPPOSITES = '''before/after min/max minimum/maximum minimal/maximal increase/de
     всегда/никогда قبل/بعد أكثر/أقل أكبر/أصغر לפני/אחרי יותר/פחות पहले/बाद अधिक/कम 大/小 高/低 多/少 前/后 前/後 增/减 增/減
     included/omitted include/omit includes/omits include/exclude includes/excludes recommended/discouraged
     recommends/discourages encouraged/discouraged updated/unchanged changed/unchanged changes/unchanged
-    returns/raises returns/raise return/raises return/raise kept/removed kept/discarded keeps/discards stable/unstable accepted/rejected accepts/rejects
+    returns/raises returns/raise return/raises return/raise
+    kept/removed kept/discarded keeps/discards stable/unstable accepted/rejected accepts/rejects
     accept/reject inclus/omis inclut/exclut recommandé/déconseillé empfohlen/abgeraten incluido/omitido
     incluso/escluso incluído/omitido 同/违 同/違 开/关 開/關 開/閉 启/禁 最大/最小 有効/無効 전/후'''
 OPPOSITES: dict[str, set[str]] = {}
