@@ -13,24 +13,29 @@ def why(text, source, around=''):
 
 
 @pytest.mark.parametrize('source, wrong, right', [
-    ('The oven sends no mail to guests, cooks or waiters.', 'The oven sends mail to guests, cooks and waiters.', 'The oven sends no mail to waiters, cooks or guests.'),
+    ('The oven sends no mail to guests, cooks or waiters.', 'The oven sends mail to guests, cooks and waiters.',
+     'The oven sends no mail to waiters, cooks or guests.'),
     ("La trousse ne contient pas ciseaux, colle ou autre outil.", 'La trousse contient colle, ciseaux et un outil.',
      "La trousse ne contient ni ciseaux, ni colle, ni aucun autre outil."),
-    ('Les clés de rechange sont omis du colis postal.', 'Les clés de rechange sont inclus dans le colis postal.', 'Les clés de rechange ne sont pas inclus dans le colis postal.'),
+    ('Les clés de rechange sont omis du colis postal.', 'Les clés de rechange sont inclus dans le colis postal.',
+     'Les clés de rechange ne sont pas inclus dans le colis postal.'),
     ('When the lid is open, then spare rows are omitted from the list.', 'Spare rows are included in the list when the lid is open.',
      'Spare rows are not included in the list when the lid is open.'),
     ('Grinding by hand is generally discouraged in this kitchen.', 'Grinding by hand is generally recommended in this kitchen.',
      'Grinding by hand is generally not recommended in this kitchen.'),
     ('`pot.open()` raises `LidError` in this mode.', '`pot.open()` returns a lid in this mode.', '`pot.open()` raises `LidError`.'),
-    ('The scale takes REAL weights, not INTEGER weights.', 'The scale takes INTEGER weights rather than REAL weights.', 'The scale takes REAL weights rather than INTEGER weights.'),
-    ('El filtro funciona con cualquier jarra y no solo con jarras de vidrio.', 'El filtro funciona solo con jarras de vidrio.', 'El filtro funciona con jarras de vidrio y otras.'),
+    ('The scale takes REAL weights, not INTEGER weights.', 'The scale takes INTEGER weights rather than REAL weights.',
+     'The scale takes REAL weights rather than INTEGER weights.'),
+    ('El filtro funciona con cualquier jarra y no solo con jarras de vidrio.', 'El filtro funciona solo con jarras de vidrio.',
+     'El filtro funciona con jarras de vidrio y otras.'),
     ('Die Lampe läuft mit jedem Akku und nicht nur mit Akkus von Nord.', 'Die Lampe läuft nur mit Akkus von Nord.', 'Die Lampe läuft mit Akkus von Nord.'),
     ('The list is sorted from oldest to newest.', 'The list is sorted from newest to oldest.', 'From oldest to newest the list is sorted.'),
     ('この鍋は毎日ふたを自動で洗います。', 'この鍋は毎日ふたを自動では洗いません。', 'この鍋は、ふたを毎日自動で洗います。'),
     ('If no size is given, the tray falls back to "MEDIUM". A tray can be "LARGE".', 'If no size is given, the tray falls back to "LARGE".',
      'The tray falls back to "MEDIUM" if no size is given.'),
     ('`ladle` is for soup, and `tongs` are for meat.', 'Use `tongs` for soup and `ladle` for meat.', 'Use `tongs` for meat and `ladle` for soup.'),
-    ('Set the mask to `0755` for a shared folder, with 755 files at most.', 'Set the mask to `0775` for a shared folder.', 'Set the mask to `0755` for a shared folder.')])
+    ('Set the mask to `0755` for a shared folder, with 755 files at most.', 'Set the mask to `0775` for a shared folder.',
+     'Set the mask to `0755` for a shared folder.')])
 def test_a_sentence_that_is_turned_round_is_objected_to(source, wrong, right):
     assert why(wrong, source) and not why(right, source)
     assert not why(source, source)

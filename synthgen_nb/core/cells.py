@@ -118,11 +118,11 @@ class Said:
 
 def places(t: Table, text: str, columns: Sequence[int]) -> list[Said]:
     "Which cells of a table a text names, one inside another left out"
-    found = list[Said]()
+    found, low = list[Said](), text.lower()
     for j in columns:
         for i, cell in enumerate(t.column(j)):
             if len(cell) > 200: continue
-            for form in members(cell):
+            for form in (x for x in members(cell) if x.split()[0].lower() in low):
                 plain = re.fullmatch(r"[a-zß-öø-ÿа-џ][\w' -]*", form)
                 spots = [m.span() for m in re.finditer(_pattern(form), text, re.I if plain else 0)]
                 found += [Said(i, j, a, b) for a, b in spots]

@@ -42,7 +42,8 @@ _LEANS = [re.compile(p, re.I) for p in (
     r'\b(?:the|this) (?:first|second|last) (?:example|snippet|passage|listing|figure)\b',
     r'\bwhat (?:does|is|do|are) (?:this|these)\b(?!\s+\w+ing\b)',
     r'\bthe (?:code|example)\b(?=[^.?!]*\b(?:print|output|return|show|do|demonstrate|illustrate)s?\b)',
-    r'上面|上述|以下|本文|本节|该文(?!件)|上文|下文|该文档|文中|前述|この文書|本書|上記|下記|(?:上|下|前|次|左|右)の(?:表|図|例|コード|節|章|文|説明|リスト)|위의|아래의|이 문서|본문',
+    r'上面|上述|以下|本文|本节|该文(?!件)|上文|下文|该文档|文中|前述|この文書|本書|上記|下記'
+    r'|(?:上|下|前|次|左|右)の(?:表|図|例|コード|節|章|文|説明|リスト)|위의|아래의|이 문서|본문',
     r'\b(?:ci-dessus|ci-dessous|dans (?:ce|le) (?:texte|document|passage|chapitre)|oben (?:genannt|beschrieben)|im (?:Text|Abschnitt|Dokument)'
     r'|en (?:el|este) (?:texto|documento|pasaje)|arriba (?:mencionad|descrit)|nel (?:testo|documento|brano)|neste (?:texto|documento)|i texten'
     r'|в (?:этом |данном )?(?:тексте|документе|отрывке)|(?:вы|ни)шеуказанн)', r'في (?:هذا )?(?:النص|المستند|المقطع)|בטקסט|במסמך זה')]
@@ -74,9 +75,10 @@ def leans(question: str) -> str: # '' if it stands alone
 _FILES = r"""(?:\w+ )?(?:documentation|documents?|docs|table|tableau|tabla|tabella|tabela|tabell|tabel|tabelle|texte?|section|passage
     |page|extrait|chapitre|dokumentation|abschnitt|documentación|documento|documentazione|documentação|dokumentationen
     |documentatie)\b""".replace('\n    ', '')
-_BY = r"""\b(?:as (?:shown|described|listed|stated) (?:in|by) (?:the|this)|as the|according to (?:the|this)|comme (?:le|la) ?(?:montre|indique|décrit)
-    (?: (?:le|la|ce|cette))?|d'après (?:le|la|ce|cette)|selon (?:le|la|ce|cette)|laut (?:der|dem|dieser)|nach (?:der|dieser)|según (?:la|el|esta|este)
-    |secondo (?:la|il|questa)|segundo (?:a|o|este)|como (?:muestra|mostra) (?:la|el|a|o)|enligt|volgens (?:de|het))"""
+_BY = r"""\b(?:as (?:shown|described|listed|stated) (?:in|by) (?:the|this)|as the|according to (?:the|this)
+    |comme (?:le|la) ?(?:montre|indique|décrit)(?: (?:le|la|ce|cette))?|d'après (?:le|la|ce|cette)|selon (?:le|la|ce|cette)
+    |laut (?:der|dem|dieser)|nach (?:der|dieser)|según (?:la|el|esta|este)|secondo (?:la|il|questa)|segundo (?:a|o|este)
+    |como (?:muestra|mostra) (?:la|el|a|o)|enligt|volgens (?:de|het))"""
 _SHOWN = re.compile(rf"{re.sub(chr(10) + ' +', '', _BY)} {_FILES}"
     r'|\b(?:dans|de|par) (?:le|la|ce|cette) (?:tableau|section|chapitre|figure) (?:de la|précédent|suivant|ci-)'
     r'|この(?:表|図|章|節|文書|ページ)|(?:上|下|前|次)の(?:表|図|例)|本(?:文|表|章)では|(?:文書|ドキュメント)によ[れる]'

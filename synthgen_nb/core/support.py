@@ -25,13 +25,13 @@ from .words import SPACELESS
 from .wording import Neighbours, Word, alike, content, differs, shared, words_in
 
 # %% ../../nbs/core/00g_support.ipynb #flat
+_ATOM = re.compile(r'[A-Za-z_]\w*|\d[\w.]*')
+
 def flat(text: str) -> str:
     "A text in one line, with one kind of quotation mark"
     return ' '.join(fold(text).replace('"', "'").split())
 
 # %% ../../nbs/core/00g_support.ipynb #Source
-_ATOM = re.compile(r'[A-Za-z_]\w*|\d[\w.]*')
-
 class Source:
     "A text in which evidence is looked for"
     def __init__(
@@ -60,13 +60,14 @@ class Source:
         rows = (code_tokens(code_form(line)) for line in self.folded.splitlines() if len(line) < 4 * LONG)
         return [row for row in rows if row]
     @cached_property
-    def tables(self) -> list[Table]: return tables_in(self.text, self.segments)
-    @cached_property
     def headings(self) -> list[set[str]]: return headings_of(self)
     @cached_property
     def neighbours(self) -> Neighbours: return neighbours_of(self)
     @cached_property
     def beginnings(self) -> set[str]: return {x[:6] for x in {*self.counts, *self.asked} if len(x) >= 6}
+
+    @cached_property
+    def tables(self) -> list[Table]: return tables_in(self.text, self.segments)
 
     def has(self, stem: str) -> bool:
         return stem in self.counts or stem in self.asked or (len(stem) >= 6 and stem[:6] in self.beginnings)

@@ -29,7 +29,7 @@ def contrasts(text: str) -> Iterator[tuple[set[str], set[str]]]: # stems of what
         yield {*stems(plain[:m.start()])[-_REACH:]}, {*stems(plain[m.end():])[:_REACH]}
     for m in _BEHIND.finditer(plain):
         before = re.split(r'[。、，,;(（は]', plain[:m.start()])[-1]
-        after = re.split(r'[。、，]', plain[m.end():].lstrip(') )、'))[0]
+        after = re.split(r'[。、，]', re.sub(r'^[\s)）、]+', '', plain[m.end():]))[0]
         yield {*stems(after)[:2 * _REACH]}, {*stems(before)}
 
 # %% ../../nbs/core/00fb_turned.ipynb #contrast-differs
