@@ -20,11 +20,13 @@ from ..tools.feeds import linked, places, shown
 # %% ../../nbs/offline/94_tools.ipynb #plan
 def _same(a: Mapping, b: Mapping) -> bool: return a['tool'] == b['tool'] and a['arguments'] == b['arguments']
 
+_PAGES = re.compile(r'page|limit|offset|cursor|^size$', re.I) # nobody asks for *that page size*
+
 def _place(
     name: str, value: Any, taker: str, steps: Sequence[Mapping], requested: set[str] | tuple = (),
 ) -> int | None:
     "The position of a value among those that earlier results give"
-    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool) and not _PAGES.search(name)
     found = linked(name, taker, steps, requested)[:9] if scalar else []
     return next((i for i, x in enumerate(found) if type(x[2]) is type(value) and x[2] == value), None)
 
@@ -87,6 +89,14 @@ def _prepared(facts: list, known: set[str]) -> list[dict]: # the facts of known 
     for f in own: f['gives'] = any(takes(f, g) for g in own if g['tool'] != f['tool'])
     return own
 
+_EMPTY = frozenset('none null nil unknown undefined nan n/a'.split())
+
+def _likely(own: list[dict]) -> list[dict]:
+    "Without the facts in which somebody is called None, where a tool has others"
+    odd = lambda f: any(isinstance(v, str) and v.lower() in _EMPTY for _, v in leaves(f['arguments']))
+    sound = {f['tool'] for f in own if not odd(f)}
+    return [f for f in own if not odd(f) or f['tool'] not in sound]
+
 def _best_plan(
     own: list, about: str, least: int, most: int, rng: random.Random,
 ) -> tuple[list[dict], list[dict[str, str]]]:
@@ -101,7 +111,8 @@ def instructions(
 ) -> dict: # instructions: [{instruction, tools}]
     "Requests that the given tools can fulfil"
     known, out = {t['name'] for t in tools}, list[dict]()
-    own, before = _prepared(facts, known), {*avoid}
+    can_be_said = lambda f: all(say([(c['tool'], c['arguments'], {})], tools) for c in (*f['before'], f))
+    own, before = _likely([f for f in _prepared(facts, known) if can_be_said(f)]), {*avoid}
     for i in range(6 * n if tools else 0):
         if len(out) == n: break
         steps, found = _best_plan(own, tools[0]['name'], least, most,

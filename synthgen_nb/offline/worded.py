@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'by_role', 'by_name', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces',
-           'in_segments', 'together']
+           'flag', 'many', 'of_kind', 'kind_at', 'by_role', 'by_name', 'nothing', 'enumerated', 'worded', 'Found',
+           'values_at', 'results_at', 'in_pieces', 'in_segments', 'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from ..core.records import canonical
-from .wants import MAKES, Leaf, Want, leaves_of, split_name, want
+from .wants import MAKES, WRAPS, Leaf, Want, leaves_of, split_name, want
 from ..tools.feeds import shown
 
 # %% ../../nbs/offline/93b_worded.ipynb #values
@@ -66,9 +66,13 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('name', 'title') and (not rest or about & {*rest}): return 'called'
     if last in ('id', 'key', 'uuid', 'sid'):
         noun = ' '.join(rest)
-        return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
+        return f'with the {last}' if not rest or about & {noun} else f'for {noun}'
     if last in _IN and not rest: return 'in'
-    if last in ('path', 'file', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
+    if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
+    if leaf.label == 'file': return 'in'
+    if leaf.label in ('how', 'which', 'method', 'op', 'operation', 'algorithm', 'function', 'aggregation', 'strategy'): return 'using'
+    if leaf.label == 'value' and w.verb in ('set', 'change', 'update', 'write'): return 'to'
+    if leaf.label in ('n', 'k', 'num', 'top') and leaf.kind in ('integer', 'number'): return 'limited to'
     if last in ('date', 'day') and len(words) < 2: return 'on'
     if last == 'time' and len(words) < 2: return 'at'
     if words[0] in ('query', 'q', 'search', 'keyword', 'keywords', 'term') and leaf.kind in ('string', ''):
@@ -85,8 +89,10 @@ class Slot:
     before: str  # the noun without a value, as the phrase has it
     noun: str    # the noun with one
 
+_SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = r'(?=$|[,;]|\s(?:and|or|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has)\b)'
+_AFTER = r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has|was|can|may|should|must|will|takes?' \
+         r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before|after|when|where|while|but)\b)'
 
 _ALONE = frozenset('city country town location place region symbol ticker date day time username email address url year'.split())
 
@@ -97,6 +103,7 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     if last in ('id', 'key', 'uuid', 'sid', 'number', 'code', 'slug'): yield (rest or one), f'with the {last}'
     elif last in ('name', 'title'): yield (rest or one), 'called'
     elif last in ('path',) and rest: yield rest, ''
+    if leaf.label in ('username', 'user name', 'login') and one == 'user': yield 'user', ''
     yield leaf.label, ''
     if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower()) if n not in ('path', 'file'))
     if len(words) > 1 and last in ('file', 'path', 'dataset', 'city', 'country', 'folder', 'directory'): yield last, ''
@@ -106,13 +113,16 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
     if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
     for noun, lead in _nouns(leaf, w):
         if not noun or noun in ('value', 'type', 'status'): continue
-        m = re.search(rf'(?<![\w-])({_DET}*)({re.escape(noun)}){_AFTER}', text, re.I)
+        one = rf'({_DET}+(?:(?!{_SMALL_WORDS})[a-z]+ )?|^(?:(?!{_SMALL_WORDS})[a-z]+ )?|)({re.escape(noun)})'
+        m = re.search(rf'(?<![\w-]){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
         if not m: continue
+        if m[3] and (lead or not m.start()): continue # the id of a cat or a dog
         makes = lead == 'called' and w.verb in MAKES and m[1]
         first = not m.start() and w.kind != 'do' # its article stands before the phrase
-        new = m[1] if makes else '' if first else 'the '
+        kept = re.sub(rf'^{_DET}+', '', m[1]) # an adjective
+        new = m[1] if makes else kept if first else f'the {kept}'
         alone = noun in _ALONE and not lead and bool(re.search(r'\b(?:in|for|of|at|on|from|to)\s$', text[:m.start()]))
-        return m.start(), m.end(), Slot(leaf, lead, m[0], '' if alone else f'{new}{m[2]}'.strip())
+        return m.start(), m.end(), Slot(leaf, lead, m[0], '' if alone or m[3] else f'{new}{m[2]}'.strip())
     return None
 
 # %% ../../nbs/offline/93b_worded.ipynb #frame
@@ -184,6 +194,25 @@ def flag(label: str, on: bool) -> str:
     "What is on or off, in words"
     return f'with {label} turned {"on" if on else "off"}'
 
+# %% ../../nbs/offline/93b_worded.ipynb #of-kind
+REF = r'(?:the (?:first|second|third|fourth|fifth|\d+th) of them|it)\b'
+
+def many(noun: str) -> str: return noun if noun.endswith('s') else re.sub('y$', 'ie', noun) + 's' if re.search('[^aeiou]y$', noun) else f'{noun}s'
+
+def of_kind(ref: str, noun: str) -> str:
+    "Words for a result with what it is: that pet, the first of those pets"
+    noun = re.sub(r'^(?:the|an?) ', '', noun)
+    if not noun or not re.fullmatch(REF, ref): return ref
+    return f'that {noun}' if ref == 'it' else ref.replace('of them', f'of those {many(noun)}')
+
+def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, words for the result
+    "The same, read"
+    noun = re.sub(r'^(?:the|an?) ', '', noun)
+    if not noun: return
+    if text.startswith(f'that {noun}', at): yield at + len(f'that {noun}'), 'it'
+    nth = re.compile(rf'(the \w+) of those {re.escape(many(noun))}').match(text, at)
+    if nth: yield nth.end(), f'{nth[1]} of them'
+
 # %% ../../nbs/offline/93b_worded.ipynb #by-name
 _REFERRED = frozenset('from to in at for on'.split())
 
@@ -198,19 +227,21 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
     for path, v in given.items():
         if path not in f.segments or by_role(f.segments[path], path in words, v): continue
         name = f.segments[path].leaf.label
-        if path in words: named.append(f'{words[path]} as the {name}')
+        if path in words: named.append(of_kind(words[path], name))
         elif isinstance(v, bool): flags.append(flag(name, v))
-        elif v in (None, [], {}): flags.append(f'with no {name}')
+        elif v in (None, [], {}): flags.append(nothing(name))
         elif isinstance(v, dict): named += [f'{said(str(k))} set to {said(x)} in the {name}' for k, x in v.items()]
         elif not said(v): return None
         else: named.append(f'the {name} {said(v)}')
     return named, flags
 
+def nothing(label: str) -> str: return 'without any details' if label in WRAPS else f'with no {label}'
+
 def enumerated(parts: Sequence[str]) -> str: # a, b and c
     return ', '.join(parts[:-1]) + (' and ' if parts[1:] else '') + parts[-1] if parts else ''
 
 # %% ../../nbs/offline/93b_worded.ipynb #worded
-_RANK = ['called', 'with the', 'of', 'from', 'to', 'in', 'at', 'for', 'on', 'since', 'until', 'matching', 'limited to']
+_RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'for', 'using', 'on', 'since', 'until', 'matching', 'limited to']
 
 def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
@@ -233,7 +264,7 @@ def worded(
     for piece in f.pieces:
         if isinstance(piece, str): text += piece
         elif (path := piece.leaf.path) not in given: text += piece.before
-        elif path in words: text += words[path]
+        elif path in words: text += of_kind(words[path], piece.noun)
         elif not (v := said(given[path])): return None
         else: text += ' '.join(x for x in (piece.noun, piece.lead, v) if x)
     behind = _behind(given, f, words)
@@ -249,7 +280,6 @@ class Found:
     def but(self, path: tuple, v: Any, ref: str = '') -> 'Found':
         return Found(self.given | {path: v}, self.taken | {path: ref} if ref else self.taken)
 
-REF = r'(?:the (?:first|second|third|fourth|fifth|\d+th) of them|it)\b'
 _ENTRY = re.compile(rf'({_V})(?:, | and |$)')
 _REF, _VALUE, _LIST = re.compile(REF), re.compile(_V), re.compile(rf'{_V}(?:, {_V})*(?: and {_V})?')
 
@@ -276,14 +306,13 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
             if (lead := by_role(s, found, '.')) and text.startswith(f' {lead} ', at):
                 read = results_at(text, at + len(lead) + 2) if found else values_at(text, at + len(lead) + 2, s.leaf)
                 for end, v, ref in read: yield end, got.but(path, v, ref)
-        if text.startswith(none := f' with no {name}', at):
+        if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))
         for on in (True, False):
             if s.leaf.kind in ('boolean', '') and text.startswith(said_ := f' {flag(name, on)}', at): yield at + len(said_), got.but(path, on)
         joint = re.compile(r'(?: with|,| and) ').match(text, at)
         if not joint: continue
-        for end, _, ref in results_at(text, joint.end()):
-            if text.startswith(own := f' as the {name}', end): yield end + len(own), got.but(path, None, ref)
+        for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
         if not s.lead and text.startswith(own := f'the {name} ', joint.end()):
             for end, v, ref in values_at(text, joint.end() + len(own), s.leaf): yield end, got.but(path, v, ref)
     for path, s in f.segments.items():
@@ -302,7 +331,8 @@ def in_pieces(text: str, at: int, f: Frame, got: Found, i: int = 0) -> Iterator[
     if isinstance(piece, str):
         if text.startswith(piece, at): yield from in_pieces(text, at + len(piece), f, got, i + 1)
         return
-    for end, _, ref in results_at(text, at): yield from in_pieces(text, end, f, got.but(piece.leaf.path, None, ref), i + 1)
+    for end, ref in [*((e, r) for e, _, r in results_at(text, at)), *kind_at(text, at, piece.noun)]:
+        yield from in_pieces(text, end, f, got.but(piece.leaf.path, None, ref), i + 1)
     start = ''.join(f'{x} ' for x in (piece.noun, piece.lead) if x)
     if text.startswith(start, at):
         for end, v, ref in values_at(text, at + len(start), piece.leaf):
