@@ -40,7 +40,7 @@ def result_in_words(step: Mapping) -> str:
     return '; '.join(f'{k} {", ".join(vs[:4])}{more(vs)}' for k, vs in list(parts.items())[:5])
 
 # %% ../../nbs/offline/93d_tellings.ipynb #names
-_NAMES = ('name', 'title', 'label', 'display name', 'full name', 'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
+_NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name', 'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
           'text', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
 _MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city', 'country', 'email', 'level', 'role')
 
@@ -51,7 +51,8 @@ def called(entry: Mapping) -> str: # '' where nothing identifies it
     "What an entry of a list is called"
     own = {_field(k): v for k, v in entry.items() if short(v)}
     if 'first name' in own and 'last name' in own: return f'{own["first name"]} {own["last name"]}'
-    key = next((k for k in _NAMES if k in own), '') or next((k for k in own if k.endswith((' name', ' id', ' sid', ' key'))), '')
+    key = next((k for k in _NAMES[:14] if k in own), '') or next((k for k in own if k.endswith((' name', ' title'))), '') or next(
+        (k for k in [*_NAMES[14:], *own] if k in own and (k in _NAMES or k.endswith((' id', ' sid', ' key')))), '')
     return shown(own[key]) if key else next((v for v in own.values() if isinstance(v, str)), '')
 
 def marked(entry: Mapping) -> str: # with a field in brackets
@@ -120,7 +121,7 @@ def is_so(name: str, v: Any) -> str:
     if isinstance(v, (int, float)) and name == 'values': name = 'value'
     text = ' '.join(shown(v).split())
     long = isinstance(v, str) and len(text.split()) > 3 and not re.search('[“”]', text)
-    return f'the {name} is {"“" * long}{clip(text, 160) if isinstance(v, str) else text}{"”" * long}'
+    return f'the {name} is {"“" * long}{clip(text, 160) if isinstance(v, str) else text}{"”" * long}'.replace(' is ', ' are ' if is_many(words[-1]) else ' is ', 1)
 
 def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: bool) -> list[tuple[str, Any]]:
     "The fields that are told, in their order"
@@ -128,7 +129,8 @@ def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: b
     def worth(x: tuple[int, tuple[str, Any, int]]) -> tuple:
         i, (name, v, depth) = x
         words = name.split()
-        return not (asked & {*words}), isinstance(v, bool), bool(_HIDE.match(name)), depth, _FIRST.get(words[-1], 50), len(words), i
+        code = words[-1] in ('sid', 'id', 'url', 'uri', 'link', 'links', 'uuid') and len(words) > 1
+        return not (asked & {*words}), code, isinstance(v, bool), bool(_HIDE.match(name)), depth, _FIRST.get(words[-1], 50), len(words), i
     own = {canonical(x[1]): x for x in reversed(found) if not isinstance(x[1], bool)} # nothing is said twice
     said = lambda x: flags or asked & {*x[0].split()}
     able = [(i, x) for i, x in enumerate(found) if isinstance(x[1], bool) and said(x)] + [(found.index(x), x) for x in own.values()]
@@ -138,7 +140,8 @@ def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: b
 def seen(content: Any) -> Any:
     "A result as data, also where a text lists it"
     if isinstance(content, Mapping) and len(content) == 1 and isinstance(v := next(iter(content.values())), str): # {content: text}
-        return inside if (inside := listed(v)) is not None else content
+        text = v if _field(next(iter(content))) in (*_VAGUE, 'text', 'message') else content
+        return inside if (inside := listed(v)) is not None else text
     return inside if isinstance(content, str) and (inside := listed(content)) is not None else content
 
 _PAGING = frozenset('page paging pagination meta metadata links link sort info cursor next previous'.split())
@@ -194,10 +197,10 @@ def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: i
     found = only_list(content, given)
     text = told_list(found[1], things(found[0], f.want), level, way) if found and (found[1] or not writes) else ''
     if not text and isinstance(content, Mapping): text = told_object(content, f, step, request, level)
-    if not text and short(content): text = f'{"It is" if not writes else "The result is"} {shown(content)}.'
+    if not text and short(content) and len(shown(content).split()) < 4: text = f'{"The result is" if f.want.kind == "do" else "It is"} {shown(content)}.'
     if not text and isinstance(content, bool): text = f'The answer is {"yes" if content else "no"}.'
     if not text and isinstance(content, str): text = told_text(content)
-    if writes: return ' '.join(x for x in (done(f, step, way, level), text if level == 0 else '') if x)
+    if writes and f.want.kind == 'do': return ' '.join(x for x in (done(f, step, way, level), text if level == 0 else '') if x)
     return text or told(step, f, request, 3, writes)
 
 # %% ../../nbs/offline/93d_tellings.ipynb #answer

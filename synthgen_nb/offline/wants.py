@@ -76,6 +76,8 @@ class Leaf:
 
 WRAPS = frozenset('body data payload input params parameters request attributes fields properties requestbody'.split())
 _SHORT = frozenset('str arr obj val num txt src dst idx'.split())
+_SMALL = frozenset('of in for with by from on at to that which who and or as using into about between within under if when is are '
+                   'based whether via per then so where what how has have'.split())
 _ORDER = ('first', 'second', 'third')
 _SIDES = frozenset('first second third other left right new old'.split())
 
@@ -85,7 +87,7 @@ def named_so(name: str, schema: Mapping) -> str:
     of = re.match(r'(?:path|name|id) of (?:an?|the|another) (?:new )?([a-z]{3,})\b', str(schema.get('description') or ''))
     if of and len(words) == 1 and words[0] in _SIDES: return f'{words[0]} {of[1]}'
     if words[:1] and words[0] in ('is', 'has') and len(words) > 1: words = words[1:]
-    if len(''.join(words)) > 2 and words[0] not in _SHORT: return ' '.join(words)
+    if len(''.join(words)) > 2 and words[0] not in _SHORT or words[0] in _SMALL: return ' '.join(words)
     said = re.match(r'(?:(?:the|an?)\s+)?([A-Za-z]+(?: [A-Za-z]+){0,2})(?=[.,;(:]|\s(?:of|to|for|in|that|which)\b|\s*$)',
                     str(schema.get('description') or ''), re.I)
     return said[1].lower() if said and len(said[1]) > 2 else ' '.join(words)
@@ -124,7 +126,7 @@ def _inside(path: tuple, s: dict, root: Mapping, before: str, depth: int) -> lis
         if kind == 'object': out += _inside((*path, k), v, root, '' if k.lower() in WRAPS else name, depth + 1)
         if kind == 'array' and kind_of(entry) == 'object':
             one = re.sub(r'(?<=[a-z]{2})s$', '', name)
-            one = '' if k.lower() in WRAPS else one
+            one = '' if k.lower() in WRAPS else re.sub('ie$', 'y', one)
             for i, nth in enumerate(_ORDER): # the first needs no number
                 out += _inside((*path, k, i), entry, root, f'{nth if i else ""} {one}'.strip(), depth + 2)
     return out
@@ -137,8 +139,6 @@ def leaves_of(parameters: Mapping) -> list[Leaf]: # of a tool, no two called ali
     return [x if often[x.label] == 1 else replace(x, label=own(x)) for x in found][:120]
 
 # %% ../../nbs/offline/93a_wants.ipynb #objects
-_SMALL = frozenset('of in for with by from on at to that which who and or as using into about between within under if when is are '
-                   'based whether via per then so where what how has have'.split())
 _GIVEN = r'(?:an?|the|one|any|some|this|its|their|your|each|given|specified|specific|particular|provided|single|existing|certain)'
 _NOT_MANY = frozenset('status address news details information contents statistics analytics series species always metadata process access '
                       'settings stats is its this as was has bus basis analysis previous class properties'.split())
@@ -193,14 +193,16 @@ def _sought(rest: str) -> tuple[bool, str]: # is it what is looked for? and its 
 @lru_cache(2048)
 def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     verb, _, rest = what.partition(' ')
-    rest = trimmed(rest, names)
+    other = re.search(r'\sor (?:\w+ly )?([a-z]+)\s', rest) # or ensure that it is there
+    if other and base(other[1]) == other[1]: rest = rest[:other.start()]
+    rest = trimmed(re.sub(r'^(?:multiple|specific|certain|various) ', '', rest), names)
     rest = re.sub(r'\byour\b', 'my', re.sub(r'\ban?\s+(?:specific|given|single|particular|specified)\b', 'a', rest))
     listed, many = _LIST.match(rest), _ALL.match(rest)
     if verb == 'tell' or verb in (*LOOKS, 'determine') and _ASKED.match(rest): return Want('tell', verb, rest, head_of(rest), what)
     looks = verb in LOOKS and not rest.startswith(('and ', 'or ', 'if ')) and bool(rest)
     if verb == 'search': looks, rest = *_sought(rest),
     if looks: rest = _ALL.sub('', _LIST.sub('', rest, count=1), count=1)
-    if looks: rest = re.sub(rf'^(?:{_GIVEN}\s+)+', '', rest)
+    if looks: rest = re.sub(rf'^(?:of\s|{_GIVEN}\s+)+', '', rest)
     noun = head_of(re.sub(rf'^(?:{_GIVEN}\s+)+', '', rest))
     if not looks and noun in common and not is_many(noun) and re.match(rf'(?!{_GIVEN}\s)(?:[a-z]+ )?{re.escape(noun)}\b', rest):
         rest = f'{("an" if rest[0] in "aeio" else "a") if verb in MAKES else "the"} {rest}'
@@ -213,4 +215,5 @@ def want(tool: Mapping, what: str) -> Want: # what: of `phrases`
     names |= {w.removesuffix('name') for w in names if len(w) > 6}
     common = {*names, *split_name(tool['name'])}
     what = ' '.join(w.lower() if w.istitle() and w.lower() in common else w for w in what.split())
+    if what == in_words(tool['name']) and what.startswith('list ') and len(what.split()) < 4: what = f'list {_sought(what[5:])[1]}'
     return _want(what, frozenset(names | {w.removesuffix('s') for w in names}), frozenset(common))

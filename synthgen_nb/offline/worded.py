@@ -20,7 +20,7 @@ from ..tools.feeds import shown
 # %% ../../nbs/offline/93b_worded.ipynb #values
 _TOKEN = r'[^\s“”"`,;?!()]*[^\s“”"`,;?!().:]'
 _NAMED = r"[A-Z][\w’-]*(?: [A-Z][\w’-]*){1,3}"
-_V = rf'(?:“[^”]*”|{_NAMED}(?![\w’-])|(?!(?:the|with|and|so)\s){_TOKEN})'
+_V = rf'(?:“[^”]*”|{_NAMED}(?![\w’-])|(?!(?:the|with|and|so)\s|(?:it|them)\b){_TOKEN})'
 _RESERVED = frozenset('the a an and or with of in on at to for from by it them so then that this me please'.split())
 
 def said(v: Any) -> str: # '' where it cannot be said
