@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from ..core.records import canonical
-from .wants import MAKES, Want, phrases
-from .worded import (REF, Found, Frame, Slot, frame, in_pieces, in_segments, spread, together,
+from .wants import WORDS, MAKES, Want, phrases
+from .worded import (REF, Found, Frame, Slot, frame, in_pieces, in_segments, spread,
+        together,
                                         worded)
 
 # %% ../../nbs/offline/93c_requests.ipynb #forms
@@ -25,32 +26,42 @@ class Form:
     behind: str = ''
     end: str = '.'
 
-_ASKS = [Form('Could you ', 'vp', end='?'), Form('Can you ', 'vp', end=' for me?'), Form('I need to ', 'vp'), Form('', 'vp'),
-         Form('I’d like you to ', 'vp'), Form('Please ', 'vp'), Form('I want to ', 'vp'), Form('Would you ', 'vp', end='?'),
+_ASKS = [Form('Could you ', 'vp', end='?'), Form('Can you ', 'vp', end=' for me?'),
+        Form('I need to ', 'vp'), Form('', 'vp'),
+         Form('I’d like you to ', 'vp'), Form('Please ', 'vp'), Form('I want to ', 'vp'),
+                 Form('Would you ', 'vp', end='?'),
          Form('I have to ', 'vp'), Form('Help me ', 'vp')]
-_SHOWS = [Form('Show me ', 'np'), Form('Could you show me ', 'np', end='?'), Form('I’d like to see ', 'np'), Form('I need ', 'np'),
-          Form('Can you look up ', 'np', end=' for me?'), Form('Please look up ', 'np'), Form('Could you get me ', 'np', end='?'),
+_SHOWS = [Form('Show me ', 'np'), Form('Could you show me ', 'np', end='?'),
+        Form('I’d like to see ', 'np'), Form('I need ', 'np'),
+          Form('Can you look up ', 'np', end=' for me?'), Form('Please look up ', 'np'),
+                  Form('Could you get me ', 'np', end='?'),
           Form('I’m looking for ', 'np'), Form('Give me ', 'np')]
-_KNOWS = [Form('What is ', 'np', end='?'), Form('Could you tell me ', 'np', end='?'), Form('I’d like to know ', 'np'),
+_KNOWS = [Form('What is ', 'np', end='?'), Form('Could you tell me ', 'np', end='?'),
+        Form('I’d like to know ', 'np'),
           Form('Do you know ', 'np', end='?'), Form('Tell me ', 'np')]
-_WHICH = [Form('Which ', 'bare', ' are there', '?'), Form('What ', 'bare', ' are there', '?'), Form('Could you list ', 'np', end='?'),
-          Form('List ', 'np'), Form('I’d like to know which ', 'bare', ' there are'), Form('Can you tell me which ', 'bare', ' there are', '?')]
-_TELLS = [Form('Could you tell me ', 'bare', end='?'), Form('Can you tell me ', 'bare', end='?'), Form('I’d like to know ', 'bare'),
-          Form('Tell me ', 'bare'), Form('I want to know ', 'bare'), Form('Please tell me ', 'bare'), Form('I need to know ', 'bare')]
+_WHICH = [Form('Which ', 'bare', ' are there', '?'), Form('What ', 'bare', ' are there', '?'),
+        Form('Could you list ', 'np', end='?'),
+          Form('List ', 'np'), Form('I’d like to know which ', 'bare', ' there are'),
+                  Form('Can you tell me which ', 'bare', ' there are', '?')]
+_TELLS = [Form('Could you tell me ', 'bare', end='?'), Form('Can you tell me ', 'bare', end='?'),
+        Form('I’d like to know ', 'bare'),
+          Form('Tell me ', 'bare'), Form('I want to know ', 'bare'), Form('Please tell me ', 'bare'),
+                  Form('I need to know ', 'bare')]
 FIRST = dict(tell=_TELLS, do=_ASKS, look=_SHOWS, known=[*_KNOWS, *_SHOWS[:4]], list=[*_WHICH, *_SHOWS])
+
+# %% ../../nbs/offline/93c_requests.ipynb #forms-next
 _JOINTS = ('Then ', 'After that, ', 'Next, ', 'Finally, ')
 _ALSO = [Form('Also ', 'vp'), Form('I also need to ', 'vp'), Form('And ', 'vp', end=', please.')]
-_ALSO_SEE = [Form('Also show me ', 'np'), Form('I also need ', 'np'), Form('And what about ', 'np', end='?'), Form('I’d also like to see ', 'np')]
+_ALSO_SEE = [Form('Also show me ', 'np'), Form('I also need ', 'np'),
+        Form('And what about ', 'np', end='?'), Form('I’d also like to see ', 'np')]
 THEN = dict(do=[Form(j, 'vp') for j in _JOINTS], look=[Form(f'{j}show me ', 'np') for j in _JOINTS],
             tell=[Form(f'{j}tell me ', 'bare') for j in _JOINTS])
-ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=[Form('Also tell me ', 'bare'), Form('I’d also like to know ', 'bare'), Form('And tell me ', 'bare')])
+ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=[Form('Also tell me ', 'bare'),
+        Form('I’d also like to know ', 'bare'), Form('And tell me ', 'bare')])
 NEXT = {k: [*THEN[k], *ALSO[k]] for k in THEN}
 
 # %% ../../nbs/offline/93c_requests.ipynb #shape
-_VALUES = frozenset('''time date price status weather temperature balance rate value mean median sum number count size shape version
-    distance score average maximum minimum area capital population name type total cost exchange amount speed humidity forecast
-    address state result location position duration age height width length volume variance deviation factorial root product hash
-    id level mode difference ratio percentage'''.split())
+_VALUES = frozenset(WORDS['values'].split())
 
 def shape(w: Want) -> str: # of FIRST
     "In which ways a tool can be asked for"
@@ -104,12 +115,14 @@ def _bodies(text: str, at: int, form: Form, f: Frame) -> Iterator[tuple[int, Fou
         for end, whole in in_segments(text, mid + len(form.behind), f, got):
             if f.required <= {p[0] for p in whole.given}: yield end, whole
 
-def read_clause(text: str, at: int, first: bool, frames: Mapping[str, Frame]) -> Iterator[tuple[int, Call]]: # end, call
+def read_clause(text: str, at: int, first: bool, frames: Mapping[str, Frame]) -> Iterator[tuple[int,
+        Call]]: # end, call
     "Every call that a sentence can mean"
     for name, f in frames.items():
         for form in FIRST[shape(f.want)] if first else NEXT[later(f)]:
             ways = {start(form, f), start(form, f, True)}
-            for end, got in (x for b in sorted(ways) if text.startswith(b, at) for x in _bodies(text, at + len(b), form, f)):
+            for end, got in (x for b in sorted(ways) if text.startswith(b, at)
+                    for x in _bodies(text, at + len(b), form, f)):
                 if (stop := ends_at(text, end, form)) > 0:
                     literal = {p: v for p, v in got.given.items() if p not in got.taken}
                     yield stop, (name, together(literal), {str(p[0]): ref for p, ref in got.taken.items()})
@@ -135,7 +148,8 @@ def _nested(text: str, frames: Mapping[str, Frame]) -> list[Call] | None:
                 for end, whole in in_segments(text, a, f, got):
                     if not f.required <= {p[0] for p in whole.given} or whole.taken: continue
                     outer = _sentences(text[:m.start()] + m[0].rpartition(' of ')[0] + ' of them' + text[end:], 0, frames)
-                    if outer and len(outer) == 1 and outer[0][2]: return [(name, together(whole.given), {}), *outer]
+                    if outer and len(outer) == 1 and outer[0][2]: return [(name, together(whole.given),
+                            {}), *outer]
     return None
 
 def read(text: str, tools: Sequence[Mapping]) -> list[Call]: # empty where it is not understood
@@ -143,7 +157,8 @@ def read(text: str, tools: Sequence[Mapping]) -> list[Call]: # empty where it is
     frames = frames_of(tools)
     return _sentences(text, 0, frames) or _nested(text, frames) or []
 
-def is_goal(text: str, tools: Sequence[Mapping]) -> bool: return _sentences(text, 0, frames_of(tools)) is None # only the end is asked for
+def is_goal(text: str, tools: Sequence[Mapping]) -> bool: return _sentences(text, 0,
+        frames_of(tools)) is None # only the end is asked for
 
 # %% ../../nbs/offline/93c_requests.ipynb #places
 _NTH = ('first', 'second', 'third', 'fourth', 'fifth')
@@ -164,7 +179,8 @@ def purpose(f: Frame, writes: Sequence[Frame]) -> str: # '' where none can be to
     for o in writes:
         plain = ''.join(p if isinstance(p, str) else p.before for p in o.pieces)
         simple = len(plain.split()) < 6 and not re.search(r'[,;]|\bor\b', plain)
-        if o.want.kind == 'do' and o.want.verb not in MAKES and one & {*re.findall(r'[a-z]+', plain.lower())} and simple:
+        if o.want.kind == 'do' and o.want.verb not in MAKES and one & {*re.findall(r'[a-z]+',
+                plain.lower())} and simple:
             return f', so that I can decide whether to {o.want.verb} {plain}'
     return ', so that I can pick one' if f.want.kind == 'list' else ''
 
@@ -193,7 +209,8 @@ def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes
     for i, (tool, args, found) in enumerate(plan):
         f = frames[tool]
         kind = later(f)
-        form = rng.choice(fitting(f) if not i else THEN[kind] if found else NEXT[kind] if kind == 'do' else ALSO[kind])
+        form = rng.choice(fitting(f) if not i else THEN[kind] if found else NEXT[kind] if kind == 'do'
+                else ALSO[kind])
         joint = lambda x: x.before.split(' ')[0]
         if i and (joint(form) in joints or joint(form) == 'Finally,' and i + 1 < len(plan)):
             form = next((x for x in NEXT[kind] if joint(x) not in {*joints, 'Finally,'}), form)
@@ -210,8 +227,10 @@ def say(
     salt: Any = '',            # what else decides the wording
 ) -> str: # '' where it cannot be said so that it reads back
     "A request for some calls"
-    frames, meant = frames_of(tools), [(n, {k: v for k, v in a.items() if k not in found}, found) for n, a, found in plan]
-    rng, writes = random.Random(canonical([meant, salt])), [t['name'] for t in tools if t.get('effect') == 'write']
+    frames, meant = frames_of(tools), [(n, {k: v for k, v in a.items() if k not in found}, found) for n, a,
+            found in plan]
+    rng, writes = random.Random(canonical([meant, salt])), [t['name'] for t in tools
+            if t.get('effect') == 'write']
     for i in range(12):
         nested = len(plan) == 2 and i < 4 and rng.random() < .8
         text = (_nest(plan, frames, rng) if nested else '') or _in_turn(plan, frames, rng, writes)

@@ -16,7 +16,7 @@ from ..core.listed import all_leaves, listed
 from ..core.records import canonical, clip, leaves
 from .grammar import participle
 from .requests import frames_of, is_goal, read
-from .wants import Want, is_many, split_name
+from .wants import WORDS, Want, is_many, split_name
 from .worded import Frame, enumerated, spread, worded
 from ..specs.tool import Tool
 from ..specs.trajectory import Ref
@@ -40,19 +40,24 @@ def result_in_words(step: Mapping) -> str:
     return '; '.join(f'{k} {", ".join(vs[:4])}{more(vs)}' for k, vs in list(parts.items())[:5])
 
 # %% ../../nbs/offline/93d_tellings.ipynb #names
-_NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name', 'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
+_NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name',
+        'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
           'text', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
-_MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city', 'country', 'email', 'level', 'role')
+_MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city',
+        'country', 'email', 'level', 'role')
 
 def short(v: Any) -> bool: # can it stand in an enumeration?
-    return isinstance(v, (str, int, float)) and not isinstance(v, bool) and 0 < len(shown(v).strip()) <= 80 and '\n' not in shown(v)
+    return isinstance(v, (str, int, float)) and not isinstance(v,
+            bool) and 0 < len(shown(v).strip()) <= 80 and '\n' not in shown(v)
 
 def called(entry: Mapping) -> str: # '' where nothing identifies it
     "What an entry of a list is called"
     own = {_field(k): v for k, v in entry.items() if short(v)}
     if 'first name' in own and 'last name' in own: return f'{own["first name"]} {own["last name"]}'
-    key = next((k for k in _NAMES[:14] if k in own), '') or next((k for k in own if k.endswith((' name', ' title'))), '') or next(
-        (k for k in [*_NAMES[14:], *own] if k in own and (k in _NAMES or k.endswith((' id', ' sid', ' key')))), '')
+    key = next((k for k in _NAMES[:14] if k in own),
+            '') or next((k for k in own if k.endswith((' name', ' title'))), '') or next(
+        (k for k in [*_NAMES[14:], *own] if k in own
+                and (k in _NAMES or k.endswith((' id', ' sid', ' key')))), '')
     return shown(own[key]) if key else next((v for v in own.values() if isinstance(v, str)), '')
 
 def marked(entry: Mapping) -> str: # with a field in brackets
@@ -62,8 +67,7 @@ def marked(entry: Mapping) -> str: # with a field in brackets
     return f'{who} ({shown(mark)})' if who and mark is not None else who
 
 # %% ../../nbs/offline/93d_tellings.ipynb #lists
-_VAGUE = frozenset('items item results result data entries entry rows row records record content contents list values value output response '
-                   'objects elements body payload hits matches nodes'.split())
+_VAGUE = frozenset(WORDS['vague'].split())
 
 def plural(noun: str, n: int) -> str:
     if n != 1: return noun if noun.endswith('s') else f'{noun}s'
@@ -79,12 +83,15 @@ _FOUND = ('There are {n} {noun}', 'I found {n} {noun}', 'Here are the {n} {noun}
 
 def nothing_of(noun: str) -> str: return f'There {"are" if is_many(noun) else "is"} no {noun}.'
 
-def told_list(xs: Sequence, noun: str, level: int, way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
+def told_list(xs: Sequence, noun: str, level: int,
+        way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
     "A list as a sentence"
     if not xs: return nothing_of(noun)
-    names = [(marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x) else '' for x in xs]
-    if len({*names}) < len(names) and all(isinstance(x, Mapping) and short(x.get('id')) for x in xs):
-        names = [f'{called(x)} (id {shown(x["id"])})' for x in xs]
+    names = [(marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
+            else '' for x in xs]
+    for k in ('id', 'sid', 'uuid', 'key') if len({*names}) < len(names) else ():
+        if all(isinstance(x, Mapping) and short(x.get(k))
+                for x in xs): names = [f'{called(x)} ({k} {shown(x[k])})' for x in xs]
     if not all(names) or len({*names}) < len(names) and level < 2: return ''
     if len(xs) == 1: return f'There is one {plural(noun, 1)}: {names[0]}.'
     few = names if len(names) <= 8 else names[:5]
@@ -92,37 +99,51 @@ def told_list(xs: Sequence, noun: str, level: int, way: int = 0) -> str: # '' wh
     return f'{lead}{": " if few is names else ", among others "}{enumerated(few)}.'
 
 # %% ../../nbs/offline/93d_tellings.ipynb #fields
-_FIRST = {k: i for i, k in enumerate('name title result value answer status state count total message summary description price amount id type date'.split())}
+_FIRST = {k: i for i, k in enumerate(WORDS['first'].split())}
+_PAGING = frozenset('page paging pagination meta metadata links link sort info cursor next previous'.split())
 _SAYLESS = frozenset('of by to in on at for from with'.split())
 _HIDE = re.compile(r'^(?:success|ok|error|errors|cached|links?|self|href|etag|object|kind|warnings?)$')
 
-def fields_of(content: Mapping, given: Sequence, before: str = '', depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
+def fields_of(content: Mapping, given: Sequence, before: str = '',
+        depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
     "What an object says that it was not told"
     for k, v in content.items():
         own = _field(k)
         name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else own
-        if own in _SAYLESS or depth and own in ('id', 'sid', 'uuid', 'url', 'href'): continue
-        if isinstance(v, Mapping) and depth < 2: yield from fields_of(v, given, '' if own in _VAGUE else name, depth + 1)
+        if own in _SAYLESS or own.split()[-1] in _PAGING or depth and own in ('id', 'sid', 'uuid', 'url',
+                'href'): continue
+        if isinstance(v, Mapping) and depth < 2: yield from fields_of(v, given, '' if own in _VAGUE
+                else name, depth + 1)
         elif isinstance(v, list) and v and all(isinstance(x, Mapping) for x in v):
             if len(v) < 9 and all(map(called, v)): yield name, [called(x) for x in v], depth + 1
-        elif isinstance(v, list) and v and all(map(short, v)) and not all(x in given for x in v): yield name, v, depth
-        elif isinstance(v, bool) or (v not in (None, '', [], {}) and not isinstance(v, list) and v not in given): yield name, v, depth
+        elif isinstance(v, list) and v and all(map(short, v)) and not all(x in given
+                for x in v): yield name, v, depth
+        elif isinstance(v, bool) or (v not in (None, '', [], {}) and not isinstance(v, list)
+                and v not in given): yield name, v, depth
 
+# %% ../../nbs/offline/93d_tellings.ipynb #is-so
 def is_so(name: str, v: Any) -> str:
     "A field and its value as a clause"
     words = name.split()
-    if isinstance(v, bool) and words[-1] in ('status', 'state', 'result', 'flag'): return f'the {name} is {"true" if v else "false"}'
+    if isinstance(v, bool) and words[-1] in ('status', 'state', 'result',
+            'flag'): return f'the {name} is {"true" if v else "false"}'
     if isinstance(v, bool):
-        verb, rest = (words[0], ' '.join(words[1:])) if words[0] in ('is', 'has', 'can') and words[1:] else ('is', name)
+        verb, rest = (words[0], ' '.join(words[1:])) if words[0] in ('is', 'has',
+                'can') and words[1:] else ('is', name)
         return f'it has {"" if v else "no "}{rest}' if verb == 'has' else f'it {verb} {"" if v else "not "}{rest}'
-    if isinstance(v, list) and len(v) > 8: return f'there are {len(v)} {plural(name, 2)}, among others {enumerated([shown(x) for x in v[:3]])}'
-    if isinstance(v, list): return f'the {name} {"are" if is_many(name.split()[-1]) else "is"} {enumerated([shown(x) for x in v])}'
-    if isinstance(v, int) and is_many(name.split()[-1]) and name not in _VAGUE: return f'it has {shown(v)} {plural(name, v)}'
-    if isinstance(v, (int, float)) and name == 'values': name = 'value'
+    many = is_many(words[-1])
+    if isinstance(v, list):
+        if len(v) > 8: return f'there are {len(v)} {plural(name, 2)}, among others {enumerated([shown(x) for x in v[:3]])}'
+        return f'the {name} {"are" if many else "is"} {enumerated([shown(x) for x in v])}'
+    if isinstance(v, int) and many and name not in _VAGUE: return f'it has {shown(v)} {plural(name, v)}'
+    if isinstance(v, (int, float)) and name == 'values': name, many = 'value', False
     text = ' '.join(shown(v).split())
-    long = isinstance(v, str) and len(text.split()) > 3 and not re.search('[“”]', text)
-    return f'the {name} is {"“" * long}{clip(text, 160) if isinstance(v, str) else text}{"”" * long}'.replace(' is ', ' are ' if is_many(words[-1]) else ' is ', 1)
+    if isinstance(v, str):
+        quoted = len(text.split()) > 3 and not re.search('[“”]', text)
+        text = f'“{clip(text, 160)}”' if quoted else clip(text, 160)
+    return f'the {name} {"are" if many else "is"} {text}'
 
+# %% ../../nbs/offline/93d_tellings.ipynb #chosen
 def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: bool) -> list[tuple[str, Any]]:
     "The fields that are told, in their order"
     asked = {*re.findall(r'[a-z]+', request.lower())}
@@ -130,21 +151,22 @@ def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: b
         i, (name, v, depth) = x
         words = name.split()
         code = words[-1] in ('sid', 'id', 'url', 'uri', 'link', 'links', 'uuid') and len(words) > 1
-        return not (asked & {*words}), code, isinstance(v, bool), bool(_HIDE.match(name)), depth, _FIRST.get(words[-1], 50), len(words), i
+        return not (asked & {*words}), code, isinstance(v,
+                bool), bool(_HIDE.match(name)), depth, _FIRST.get(words[-1], 50), len(words), i
     own = {canonical(x[1]): x for x in reversed(found) if not isinstance(x[1], bool)} # nothing is said twice
     said = lambda x: flags or asked & {*x[0].split()}
-    able = [(i, x) for i, x in enumerate(found) if isinstance(x[1], bool) and said(x)] + [(found.index(x), x) for x in own.values()]
+    able = [(i, x) for i, x in enumerate(found) if isinstance(x[1], bool)
+            and said(x)] + [(found.index(x), x) for x in own.values()]
     return [(x[0], x[1]) for _, x in sorted(sorted(able, key=worth)[:n], key=lambda x: x[0])]
 
 # %% ../../nbs/offline/93d_tellings.ipynb #step
 def seen(content: Any) -> Any:
     "A result as data, also where a text lists it"
-    if isinstance(content, Mapping) and len(content) == 1 and isinstance(v := next(iter(content.values())), str): # {content: text}
+    if isinstance(content, Mapping) and len(content) == 1 and isinstance(v := next(iter(content.values())),
+            str): # {content: text}
         text = v if _field(next(iter(content))) in (*_VAGUE, 'text', 'message') else content
         return inside if (inside := listed(v)) is not None else text
     return inside if isinstance(content, str) and (inside := listed(content)) is not None else content
-
-_PAGING = frozenset('page paging pagination meta metadata links link sort info cursor next previous'.split())
 
 def only_list(content: Any, given: Sequence) -> tuple[str, list] | None: # field, entries
     "The list that a result is, or is about"
@@ -153,20 +175,26 @@ def only_list(content: Any, given: Sequence) -> tuple[str, list] | None: # field
     content = {k: v for k, v in content.items() if _field(k).split()[-1] not in _PAGING}
     lists = [(k, v) for k, v in content.items() if isinstance(v, list)]
     inner = [v for v in content.values() if isinstance(v, Mapping) and v]
-    rest = [k for k, v in content.items() if not isinstance(v, (list, Mapping)) and v not in (None, '') and v not in given
-            and not isinstance(v, bool) and _field(k).split()[-1] not in ('total', 'count', 'limit', 'size', 'number', 'pages', 'offset')]
-    if len(lists) == 1 and not inner and not rest and (is_many(_field(lists[0][0]).split()[-1]) or any(isinstance(x, Mapping) for x in lists[0][1])):
+    rest = [k for k, v in content.items() if not isinstance(v, (list, Mapping)) and v not in (None, '')
+            and v not in given
+            and not isinstance(v, bool) and _field(k).split()[-1] not in ('total', 'count', 'limit',
+                    'size', 'number', 'pages', 'offset')]
+    if len(lists) == 1 and not inner and not rest and (is_many(_field(lists[0][0]).split()[-1])
+            or any(isinstance(x, Mapping) for x in lists[0][1])):
         return lists[0]
     return only_list(inner[0], given) if not lists and len(inner) == 1 and not rest else None
 
 _DONE = ('Done: I have ', 'I have ', 'Done. I’ve ')
 
+# %% ../../nbs/offline/93d_tellings.ipynb #done
 def done(f: Frame, step: Mapping, way: int = 0, level: int = 0) -> str:
     "What a call did"
     given = spread(step['arguments'], f) if level == 0 else None
     parts = worded(given, f, {}) if given is not None else None
-    rest = re.sub(r'^(and|or) (\w+)', lambda m: f'{m[1]} {participle(m[2])}', parts[0] if parts else f.want.rest)
-    rest = re.sub(r'\band (\w+)(?= (?:the|a|an|what|it|its|them)\b)', lambda m: f'and {participle(m[1])}' if base(m[1]) == m[1] else m[0], rest)
+    rest = re.sub(r'^(and|or) (\w+)', lambda m: f'{m[1]} {participle(m[2])}', parts[0] if parts
+            else f.want.rest)
+    rest = re.sub(r'\band (\w+)(?= (?:the|a|an|what|it|its|them)\b)', lambda m: f'and {participle(m[1])}'
+            if base(m[1]) == m[1] else m[0], rest)
     known = re.fullmatch(r'[a-z]+', f.want.verb) and f.want.kind != 'tell'
     return f'{_DONE[way % 3]}{participle(f.want.verb)} {rest}.'.replace(' .', '.') if known else 'Done.'
 
@@ -180,8 +208,8 @@ def told_object(content: Mapping, f: Frame, step: Mapping, request: str, level: 
         parts = worded(spread(step['arguments'], f) or {}, f, {}) if level == 0 else None
         if parts: return f'The {parts[0]} is {clip(" ".join(shown(fields[0][1]).split()), 300)}.'
     long = [x for x in fields if isinstance(x[1], list) and len(x[1]) > 8]
-    parts = [enumerated([is_so(*x) for x in fields if x not in long]), *(is_so(*x) for x in long)]
-    return ' '.join(p[:1].upper() + p[1:] + '.' for p in parts if p)
+    clauses = [enumerated([is_so(*x) for x in fields if x not in long]), *(is_so(*x) for x in long)]
+    return ' '.join(p[:1].upper() + p[1:] + '.' for p in clauses if p)
 
 def told_text(text: str) -> str:
     whole = ' '.join(text.split())
@@ -193,14 +221,18 @@ def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: i
     content, given = seen(step['content']), [v for _, v in leaves(step['arguments'])]
     if level == 3 or content in (None, '', {}):
         words = result_in_words(step)
-        return f'{words[:1].upper()}{words[1:]}.' if words else done(f, step, way, level) if writes or f.want.kind == 'do' else nothing_of(f.want.noun or 'result')
+        return f'{words[:1].upper()}{words[1:]}.' if words else done(f, step, way,
+                level) if writes or f.want.kind == 'do' else nothing_of(f.want.noun or 'result')
     found = only_list(content, given)
-    text = told_list(found[1], things(found[0], f.want), level, way) if found and (found[1] or not writes) else ''
+    text = told_list(found[1], things(found[0], f.want), level, way) if found and (found[1]
+            or not writes) else ''
     if not text and isinstance(content, Mapping): text = told_object(content, f, step, request, level)
-    if not text and short(content) and len(shown(content).split()) < 4: text = f'{"The result is" if f.want.kind == "do" else "It is"} {shown(content)}.'
+    if not text and short(content) and len(shown(content).split()) < 4:
+        text = f'{"The result is" if f.want.kind == "do" else "It is"} {shown(content)}.'
     if not text and isinstance(content, bool): text = f'The answer is {"yes" if content else "no"}.'
     if not text and isinstance(content, str): text = told_text(content)
-    if writes and f.want.kind == 'do': return ' '.join(x for x in (done(f, step, way, level), text if level == 0 else '') if x)
+    if writes and f.want.kind == 'do': return ' '.join(x
+            for x in (done(f, step, way, level), text if level == 0 else '') if x)
     return text or told(step, f, request, 3, writes)
 
 # %% ../../nbs/offline/93d_tellings.ipynb #answer
@@ -210,7 +242,8 @@ def _tool(text: str) -> Tool: return Tool.model_validate_json(text)
 def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # for each step, references to those that gave it a value
     out = list[tuple]()
     for i, s in enumerate(steps):
-        free = [v for v in s['arguments'].values() if isinstance(v, (str, int, float)) and v not in (True, False) and shown(v) not in request]
+        free = [v for v in s['arguments'].values() if isinstance(v, (str, int, float))
+                and v not in (True, False) and shown(v) not in request]
         gave = [b['call'] for b in steps[:i] if any(v == x for v in free for _, x in all_leaves(b['content']))]
         out.append(tuple(Ref(param='/x', call=c, path='') for c in gave))
     return out
@@ -218,9 +251,11 @@ def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # for each st
 def evidence(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], answer: str) -> Evidence:
     "What the checks of a row are shown"
     refs = _taken(request, steps)
-    by_name = {t['name']: _tool(canonical({k: t[k] for k in ('name', 'description', 'parameters', 'returns', 'effect') if t.get(k)})) for t in tools}
+    by_name = {t['name']: _tool(canonical({k: t[k]
+            for k in ('name', 'description', 'parameters', 'returns', 'effect') if t.get(k)})) for t in tools}
     made = [Step(s.get('call', f'call_{i + 1}'), s['tool'], s['arguments'], s['content'], True,
-                 s['tool'] in by_name and by_name[s['tool']].effect == 'write', refs[i]) for i, s in enumerate(steps)]
+                 s['tool'] in by_name and by_name[s['tool']].effect == 'write', refs[i]) for i,
+                         s in enumerate(steps)]
     return Evidence(request, answer, made, by_name)
 
 def objected(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], answer: str) -> int:
@@ -228,13 +263,16 @@ def objected(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], a
     ev = evidence(request, steps, tools, answer)
     return len(objections_to_answer(ev)) + len(list(objections_to_things(ev, masked(ev))))
 
+# %% ../../nbs/offline/93d_tellings.ipynb #answer-from
 def answer_from(steps: Sequence[Mapping], tools: Sequence[Mapping], request: str = '') -> str:
     "An answer that tells what every call found"
     frames, writes = frames_of(tools), {t['name'] for t in tools if t.get('effect') == 'write'}
     way = random.Random(request).randrange(60)
-    asked = [s for s in (steps[-1:] if is_goal(request, tools) and read(request, tools) else steps) if s['tool'] in frames]
+    asked = [s for s in (steps[-1:] if is_goal(request, tools) and read(request, tools) else steps)
+            if s['tool'] in frames]
     def text(levels: Sequence[int]) -> str:
-        parts = [told(s, frames[s['tool']], request, k, s['tool'] in writes, way + i) for i, (s, k) in enumerate(zip(asked, levels, strict=True))]
+        parts = [told(s, frames[s['tool']], request, k, s['tool'] in writes, way + i) for i,
+                (s, k) in enumerate(zip(asked, levels, strict=True))]
         return ' '.join(dict.fromkeys(p for p in parts if p))
     levels = [0] * len(asked)
     fewest = objected(request, steps, tools, text(levels))

@@ -79,7 +79,8 @@ def found_in(
     def place(i: int, k: str, v: Any) -> str:
         at = None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
         return '' if at is None else ordinal(at, len(linked(k, steps[i]['tool'], steps[:i], requested)))
-    return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i, s in enumerate(steps)]
+    return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i,
+            s in enumerate(steps)]
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions
 def _prepared(facts: list, known: set[str]) -> list[dict]: # the facts of known tools, with what plan needs
@@ -117,7 +118,8 @@ def instructions(
         if len(out) == n: break
         steps, found = _best_plan(own, tools[0]['name'], least, most,
                                   random.Random(canonical([sorted(known), i, avoid[-1:], most])))
-        text = say([(s['tool'], s['arguments'], f) for s, f in zip(steps, found, strict=True)], tools, len(avoid)) if steps else ''
+        text = say([(s['tool'], s['arguments'], f) for s, f in zip(steps, found, strict=True)], tools,
+                len(avoid)) if steps else ''
         if not text or text in before: continue
         before.add(text)
         out.append(dict(instruction=text, tools=[s['tool'] for s in steps]))

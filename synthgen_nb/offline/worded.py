@@ -12,9 +12,10 @@ import json, re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from ..core.records import canonical
-from .wants import MAKES, WRAPS, Leaf, Want, leaves_of, split_name, want
+from .wants import WORDS, MAKES, WRAPS, Leaf, Want, leaves_of, split_name, want
 from ..tools.feeds import shown
 
 # %% ../../nbs/offline/93b_worded.ipynb #values
@@ -48,8 +49,7 @@ def typed(text: str, kinds: Sequence[str] = ()) -> Any:
 def is_plain_number(v: Any) -> bool: return isinstance(v, (int, float)) and not isinstance(v, bool)
 
 # %% ../../nbs/offline/93b_worded.ipynb #roles
-_IN = frozenset('city country location place region area language locale lang currency folder directory dir repo repository '
-                'project workspace year month channel'.split())
+_IN = frozenset(WORDS['in'].split())
 _WHOM = frozenset('symbol ticker user username customer person recipient account'.split())
 _FROM = frozenset('source from origin start src departure'.split())
 _TO = frozenset('target to destination dest end dst arrival'.split())
@@ -70,14 +70,16 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
     if leaf.label == 'file': return 'in'
-    if leaf.label in ('how', 'which', 'method', 'op', 'operation', 'algorithm', 'function', 'aggregation', 'strategy'): return 'using'
+    if leaf.label in ('how', 'which', 'method', 'op', 'operation', 'algorithm', 'function', 'aggregation',
+            'strategy'): return 'using'
     if leaf.label == 'value' and w.verb in ('set', 'change', 'update', 'write'): return 'to'
     if leaf.label in ('n', 'k', 'num', 'top') and leaf.kind in ('integer', 'number'): return 'limited to'
     if last in ('date', 'day') and len(words) < 2: return 'on'
     if last == 'time' and len(words) < 2: return 'at'
     if words[0] in ('query', 'q', 'search', 'keyword', 'keywords', 'term') and leaf.kind in ('string', ''):
         return 'for' if w.verb == 'search' else 'matching'
-    if {'limit', 'max'} & {words[0], last} and {*words} <= {'limit', 'max', 'results', 'page', 'size', 'count', 'items', 'number'}: return 'limited to'
+    if {'limit', 'max'} & {words[0], last} and {*words} <= {'limit', 'max', 'results', 'page', 'size',
+            'count', 'items', 'number'}: return 'limited to'
     return 'for' if last in _WHOM and len(words) < 3 else ''
 
 # %% ../../nbs/offline/93b_worded.ipynb #slots
@@ -94,7 +96,7 @@ _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular
 _AFTER = r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has|was|can|may|should|must|will|takes?' \
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before|after|when|where|while|but)\b)'
 
-_ALONE = frozenset('city country town location place region symbol ticker date day time username email address url year'.split())
+_ALONE = frozenset(WORDS['alone'].split())
 
 def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     words = leaf.label.split()
@@ -105,9 +107,12 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     elif last in ('path',) and rest: yield rest, ''
     if leaf.label in ('username', 'user name', 'login') and one == 'user': yield 'user', ''
     yield leaf.label, ''
-    if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower()) if n not in ('path', 'file'))
-    if len(words) > 1 and last in ('file', 'path', 'dataset', 'city', 'country', 'folder', 'directory'): yield last, ''
+    if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower())
+            if n not in ('path', 'file'))
+    if len(words) > 1 and last in ('file', 'path', 'dataset', 'city', 'country', 'folder',
+            'directory'): yield last, ''
 
+# %% ../../nbs/offline/93b_worded.ipynb #slot-of
 def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # start and end in the text
     "Where in a phrase a value can stand"
     if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
@@ -121,7 +126,8 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
         first = not m.start() and w.kind != 'do' # its article stands before the phrase
         kept = re.sub(rf'^{_DET}+', '', m[1]) # an adjective
         new = m[1] if makes else kept if first else f'the {kept}'
-        alone = noun in _ALONE and not lead and bool(re.search(r'\b(?:in|for|of|at|on|from|to)\s$', text[:m.start()]))
+        alone = noun in _ALONE and not lead and bool(re.search(r'\b(?:in|for|of|at|on|from|to)\s$',
+                text[:m.start()]))
         return m.start(), m.end(), Slot(leaf, lead, m[0], '' if alone or m[3] else f'{new}{m[2]}'.strip())
     return None
 
@@ -140,6 +146,7 @@ class Frame:
     segments: dict[tuple, Segment] = field(default_factory=dict) # by path
     required: frozenset[str] = frozenset()
 
+# %% ../../nbs/offline/93b_worded.ipynb #frame-frame
 def _pieces(w: Want, leaves: Sequence[Leaf], required: frozenset[str]) -> list[str | Slot]:
     text, out, taken = w.rest, list[str | Slot](), list[tuple[int, int, Slot]]()
     for leaf in sorted(leaves, key=lambda x: x.path[0] not in required):
@@ -157,7 +164,8 @@ def _frame(what: str, tool: str) -> Frame:
     w, leaves = want(t, what), leaves_of(t['parameters'])
     required = frozenset(t['parameters'].get('required') or ())
     pieces = _pieces(w, leaves, required)
-    placed, used, segments = {s.leaf.path for s in pieces if isinstance(s, Slot)}, set[str](), dict[tuple, Segment]()
+    placed, used, segments = {s.leaf.path for s in pieces if isinstance(s, Slot)}, set[str](), dict[tuple,
+            Segment]()
     sides = {role(x, w) for x in leaves}
     for x in (x for x in leaves if x.path not in placed):
         lead = role(x, w)
@@ -197,7 +205,8 @@ def flag(label: str, on: bool) -> str:
 # %% ../../nbs/offline/93b_worded.ipynb #of-kind
 REF = r'(?:the (?:first|second|third|fourth|fifth|\d+th) of them|it)\b'
 
-def many(noun: str) -> str: return noun if noun.endswith('s') else re.sub('y$', 'ie', noun) + 's' if re.search('[^aeiou]y$', noun) else f'{noun}s'
+def many(noun: str) -> str: return noun if noun.endswith('s') else re.sub('y$', 'ie',
+        noun) + 's' if re.search('[^aeiou]y$', noun) else f'{noun}s'
 
 def of_kind(ref: str, noun: str) -> str:
     "Words for a result with what it is: that pet, the first of those pets"
@@ -221,7 +230,8 @@ def by_role(s: Segment, found: bool, v: Any) -> str: # '' where the value is sai
     if found: return s.lead.split()[0] if s.lead.split()[:1] and s.lead.split()[0] in _REFERRED else ''
     return s.lead if v not in (None, [], {}) else ''
 
-def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) -> tuple[list[str], list[str]] | None:
+def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) -> tuple[list[str],
+        list[str]] | None:
     "Values by name, and what is on or off or not there; None where something cannot be said"
     named, flags = list[str](), list[str]()
     for path, v in given.items():
@@ -230,7 +240,8 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
         if path in words: named.append(of_kind(words[path], name))
         elif isinstance(v, bool): flags.append(flag(name, v))
         elif v in (None, [], {}): flags.append(nothing(name))
-        elif isinstance(v, dict): named += [f'{said(str(k))} set to {said(x)} in the {name}' for k, x in v.items()]
+        elif isinstance(v, dict): named += [f'{said(str(k))} set to {said(x)} in the {name}' for k,
+                x in v.items()]
         elif not said(v): return None
         else: named.append(f'the {name} {said(v)}')
     return named, flags
@@ -241,7 +252,8 @@ def enumerated(parts: Sequence[str]) -> str: # a, b and c
     return ', '.join(parts[:-1]) + (' and ' if parts[1:] else '') + parts[-1] if parts else ''
 
 # %% ../../nbs/offline/93b_worded.ipynb #worded
-_RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'for', 'using', 'on', 'since', 'until', 'matching', 'limited to']
+_RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'for', 'using', 'on', 'since', 'until',
+        'matching', 'limited to']
 
 def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
@@ -283,7 +295,8 @@ class Found:
 _ENTRY = re.compile(rf'({_V})(?:, | and |$)')
 _REF, _VALUE, _LIST = re.compile(REF), re.compile(_V), re.compile(rf'{_V}(?:, {_V})*(?: and {_V})?')
 
-def values_at(text: str, at: int, leaf: Leaf) -> Iterator[tuple[int, Any, str]]: # end, value, words for a result
+def values_at(text: str, at: int, leaf: Leaf) -> Iterator[tuple[int, Any,
+        str]]: # end, value, words for a result
     "Every value that can be read at a place, the longest first"
     if leaf.kind == 'array':
         if not (m := _LIST.match(text, at)): return
@@ -304,12 +317,14 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
         name = s.leaf.label
         for found in (False, True):
             if (lead := by_role(s, found, '.')) and text.startswith(f' {lead} ', at):
-                read = results_at(text, at + len(lead) + 2) if found else values_at(text, at + len(lead) + 2, s.leaf)
+                read = results_at(text, at + len(lead) + 2) if found else values_at(text,
+                        at + len(lead) + 2, s.leaf)
                 for end, v, ref in read: yield end, got.but(path, v, ref)
         if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))
         for on in (True, False):
-            if s.leaf.kind in ('boolean', '') and text.startswith(said_ := f' {flag(name, on)}', at): yield at + len(said_), got.but(path, on)
+            if s.leaf.kind in ('boolean', '') and text.startswith(said_ := f' {flag(name, on)}',
+                    at): yield at + len(said_), got.but(path, on)
         joint = re.compile(r'(?: with|,| and) ').match(text, at)
         if not joint: continue
         for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
@@ -351,7 +366,7 @@ def together(given: Mapping[tuple, Any]) -> dict: # the opposite of `spread`
     out: dict = {}
     for path, v in sorted(given.items(), key=lambda x: [str(p) for p in x[0]]):
         here: Any = out
-        for k, after in zip(path, path[1:], strict=False):
+        for k, after in pairwise(path):
             if isinstance(k, int): here += [{} for _ in range(k + 1 - len(here))]
             new: Any = [] if isinstance(after, int) else {}
             if isinstance(k, str): here = here.setdefault(k, new)
