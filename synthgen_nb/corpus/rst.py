@@ -416,7 +416,7 @@ def _directive(name: str, arg: str, lines: Sequence[str]) -> _Directive:
     while at < len(lines) and (m := re.match(r'\s+:([\w-]+):\s*(.*)', lines[at])):
         options[m[1]] = m[2]
         at += 1
-    if DEFINES.fullmatch(name): at = first # below a definition such lines are its fields
+    if DEFINES.fullmatch(name) and 'auto' not in name: at = first # below a definition such lines are its fields
     return _Directive(name, arg, options, lines, at)
 
 # %% ../../nbs/corpus/10c_rst.ipynb #looks-like-code
