@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Status', 'Ref', 'Call', 'Observation', 'Unresolved', 'resolve', 'put', 'literal_refs', 'Turn', 'Trajectory',
-           'at_hand', 'read_trajectories', 'as_trajectory']
+           'at_hand', 'read_trajectories', 'rows_of', 'as_trajectory']
 
 # %% ../../nbs/specs/24_trajectory.ipynb #imports
 import copy, json, re
@@ -152,7 +152,7 @@ def read_trajectories(
 ) -> Outcome[Trajectory]: # and the rows that hold none
     "The trajectories of a file"
     out, taken = Outcome[Trajectory](), dict[str, Trajectory]()
-    for where, row in _rows(Path(path)):
+    for where, row in rows_of(Path(path)):
         try: t = as_trajectory(row)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
             out.dropped.append(_unread(row, e, f'{path}: {where}'))
@@ -173,7 +173,9 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
     return Drop(id=content_id(record), stage='load', reason=f'invalid_row{kind}', detail=f'{where}: {why}', record=record)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
-def _rows(path: Path) -> Iterator[tuple[str, Any]]: # place, and the row or what it could not be read as
+def rows_of(
+    path: Path, # .json, .jsonl or .parquet
+) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
     "The rows of a file; what is no JSON is a row that cannot be read"
     if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
         yield from read_rows(path)
