@@ -41,7 +41,7 @@ def argument(help: str, **more): return typer.Argument(help=help, show_default=F
 
 Out = Annotated[Path, option('-o', '--output', help='File to write; .json, .jsonl or .parquet.')]
 In = Annotated[Path, argument('Pairs: .json, .jsonl or .parquet.')]
-Rows = Annotated[Path, argument('Rows with tool calls, ours or in any usual form: .json, .jsonl or .parquet.', metavar='IN')]
+Rows = Annotated[Path, argument('Rows with tool calls, in any usual form: .json, .jsonl or .parquet.', metavar='IN')]
 Exported = Annotated[Path, argument('Pairs, or rows with tool calls: .json, .jsonl or .parquet.')]
 Db = Annotated[Path | None, option('--db',
                                    help='Chunk database of the pairs. Default: the one they were made from.')]
@@ -81,12 +81,14 @@ MaxChunks = Annotated[int | None, option('--max-chunks', min=1, help='Use only s
 ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')]
 
 # %% ../../nbs/cli/90_app.ipynb #export-options
-Format = Annotated[str, typer.Option('-f', '--format', help='Of pairs: chatml, hf, trl, openai, alpaca, sharegpt or jsonl; of rows '
-                                                               'with tool calls: hf, trl, openai, chatml, sharegpt, alpaca, functiongemma '
-                                                               'or jsonl. Default: chatml, of rows with tool calls hf.')]
+Format = Annotated[str, typer.Option('-f', '--format', 
+                                     help='Of pairs: chatml, hf, trl, openai, alpaca, sharegpt or jsonl; of rows with '
+                                          'tool calls: hf, trl, openai, chatml, sharegpt, alpaca, functiongemma or '
+                                          'jsonl. Default: chatml, of rows with tool calls hf.')]
 ToolFormat = Annotated[str, typer.Option('-f', '--format',
                                          help='hf (arguments as objects, as chat templates take them), trl, openai '
-                                              '(arguments as JSON text), chatml, sharegpt, alpaca, functiongemma or jsonl.')]
+                                              '(arguments as JSON text), chatml, sharegpt, alpaca, functiongemma '
+                                              'or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
 Reasoning = Annotated[str, typer.Option('--reasoning',
                                         help='think (before the answer, in a <think> block), inline, drop, '

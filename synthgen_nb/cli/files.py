@@ -66,10 +66,13 @@ def trajectories(
     if len(got.dropped) > 5: print(f'{path}: skipped {len(got.dropped) - 5} more rows', file=sys.stderr)
     if not got.kept: raise SynthgenError(f'{path} holds no row with tool calls{not_read(got.dropped)}')
     noted = [n for t in got.kept for n in t.meta.get('reading', [])[:1]]
-    if noted: print(f'{path}: {len(noted)} rows have a note of their reading (meta.reading); first: {noted[0]}', file=sys.stderr)
+    if noted:
+        print(f'{path}: {len(noted)} rows have a note of their reading (meta.reading); first: {noted[0]}',
+              file=sys.stderr)
     return got
 
-def not_read(bad: Sequence['Drop']) -> str: return f'; {len(bad)} rows could not be read ({counted(d.reason for d in bad)})' if bad else ''
+def not_read(bad: Sequence['Drop']) -> str:
+    return f'; {len(bad)} rows could not be read ({counted(d.reason for d in bad)})' if bad else ''
 
 def holds_turns(path: Path) -> bool:
     "Does a file hold rows with tool calls, and no pairs?"

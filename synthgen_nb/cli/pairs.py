@@ -16,7 +16,8 @@ from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Exported, Format, In,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
     Tokens, Workers, app, option, print)
-from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished, holds_turns,
+from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
+                                   holds_turns,
                                    not_pairs, not_read, paid,
     read_pairs, save_drops, trajectories, why)
 from ..core.portable import portable
@@ -233,9 +234,10 @@ def dedup(source: In, output: Out):
 @app.command()
 def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
            reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None,
-           tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world that has '
-                                        'its own. Default: what the rows bring, else the world that they name.')] = ''):
-    "Write pairs, or rows with tool calls, in a training format: those that are fit to train on, each read back from the chat template."
+           tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world '
+                                        'that has its own. Default: what the rows bring, else the world that they '
+                                        'name.')] = ''):
+    "Write pairs, or rows with tool calls, in a training format: those fit to train on, each read back from the template."
     from synthgen_nb.core.records import Drop, Pair
     from synthgen_nb.export.formats import DEFAULT, check_format, export as do
     from synthgen_nb.specs.trajectory import Trajectory

@@ -125,9 +125,9 @@ def about_conversations(
 ) -> About:
     "What a card says of conversations with tools"
     came = {o.source for t in rows for o in t.observations}
-    made = ('made by synthgen_nb. Every call was '
-            f'{"answered by a model that played the tools" if "simulated" in came else "executed"} in {code_span(world)}, from the '
-            'beginning.') if 'given' not in came else 'from elsewhere. Results are as the rows give them: no call was executed here.'
+    how = 'answered by a model that played the tools' if 'simulated' in came else 'executed'
+    made = f'made by synthgen_nb. Every call was {how} in {code_span(world)}, from the beginning.'
+    if 'given' in came: made = 'from elsewhere. Results are as the rows give them: no call was executed here.'
     named = lambda t: ', '.join(code_span(c.tool) for c in t.calls)
     example = lambda t: (f'**{escape(clip(t.instruction, 300))}**\n\n{named(t)}\n\n'
                          f'> {escape(clip(t.answer, 500))}\n')

@@ -141,7 +141,8 @@ def alpaca(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: 
     told = [[ask, '\n'.join(lines)] for ask, lines in rounds] or [['', '']]
     earlier = dict(history=told[:-1]) if told[:-1] else {}
     listed = f'\n\nTools:\n{docs}' if docs else ''
-    return dict(instruction=told[-1][0] + listed, input='', output=told[-1][1], id=t.id) | earlier | (dict(system=system) if system else {})
+    row = dict(instruction=told[-1][0] + listed, input='', output=told[-1][1], id=t.id)
+    return row | earlier | (dict(system=system) if system else {})
 
 def _react_lines(turn: Turn, args: dict[str, dict[str, Any]]) -> list[str]:
     lines = [f'Thought: {turn.thought}'] if turn.thought else []
@@ -171,7 +172,8 @@ def functiongemma(t: Trajectory, tools: Mapping[str, Tool], system: str = '') ->
     for turn in turns:
         if turn.role == 'assistant': body += _gemma_turn(turn, args)
         else:
-            out += (_turn('model', body) if body else '') + _turn('user' if turn.role == 'user' else 'developer', turn.text)
+            who = 'user' if turn.role == 'user' else 'developer'
+            out += (_turn('model', body) if body else '') + _turn(who, turn.text)
             body = ''
     return dict(text='<bos>' + out + (_turn('model', body) if body else ''), id=t.id)
 

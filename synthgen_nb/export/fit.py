@@ -60,7 +60,7 @@ def _said(row: Row) -> list[str]:
     "The texts of a row that a model or a user wrote"
     if isinstance(row, Pair): return [row.question, row.answer, *row.reasoning]
     assert isinstance(row, Trajectory)
-    said = [x for t in row.turns for x in (t.text, t.thought)]
+    said = [x for t in row.turns if t.role != 'system' for x in (t.text, t.thought)] # a prompt may speak of tokens
     said += [str(v) for c in row.calls for _, v in leaves(c.arguments) if isinstance(v, str)]
     return said + [str(v) for o in row.observations if o.source == 'simulated' for _, v in leaves([o.content, o.error])]
 

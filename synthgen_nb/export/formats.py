@@ -80,7 +80,8 @@ def export(
     if (one := next(kept, None)) is None: raise _none_fit(path, unfit)
     by_name = {t.name: t for t in tools} if format == 'jsonl' else safe_tools(tools, template)
     out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name))
-    if Path(path).suffix == '.parquet' and format in WITH_TOOLS and isinstance(one, Trajectory): _unpadded(list(out), path, format)
+    if Path(path).suffix == '.parquet' and format in WITH_TOOLS and isinstance(one, Trajectory):
+        _unpadded(list(out), path, format)
     else: write_rows(out, path, native=format != 'jsonl')
     return out.n
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from ..core.records import clip
 from .tool import legal
-from .written import (HERMES, Asked, Unread, between, bracketed, react_parts, read_arguments, read_call,
-                                       read_calls, read_result, read_value, thought_of, tools_in_prompt)
+from .written import (HERMES, Asked, Unread, between, bracketed, react_parts, read_arguments,
+                                       read_call, read_calls, read_value, thought_of, tools_in_prompt)
 
 # %% ../../nbs/specs/23b_forms.ipynb #said
 class Told(NamedTuple):
@@ -60,7 +60,8 @@ def read_form(
         if got is None: continue
         said, tools = got
         rest = {k: v for k, v in row.items() if k not in {*used, *OPTIONAL.get(name, ())} or k in _second(row, used)}
-        return _with_tools(_masked(Read(name, said, tools, rest)))
+        column = any(row.get(k) for k in ('system', 'system_prompt'))
+        return _with_tools(_masked(Read(name, said, tools, rest), len(said) - column))
     raise Unread('unknown_form', f'no turns, messages or solution in it, nor another form that is known; its columns: '
                  f'{clip(", ".join(map(str, row)), 200) or "none"}')
 
@@ -72,7 +73,7 @@ def _listed(x: Any, what: str) -> list[dict]:
         except Unread: raise
         except ValueError as e: raise Unread('unknown_form', f'{what} is {e}') from None
     if not isinstance(x, list): raise Unread('unknown_form', f'{what} is no list: {clip(x, 60)}')
-    x = [read_value(m) if isinstance(m, str) and m.lstrip().startswith('{') else m for m in x] # Parquet's columns of JSON
+    x = [read_value(m) if isinstance(m, str) and m.lstrip().startswith('{') else m for m in x] # of Parquet
     for i, m in enumerate(x):
         if not isinstance(m, dict): raise Unread('invalid_message', f'{what}/{i} is no object: {clip(m, 60)}')
     return x
@@ -93,7 +94,8 @@ def role_of(m: dict) -> str: # system, user, assistant, call or result
     "Who speaks"
     who = m.get('role', m.get('from'))
     if isinstance(who, str) and who.lower() in ROLES: return ROLES[who.lower()]
-    raise Unread('unknown_role', f'a message of {clip(json.dumps(who, default=str), 40)}, which is no role that is known')
+    raise Unread('unknown_role', f'a message of {clip(json.dumps(who, default=str), 40)}, '
+                                 'which is no role that is known')
 
 # %% ../../nbs/specs/23b_forms.ipynb #parts
 def _text(x: Any, what: str = 'content') -> str:
@@ -105,9 +107,8 @@ def _text(x: Any, what: str = 'content') -> str:
 
 def _part_text(p: Any, what: str) -> str:
     if isinstance(p, str): return p
-    if isinstance(p, dict) and isinstance(p.get('text'), str) and p.get('type', 'text') in ('text', 'input_text', 'output_text'):
-        return p['text']
-    kind = p.get('type') if isinstance(p, dict) else type(p).__name__
+    kind = p.get('type', 'text') if isinstance(p, dict) else type(p).__name__
+    if kind in ('text', 'input_text', 'output_text') and isinstance(p.get('text'), str): return p['text']
     raise Unread('not_text', f'{what} holds a part of the kind {clip(kind, 40)}, and only texts can be held')
 
 # %% ../../nbs/specs/23b_forms.ipynb #blocks
@@ -144,8 +145,9 @@ def said_of(m: dict) -> Said: # or Unread
         s.calls += read_calls(m['function_call'])
         if s.text == 'None': s.text = '' # ToolBench
     if s.calls and s.role == 'user': raise Unread('invalid_message', 'a user calls a tool')
-    s.kept = {k: v for k, v in m.items() if v not in (None, [], {}) and (k not in _READ or k == 'weight' and v not in (0, 1))
-              and not (k == 'name' and s.role == 'result')}
+    used = _READ - {'weight'} if m.get('weight') not in (None, 0, 1) else _READ
+    used = used | {'name', 'call_id'} if s.role == 'result' else used
+    s.kept = {k: v for k, v in m.items() if v not in (None, [], {}) and k not in used}
     if s.results and s.role == 'user' and not s.text: s.role = 'result'
     return s
 
@@ -159,13 +161,13 @@ def _alone(text: str, thought: str) -> tuple[str, list[Asked]]:
 def _results(m: dict, content: Any) -> list[Told]:
     "What a message of a tool says"
     id, name = m.get('tool_call_id') or m.get('call_id') or '', m.get('name') or ''
-    told = dict(id=id if isinstance(id, str) else json.dumps(id), name=name if isinstance(name, str) else '')
+    who = (id if isinstance(id, str) else json.dumps(id), name if isinstance(name, str) else '')
     if isinstance(content, list) and content and all(isinstance(p, dict) and p.get('type') == 'text' for p in content):
         content = _text(content)
-    if not isinstance(content, str): return [Told(content, **told)]
+    if not isinstance(content, str): return [Told(content, *who)]
     tagged, rest = between(content, 'tool_response')
-    if not tagged or rest.strip(): return [Told(content, **told)]
-    return [Told(t.removeprefix('\n').removesuffix('\n'), **told) for t in tagged]
+    if not tagged or rest.strip(): return [Told(content, *who)]
+    return [Told(t.removeprefix('\n').removesuffix('\n'), *who) for t in tagged]
 
 # %% ../../nbs/specs/23b_forms.ipynb #spoken
 def _spoken(s: Said, names: set[str]) -> list[Said]: # with a path in one text, several
@@ -209,7 +211,8 @@ def path_of(
             now = Said('assistant')
         if label == 'Thought': now.thought = part
         elif label == 'Action': now.calls.append(Asked(part.strip(), {}))
-        elif label == 'Action Input' and now.calls: now.calls[-1] = Asked(now.calls[-1].name, read_arguments(part, now.calls[-1].name))
+        elif label == 'Action Input' and now.calls:
+            now.calls[-1] = Asked(now.calls[-1].name, read_arguments(part, now.calls[-1].name))
         elif label == 'Observation': now.results.append(Told(part))
         else: now.text = part
     yield from _split(now)
@@ -253,11 +256,11 @@ def _from_user(s: Said):
         s.role, s.text, s.results = 'result', '', [Told(t.strip('\n')) for t in tagged]
 
 # %% ../../nbs/specs/23b_forms.ipynb #masked
-def _masked(r: Read) -> Read:
+def _masked(r: Read, n: int) -> Read: # n: of messages, without a system prompt in a column
     marks = r.rest.get('train_on')
     if marks is None: return r
     fits = isinstance(marks, list) and all(isinstance(x, bool) for x in marks)
-    if not fits or len(marks) not in (len(r.said), len(r.said) - 1): # a system prompt may be a column
+    if not fits or len(marks) != n:
         r.notes.append('train_on has not a mark for each message, so it is kept and not used')
         return r
     for s, x in zip(reversed(r.said), reversed(marks), strict=False):
@@ -285,7 +288,8 @@ def _all_said(x: Any, key: str) -> list[Said]:
         try: s = said_of(m)
         except Unread as e: raise Unread(e.kind, f'{key}/{i}: {e}') from None
         s.kept = {f'/{key}/{i}/{k}': v for k, v in s.kept.items()}
-        said += [Said('result', results=s.results), Said('user', s.text, kept=s.kept)] if s.results and s.role == 'user' else [s]
+        if s.results and s.role == 'user': said.append(Said('result', results=s.results)) # and what is said besides
+        said.append(Said('user', s.text, kept=s.kept) if s.results and s.role == 'user' else s)
     return said
 
 def _of_completion(row: dict) -> tuple[list[Said], Any] | None:
@@ -299,7 +303,8 @@ def _of_glaive(row: dict) -> tuple[list[Said], Any]:
     "A conversation in one text, each turn behind its speaker's name"
     parts = _SPEAKER.split(row['chat'])[1:]
     roles = {'USER': 'user', 'ASSISTANT': 'assistant', 'FUNCTION RESPONSE': 'result', 'SYSTEM': 'system'}
-    said = [(roles[who], text.replace('<|endoftext|>', '').strip()) for who, text in zip(parts[::2], parts[1::2], strict=True)]
+    both = zip(parts[::2], parts[1::2], strict=True)
+    said = [(roles[who], text.replace('<|endoftext|>', '').strip()) for who, text in both]
     made = [Said(r, results=[Told(t)]) if r == 'result' else Said(r, t) for r, t in said]
     return _headed({'system': str(row.get('system') or '').removeprefix('SYSTEM: ')}, made), _tools_of(row)
 
@@ -310,11 +315,12 @@ def _of_gemini(row: dict) -> tuple[list[Said], Any]:
     head = _either(row, 'systemInstruction', 'system_instruction')
     said = [Said('system', _text(head.get('parts') if isinstance(head, dict) else head))] if head else []
     for i, c in enumerate(_listed(row['contents'], 'contents')):
-        parts = c.get('parts') if isinstance(c.get('parts'), list) else [c['parts']] if c.get('parts') else []
+        parts: list = c['parts'] if isinstance(c.get('parts'), list) else [c['parts']] if c.get('parts') else []
         s = Said({'model': 'assistant'}.get(str(c.get('role', 'user')), 'user'))
         texts = []
         for p in parts:
-            if not isinstance(p, dict): raise Unread('invalid_message', f'contents/{i}: a part is no object: {clip(p, 40)}')
+            if not isinstance(p, dict):
+                raise Unread('invalid_message', f'contents/{i}: a part is no object: {clip(p, 40)}')
             if call := _either(p, 'functionCall', 'function_call'): s.calls.append(read_call(call))
             elif got := _either(p, 'functionResponse', 'function_response'): s.results.append(_gemini_result(got))
             elif p.get('thought') is True: s.thought += _part_text(p, f'contents/{i}')
@@ -326,8 +332,8 @@ def _of_gemini(row: dict) -> tuple[list[Said], Any]:
 
 def _gemini_result(got: dict) -> Told:
     content = got.get('response')
-    only = isinstance(content, dict) and set(content) in ({'result'}, {'output'}, {'content'})
-    return Told(next(iter(content.values())) if only else content, str(got.get('id') or ''), str(got.get('name') or ''))
+    if isinstance(content, dict) and set(content) in ({'result'}, {'output'}, {'content'}): content = next(iter(content.values()))
+    return Told(content, str(got.get('id') or ''), str(got.get('name') or ''))
 
 # %% ../../nbs/specs/23b_forms.ipynb #xlam
 def _of_xlam(row: dict) -> tuple[list[Said], Any] | None:
@@ -351,17 +357,19 @@ def _api(a: dict) -> dict:
     "A tool of RapidAPI as ToolBench names it to its models"
     word = lambda s: re.sub(r'_+', '_', re.sub(r'[^a-z0-9]', '_', str(s).lower())).strip('_')
     ps = [p for k in ('required_parameters', 'optional_parameters') for p in a.get(k) or []]
-    kind = lambda p: {'STRING': 'string', 'NUMBER': 'number', 'BOOLEAN': 'boolean', 'ENUM': 'string', 'OBJECT': 'object',
-                      'ARRAY': 'array'}.get(str(p.get('type')).upper(), 'string')
+    kinds = {k.upper(): k for k in ('number', 'boolean', 'object', 'array')}
+    kind = lambda p: kinds.get(str(p.get('type')).upper(), 'string')
     props = {str(p['name']): {'type': kind(p), 'description': str(p.get('description') or '')} for p in ps}
-    return dict(name=legal(f'{word(a.get("api_name"))}_for_{word(a.get("tool_name"))}'), description=str(a.get('api_description') or ''),
-                parameters=dict(type='object', properties=props, required=[str(p['name']) for p in a.get('required_parameters') or []]))
+    must = [str(p['name']) for p in a.get('required_parameters') or []]
+    return dict(name=legal(f'{word(a.get("api_name"))}_for_{word(a.get("tool_name"))}'),
+                description=str(a.get('api_description') or ''),
+                parameters=dict(type='object', properties=props, required=must))
 
 def _of_tree(row: dict) -> tuple[list[Said], Any]:
     "An answer of ToolBench: the path that its search ended with"
     made = row['answer_generation']
     paths = made.get('train_messages') if isinstance(made, dict) else None
-    if not paths: raise Unread('unknown_form', 'answer_generation holds no train_messages')
+    if not paths: raise Unread('no_path', 'its search ended without a path: answer_generation holds no train_messages')
     said = _all_said(paths[-1], 'train_messages')
     for s in said: finished(s)
     asked = next((s for s in said if s.role == 'user'), None)
@@ -376,7 +384,8 @@ def _of_steps(row: dict) -> tuple[list[Said], Any] | None:
     if not isinstance(path, list): return None
     said = [Said('user', str(row.get('instruction') or solution.get('instruction') or ''))]
     for i, p in enumerate(_listed(path, 'reasoning_path')):
-        kept = {f'/solution/reasoning_path/{i}/{k}': v for k, v in p.items() if k not in ('step', 'thought', 'tool', 'args')}
+        more = {k: v for k, v in p.items() if k not in ('step', 'thought', 'tool', 'args')}
+        kept = {f'/solution/reasoning_path/{i}/{k}': v for k, v in more.items()}
         call = Asked(str(p.get('tool')), read_arguments(p.get('args'), str(p.get('tool'))))
         said.append(Said('assistant', thought=str(p.get('thought') or ''), calls=[call], kept=kept))
     end = solution.get('final_answer')
@@ -437,7 +446,9 @@ def _of_text(row: dict) -> tuple[list[Said], Any] | None:
     said, tools = list[Said](), list[dict]()
     for part in text.split(start)[1:]:
         role, _, body = part.partition(end)[0].partition('\n')
-        if role.strip() == 'developer' and gemma: body, tools = _declared(body)
+        if role.strip() == 'developer' and gemma:
+            body, declared = _declared(body)
+            tools += declared
         if role.strip() == 'model' and gemma: said += _gemma_turns(body)
         else: said.append(said_of({'role': role.strip(), 'content': body}))
     return said, tools or _tools_of(row)
@@ -452,10 +463,13 @@ def _gemma_turns(body: str) -> Iterator[Said]:
             now = Said('assistant')
         if between_calls: now.thought, now.text = thought_of(between_calls)
         try: value, end = gemma_value(body, m.end())
-        except (ValueError, IndexError, RecursionError) as e: raise Unread('invalid_call', f'{m[2]}: {clip(e)}') from None
+        except (ValueError, IndexError, RecursionError) as e:
+            raise Unread('invalid_call', f'{m[2]}: {clip(e)}') from None
         at = body.index('>', end) + 1
         if m[1] == 'call': now.calls.append(Asked(m[2], read_arguments(value, m[2])))
-        else: now.results.append(Told(value['value'] if isinstance(value, dict) and set(value) == {'value'} else value, name=m[2]))
+        else:
+            only = isinstance(value, dict) and set(value) == {'value'}
+            now.results.append(Told(json.dumps(value['value'] if only else value), name=m[2]))
     if now.calls or now.results: yield from _split(now)
     if body[at:]: yield Said('assistant', thought_of(body[at:])[1], thought_of(body[at:])[0])
 
@@ -470,8 +484,10 @@ def _declared(body: str) -> tuple[str, list[dict]]: # what the developer says, t
     for p in parts:
         name = p[:p.index('{')]
         try: about = gemma_value(p, len(name))[0]
-        except (ValueError, IndexError, RecursionError) as e: raise Unread('invalid_tool', f'{name}: {clip(e)}') from None
-        tools.append(dict(name=name, description=about.get('description', ''), parameters=_lower(about.get('parameters') or {})))
+        except (ValueError, IndexError, RecursionError) as e:
+            raise Unread('invalid_tool', f'{name}: {clip(e)}') from None
+        shown = dict(description=about.get('description', ''), parameters=_lower(about.get('parameters') or {}))
+        tools.append({'name': name} | shown)
     return ('' if head == GEMMA else head), tools
 
 def _lower(schema: Any) -> Any:
@@ -495,5 +511,6 @@ FORMS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[dict], tuple[list[
 
 _ASIDE = ('system', 'system_prompt', *TOOLS)
 OPTIONAL: dict[str, tuple[str, ...]] = dict(
-    gemini=('systemInstruction', 'system_instruction', *TOOLS), messages=_ASIDE, completion=_ASIDE, xlam=_ASIDE, bfcl=_ASIDE,
+    gemini=('systemInstruction', 'system_instruction', *TOOLS),
+    messages=_ASIDE, completion=_ASIDE, xlam=_ASIDE, bfcl=_ASIDE,
     steps=('instruction', *TOOLS), alpaca=('input', 'history', *_ASIDE), text=TOOLS)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, read_rows
 from .forms import Read, Said, Told, _flat, read_form
@@ -132,7 +132,8 @@ class Trajectory(Row):
         said = [t.text for t in self.turns if t.role == 'assistant' and not t.calls]
         return said[-1] if said else ''
     @property
-    def told(self) -> str: return '\n'.join(t.text for t in self.turns if t.role != 'assistant') # what the assistant knew
+    def told(self) -> str: # all that the assistant was told
+        return '\n'.join(t.text for t in self.turns if t.role != 'assistant')
     @property
     def calls(self) -> list[Call]: return [c for t in self.turns for c in t.calls]
     @property
@@ -158,8 +159,8 @@ def read_trajectories(
             out.dropped.append(_unread(row, e, f'{path}: {where}'))
             continue
         if (known := taken.setdefault(t.id, t)) is not t and known.model_dump() != t.model_dump():
-            t = _noted(t.model_copy(update=dict(id=content_id('Trajectory', t.model_dump()), parents=(*t.parents, t.id))),
-                       [f'its id {t.id} is the id of an earlier row as well'])
+            own = dict(id=content_id('Trajectory', t.model_dump()), parents=(*t.parents, t.id))
+            t = _noted(t.model_copy(update=own), [f'its id {t.id} is the id of an earlier row as well'])
         out.kept.append(t)
     return out
 
@@ -167,10 +168,11 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
     "A row that is no trajectory"
     why = explain(e) if isinstance(e, ValidationError) else clip(e, 300)
     if isinstance(e, RecursionError): e, why = Unread('nested_too_deeply', ''), 'nested too deeply'
-    record = row if isinstance(row, dict) else {'value': row}
+    record = row if isinstance(row, dict) else {'value': row.text if isinstance(row, Unread) else row}
     if too_deep(record): record = {'value': clip(json.dumps(str(row)[:200]))}
     kind = f':{e.kind}' if isinstance(e, Unread) and e.kind != 'unknown_form' else ''
-    return Drop(id=content_id(record), stage='load', reason=f'invalid_row{kind}', detail=f'{where}: {why}', record=record)
+    return Drop(id=content_id(record), stage='load', reason=f'invalid_row{kind}', detail=f'{where}: {why}',
+                record=record)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
 def rows_of(
@@ -187,7 +189,8 @@ def rows_of(
 
 def _line(text: str) -> Any:
     try: return json.loads(text)
-    except (ValueError, RecursionError) as e: return Unread('not_json', f'is not JSON: {clip(e)}: {clip(text[:200], 60)}')
+    except (ValueError, RecursionError) as e:
+        return Unread('not_json', f'is not JSON: {clip(e)}: {clip(text[:200], 60)}', text)
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     "A list of rows, or one row that is the whole file"
@@ -206,7 +209,8 @@ def as_trajectory(row: Any) -> Trajectory: # or ValueError
     if not _ours(row): return _assembled(read_form(row), row)
     known = Trajectory.model_fields
     other = {k: v for k, v in row.items() if k not in known}
-    t = Trajectory.model_validate({k: v for k, v in row.items() if k in known} | {'meta': {**(row.get('meta') or {}), **other}})
+    fields = {k: v for k, v in row.items() if k in known}
+    t = Trajectory.model_validate(fields | {'meta': {**(row.get('meta') or {}), **other}})
     for turn in t.turns:
         if turn.observations and [o.call for o in turn.observations] != [c.id for c in turn.calls]:
             raise Unread('result_without_call', 'the observations of a turn are not those of its calls')
@@ -215,10 +219,10 @@ def as_trajectory(row: Any) -> Trajectory: # or ValueError
     return t
 
 def _ours(row: dict) -> bool:
-    turns = row.get('turns')
-    if isinstance(turns, list) and not any(isinstance(x, dict) and {'content', 'value', 'from'} & set(x) for x in turns): return True
-    if 'turns' in row: raise Unread('unknown_form', 'its turns are none of ours')
-    return False
+    if 'turns' not in row: return False
+    turns = row['turns'] if isinstance(row['turns'], list) else [{'value': row['turns']}]
+    if not any(isinstance(x, dict) and {'content', 'value', 'from'} & set(x) for x in turns): return True
+    raise Unread('unknown_form', 'its turns are none of ours')
 
 # %% ../../nbs/specs/24_trajectory.ipynb #assembled
 def _assembled(r: Read, row: dict) -> Trajectory:
@@ -261,7 +265,7 @@ def _answer(drafts: list[_Draft], results: list[Told]):
     if last and len(results) == 1 and len(last.open()) > 1 and not results[0].id and not results[0].name:
         value = read_result(results[0].content)
         if isinstance(value, list) and len(value) == len(last.open()): # all of them in one
-            results = [Told(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for v in value]
+            results = [Told(json.dumps(v)) for v in value]
     for r in results:
         d, i = _place(drafts, r)
         d.results[i] = r
@@ -270,8 +274,9 @@ def _place(drafts: list[_Draft], r: Told) -> tuple[_Draft, int]: # the turn and 
     named = lambda d: [i for i in d.open() if r.name and d.calls[i].name == r.name]
     for d in reversed(drafts):
         if r.id and (found := [i for i in d.open() if d.calls[i].id == r.id]): return d, found[0]
-    free = [i for i in (named(drafts[-1]) or drafts[-1].open()) if not r.id or not drafts[-1].calls[i].id] if drafts else []
-    if free: return drafts[-1], free[0]
+    last = drafts[-1] if drafts else _Draft(Said('user'), [], [])
+    free = [i for i in named(last) or last.open() if not r.id or not last.calls[i].id]
+    if free: return last, free[0]
     which = f' for {r.id}' if r.id else f' of {r.name}' if r.name else ''
     raise Unread('result_without_call', f'a result{which} has no call: {clip(r.content, 60)}')
 
@@ -289,9 +294,9 @@ def _turns(drafts: Sequence[_Draft], notes: Sequence[str]) -> tuple[tuple[Turn, 
             used.add(id)
             calls.append(Call(id=id, tool=c.name, arguments=c.arguments))
             results.append(_observed(id, c.name, r))
-        s = d.said
-        out.append(Turn(role='assistant' if s.role == 'call' else s.role, text=s.text, thought=s.thought, calls=tuple(calls),
-                        observations=tuple(results) if seen else (), train=s.train))
+        head, role = d.said, cast(Literal['system', 'user', 'assistant'], d.said.role.replace('call', 'assistant'))
+        out.append(Turn(role=role, text=head.text, thought=head.thought, calls=tuple(calls),
+                        observations=tuple(results) if seen else (), train=head.train))
     return tuple(out), said
 
 def _fresh(id: str, taken: set[str]) -> str:
@@ -304,12 +309,12 @@ def _observed(id: str, tool: str, r: Told | None) -> Observation:
     where: dict[str, Any] = dict(call=id, source='given', world='')
     if r is None: return Observation(status='unseen', error='the row shows no result', **where)
     value = read_result(r.content)
-    if isinstance(value, dict) and value.get('name') == tool and set(value) <= {'name', 'content', 'tool_call_id'} and 'content' in value:
-        value = read_result(value['content']) # Hermes
-    alone = isinstance(value, dict) and set(value) == {'error'} and isinstance(value['error'], str) and value['error'] != ''
-    if alone: return Observation(status='error', error=value['error'], **where)
-    if r.failed: return Observation(status='error', error=value if isinstance(value, str) else json.dumps(value), **where)
-    return Observation(status='ok', content=value, **where)
+    named = isinstance(value, dict) and value.get('name') == tool and 'content' in value
+    if named and set(value) <= {'name', 'content', 'tool_call_id'}: value = read_result(value['content']) # Hermes
+    wrong = value.get('error') if isinstance(value, dict) and len(value) == 1 else value if r.failed else None
+    if wrong is None or wrong == '' or not r.failed and not isinstance(wrong, str):
+        return Observation(status='ok', content=value, **where)
+    return Observation(status='error', error=wrong if isinstance(wrong, str) else json.dumps(wrong), **where)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #own
 def _own(tools: Any) -> tuple[tuple[Tool, ...], list[dict]]: # tools, and what is none
@@ -323,5 +328,6 @@ def _own(tools: Any) -> tuple[tuple[Tool, ...], list[dict]]: # tools, and what i
             why = explain(e) if isinstance(e, ValidationError) else clip(e)
             bad.append(dict(why=f'tools{at}: {why}', tool=d))
             continue
-        if found.setdefault(t.name, t) != t: bad.append(dict(why=f'tools{at}: another tool has the name {t.name}', tool=d))
+        if found.setdefault(t.name, t) != t:
+            bad.append(dict(why=f'tools{at}: another tool has the name {t.name}', tool=d))
     return tuple(found.values()), bad

@@ -17,9 +17,9 @@ from ..core.records import clip
 # %% ../../nbs/specs/23a_written.ipynb #unread
 class Unread(ValueError):
     "Why a row cannot be read: a kind for programs, and words for people"
-    def __init__(self, kind: str, why: str):
+    def __init__(self, kind: str, why: str, text: str = ''):
         super().__init__(why)
-        self.kind = kind
+        self.kind, self.text = kind, text # text: what could not be read, where that is no row
 
 # %% ../../nbs/specs/23a_written.ipynb #value
 DEEPEST = 100 # of nested values
@@ -41,10 +41,9 @@ def read_value(text: str) -> Any: # or ValueError
     except RecursionError: raise Unread('nested_too_deeply', 'nested too deeply') from None
     except ValueError:
         if text.lstrip()[:1] not in ('{', '[', '('): raise
-        try: value = ast.literal_eval(text.strip())
+        try: value = json.loads(json.dumps(ast.literal_eval(text.strip()), allow_nan=False)) # tuples are lists
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise ValueError(f'neither JSON nor a Python literal: {clip(text, 60)}') from None
-        value = json.loads(json.dumps(value, allow_nan=False)) # tuples are lists; sets and bytes are nothing here
     if too_deep(value): raise Unread('nested_too_deeply', 'nested too deeply')
     return value
 
@@ -59,6 +58,7 @@ def read_arguments(
         if not isinstance(value, str): break
         if not value.strip(): return {}
         try: value = read_value(value)
+        except Unread: raise
         except ValueError as e: raise Unread('invalid_arguments', f'arguments of {tool}: {e}') from None
     if value is None: return {}
     if isinstance(value, dict): return value
@@ -90,13 +90,14 @@ def read_call(x: Any, id: str = '') -> Asked: # or Unread
     own = x.get('id') or x.get('call_id') or id
     f = next((x[k] for k in ('function', 'function_call', 'functionCall') if isinstance(x.get(k), dict)), x)
     name = f.get('name') or f.get('tool') or f.get('api')
-    if not isinstance(name, str): raise Unread('invalid_call', f'a call has no name: {clip(json.dumps(x, default=str), 60)}')
+    if not isinstance(name, str):
+        raise Unread('invalid_call', f'a call has no name: {clip(json.dumps(x, default=str), 60)}')
     key = next((k for k in ('arguments', 'args', 'input', 'parameters', 'tool_input') if k in f), '')
     return Asked(name, read_arguments(f.get(key), name), own if isinstance(own, str) else json.dumps(own))
 
 def read_calls(x: Any) -> list[Asked]: # or Unread
     "Calls: one, a list, or the text of either"
-    if isinstance(x, str): 
+    if isinstance(x, str):
         try: x = read_value(x)
         except Unread: raise
         except ValueError as e: raise Unread('invalid_call', f'a call is {e}') from None
@@ -160,7 +161,8 @@ _OPENS = re.compile(r'\[\s*\{\s*["\']|\{\s*["\'](?:name|type|function|api_name)[
 
 def _is_tool(x: Any) -> bool:
     f = x.get('function', x) if isinstance(x, dict) else None
-    return isinstance(f, dict) and isinstance(f.get('name'), str) and bool({'parameters', 'description', 'arguments'} & set(f))
+    return (isinstance(f, dict) and isinstance(f.get('name'), str)
+            and bool({'parameters', 'description', 'arguments'} & set(f)))
 
 def _values(text: str) -> list[Any]:
     "The values of JSON that stand one after the other"

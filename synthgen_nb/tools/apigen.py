@@ -296,7 +296,8 @@ def successful(
     for t in rows:
         share = sum(o.ok for o in t.observations) / max(1, len(t.calls))
         if share >= min_share: out.kept.append(t)
-        elif not t.observations: out.dropped.append(drop(t, 'curate', 'not_observed', 'its calls show no result; run tool-execute first'))
+        elif not t.observations:
+            out.dropped.append(drop(t, 'curate', 'not_observed', 'its calls show no result; run tool-execute first'))
         else: out.dropped.append(drop(t, 'curate', 'low_success', f'{share:.0%} of its calls succeeded'))
     return out.check(len(rows))
 

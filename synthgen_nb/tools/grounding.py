@@ -163,7 +163,8 @@ def steps_of(
 ) -> list[dict[str, Any]]: # call, tool, arguments, thought, status, result, content
     "Steps as the prompts take them"
     out = list[dict[str, Any]]()
-    observations = observations or [Observation(call=c.id, status='unseen', source='given', world='', error='not run') for c in calls]
+    unseen: dict[str, Any] = dict(status='unseen', source='given', world='', error='not run')
+    observations = observations or [Observation(call=c.id, **unseen) for c in calls]
     for i, (c, o) in enumerate(zip(calls, observations, strict=True)):
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else o.error
         out.append(dict(call=c.id, tool=c.tool, arguments=filled(c, observations[:i]),
