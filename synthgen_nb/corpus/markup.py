@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
+from ..core.words import SPACELESS
 from .rst import rst_to_markdown
 
 # %% ../../nbs/corpus/11a_markup.ipynb #Edit
@@ -383,15 +384,21 @@ _SEEN = dict(role=_role, code=_code, keep=lambda *_: None, badge=lambda *_: '', 
 _BREAK = re.compile(r'(?: {2,}|\\|<br ?/?>)$')
 _OWN_LINE = re.compile(r'[*_]{1,2}[^*_\n]{1,100}[*_]{1,2}[ \t]*$|\[\w+\]\([^()\s]*\)[ \t]*$|\s{4,}|>>> |\$ |%')
 
+_SPACELESS = re.compile(rf'[{SPACELESS}、。，！？；：」』）]{{2}}') # written without blanks
+
 def wrap_edits(
     text: str,
     lines: Sequence[Line], # of all of it
+    plain: bool = False,   # no Markdown, so that a line end may be meant
 ) -> Iterator[Edit]:
     "Blanks in place of line ends that an editor made"
     for p in _paragraphs(lines):
         width = max(l.end - l.body for l in p)
+        if plain and not all(_filled(text, a, b, width) for a, b in pairwise(p)): continue
         for a, b in pairwise(p):
-            if _goes_on(text, a, b, width): yield Edit(a.end, _words(text, b), ' ')
+            if not _goes_on(text, a, b, width): continue
+            start = _words(text, b)
+            yield Edit(a.end, start, '' if _SPACELESS.fullmatch(text[a.end - 1] + text[start]) else ' ')
 
 def _paragraphs(lines: Sequence[Line]) -> Iterator[list[Line]]:
     p: list[Line] = []
@@ -415,6 +422,14 @@ def _goes_on(text: str, a: Line, b: Line, width: int) -> bool:
     full = width >= 40 and len(one) + 1 + len(first) > width - 2
     inside = one[-1:] not in '.!?:;|' and (first[:1].islower() or first[:1] in '(`"\'[' or one[-1:] in ',(')
     return bool(first) and (full or inside)
+
+def _filled(text: str, a: Line, b: Line, width: int) -> bool:
+    "Was line a ended because the first word of line b did not fit?"
+    two = text[_words(text, b):b.end]
+    first = re.match(rf'[{SPACELESS}]|\S*', two)[0] # type: ignore[index]
+    listed = re.match(r'[^\W\d]+[:=]|\d[\d:./-]*(?:\s|$)|\W*$', two)
+    narrow = 20 if _SPACELESS.fullmatch(2 * first) else 40
+    return narrow <= width <= 120 and not listed and a.end - a.body + 1 + len(first) > width
 
 # %% ../../nbs/corpus/11a_markup.ipynb #markup-edits
 def markup_edits(

@@ -9,7 +9,7 @@ __all__ = ['Run', 'WRITTEN', 'MADE', 'edited', 'Meant', 'as_meant']
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from .markup import Edit, markup_edits
+from .markup import Edit, lines_of, markup_edits, wrap_edits
 from .read import Document
 
 # %% ../../nbs/corpus/11b_meant.ipynb #edits
@@ -84,7 +84,9 @@ def as_meant(
 ) -> Meant:
     "The text of a document as a reader sees it, without what a rule leaves out"
     out = [Edit(a, b) for a, b in (*doc.left_out, *unread)]
-    edits = markup_edits(doc.text, made=doc.kind in MADE) if doc.kind in (*WRITTEN, *MADE) else []
+    edits = list[Edit]()
+    if doc.kind in (*WRITTEN, *MADE): edits = markup_edits(doc.text, made=doc.kind in MADE)
+    elif doc.kind == 'text': edits = list(wrap_edits(doc.text, lines_of(doc.text)[0], True))
     return Meant(*edited(doc.text, [*out, *_outside(edits, out)]), len(doc.text))
 
 def _outside(edits: Iterable[Edit], out: Sequence[Edit]) -> list[Edit]:
