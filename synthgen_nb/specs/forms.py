@@ -297,7 +297,7 @@ def _of_completion(row: dict) -> tuple[list[Said], Any] | None:
     return _headed(row, _all_said(row['prompt'], 'prompt') + _all_said(row['completion'], 'completion')), _tools_of(row)
 
 # %% ../../nbs/specs/23b_forms.ipynb #glaive
-_SPEAKER = re.compile(r'(?:^|\n)\s*(USER|ASSISTANT|FUNCTION RESPONSE|SYSTEM): ?')
+_SPEAKER = re.compile(r'(?:^|\n)[ \t]{0,8}(USER|ASSISTANT|FUNCTION RESPONSE|SYSTEM): ?')
 
 def _of_glaive(row: dict) -> tuple[list[Said], Any]:
     "A conversation in one text, each turn behind its speaker's name"

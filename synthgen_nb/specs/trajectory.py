@@ -272,8 +272,8 @@ def _answer(drafts: list[_Draft], results: list[Told]):
 
 def _place(drafts: list[_Draft], r: Told) -> tuple[_Draft, int]: # the turn and the call in it
     named = lambda d: [i for i in d.open() if r.name and d.calls[i].name == r.name]
-    for d in reversed(drafts):
-        if r.id and (found := [i for i in d.open() if d.calls[i].id == r.id]): return d, found[0]
+    for d in reversed(drafts if r.id else ()):
+        if found := [i for i, c in enumerate(d.calls) if c.id == r.id and d.results[i] is None]: return d, found[0]
     last = drafts[-1] if drafts else _Draft(Said('user'), [], [])
     free = [i for i in named(last) or last.open() if not r.id or not last.calls[i].id]
     if free: return last, free[0]
@@ -284,12 +284,12 @@ def _place(drafts: list[_Draft], r: Told) -> tuple[_Draft, int]: # the turn and 
 def _turns(drafts: Sequence[_Draft], notes: Sequence[str]) -> tuple[tuple[Turn, ...], list[str]]:
     "Drafts as turns"
     taken, said, out = {c.id for d in drafts for c in d.calls}, list(notes), []
-    used, n, seen = set[str](), 0, any(x for d in drafts for x in d.results)
+    used, n, seen, again = set[str](), 0, any(x for d in drafts for x in d.results), Counter[str]()
     for d in drafts:
         calls, results = list[Call](), list[Observation]()
         for c, r in zip(d.calls, d.results, strict=True):
             n += 1
-            id = c.id if c.id and c.id not in used else _fresh(c.id or f'call_{n}', taken | used)
+            id = c.id if c.id and c.id not in used else _fresh(c.id or f'call_{n}', taken, again)
             if c.id and id != c.id: said.append(f'the id {c.id} comes again, and is {id} there')
             used.add(id)
             calls.append(Call(id=id, tool=c.name, arguments=c.arguments))
@@ -299,9 +299,13 @@ def _turns(drafts: Sequence[_Draft], notes: Sequence[str]) -> tuple[tuple[Turn, 
                         observations=tuple(results) if seen else (), train=head.train))
     return tuple(out), said
 
-def _fresh(id: str, taken: set[str]) -> str:
-    if id not in taken: return id
-    return next(x for i in range(2, len(taken) + 3) if (x := f'{id}_{i}') not in taken)
+def _fresh(id: str, taken: set[str], again: Counter[str]) -> str: # again: how often each was made anew
+    new = id
+    while new in taken:
+        again[id] += 1
+        new = f'{id}_{again[id] + 1}'
+    taken.add(new)
+    return new
 
 # %% ../../nbs/specs/24_trajectory.ipynb #observed
 def _observed(id: str, tool: str, r: Told | None) -> Observation:
