@@ -118,7 +118,9 @@ def _blocks(parts: list, s: Said) -> list[Any]: # parts that are plain
     for p in parts:
         kind = p.get('type') if isinstance(p, dict) else ''
         if kind in ('tool_use', 'server_tool_use', 'tool_call', 'function_call'): s.calls.append(read_call(p))
-        elif kind == 'thinking': s.thought += ('\n' if s.thought else '') + str(p.get('thinking') or '')
+        elif kind == 'thinking':
+            s.thought += ('\n' if s.thought else '') + str(p.get('thinking') or '')
+            if p.get('signature'): s.kept['signature'] = p['signature']
         elif kind == 'tool_result':
             inner = p.get('content')
             text = inner if isinstance(inner, dict) else _text(inner, 'a result')
@@ -147,7 +149,7 @@ def said_of(m: dict) -> Said: # or Unread
     if s.calls and s.role == 'user': raise Unread('invalid_message', 'a user calls a tool')
     used = _READ - {'weight'} if m.get('weight') not in (None, 0, 1) else _READ
     used = used | {'name', 'call_id'} if s.role == 'result' else used
-    s.kept = {k: v for k, v in m.items() if v not in (None, [], {}) and k not in used}
+    s.kept |= {k: v for k, v in m.items() if v not in (None, [], {}) and k not in used}
     if s.results and s.role == 'user' and not s.text: s.role = 'result'
     return s
 
