@@ -15,7 +15,7 @@ import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option, print)
-from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
@@ -116,7 +116,7 @@ def tool_execute(
     from synthgen_nb.specs.parse import parse_tools
     from synthgen_nb.worlds.open import execute_in_worlds
     apart(source, output)
-    got = _trajectories(source)
+    got = trajectories(source)
     known = parse_tools(tools).kept if tools else None
     m = door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
     out = asyncio.run(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4, live))
@@ -128,22 +128,12 @@ def tool_execute(
           f'{sum(not o.executed for o in ran)} simulated, '
           f'in {", ".join(worlds)}')
 
-# %% ../../nbs/cli/94_tools.ipynb #trajectories
-def _trajectories(source: Path):
-    "The rows of a file; those that hold no calls are named"
-    from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.specs.trajectory import read_trajectories
-    got = read_trajectories(source)
-    for d in got.dropped[:5]: print(f'skipped {d.detail}', file=sys.stderr)
-    if not got.kept: raise SynthgenError(f'{source} holds no row with tool calls')
-    return got
-
 # %% ../../nbs/cli/94_tools.ipynb #tool-curate
 @app.command('tool-curate')
 def tool_curate(
     source: Rows, output: Out,
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
-                                 'Default: the world that the rows name.')] = '',
+                                 'Default: those that the rows bring, else of the world that they name.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools',
     min_success: Annotated[float, typer.Option('--min-success', min=0, max=1,
                                                help='Least share of calls that succeeded.')] = 1.0,
@@ -161,7 +151,7 @@ def tool_curate(
     s, m = door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
-    got = _trajectories(source)
+    got = trajectories(source)
     out = asyncio.run(_curated(got.kept, tools, m, r, least, min_success, balance))
     out.dropped = [*got.dropped, *out.dropped]
     m.calls.close()

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 from ..core.control import _CODE, disarmed, leaked, tokens_in
 from ..core.records import Drop, Outcome, Pair, Row, SynthgenError, clip, drop, leaves
-from .conversations import chatml as tagged, trl
+from .conversations import chatml as tagged, hf
 from .pairs import chatml, multitask
 from .templates import ChatTemplate, Conversation, load_templates, read_back
 from ..specs.tool import Tool
-from ..specs.trajectory import Trajectory
+from ..specs.trajectory import Trajectory, at_hand
 
 # %% ../../nbs/export/51b_fit.ipynb #fit
 MARKS = ('mark', 'drop') # what becomes of a row that speaks of a control token
@@ -60,17 +60,18 @@ def _said(row: Row) -> list[str]:
     "The texts of a row that a model or a user wrote"
     if isinstance(row, Pair): return [row.question, row.answer, *row.reasoning]
     assert isinstance(row, Trajectory)
-    said = [x for t in row.turns for x in (t.text, t.thought)]
+    said = [x for t in row.turns if t.role != 'system' for x in (t.text, t.thought)] # a prompt may speak of tokens
     said += [str(v) for c in row.calls for _, v in leaves(c.arguments) if isinstance(v, str)]
-    return said + [str(v) for o in row.observations if not o.executed for _, v in leaves([o.content, o.error])]
+    return said + [str(v) for o in row.observations if o.source == 'simulated' for _, v in leaves([o.content, o.error])]
 
 def _source(row: Row, tools: Mapping[str, Tool], sources: Mapping[str, str] | None) -> str | None:
     "What a row was made from; None where that is not at hand"
     if isinstance(row, Pair): return (sources or {}).get(row.chunk_id)
     assert isinstance(row, Trajectory)
-    seen = [str(v) for o in row.observations if o.executed for _, v in leaves([o.content, o.error])]
-    docs = [str(v) for n in row.tools if n in tools for _, v in leaves(tools[n].model_dump())]
-    asked = [m for t in row.turns if t.role == 'user' for m in _CODE.findall(t.text)]
+    seen = [str(v) for o in row.observations if o.source != 'simulated' for _, v in leaves([o.content, o.error])]
+    known = at_hand(row, tools)
+    docs = [str(v) for n in row.tools if n in known for _, v in leaves(known[n].model_dump())]
+    asked = [m for t in row.turns if t.role != 'assistant' for m in _CODE.findall(t.text)]
     return '\n'.join([*seen, *[d.replace('\u2060', '') for d in docs], *asked])
 
 # %% ../../nbs/export/51b_fit.ipynb #unfit
@@ -109,7 +110,8 @@ def _safe(row: Row, tokens: Tokens) -> Row:
     seen = lambda o: o.model_copy(update=dict(content=turn(o.content), error=turn(o.error)))
     turns = [t.model_copy(update=dict(text=turn(t.text), thought=turn(t.thought), calls=tuple(map(call, t.calls)),
                                       observations=tuple(map(seen, t.observations)))) for t in row.turns]
-    return row.model_copy(update=dict(turns=tuple(turns)))
+    own = tuple(Tool.model_validate(turn(x.model_dump())) for x in row.own)
+    return row.model_copy(update=dict(turns=tuple(turns), own=own))
 
 def safe_tools(tools: Iterable[Tool], template: str = '') -> dict[str, Tool]: # by name
     "Tools whose documentation holds no control token"
@@ -121,7 +123,7 @@ def _conversations(target: Target, tools: Mapping[str, Tool]) -> Callable[[Row],
     "What is rendered of a row"
     def of(row: Row) -> list[Conversation]:
         if isinstance(row, Trajectory):
-            made = (tagged if target.format == 'chatml' else trl)(row, tools, target.system)
+            made = (tagged if target.format == 'chatml' else hf)(row, tools, target.system)
             return [(made['messages'], made.get('tools'))]
         assert isinstance(row, Pair)
         if target.reasoning == 'multitask':

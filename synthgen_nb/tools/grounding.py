@@ -13,7 +13,7 @@ from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import clip, leaves
 from ..specs.tool import Tool, look_up, steps
-from ..specs.trajectory import Call, Observation, Ref, Trajectory, put
+from ..specs.trajectory import Call, Observation, Ref, Trajectory, at_hand, put
 
 # %% ../../nbs/tools/70_grounding.ipynb #rounding
 def _rounds_to(
@@ -165,6 +165,8 @@ def steps_of(
 ) -> list[dict[str, Any]]: # call, tool, arguments, thought, status, result, content
     "Steps as the prompts take them"
     out = list[dict[str, Any]]()
+    unseen: dict[str, Any] = dict(status='unseen', source='given', world='', error='not run')
+    observations = observations or [Observation(call=c.id, **unseen) for c in calls]
     for i, (c, o) in enumerate(zip(calls, observations, strict=True)):
         text = json.dumps(o.content, ensure_ascii=False) if o.ok else o.error
         out.append(dict(call=c.id, tool=c.tool, arguments=filled(c, observations[:i]),
@@ -221,6 +223,6 @@ def trajectory_inputs(
     by_name = {t.name: t for t in tools}
     def show(t: Trajectory) -> dict[str, Any]:
         names = t.tools or list(dict.fromkeys(c.tool for c in t.calls))
-        return dict(tools=tool_docs(names, by_name), instruction=t.instruction,
+        return dict(tools=tool_docs(names, at_hand(t, by_name)), instruction=t.instruction,
                     steps=steps_of(t.calls, t.observations, thoughts_of(t)), answer=t.answer)
     return show

@@ -146,6 +146,7 @@ class SyntheticWorld:
                          for n in r.nouns if r.keyed}
         self.frames: dict[str, str] = {} # what was made once, as JSON
         self._clear()
+        self.guessed = {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
 
     def _clear(self):
         self.objects: dict[str, list[dict]] = {}  # resource → objects, each with its parents under ''
