@@ -26,6 +26,7 @@ class Form:
     behind: str = ''
     end: str = '.'
 
+# %% ../../nbs/offline/93c_requests.ipynb #forms-asks
 _ASKS = [Form('Could you ', 'vp', end='?'), Form('Can you ', 'vp', end=' for me?'),
         Form('I need to ', 'vp'), Form('', 'vp'),
          Form('I’d like you to ', 'vp'), Form('Please ', 'vp'), Form('I want to ', 'vp'),
@@ -115,6 +116,7 @@ def _bodies(text: str, at: int, form: Form, f: Frame) -> Iterator[tuple[int, Fou
         for end, whole in in_segments(text, mid + len(form.behind), f, got):
             if f.required <= {p[0] for p in whole.given}: yield end, whole
 
+# %% ../../nbs/offline/93c_requests.ipynb #read-clause-read-clause
 def read_clause(text: str, at: int, first: bool, frames: Mapping[str, Frame]) -> Iterator[tuple[int,
         Call]]: # end, call
     "Every call that a sentence can mean"
@@ -141,6 +143,7 @@ def _sentences(text: str, at: int, frames: Mapping[str, Frame], depth: int = 0) 
 
 _INNER = re.compile(r'the (?:first|second|third|fourth|fifth|\d+th) of (?:the (?=\w)|(?=my ))')
 
+# %% ../../nbs/offline/93c_requests.ipynb #read-request-nested
 def _nested(text: str, frames: Mapping[str, Frame]) -> list[Call] | None:
     for m in _INNER.finditer(text):
         for name, f in frames.items():
@@ -203,6 +206,7 @@ def fitting(f: Frame) -> list[Form]: # of a first sentence
     short = all(isinstance(p, str) for p in f.pieces) and len(f.want.rest.split()) < 4
     return [x for x in FIRST[shape(f.want)] if short or not x.behind]
 
+# %% ../../nbs/offline/93c_requests.ipynb #say-in-turn
 def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes: Sequence[str]) -> str:
     "Calls one after another"
     out, joints = list[str](), set[str]()

@@ -50,6 +50,7 @@ def short(v: Any) -> bool: # can it stand in an enumeration?
     return isinstance(v, (str, int, float)) and not isinstance(v,
             bool) and 0 < len(shown(v).strip()) <= 80 and '\n' not in shown(v)
 
+# %% ../../nbs/offline/93d_tellings.ipynb #names-called
 def called(entry: Mapping) -> str: # '' where nothing identifies it
     "What an entry of a list is called"
     own = {_field(k): v for k, v in entry.items() if short(v)}
@@ -81,6 +82,7 @@ def things(key: str, w: Want) -> str: # in the plural
 
 _FOUND = ('There are {n} {noun}', 'I found {n} {noun}', 'Here are the {n} {noun}')
 
+# %% ../../nbs/offline/93d_tellings.ipynb #lists-nothing-of
 def nothing_of(noun: str) -> str: return f'There {"are" if is_many(noun) else "is"} no {noun}.'
 
 def told_list(xs: Sequence, noun: str, level: int,
@@ -104,6 +106,7 @@ _PAGING = frozenset('page paging pagination meta metadata links link sort info c
 _SAYLESS = frozenset('of by to in on at for from with'.split())
 _HIDE = re.compile(r'^(?:success|ok|error|errors|cached|links?|self|href|etag|object|kind|warnings?)$')
 
+# %% ../../nbs/offline/93d_tellings.ipynb #fields-fields-of
 def fields_of(content: Mapping, given: Sequence, before: str = '',
         depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
     "What an object says that it was not told"
@@ -168,6 +171,7 @@ def seen(content: Any) -> Any:
         return inside if (inside := listed(v)) is not None else text
     return inside if isinstance(content, str) and (inside := listed(content)) is not None else content
 
+# %% ../../nbs/offline/93d_tellings.ipynb #step-only-list
 def only_list(content: Any, given: Sequence) -> tuple[str, list] | None: # field, entries
     "The list that a result is, or is about"
     if isinstance(content, list): return '', content
@@ -216,6 +220,7 @@ def told_text(text: str) -> str:
     if re.search('[“”]', whole): return whole if len(whole) < 300 else ''
     return whole if len(whole) < 160 and whole[-1:] in '.!?' else f'It says: “{clip(whole, 280)}”.'
 
+# %% ../../nbs/offline/93d_tellings.ipynb #told-told
 def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: int = 0) -> str:
     "What a call found or did, at one of four levels"
     content, given = seen(step['content']), [v for _, v in leaves(step['arguments'])]
@@ -248,6 +253,7 @@ def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # for each st
         out.append(tuple(Ref(param='/x', call=c, path='') for c in gave))
     return out
 
+# %% ../../nbs/offline/93d_tellings.ipynb #answer-evidence
 def evidence(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], answer: str) -> Evidence:
     "What the checks of a row are shown"
     refs = _taken(request, steps)

@@ -49,6 +49,7 @@ def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
     if len(words) <= 16: return words
     return _LOOSE_END.sub('', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
 
+# %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence-phrase
 def phrase(tool: Mapping) -> str:
     "What a tool does, as part of a request: a verb in its base form and what follows"
     words = _first_sentence(str(tool.get('description') or ''))
@@ -82,6 +83,7 @@ _SMALL = frozenset(WORDS['small'].split())
 _ORDER = ('first', 'second', 'third')
 _SIDES = frozenset('first second third other left right new old'.split())
 
+# %% ../../nbs/offline/93a_wants.ipynb #leaf-named-so
 def named_so(name: str, schema: Mapping) -> str:
     "What a parameter is called: its name in words, or how its description begins"
     words = split_name(name)
@@ -133,6 +135,7 @@ def _inside(path: tuple, s: dict, root: Mapping, before: str, depth: int) -> lis
                 out += _inside((*path, k, i), entry, root, f'{nth if i else ""} {one}'.strip(), depth + 2)
     return out
 
+# %% ../../nbs/offline/93a_wants.ipynb #leaves-of-leaves-of
 def leaves_of(parameters: Mapping) -> list[Leaf]: # of a tool, no two called alike
     "What can be said of the arguments of a tool"
     found = _inside((), dict(parameters), parameters, '', 0)
@@ -154,6 +157,7 @@ def is_many(noun: str) -> bool: return len(noun) > 3 and noun.endswith('s') and 
 _TOLD = re.compile(r'\s(?:based on|according to|for|with|by|using|from|as)\s(?:(?:the|an?|its|their)\s)?(?:given|specified|provided|supplied)'
                    r'\s[\w ,/-]{1,60}$')
 
+# %% ../../nbs/offline/93a_wants.ipynb #objects-trimmed
 def trimmed(rest: str, names: frozenset[str]) -> str: # names: words of the parameters
     "A phrase without the end that only tells which arguments there are"
     singular = lambda w: w if w in names else w.removesuffix('s')
@@ -178,6 +182,7 @@ _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+'
 
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')
 
+# %% ../../nbs/offline/93a_wants.ipynb #want-type
 @dataclass(frozen=True)
 class Want:
     "What a tool is wanted for"
@@ -215,6 +220,7 @@ def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     kind = 'do' if not looks or not noun else 'list' if listed or many or is_many(noun) else 'look'
     return Want(kind, verb, rest, noun, what)
 
+# %% ../../nbs/offline/93a_wants.ipynb #want-want-want
 def want(tool: Mapping, what: str) -> Want: # what: of `phrases`
     "What a tool is wanted for"
     names = {w for k in tool['parameters'].get('properties', {}) for w in split_name(k)}

@@ -36,6 +36,7 @@ def said(v: Any) -> str: # '' where it cannot be said
     plain = re.fullmatch(rf'{_NAMED}|{_TOKEN}', text) and text.lower() not in _RESERVED
     return text if plain else f'“{text}”'
 
+# %% ../../nbs/offline/93b_worded.ipynb #values-typed
 def typed(text: str, kinds: Sequence[str] = ()) -> Any:
     "A value as its parameter wants it; what stands in quotation marks is a text where it may be one"
     inner = re.fullmatch(r'“([^”]*)”', text)
@@ -55,6 +56,7 @@ _FROM = frozenset('source from origin start src departure'.split())
 _TO = frozenset('target to destination dest end dst arrival'.split())
 _ITSELF = frozenset('since until before after'.split())
 
+# %% ../../nbs/offline/93b_worded.ipynb #roles-role
 def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     "The words before a value"
     words = leaf.label.split()
@@ -96,6 +98,7 @@ _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular
 _AFTER = r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has|was|can|may|should|must|will|takes?' \
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before|after|when|where|while|but)\b)'
 
+# %% ../../nbs/offline/93b_worded.ipynb #slots-alone
 _ALONE = frozenset(WORDS['alone'].split())
 
 def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
@@ -158,6 +161,7 @@ def _pieces(w: Want, leaves: Sequence[Leaf], required: frozenset[str]) -> list[s
         end = b
     return [x for x in [*out, text[end:]] if x]
 
+# %% ../../nbs/offline/93b_worded.ipynb #frame-frame-frame
 @lru_cache(1024)
 def _frame(what: str, tool: str) -> Frame:
     t = json.loads(tool)
@@ -230,6 +234,7 @@ def by_role(s: Segment, found: bool, v: Any) -> str: # '' where the value is sai
     if found: return s.lead.split()[0] if s.lead.split()[:1] and s.lead.split()[0] in _REFERRED else ''
     return s.lead if v not in (None, [], {}) else ''
 
+# %% ../../nbs/offline/93b_worded.ipynb #by-name-by-name
 def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) -> tuple[list[str],
         list[str]] | None:
     "Values by name, and what is on or off or not there; None where something cannot be said"
@@ -266,6 +271,7 @@ def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     listed = f' with {enumerated(named)}' if named else ''
     return ''.join(lead) + listed + ''.join(f' {x}' for x in flags)
 
+# %% ../../nbs/offline/93b_worded.ipynb #worded-worded
 def worded(
     given: Given,                # of `spread`
     f: Frame,
@@ -295,6 +301,7 @@ class Found:
 _ENTRY = re.compile(rf'({_V})(?:, | and |$)')
 _REF, _VALUE, _LIST = re.compile(REF), re.compile(_V), re.compile(rf'{_V}(?:, {_V})*(?: and {_V})?')
 
+# %% ../../nbs/offline/93b_worded.ipynb #places-of-values-at
 def values_at(text: str, at: int, leaf: Leaf) -> Iterator[tuple[int, Any,
         str]]: # end, value, words for a result
     "Every value that can be read at a place, the longest first"
@@ -354,6 +361,7 @@ def in_pieces(text: str, at: int, f: Frame, got: Found, i: int = 0) -> Iterator[
             yield from in_pieces(text, end, f, got.but(piece.leaf.path, v, ref), i + 1)
     if text.startswith(piece.before, at): yield from in_pieces(text, at + len(piece.before), f, got, i + 1)
 
+# %% ../../nbs/offline/93b_worded.ipynb #read-pieces-in-segments
 def in_segments(text: str, at: int, f: Frame, got: Found, left: int = 200) -> Iterator[tuple[int, Found]]:
     "What is said behind the phrase: as far as it can be read, and less"
     for end, more in _next(text, at, f, got) if left else ():
