@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Effect', 'Kind', 'ONE', 'MANY', 'NAMED', 'TYPES', 'RULES', 'LONGEST', 'Tool', 'steps', 'look_up', 'joined', 'whole',
-           'mapped', 'inner', 'compiles', 'unsound', 'problems', 'flat', 'legal', 'with_unique_names']
+           'mapped', 'inner', 'compiles', 'unsound', 'sound', 'problems', 'flat', 'legal', 'with_unique_names']
 
 # %% ../../nbs/specs/20_tool.ipynb #imports
 import json, re
@@ -172,6 +172,28 @@ def unsound(
 def _leads(root: Any, ref: str) -> bool:
     try: return ref.startswith('#') and isinstance(look_up(root, ref[1:]), (dict, bool))
     except (LookupError, ValueError): return False
+
+# %% ../../nbs/specs/20_tool.ipynb #sound
+def sound(
+    schema: Any, # JSON Schema 2020-12
+    known: dict[int, tuple[Any, frozenset[str]]], # schemas found sound before, by the id of the object, and their references
+) -> bool:
+    "Is all well with a schema? Schemas that share parts share the work"
+    refs = _refs_if_sound(schema, known)
+    return refs is not None and all(_leads(schema, r) for r in refs)
+
+def _refs_if_sound(schema: Any, known: dict[int, tuple[Any, frozenset[str]]]) -> frozenset[str] | None:
+    "The references in a schema that is sound as far as it can be told without following them"
+    if isinstance(schema, bool): return frozenset()
+    if not isinstance(schema, dict): return None
+    if id(schema) in known: return known[id(schema)][1]
+    if any(k in RULES and not RULES[k][0](v) for k, v in schema.items()): return None
+    refs = {schema['$ref']} if '$ref' in schema else set()
+    for _, s in inner(schema):
+        if (more := _refs_if_sound(s, known)) is None: return None
+        refs |= more
+    known[id(schema)] = schema, frozenset(refs)
+    return known[id(schema)][1]
 
 # %% ../../nbs/specs/20_tool.ipynb #problems
 @lru_cache(maxsize=4096)
