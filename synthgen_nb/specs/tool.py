@@ -195,19 +195,34 @@ def _refs_if_sound(schema: Any, known: dict[int, tuple[Any, frozenset[str]]]) ->
     known[id(schema)] = schema, frozenset(refs)
     return known[id(schema)][1]
 
-# %% ../../nbs/specs/20_tool.ipynb #problems
-@lru_cache(maxsize=4096)
-def _validator(schema: str):
-    from jsonschema import Draft202012Validator
-    return unsound(json.loads(schema)), Draft202012Validator(json.loads(schema))
+# %% ../../nbs/specs/20_tool.ipynb #validator
+_READY: dict[int, tuple[dict, dict, list[str], Any]] = {} # by the object: it, what it held, what is wrong with it, what checks
 
+def _checker(schema: dict[str, Any]) -> tuple[list[str], Any]:
+    "What is wrong with a schema, and what checks values against it"
+    old = _READY.get(id(schema))
+    if old and old[0] is schema and old[1] == schema: return old[2:]
+    text = canonical(schema)
+    made = _validator(text) if len(text) < 20_000 else _made(schema)
+    if len(_READY) >= 2048: _READY.clear()
+    _READY[id(schema)] = schema, dict(schema), *made
+    return made
+
+def _made(schema: dict[str, Any]) -> tuple[list[str], Any]:
+    from jsonschema import Draft202012Validator
+    return unsound(schema), Draft202012Validator(schema)
+
+@lru_cache(maxsize=2048)
+def _validator(schema: str) -> tuple[list[str], Any]: return _made(json.loads(schema))
+
+# %% ../../nbs/specs/20_tool.ipynb #problems
 def problems(
     value: Any,             # arguments or a result
     schema: dict[str, Any], # JSON Schema 2020-12
     most: int = 10,         # problems named
 ) -> list[str]: # `/where: what`, empty where all is well
     "What is wrong with a value"
-    wrong, v = _validator(canonical(schema))
+    wrong, v = _checker(schema)
     if wrong: return [f'the schema itself is wrong: {w}' for w in wrong[:most]]
     try: found = sorted(v.iter_errors(value), key=lambda e: [str(x) for x in e.absolute_path])[:most]
     except RecursionError: return ['/: nested too deeply to be checked']

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'schema_of', 'key_of', 'key_names',
-           'blended', 'echoed', 'put', 'gone_well', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place', 'new_key',
-           'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown', 'answer',
-           'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of', 'synthetic_world_of']
+           'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place',
+           'new_key', 'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown',
+           'answer', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of',
+           'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -126,24 +127,31 @@ def gone_well(result: Any) -> Any:
 
 def _said(v: Any) -> bool: return isinstance(v, (str, list)) or v is None
 
-# %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
-    "A stand-in for the service that some tools belong to"
-    executed = True
-    def __init__(self,
-        tools: Sequence[Tool], # of any format
-        seed: int = 0,         # decides all data
-        name: str = 'synthetic', # as `open_world` takes it
-        each: int = 3,         # objects of every resource at the beginning
-    ):
-        self.tools, self.seed, self.own_seed, self.name, self.each = tuple(tools), seed, seed, name, each
-        self.roles = roles(self.tools)
+# %% ../../nbs/worlds/37_synthetic.ipynb #Service
+class Service:
+    "What is known of a service from its tools: the same for every world that stands in for it"
+    def __init__(self, tools: Sequence[Tool]):
+        self.tools, self.roles = tuple(tools), roles(tools)
         groups: dict[str, list[Tool]] = {}
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
         found = [Resource(n, ts, self.roles) for n, ts in groups.items()]
         self.resources = {r.name: r for r in found if r.schema}
         self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)), reverse=True)
                          for n in r.nouns if r.keyed}
+
+# %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
+class SyntheticWorld:
+    "A stand-in for the service that some tools belong to"
+    executed = True
+    def __init__(self,
+        tools: Sequence[Tool] | Service, # of any format
+        seed: int = 0,         # decides all data
+        name: str = 'synthetic', # as `open_world` takes it
+        each: int = 3,         # objects of every resource at the beginning
+    ):
+        self.seed, self.own_seed, self.name, self.each = seed, seed, name, each
+        self.service = known = tools if isinstance(tools, Service) else Service(tools)
+        self.tools, self.roles, self.resources, self.entities = known.tools, known.roles, known.resources, known.entities
         self.frames: dict[str, str] = {} # what was made once, as JSON
         self._clear()
 
@@ -164,6 +172,9 @@ class SyntheticWorld:
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
         return answer(self, tool, arguments)
 
+    def twin(self) -> 'SyntheticWorld':
+        "A fresh world of the same service"
+        return SyntheticWorld(self.service, self.own_seed, self.name, self.each)
     def rng(self, *of) -> random.Random: return random.Random(f'{self.seed}{canonical(of)}')
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #once
