@@ -11,7 +11,7 @@ __all__ = ['CHECKS', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 
 import json, re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from ..core.records import canonical, clip, leaves
+from ..core.records import canonical, clip, content_id, leaves
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Ref, Trajectory
 from .answers import OP, masked, objections_to_answer, quoted
@@ -288,6 +288,13 @@ def _fields(schema: Any) -> Iterator[str]:
         yield from _fields(v)
     for v in [schema.get('items'), *(schema.get('$defs') or {}).values()]: yield from _fields(v)
 
+_SPOKEN_OF: dict[str, frozenset[str]] = {} # by the id of a tool
+
+def _spoken_of(t: Tool) -> frozenset[str]:
+    "What a tool and its results speak of, without its verb"
+    if t.id not in _SPOKEN_OF: _SPOKEN_OF[t.id] = frozenset(_stems(' '.join([*words_of(t.name)[1:], *_fields(t.returns)])))
+    return _SPOKEN_OF[t.id]
+
 def untouched(ev: Evidence) -> Iterator[str]:
     "Words of the request and of the answer that only a tool that was not called speaks of"
     called = {c.tool for c in ev.calls}
@@ -295,8 +302,7 @@ def untouched(ev: Evidence) -> Iterator[str]:
     told = _stems(ev.request) & _stems(ev.answer) - there
     if not called or not told: return
     for t in ev.tools.values():
-        what = ' '.join([*words_of(t.name)[1:], *_fields(t.returns)]) # without the verb
-        about = told & _stems(what) if t.name not in called else set()
+        about = told & _spoken_of(t) if t.name not in called else set()
         if about and t.effect != 'write':
             yield f'not_looked_up: the answer tells of {", ".join(sorted(about))}, and {t.name} was not called'
             return
@@ -309,6 +315,8 @@ def objections_to_calls(ev: Evidence) -> list[str]: # ev: of a trajectory; → `
     "What in the calls is not what the request asks for"
     return list(dict.fromkeys(why for check in CHECKS for why in check(ev)))
 
+_FOUND: dict[str, list[str]] = {} # an answer is asked about when it is given and when the row is verified
+
 def objections(
     t: Trajectory,              # observed, with an answer
     tools: Mapping[str, Tool],  # by name
@@ -316,6 +324,10 @@ def objections(
     "What is wrong with a trajectory, as far as a program can tell"
     if not t.calls: return ['no_calls: no tool was called']
     if not t.answer.strip(): return ['no_answer: the answer is empty']
-    ev = evidence_of(t, tools)
-    found = [*objections_to_calls(ev), *objections_to_answer(ev), *objections_to_things(ev, masked(ev))]
-    return list(dict.fromkeys(found))
+    key = content_id(t.model_dump(include={'turns'}), [x.id for x in tools.values()])
+    if key not in _FOUND:
+        ev = evidence_of(t, tools)
+        found = [*objections_to_calls(ev), *objections_to_answer(ev), *objections_to_things(ev, masked(ev))]
+        if len(_FOUND) > 500: _FOUND.clear()
+        _FOUND[key] = list(dict.fromkeys(found))
+    return list(_FOUND[key])

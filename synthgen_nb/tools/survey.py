@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Ran', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 'Notes', 'suggested', 'listen', 'learn', 'joined_paths',
            'attempt', 'seen_for', 'Known', 'kind_of', 'named', 'guess', 'composed', 'fed_by', 'whole', 'candidates',
-           'from_others', 'givers', 'varied', 'statements', 'choices', 'prepared', 'makes', 'try_tool', 'settled',
-           'contrasted', 'repeatable', 'known_values', 'unheard_of']
+           'from_others', 'givers', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'settled', 'contrasted',
+           'repeatable', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, os, random, re
@@ -129,6 +129,7 @@ class Notes:
     facts: list[dict[str, Any]] = field(default_factory=list)
     own: dict[str, list[dict]] = field(default_factory=lambda: defaultdict(list))   # facts by tool
     given: dict[str, list[dict]] = field(default_factory=lambda: defaultdict(list)) # facts by the name of an argument
+    makers: dict[str, list[tuple[int, dict]]] = field(default_factory=lambda: defaultdict(list)) # those that change something
     gave: Seen = field(default_factory=lambda: Seen(24)) # facts by the fields of their results
     worked: Counter[str] = field(default_factory=Counter) # tool → how many facts it has
     words: list[str] = field(default_factory=list) # names that stand in results which are texts
@@ -149,7 +150,10 @@ class Notes:
         "One more call that worked"
         self.facts.append(f)
         self.own[f['tool']].append(f)
-        for k in f['arguments']: self.given[k].append(f)
+        changes = not f['before'] and f['tool'] in self.by_name and self.by_name[f['tool']].effect == 'write'
+        for k in f['arguments']:
+            self.given[k].append(f)
+            if changes: self.makers[k].append((len(self.facts), f))
         for k in f['places']: self.gave.add(k, f['tool'], f, id(f))
         self.worked[f['tool']] += 1
     def enough(self, t: Tool) -> bool:
@@ -419,16 +423,12 @@ async def prepared(
     "A call again, after one that changes something and shares an argument with it"
     if notes.run.live or notes.setups[t.name] >= 8: return
     def differs(f): return canonical([f['tool'], {k: v for k, v in f['arguments'].items() if k not in args}])
-    shared = {id(f): f for k in args for f in notes.given[k][:-60:-1] if makes(notes, f, t)}
-    near = {differs(f): f for f in shared.values()} # the rest is taken from args
+    shared = dict(x for k in args for x in notes.makers[k][-60:] if x[1]['tool'] != t.name)
+    near = {differs(f): f for _, f in sorted(shared.items(), reverse=True, key=lambda x: x[0])} # the rest is taken from args
     for f in list(near.values())[:4]:
         notes.setups[t.name] += 1
         same = {k: args[k] for k in set(args) & set(f['arguments'])}
         if await attempt(notes, t, args, [dict(tool=f['tool'], arguments=f['arguments'] | same)]): return
-
-def makes(notes: Notes, f: Mapping, t: Tool) -> bool:
-    "Is this a call of another tool that changes something, and needed no other?"
-    return f['tool'] != t.name and not f['before'] and notes.by_name[f['tool']].effect == 'write'
 
 # %% ../../nbs/tools/73_survey.ipynb #try-tool
 async def try_tool(
@@ -442,7 +442,7 @@ async def try_tool(
         if not worked and not notes.worked[t.name]: await prepared(notes, t, args)
     if notes.run.live and t.effect != 'read': return
     for args in choices(notes, t): await attempt(notes, t, args)
-    makers = [] if notes.enough(t) or notes.run.live else [f for f in givers(notes, t) if makes(notes, f, t)][-60:]
+    makers = [] if notes.enough(t) or notes.run.live else [f for f in givers(notes, t) if not f['before'] and notes.by_name[f['tool']].effect == 'write'][-60:]
     made = [(f, x) for f in makers if (x := fed_by(t, f, notes.rng))]
     for f, x in notes.rng.sample(made, min(2, len(made))): # what was made just now
         known = Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name], words=notes.words)

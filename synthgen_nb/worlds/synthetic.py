@@ -132,6 +132,7 @@ class Service:
     "What is known of a service from its tools: the same for every world that stands in for it"
     def __init__(self, tools: Sequence[Tool]):
         self.tools, self.roles = tuple(tools), roles(tools)
+        self.frames: dict[tuple[int, int], dict[str, str]] = {} # by seed: what was made once, as JSON
         groups: dict[str, list[Tool]] = {}
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
         found = [Resource(n, ts, self.roles) for n, ts in groups.items()]
@@ -152,7 +153,7 @@ class SyntheticWorld:
         self.seed, self.own_seed, self.name, self.each = seed, seed, name, each
         self.service = known = tools if isinstance(tools, Service) else Service(tools)
         self.tools, self.roles, self.resources, self.entities = known.tools, known.roles, known.resources, known.entities
-        self.frames: dict[str, str] = {} # what was made once, as JSON
+        self.frames = known.frames.setdefault((seed, each), {})
         self._clear()
 
     def _clear(self):
@@ -166,7 +167,7 @@ class SyntheticWorld:
     async def __aexit__(self, *exc) -> None: pass
     async def reset(self, initial: Any = None) -> None:
         seed = (initial or {}).get('seed', self.own_seed)
-        if seed != self.seed: self.seed, self.frames = seed, {}
+        if seed != self.seed: self.seed, self.frames = seed, self.service.frames.setdefault((seed, self.each), {})
         self._clear()
     async def state(self) -> Any: return self.changed
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
@@ -255,6 +256,14 @@ def add(
     *of,            # what makes it this object: a number, for those of the beginning
 ) -> dict:
     "A new object: what is given, and the rest from the schema; other resources are referred to by ids that exist"
+    first = isinstance(of[0], int)
+    made = once(w, lambda _: _filled(w, r, {}, parents, of), 'first', r.name, parents, of) if first else _filled(w, r, given, parents, of)
+    made[''] = parents
+    w.objects.setdefault(r.name, []).append(made)
+    return made
+
+def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any) -> dict:
+    "The fields of a new object"
     said = {flat(k): v for k, v in given.items()}
     props = r.schema.get('properties', {})
     made = {k: said[flat(k)] if flat(k) in said and fits(said[flat(k)], props.get(k, {}), r.root)
@@ -263,9 +272,7 @@ def add(
     own = said.get(flat(r.roles[r.keyed.name].key.removeprefix('body.')) if r.keyed else '', said.get(flat(r.key[-1])))
     if isinstance(of[0], int): own = first_keys(w, r, parents)[of[0]]
     elif own is None or isinstance(own, (dict, list)) or own in there: own = new_key(r, there, w.rng('key', r.name, parents, of))
-    made = put(made, r.key, own) | {'': parents}
-    w.objects.setdefault(r.name, []).append(made)
-    return made
+    return put(made, r.key, own)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #referred
 _REFERS = re.compile(r'(.+?)(?:id|sid|uid|uuid|ids|key|login|slug)$')
