@@ -2,7 +2,7 @@
 
 from conftest import rows
 
-from synthgen_nb.tools.gorilla import grade, reference
+from synthgen_nb.tools.gorilla import first_match, grade, reference
 
 
 def test_gorilla_numbers_of_the_files_at_hand(data):
@@ -13,10 +13,21 @@ def test_gorilla_numbers_of_the_files_at_hand(data):
         ("tensorflowhub", "RT_oracle"): (93.87, 2.34),
         ("torchhub", "RT_bm25"): (50.0, 5.91),
         ("torchhub", "FT_0_shot"): (75.81, 16.13),
+        ("huggingface", "FT_0_shot"): (69.36, 10.95),
+        ("huggingface", "RT_bm25"): (15.71, 6.42),
+        ("huggingface", "RT_oracle"): (89.27, 6.97),
     }
+    want = {k: v for k, v in want.items() if (data / f"tools/apibench/data/api/{k[0]}_api.jsonl").exists()}
     read = lambda p: rows(data / "tools/apibench" / p)
     for (hub, cell), (overall, hallucination) in want.items():
         apis, exam = read(f"data/api/{hub}_api.jsonl"), read(f"data/apibench/{hub.removesuffix('hub') if hub[1] == 'e' else hub}_eval.json")
         answers = read(f"gorilla/eval/eval-data/responses/{hub}/response_{hub}_Gorilla_{cell}.jsonl")
         pairs = [(a["text"], exam[a["question_id"] - 1]["api_data"]["domain"]) for a in answers]
         assert grade(pairs, [reference(a["api_call"], hub) for a in apis], [a["domain"] for a in apis]) == dict(overall=overall, hallucination=hallucination)
+
+
+def test_a_keyword_counts_by_its_value_alone_where_the_hub_says_so():
+    call = "AutoModel.from_pretrained('a/b', revision='x', trust=True)"
+    assert reference(call, "huggingface") == ("AutoModel.from_pretrained", ["a/b", "x", "True"])
+    assert first_match("m = AutoModel.from_pretrained('a/b', rev = 'x', trust = True)", [reference(call, "huggingface")]) == 0
+    assert first_match("m = AutoModel.from_pretrained('a/b', rev = 'y', trust = True)", [reference(call, "huggingface")]) == -1

@@ -261,3 +261,20 @@ def test_real_documents_keep_identity(data):
 
     share, hits, n = run(go())
     assert share > 0.85 and hits == n > 15
+
+
+def test_a_row_says_which_of_its_results_were_made_up():
+    from synthgen_nb.specs.trajectory import Call, Trajectory, Turn
+    from synthgen_nb.tools.apigen import execution_check
+
+    returns = {"type": "object", "properties": {"total": {"type": "number"}}}
+    tools = [Tool(name="quote", parameters={"type": "object", "properties": {"amount": {"type": "number"}}}, returns=returns)]
+
+    async def work():
+        async with SyntheticWorld(tools) as w:
+            turns = lambda call: (Turn(role="user", text="?"), Turn(role="assistant", calls=(call,)), Turn(role="assistant", text="!"))
+            row = Trajectory(turns=turns(Call(id="c", tool="quote", arguments={"amount": 2})), tools=("quote",))
+            return w.guessed, (await execution_check(row, w))[1]
+
+    guessed, score = asyncio.run(work())
+    assert guessed == {"quote"} and score.value == 1 and score.rationale == "made up: quote"

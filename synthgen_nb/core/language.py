@@ -9,6 +9,7 @@ __all__ = ['BY_SCRIPT', 'NAMES', 'ENOUGH', 'SURE', 'STRANGE', 'UNLIKELY', 'KIN',
 # %% ../../nbs/core/00bb_language.ipynb #imports
 import re, unicodedata
 from collections import Counter
+from copy import copy
 from functools import lru_cache
 from typing import Any, NamedTuple
 from .records import SynthgenError
@@ -69,10 +70,14 @@ def prose(
 
 # %% ../../nbs/core/00bb_language.ipynb #identifier
 @lru_cache(None)
-def _identifier(script: str) -> Any:
+def _model() -> Any: # some 60 MB
     try: from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError: raise SynthgenError('py3langid is not installed: pip install "py3langid>=0.4"') from None
-    told = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+@lru_cache(None)
+def _identifier(script: str) -> Any:
+    told = copy(_model()) # its tables are shared
     told.set_languages([c for c in (*BY_SCRIPT[script], *(['nb', 'nn'] if script == 'Latin' else [])) if c in told.nb_classes])
     return told
 

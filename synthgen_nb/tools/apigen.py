@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'STAGES', 'NOT_REPEATABLE', 'verify', 'verdict', 'Check', 'unknown_parameters', 'call_problem',
-           'format_check', 'format_score', 'execution_check', 'written_for_good', 'execution_stage', 'says_nothing',
-           'informs', 'grounding_check', 'semantic_score', 'semantic_stage', 'how_faithful', 'signed', 'sorted_out',
-           'accounts', 'successful', 'complexity', 'balance']
+           'format_check', 'format_score', 'execution_check', 'made_up', 'written_for_good', 'execution_stage',
+           'says_nothing', 'informs', 'grounding_check', 'semantic_score', 'semantic_stage', 'how_faithful', 'signed',
+           'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
 
 # %% ../../nbs/tools/75_apigen.ipynb #imports
 import re
@@ -159,7 +159,12 @@ async def execution_check(
     if not world.executed and not failed and not broken:
         return seen, verdict('execution', None, 'simulated: a model played it', world.name)
     why = next(iter([*failed, *broken, *changed]), '')
-    return seen, verdict('execution', not why, why, world.name)
+    return seen, verdict('execution', not why, why or made_up(t, world), world.name)
+
+def made_up(t: Trajectory, world: World) -> str:
+    "Which results of a row a stand-in of a service drew, as it does not understand the tool"
+    names = dict.fromkeys(c.tool for c in t.calls if c.tool in getattr(world, 'guessed', ()))
+    return f'made up: {", ".join(names)}' if names else ''
 
 def written_for_good(t: Trajectory, world: World) -> list[str]: # names of tools
     "What of a row cannot be done again, because it changed what cannot be reset"

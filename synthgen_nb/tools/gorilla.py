@@ -153,13 +153,13 @@ def subtrees(code: str) -> list[tuple[str, str]]: # what is called, and the whol
 # %% ../../nbs/tools/71_gorilla.ipynb #reference
 def reference(
     api_call: str, # of the database: one call
-    hub: str,      # torchhub: its repo_or_dir and model identify it; else: every argument
+    hub: str,      # torchhub: its repo_or_dir and model identify it; else: every argument; huggingface: all by value
 ) -> tuple[str, list[str]] | None: # what is called, its identifying arguments; None: no call
     "What identifies an API"
     node = _parser().parse(api_call.encode()).root_node.children[0].children[0]
     if not node.child_count: return None
     args = [(c.text.decode(), c.children) for c in node.children[1].children if c.text.decode() not in '(),']
-    keys = ('repo_or_dir', 'model') if hub == 'torchhub' else ('model=', 'model =')
+    keys = dict(torchhub=('repo_or_dir', 'model'), huggingface=('=',)).get(hub, ('model=', 'model ='))
     named = lambda text: any(k in text for k in keys)
     counts = [(text, parts) for text, parts in args if hub != 'torchhub' or named(text)]
     own = [parts[2].text.decode() if named(text) else text for text, parts in counts]

@@ -155,6 +155,7 @@ class SyntheticWorld:
         self.tools, self.roles, self.resources, self.entities = known.tools, known.roles, known.resources, known.entities
         self.frames = known.frames.setdefault((seed, each), {})
         self._clear()
+        self.guessed = {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
 
     def _clear(self):
         self.objects: dict[str, list[dict]] = {}  # resource → objects, each with its parents under ''
