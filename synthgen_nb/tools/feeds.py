@@ -27,8 +27,11 @@ def base(word: str) -> str: # '' where it is no verb that is known here
     return next((v for v in forms if v in VERBS), '')
 
 # %% ../../nbs/tools/69_feeds.ipynb #nouns
-_PLAIN = frozenset('get list create update delete add remove set fetch all any the and or new api rest'.split())
+_PLAIN = frozenset('get list create update delete add remove set fetch all any the and or new api rest '
+                   'open closed active recent latest current my own owned public private pending archived available popular '
+                   'top starred trending nearby related favorite upcoming single multiple batch'.split())
 _TURNS = frozenset('by for of in from with to on at under using via as per'.split()) # what follows only says which
+_PARTICLED = frozenset('add plug log sign check opt roll mark built buy back'.split()) # an add-on
 
 def singular(word: str) -> str:
     "pets → pet, categories → category, branches → branch"
@@ -40,13 +43,13 @@ def singular(word: str) -> str:
 def nouns(tool: str) -> tuple[str, ...]: # in the singular, in their order
     "What a tool is about, by its name"
     words = [w.lower() for w in re.findall(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])', tool)]
-    turn = next((i for i, w in enumerate(words) if i and w in _TURNS), len(words))
+    turn = next((i for i, w in enumerate(words) if i and w in _TURNS and words[i - 1] not in _PARTICLED), len(words))
     said = [w for w in words[:turn] if len(w) > 2 and w not in _PLAIN]
     return tuple(singular(w) for w in (said[1:] if len(said) > 1 and said[0] == words[0] and base(said[0]) else said))
 
 # %% ../../nbs/tools/69_feeds.ipynb #kinds
 _ASPECTS = frozenset('history detail info information status summary report stat statistic log content metadata setting '
-                     'state version list item data count size title body text name search result page'.split())
+                     'state version list item data count size title body text name search page'.split())
 
 @cache
 def kinds(tool: str) -> frozenset[str]: # card deck: deck, carddeck
@@ -60,10 +63,8 @@ def kinds(tool: str) -> frozenset[str]: # card deck: deck, carddeck
 
 def same_thing(a: str, b: str) -> bool: # names of tools
     "Are two tools about the same kind of thing?"
-    return bool(kinds(a) & kinds(b)) and (len(nouns(a)) == 1 or len(nouns(b)) == 1 or _whole(a) == _whole(b) or
-                                          _whole(a).endswith(_whole(b)) or _whole(b).endswith(_whole(a)))
-
-def _whole(tool: str) -> str: return ''.join(n for n in nouns(tool) if n not in _ASPECTS)
+    def whole(tool): return ''.join(n for n in nouns(tool) if n not in _ASPECTS)
+    return bool(whole(a)) and whole(a) == whole(b)
 
 # %% ../../nbs/tools/69_feeds.ipynb #names-one
 IDS = frozenset('id uid uuid guid gid sid slug key number'.split())
