@@ -28,7 +28,8 @@ def document(parts: int) -> dict:
             ref = {"$ref": f"#/components/schemas/{thing}"}
             schemas[thing] = {"type": "object", "required": ["id", "title"], "properties": {"id": {"type": "string"}, "title": {"type": "string"}}}
             gives = lambda s: {"200": {"description": "", "content": {"application/json": {"schema": s}}}}
-            body = {"required": True, "content": {"application/json": {"schema": {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}}}}
+            titled = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+            body = {"required": True, "content": {"application/json": {"schema": titled}}}
             key = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
             base, said = f"/{i}{thing}s", dict(tags=[f"part {i}"])
             paths[base] = {

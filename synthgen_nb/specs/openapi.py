@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST_NODES', 'Parts', 'MOST_WRITTEN', 'NOTES', 'SILENT', 'METHODS', 'SAFE', 'IGNORED', 'OLD_SCHEMA', 'OLD_STYLE',
            'BESIDE', 'read_document', 'Problem', 'pointer', 'follow', 'target', 'ref_of', 'parts_of', 'Written', 'Once',
-           'Refs', 'Writer', 'whole', 'modern', 'Api', 'servers', 'security', 'parse_openapi']
+           'Refs', 'Writer', 'written', 'whole', 'modern', 'Api', 'servers', 'security', 'parse_openapi']
 
 # %% ../../nbs/specs/21_openapi.ipynb #imports
 import json, re
@@ -224,25 +224,27 @@ class Writer:
         if self.stays(ref):
             found.names[ref] = self.named(ref)
             return self.fix({'$ref': f'#/$defs/{found.names[ref]}'} | mapped(beside, below))
-        there = self.target(ref, depth + 1, found)
+        there = written(self, ref, depth + 1, found)
         return self.fix(_beside(there, mapped(beside, below)))
 
-    def target(self, ref: str, depth: int, found: Written) -> Any:
-        "What a reference stands for: as another operation had it written out, if that is the same here"
-        old, once = self.refs.once.written.get((ref, self.fix)), self.refs.once
-        if old is None or not self.same(old, depth):
-            old = Written(height=depth)
-            old.body = self.one(once.target(ref, self.where), depth, old)
-            old.height -= depth
-            once.written[ref, self.fix] = old
-        found.names |= old.names
-        found.inlined |= old.inlined | {ref}
-        found.height = max(found.height, depth + old.height)
-        return old.body
+# %% ../../nbs/specs/21_openapi.ipynb #written
+def written(w: Writer, ref: str, depth: int, found: Written) -> Any:
+    "What a reference stands for: as another operation had it written out, if that is the same here"
+    once = w.refs.once
+    old = once.written.get((ref, w.fix))
+    if old is None or not _same(w, old, depth):
+        old = Written(height=depth)
+        old.body = w.one(once.target(ref, w.where), depth, old)
+        old.height -= depth
+        once.written[ref, w.fix] = old
+    found.names |= old.names
+    found.inlined |= old.inlined | {ref}
+    found.height = max(found.height, depth + old.height)
+    return old.body
 
-    def same(self, old: Written, depth: int) -> bool:
-        if depth + old.height > 100 or not all(map(self.stays, old.names)): return False
-        return not any(map(self.stays, old.inlined)) and all(self.named(r) == n for r, n in old.names.items())
+def _same(w: Writer, old: Written, depth: int) -> bool:
+    if depth + old.height > 100 or not all(map(w.stays, old.names)): return False
+    return not any(map(w.stays, old.inlined)) and all(w.named(r) == n for r, n in old.names.items())
 
 # %% ../../nbs/specs/21_openapi.ipynb #whole
 def whole(
@@ -256,7 +258,7 @@ def whole(
     out, defs = w.one(schema, 0, Written()), dict[str, Any]()
     while w.todo:
         ref = w.todo.pop()
-        defs[w.names[ref]] = w.target(ref, 0, Written())
+        defs[w.names[ref]] = written(w, ref, 0, Written())
     if not defs: return out
     return (out if isinstance(out, dict) else {}) | {'$defs': (out.get('$defs') or {}) | defs}
 

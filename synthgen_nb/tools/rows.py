@@ -8,12 +8,13 @@ __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', '
            'one_round', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
-import json, random
+import json, os, random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from ..core.models import Model
+from ..core.progress import Progress
 from ..core.records import Drop, Outcome, SynthgenError, drop
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
@@ -40,11 +41,14 @@ async def make_rows(
     "Trajectories, each one executed, or marked as simulated where a model plays the tools"
     m = Making(tools, model, world, checked(plan or Plan()), accept)
     await look_around(m, values)
+    progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
     for _ in range(3):
         while m.idle < 4 and (m.short or (m.unused and len(m.pool) < 2 * m.plan.target)):
             await one_round(m)
+            while progress.n < min(len(m.pool), m.plan.target): progress.step()
             if m.idle == 4 and m.short and m.later: await look_around(m, values)
         if not await dependent(m): break
+    progress.close()
     return finished(m)
 
 # %% ../../nbs/tools/76_rows.ipynb #Plan

@@ -148,12 +148,10 @@ class Notes:
         self.run.world, self.run.clean = world, False
     def note(self, f: dict[str, Any]):
         "One more call that worked"
-        self.facts.append(f)
-        self.own[f['tool']].append(f)
-        changes = not f['before'] and f['tool'] in self.by_name and self.by_name[f['tool']].effect == 'write'
-        for k in f['arguments']:
-            self.given[k].append(f)
-            if changes: self.makers[k].append((len(self.facts), f))
+        for kept in (self.facts, self.own[f['tool']]): kept.append(f)
+        for k in f['arguments']: self.given[k].append(f)
+        if not f['before'] and f['tool'] in self.by_name and self.by_name[f['tool']].effect == 'write':
+            for k in f['arguments']: self.makers[k].append((len(self.facts), f))
         for k in f['places']: self.gave.add(k, f['tool'], f, id(f))
         self.worked[f['tool']] += 1
     def enough(self, t: Tool) -> bool:
