@@ -87,18 +87,18 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
     from synthgen_nb.tools.survey import unheard_of
-    from synthgen_nb.worlds.open import entered, notice, open_world, place_of, tools_of
+    from synthgen_nb.worlds.open import entered, fresh_worlds, notice, place_of, tools_of
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
     several(multi, max_steps)
     known = known_values(values)
     for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
-    if said := notice(await entered(place, tools.kept, model, live), tools.kept): print(said, file=sys.stderr)
+    fresh = fresh_worlds(place, tools.kept, model, live, source)
+    if said := notice(await entered(fresh), tools.kept): print(said, file=sys.stderr)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), seed=seed)
-    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model, live), plan,
-                           values=known), place
+    return await make_rows(tools.kept, model, fresh, plan, values=known), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')
