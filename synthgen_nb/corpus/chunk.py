@@ -74,8 +74,8 @@ class Atom(NamedTuple):
     close: str = '' # what a chunk that ends with it needs after it
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #captions
-_CAPTION = re.compile(r'''\*\*[^*\n]{1,200}\*\*|[*_(]{0,3}(?:tab\w*|fig\w*|abb\w*|listing|example|exemple|beispiel|таблица|рис\w*
-    |표|그림|表|図|图)\.?[ \t]*[\dA-Z][\w.-]*[^\n]{0,200}''', re.I | re.X)
+_CAPTION = re.compile(r'''\*\*[^*\n]{1,200}\*\*|[*_(]{0,3}(?:tab\w*|fig\w*|abb\w*|listing|example|exemple|beispiel
+    |таблица|рис\w*|표|그림|表|図|图)\.?[ \t]*[\dA-Z][\w.-]*[^\n]{0,200}''', re.I | re.X)
 
 def _captioned(text: str, marks: list[Mark]) -> list[Mark]:
     "Marks, where a short line before a table or a listing is its caption, and a bold one the title of what follows"

@@ -420,8 +420,8 @@ def _directive(name: str, arg: str, lines: Sequence[str]) -> _Directive:
     return _Directive(name, arg, options, lines, at)
 
 # %% ../../nbs/corpus/10c_rst.ipynb #looks-like-code
-_CODE_LINE = re.compile(r"""\s*(?:[@#$%>]|//|--?\w|(?:async\s+)?def\s|class\s\w+.*:|(?:import|from|return|raise|export|sudo)\s
-    |(?:if|for|while|with|elif|else|try|except)\b.*:\s*$|[\w.]+\(.*\)?\s*[:,;{]?$|[\w.\[\]'"]+\s*[-+*/:]?=\s*\S
+_CODE_LINE = re.compile(r"""\s*(?:[@#$%>]|//|--?\w|(?:async\s+)?def\s|class\s\w+.*:
+    |(?:import|from|return|raise|export|sudo)\s|(?:if|for|while|with|elif|else|try|except)\b.*:\s*$|[\w.]+\(.*\)?\s*[:,;{]?$|[\w.\[\]'"]+\s*[-+*/:]?=\s*\S
     |[)\]}{\[]|<[/!?\w]|["']\w+["']\s*:|\w+:\s*\S+$)|.*[;{}]\s*$""", re.X)
 
 def _looks_like_code(body: Sequence[str]) -> bool:

@@ -70,7 +70,7 @@ def shape(w: Want) -> str: # of FIRST
 
 def later(f: Frame) -> str: return f.want.kind if f.want.kind in ('do', 'tell') else 'look' # of NEXT
 
-def start(form: Form, f: Frame, found: bool = False) -> str: # up to where the pieces begin; found: with an earlier result
+def start(form: Form, f: Frame, found: bool = False) -> str: # up to the pieces; found: with an earlier result
     "The words before what is wanted"
     w = f.want
     if form.body == 'vp':
@@ -220,7 +220,8 @@ def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes
             form = next((x for x in NEXT[kind] if joint(x) not in {*joints, 'Finally,'}), form)
         joints.add(joint(form))
         others = [g for n, g in frames.items() if n != tool and n in writes]
-        why = purpose(f, others) if not i and len(plan) == 1 and form.end == '.' and f.want.kind in ('look', 'list') and rng.random() < .5 else ''
+        alone = not i and len(plan) == 1 and form.end == '.' and f.want.kind in ('look', 'list')
+        why = purpose(f, others) if alone and rng.random() < .5 else ''
         out.append(clause(form, f, args, found, why))
     return ' '.join(out) if all(out) else ''
 

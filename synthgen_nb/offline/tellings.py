@@ -136,7 +136,8 @@ def is_so(name: str, v: Any) -> str:
         return f'it has {"" if v else "no "}{rest}' if verb == 'has' else f'it {verb} {"" if v else "not "}{rest}'
     many = is_many(words[-1])
     if isinstance(v, list):
-        if len(v) > 8: return f'there are {len(v)} {plural(name, 2)}, among others {enumerated([shown(x) for x in v[:3]])}'
+        some = enumerated([shown(x) for x in v[:3]])
+        if len(v) > 8: return f'there are {len(v)} {plural(name, 2)}, among others {some}'
         return f'the {name} {"are" if many else "is"} {enumerated([shown(x) for x in v])}'
     if isinstance(v, int) and many and name not in _VAGUE: return f'it has {shown(v)} {plural(name, v)}'
     if isinstance(v, (int, float)) and name == 'values': name, many = 'value', False
@@ -244,7 +245,7 @@ def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: i
 @lru_cache(512)
 def _tool(text: str) -> Tool: return Tool.model_validate_json(text)
 
-def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # for each step, references to those that gave it a value
+def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # references to steps that gave a value, for each
     out = list[tuple]()
     for i, s in enumerate(steps):
         free = [v for v in s['arguments'].values() if isinstance(v, (str, int, float))

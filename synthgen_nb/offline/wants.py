@@ -23,7 +23,8 @@ _LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to'
                    r'(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
 _BELONGS = re.compile(r'^This tool belongs to .{0,400}?\bTool description: ', re.I | re.S)
 _NEXT = frozenset('a an the all any one two each every some this that your its their'.split())
-_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|in|for|with|whether|it|is|are|by|that|which|less|more|greater|equal))\s*)+$')
+_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|in|for|with|whether|it|is|are|by|that|which'
+                        r'|less|more|greater|equal))\s*)+$')
 
 def label(name: str) -> str: return re.sub(r'[_\W]+', ' ', name).strip() or name
 
@@ -121,7 +122,8 @@ def _inside(path: tuple, s: dict, root: Mapping, before: str, depth: int) -> lis
     for k, v in (s.get('properties') or {}).items():
         v = plain(v, root)
         kind, own = kind_of(v), named_so(k, v)
-        name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else f'{before} {" ".join(own.split()[1:])}'
+        doubled = before.split()[-1:] == own.split()[:1]
+        name = f'{before} {" ".join(own.split()[1:])}' if doubled else f'{before} {own}'.strip()
         entry = plain(v.get('items'), root) if kind == 'array' else v
         types = entry.get('type') or ()
         out.append(Leaf((*path, k), name, kind, (types,) if isinstance(types, str) else tuple(types),
@@ -144,7 +146,8 @@ def leaves_of(parameters: Mapping) -> list[Leaf]: # of a tool, no two called ali
     return [x if often[x.label] == 1 else replace(x, label=own(x)) for x in found][:120]
 
 # %% ../../nbs/offline/93a_wants.ipynb #objects
-_GIVEN = r'(?:an?|the|one|any|some|this|its|their|your|each|given|specified|specific|particular|provided|single|existing|certain)'
+_GIVEN = (r'(?:an?|the|one|any|some|this|its|their|your|each|given|specified|specific|particular|provided|single'
+          r'|existing|certain)')
 _NOT_MANY = frozenset(WORDS['not_many'].split())
 
 def head_of(rest: str) -> str:
@@ -152,9 +155,11 @@ def head_of(rest: str) -> str:
     words = re.split(rf'[,;]|\s(?:{"|".join(sorted(_SMALL))})\b', f'{rest} ', maxsplit=1)[0].split()
     return re.sub(r'\W+$', '', words[-1].lower()) if words else ''
 
-def is_many(noun: str) -> bool: return len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
+def is_many(noun: str) -> bool:
+    return len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
 
-_TOLD = re.compile(r'\s(?:based on|according to|for|with|by|using|from|as)\s(?:(?:the|an?|its|their)\s)?(?:given|specified|provided|supplied)'
+_TOLD = re.compile(r'\s(?:based on|according to|for|with|by|using|from|as)\s(?:(?:the|an?|its|their)\s)?'
+                   r'(?:given|specified|provided|supplied)'
                    r'\s[\w ,/-]{1,60}$')
 
 # %% ../../nbs/offline/93a_wants.ipynb #objects-trimmed
@@ -163,7 +168,8 @@ def trimmed(rest: str, names: frozenset[str]) -> str: # names: words of the para
     singular = lambda w: w if w in names else w.removesuffix('s')
     rest = _TOLD.sub('', rest)
     for _ in range(3):
-        end = re.search(r'\s(?:based on|specified by|identified by|by|for|with|using|from|given|between|matching|at|in|to|on)\s'
+        end = re.search(r'\s(?:based on|specified by|identified by|by|for|with|using|from|given|between|matching'
+                        r'|at|in|to|on)\s'
                         rf'((?:{_GIVEN}\s)*)([\w\s,/-]{{1,60}})$', rest)
         words = [singular(w) for w in re.findall(r'\w+', end[2].lower())] if end else []
         if end and end[1] and len(words) == 1 and not end[0].startswith((' by', ' using', ' based',
@@ -177,7 +183,8 @@ def trimmed(rest: str, names: frozenset[str]) -> str: # names: words of the para
 # %% ../../nbs/offline/93a_wants.ipynb #want
 LOOKS = frozenset(WORDS['looks'].split())
 MAKES = frozenset(WORDS['makes'].split())
-_LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:list|array|collection|listing)\s+(?:of|containing)\s+', re.I)
+_LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:list|array|collection|listing)\s+'
+                   r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')
@@ -215,7 +222,8 @@ def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     if looks: rest = _ALL.sub('', _LIST.sub('', rest, count=1), count=1)
     if looks: rest = re.sub(rf'^(?:of\s|{_GIVEN}\s+)+', '', rest)
     noun = head_of(re.sub(rf'^(?:{_GIVEN}\s+)+', '', rest))
-    if not looks and noun in common and not is_many(noun) and re.match(rf'(?!{_GIVEN}\s)(?:[a-z]+ )?{re.escape(noun)}\b', rest):
+    one = not looks and noun in common and not is_many(noun)
+    if one and re.match(rf'(?!{_GIVEN}\s)(?:[a-z]+ )?{re.escape(noun)}\b', rest):
         rest = f'{("an" if rest[0] in "aeio" else "a") if verb in MAKES else "the"} {rest}'
     kind = 'do' if not looks or not noun else 'list' if listed or many or is_many(noun) else 'look'
     return Want(kind, verb, rest, noun, what)
@@ -227,5 +235,6 @@ def want(tool: Mapping, what: str) -> Want: # what: of `phrases`
     names |= {w.removesuffix('name') for w in names if len(w) > 6}
     common = {*names, *split_name(tool['name'])}
     what = ' '.join(w.lower() if w.istitle() and w.lower() in common else w for w in what.split())
-    if what == in_words(tool['name']) and what.startswith('list ') and len(what.split()) < 4: what = f'list {_sought(what[5:])[1]}'
+    short = what.startswith('list ') and len(what.split()) < 4
+    if short and what == in_words(tool['name']): what = f'list {_sought(what[5:])[1]}'
     return _want(what, frozenset(names | {w.removesuffix('s') for w in names}), frozenset(common))

@@ -95,8 +95,10 @@ class Slot:
 
 _SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has|was|can|may|should|must|will|takes?' \
-         r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before|after|when|where|while|but)\b)'
+_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has'
+         r'|was|can|may|should|must|will|takes?'
+         r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before'
+         r'|after|when|where|while|but)\b)')
 
 # %% ../../nbs/offline/93b_worded.ipynb #slots-alone
 _ALONE = frozenset(WORDS['alone'].split())

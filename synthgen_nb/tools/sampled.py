@@ -38,7 +38,7 @@ def family(t: Tool) -> str:
     return ' '.join(nouns(t.name)[-1:]) or t.name
 
 def group(t: Tool) -> str:
-    "The part of a specification that a tool stands in: as its author says, else by the beginning of its path or its thing"
+    "The part of a specification that a tool stands in: by its author, else by the beginning of its path or its thing"
     if t.category: return t.category
     steps = steps_of(t.binding['path']) if t.binding.get('path') else ()
     return next((noun for noun, _ in steps if noun), family(t))
