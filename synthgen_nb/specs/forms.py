@@ -334,8 +334,8 @@ def _of_gemini(row: dict) -> tuple[list[Said], Any]:
 
 def _gemini_result(got: dict) -> Told:
     content = got.get('response')
-    wrapped = isinstance(content, dict) and set(content) in ({'result'}, {'output'}, {'content'})
-    if wrapped: content = next(iter(content.values()))
+    if isinstance(content, dict) and {*content} in ({'result'}, {'output'}, {'content'}):
+        content = next(iter(content.values()))
     return Told(content, str(got.get('id') or ''), str(got.get('name') or ''))
 
 # %% ../../nbs/specs/23b_forms.ipynb #xlam
