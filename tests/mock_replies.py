@@ -54,9 +54,23 @@ def calls_in(text: str) -> list[tuple[str, dict]]:
     return [(m[1], read(text, m.end())[0]) for m in re.finditer(r"([\w-]+)\((?=\{)", text)]
 
 
+def value(text: str):
+    "A number where it is one"
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def requests(system: str, user: str) -> dict:
     "Requests for tools, each two or three of the calls that were tried, in a form that `step` can read again"
-    tried = [line.partition(") gave ")[0] + ")" for line in user.splitlines() if line.startswith("- ") and ") gave " in line]
+    tried, before = [], ""
+    for m in re.finditer(r"^- (first )?([\w-]+), with (.*); (?:then|what came back:)$", user, re.M):
+        args = {k: value(v) for k, v in re.findall(r"(\w+): (.*?)(?=, \w+: |$)", m[3])}
+        before += f"{m[2]}({json.dumps(args)}) "
+        if not m[1]:
+            tried.append(before)
+            before = ""
     single = 'In "tools" give the one tool' in system
     out = []
     for i in range(60):

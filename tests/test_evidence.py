@@ -91,3 +91,13 @@ def test_a_claim_that_needs_no_place_is_given_none_that_does_not_say_it():
     found = looked_at(pair, text)
     assert not found.objections and not found.open
     assert [text[e.start : e.end] for e in found.rests] == ["A chunk is stored whole, and the cache holds 1 MiB."]
+
+
+def test_a_call_for_quotations_that_fails_is_no_objection():
+    pair = Pair(question='How large is a block?', answer='It is as large as a page of the book that it was taken from.', chunk_id='c')
+    e = looked_at(pair, 'A cache keeps blocks. The lamp is red.')
+    assert e.open
+    e.objections = []
+    read_quotes(e, Answer(error='empty_reply: nothing is said'))
+    (lost,) = sorted_out([e]).dropped
+    assert lost.reason.startswith('no_reply:empty_reply') and not e.objections

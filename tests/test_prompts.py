@@ -54,7 +54,7 @@ def sample():
             )
         ],
         steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
-        facts=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, before=[], result="opened")],
+        facts=[dict(tool="open_file", arguments={"path": "a.h5"}, given=["path: a.h5"], before=[], content="opened", came_back=["opened"])],
         tried=[],
         left=3,
         least=1,

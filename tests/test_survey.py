@@ -20,8 +20,8 @@ def test_texts_name_the_values_that_are_wanted():
     assert suggested("don't use the user's own", rng) == []
     (clock,) = suggested("Expected HH:MM [24-hour format]", rng)
     assert time.strptime(clock, "%H:%M")
-    values = {"timezone": [("Europe/Paris", "")]}
-    assert guess("source_timezone", {"type": "string"}, Known("convert_time", values, rng)) == "Europe/Paris"
+    values = {"timezone": ["Europe/Paris"]}
+    assert guess("source_timezone", {"type": "string"}, Known("convert_time", pool_of(values), rng)) == "Europe/Paris"
 
 
 def test_what_does_not_give_the_same_again_is_left_out_by_name():

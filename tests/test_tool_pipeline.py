@@ -12,7 +12,7 @@ import pytest
 from conftest import Server, fork, rows
 
 from synthgen_nb.core.records import load, save
-from synthgen_nb.offline.tools import phrase
+from synthgen_nb.offline.wants import phrase
 from synthgen_nb.specs.tool import Tool
 from synthgen_nb.specs.trajectory import Trajectory
 

@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Format, In, MaxChunks, ModelName,
+from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
     Tokens, Workers, app, option, print)
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
-                                   not_pairs, paid,
-    read_pairs, save_drops, why)
+                                   holds_turns,
+                                   not_pairs, not_read, paid,
+    read_pairs, save_drops, trajectories, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -231,20 +232,35 @@ def dedup(source: In, output: Out):
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
-def export(source: In, output: Out, format: Format = 'chatml', system_prompt: System = '',
-           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None):
-    "Write pairs in a training format: those that are fit to train on, each read back from the chat template."
+def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
+           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None,
+           tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world '
+                                        'that has its own. Default: what the rows bring, else the world that they '
+                                        'name.')] = ''):
+    "Write pairs, or rows with tool calls, in a training format: those fit to train on, each read back from the template."
     from synthgen_nb.core.records import Drop, Pair
-    from synthgen_nb.export.formats import check_format, export as do
-    check_format(format, Pair, reasoning)
+    from synthgen_nb.export.formats import DEFAULT, check_format, export as do
+    from synthgen_nb.specs.trajectory import Trajectory
     apart(source, output)
-    pairs, bad = read_pairs(source)
+    kind = Trajectory if holds_turns(source) else Pair
+    format = check_format(format or DEFAULT[kind], kind, reasoning)
+    rows, bad, known, texts = _conversations(source, tools) if kind is Trajectory else _pairs(source, db)
     unfit: list[Drop] = []
-    rows = do(pairs, output, format, system_prompt, reasoning, (), template, control, _at_hand(pairs, db), unfit)
+    n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit)
     save_drops([*bad, *unfit], output)
     lost = f'; {len(unfit)} not fit to train on ({counted(d.kind for d in unfit)})' if unfit else ''
-    print(f'{output}: {rows} rows, {format}{lost}{not_pairs(bad)}')
+    print(f'{output}: {n} rows, {format}{lost}{not_pairs(bad) if kind is Pair else not_read(bad)}')
     for d in unfit[:5]: print(f'left out: {d.detail}', file=sys.stderr)
+
+# %% ../../nbs/cli/93_pairs.ipynb #export-of
+def _pairs(source: Path, db: Path | None) -> tuple[list, list, list, dict[str, str]]: # rows, bad ones, tools, chunks
+    pairs, bad = read_pairs(source)
+    return pairs, bad, [], _at_hand(pairs, db)
+
+def _conversations(source: Path, tools: str) -> tuple[list, list, list, dict[str, str]]:
+    from synthgen_nb.tools.curation import tools_for
+    got = trajectories(source)
+    return got.kept, got.dropped, asyncio.run(tools_for(got.kept, tools)), {}
 
 def _at_hand(pairs, db: Path | None) -> dict[str, str]:
     "The chunks of pairs, where their database is there; a file of pairs can be exported without"

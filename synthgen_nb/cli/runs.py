@@ -97,7 +97,7 @@ def tool_pipeline(
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
-    threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'openai',
+    threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):

@@ -15,7 +15,7 @@ import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, Threshold,
     Tools, Workers, World, app, argument, option, print)
-from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
@@ -87,18 +87,18 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
     from synthgen_nb.tools.survey import unheard_of
-    from synthgen_nb.worlds.open import entered, notice, open_world, place_of, tools_of
+    from synthgen_nb.worlds.open import entered, fresh_worlds, notice, place_of, tools_of
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
     several(multi, max_steps)
     known = known_values(values)
     for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
-    if said := notice(await entered(place, tools.kept, model, live), tools.kept): print(said, file=sys.stderr)
+    fresh = fresh_worlds(place, tools.kept, model, live, source)
+    if said := notice(await entered(fresh), tools.kept): print(said, file=sys.stderr)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), seed=seed)
-    return await make_rows(tools.kept, model, lambda: open_world(place, tools.kept, model, live), plan,
-                           values=known), place
+    return await make_rows(tools.kept, model, fresh, plan, values=known), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')
@@ -116,7 +116,7 @@ def tool_execute(
     from synthgen_nb.specs.parse import parse_tools
     from synthgen_nb.worlds.open import execute_in_worlds
     apart(source, output)
-    got = _trajectories(source)
+    got = trajectories(source)
     known = parse_tools(tools).kept if tools else None
     m = door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
     out = asyncio.run(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4, live))
@@ -128,22 +128,12 @@ def tool_execute(
           f'{sum(not o.executed for o in ran)} simulated, '
           f'in {", ".join(worlds)}')
 
-# %% ../../nbs/cli/94_tools.ipynb #trajectories
-def _trajectories(source: Path):
-    "The rows of a file; those that hold no calls are named"
-    from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.specs.trajectory import read_trajectories
-    got = read_trajectories(source)
-    for d in got.dropped[:5]: print(f'skipped {d.detail}', file=sys.stderr)
-    if not got.kept: raise SynthgenError(f'{source} holds no row with tool calls')
-    return got
-
 # %% ../../nbs/cli/94_tools.ipynb #tool-curate
 @app.command('tool-curate')
 def tool_curate(
     source: Rows, output: Out,
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
-                                 'Default: the world that the rows name.')] = '',
+                                 'Default: those that the rows bring, else of the world that they name.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools',
     min_success: Annotated[float, typer.Option('--min-success', min=0, max=1,
                                                help='Least share of calls that succeeded.')] = 1.0,
@@ -161,7 +151,7 @@ def tool_curate(
     s, m = door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
-    got = _trajectories(source)
+    got = trajectories(source)
     out = asyncio.run(_curated(got.kept, tools, m, r, least, min_success, balance))
     out.dropped = [*got.dropped, *out.dropped]
     m.calls.close()

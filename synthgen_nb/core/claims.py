@@ -71,7 +71,7 @@ def blocks(
     if open_: yield tuple(open_) # type: ignore[misc]
 
 # %% ../../nbs/core/00e_claims.ipynb #sentences
-_ENDS = re.compile(r'(?<=[.!?।؟۔])["\')\]*_`]*\s+(?=["\'(\[*_`¿¡]*(?:[0-9`*/"]|[^\W_a-zß-öø-ÿа-џα-ώ]))'
+_ENDS = re.compile(r'(?<=[.!?।؟۔])["\')\]*_`]*\s+(?=["\'(\[*_`¿¡]*(?:[0-9`*/"]|[^\W_a-zß-öø-ÿа-џα-ώ]|[a-z]\w*(?:\(|_\w)))'
                    r'|(?<=[。！？])["\')\]*_`」』]*\s*(?=[^\s。！？」』])|(?<=[!?])["\')」』]*(?=[\u3041-\u30ff\u4e00-\u9fff])')
 _GOES_ON = re.compile(r'(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Eq|Sec|Dr|Mr|Ms|approx|resp|St|[A-Z])\.'
                       r'|(?:^|\n)\s*\d+\.)$')
@@ -85,8 +85,11 @@ def sentences(
     at = start
     for m in _ENDS.finditer(text, start, end):
         if _GOES_ON.search(text, max(start, m.start() - 8), m.start()): continue
+        marks = re.finditer(r'([`*_"])\1*', m[0]) # the first of them that nothing before has opened
+        opens = next((k.start() for k in marks if text.count(k[0], at, m.start()) % 2 == 0), None)
+        if m[0][:1] == '`' and opens is None: continue # a full stop in code
         yield at, m.start()
-        at = m.end()
+        at = m.end() if opens is None else m.start() + opens
     yield at, end
 
 # %% ../../nbs/core/00e_claims.ipynb #claims

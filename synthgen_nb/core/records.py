@@ -449,7 +449,7 @@ def _to_parquet(rows: list[dict], native: bool) -> bytes:
     import pyarrow as pa, pyarrow.parquet as pq
     nested = set() if native else {k for r in rows for k, v in r.items() if isinstance(v, (list, dict))}
     cell = lambda k, v: json.dumps(v, ensure_ascii=False) if k in nested else v
-    cols = {k: [cell(k, r.get(k)) for r in rows] for k in (rows[0] if rows else {})}
+    cols = {k: [cell(k, r.get(k)) for r in rows] for k in dict.fromkeys(k for r in rows for k in r)}
     table = pa.table(cols, metadata={'json': ','.join(sorted(nested))})
     out = pa.BufferOutputStream()
     pq.write_table(table, out)

@@ -73,6 +73,20 @@ class Atom(NamedTuple):
     lead: str = ''  # what a chunk that begins with it needs before it: the opening of a fence, a header
     close: str = '' # what a chunk that ends with it needs after it
 
+# %% ../../nbs/corpus/12a_chunk.ipynb #captions
+_CAPTION = re.compile(r'''\*\*[^*\n]{1,200}\*\*|[*_(]{0,3}(?:tab\w*|fig\w*|abb\w*|listing|example|exemple|beispiel
+    |таблица|рис\w*|표|그림|表|図|图)\.?[ \t]*[\dA-Z][\w.-]*[^\n]{0,200}''', re.I | re.X)
+
+def _captioned(text: str, marks: list[Mark]) -> list[Mark]:
+    "Marks, where a short line before a table or a listing is its caption, and a bold one the title of what follows"
+    out = list[Mark]()
+    for m, after in zip(marks, [*marks[1:], None], strict=True):
+        short = after and m.kind in ('block', 'definition') and after.kind != 'heading' and after.at - m.at < 250
+        line = text[m.at:after.at].strip() if short and after else ''
+        found = _CAPTION.fullmatch(line) and after and (line.startswith('**') or after.kind in ('table', 'code'))
+        out.append(m._replace(kind='caption') if found else m)
+    return out
+
 # %% ../../nbs/corpus/12a_chunk.ipynb #atoms-of
 HARD = 4 # times the maximum: more than any chunk has
 
@@ -83,7 +97,7 @@ def atoms(
     hard: int | None = None,     # tokens that code or a table may have; None: `HARD` times the maximum
 ) -> list[Atom]: # they cover the document's text
     "The pieces that chunks are made of"
-    text, marks, out = doc.text, marks_of(doc), list[Atom]()
+    text, marks, out = doc.text, _captioned(doc.text, marks_of(doc)), list[Atom]()
     hard = max(max_tokens, hard or HARD * max_tokens)
     for m, end in zip(marks, [*(m.at for m in marks[1:]), len(text)], strict=True):
         whole = m.kind in ('code', 'table')
@@ -145,11 +159,11 @@ def _bundle(atoms: list[Atom], small: int) -> list[Atom]:
 
 def _joins(b: Atom, a: Atom, small: int) -> bool:
     "May atom a be joined to b, the one before it?"
-    plain = a.mark.kind not in ('heading', 'definition') and b.mark.kind != 'heading'
+    plain = a.mark.kind not in ('heading', 'definition', 'caption') and b.mark.kind not in ('heading', 'caption')
     return plain and a.tokens + b.tokens <= small and a.mark.level >= b.mark.level
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #pack
-COST = dict(heading=0.0, definition=0.0, block=1.0, item=1.6, sentence=2.2, code=2.6, table=2.0, rows=2.2,
+COST = dict(heading=0.0, definition=0.0, block=1.0, caption=0.8, item=1.6, sentence=2.2, code=2.6, table=2.0, rows=2.2,
             piece=6.0)
 
 def pack(
@@ -192,8 +206,8 @@ def _ends(atoms: list[Atom], i: int, max_tokens: int, hard: int) -> Iterator[tup
         yield j, size, over
 
 def _announced(atoms: list[Atom], i: int, j: int) -> bool:
-    "Is atom j a long code block or table, and all before it in the chunk only its heading?"
-    heads = all(a.mark.kind == 'heading' and a.tokens < 40 for a in atoms[i:j])
+    "Is atom j a long code block or table, and all before it in the chunk only its heading and caption?"
+    heads = all(a.mark.kind in ('heading', 'caption') and a.tokens < 100 for a in atoms[i:j])
     return atoms[j].mark.kind in ('code', 'table') and heads
 
 # %% ../../nbs/corpus/12a_chunk.ipynb #start-costs
@@ -209,6 +223,7 @@ def _start_costs(text: str, atoms: list[Atom]) -> list[float]:
             cost += 1 # the first thing inside an item or a definition
         if before and not head and text[before.start:before.end].rstrip()[-1:] == ':':
             cost += 1.5 # it announces what follows
+        if before and before.mark.kind == 'caption': cost += 6 # a caption without its table
         out.append(cost)
     return out
 

@@ -42,7 +42,7 @@ def is_layout(
     "Does this table place things on a page, instead of relating them?"
     role, names = (table.get('role') or '').lower(), set(table.get('class') or [])
     cells = [c for c in _own(table, ['td', 'th']) if _text(c) or c.find(['img', 'table'])]
-    if role in ('presentation', 'none') or PLACES & names or len(cells) < 2: return True
+    if role in ('presentation', 'none') or PLACES & names or len(cells) < 2 or _of_a_remark(table): return True
     if role in ('grid', 'table', 'treegrid') or RELATES & names: return False
     heads = any(_text(h) for h in _own(table, ['thead', 'th', 'caption']))
     headed = any(map(_text, _own(table, 'thead')))
@@ -59,6 +59,18 @@ def _only_places(table: Any, cells: Sequence[Any]) -> bool:
     inner = [c for c in cells if c.find('table')]
     values = len(inner) < len(cells) / 2 and max(sizes) < 400 and not rows[0].find('table')
     return holds_the_page or (bool(inner) and not values)
+
+_REMARK = set('note warning tip caution important hint danger admonition admonitionblock'.split())
+
+def _of_a_remark(table: Any) -> bool:
+    "Does a table put a picture beside the words of a note? The picture says what the title says, and goes"
+    rows = _own(table, 'tr')
+    first = rows[0].find(['td', 'th'], recursive=False) if rows else None
+    if not first or len(rows) > 2 or not _REMARK & set(table.parent.get('class') or []): return False
+    icon = first.find('img') and not _text(first)
+    if not icon and 'icon' not in (first.get('class') or []): return False
+    if icon: first.decompose()
+    return all(len(r.find_all(['td', 'th'], recursive=False)) < 3 for r in rows)
 
 # %% ../../nbs/corpus/10a_html_tables.ipynb #unlay
 _NUMBERS = re.compile(r'[\d\s]+')

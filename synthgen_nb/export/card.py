@@ -124,14 +124,15 @@ def about_conversations(
     measures: Mapping[str, Any], # name → number
 ) -> About:
     "What a card says of conversations with tools"
-    ran = all(o.executed for t in rows for o in t.observations)
-    how = 'executed' if ran else 'answered by a model that played the tools'
+    came = {o.source for t in rows for o in t.observations}
+    how = 'answered by a model that played the tools' if 'simulated' in came else 'executed'
+    made = f'made by synthgen_nb. Every call was {how} in {code_span(world)}, from the beginning.'
+    if 'given' in came: made = 'from elsewhere. Results are as the rows give them: no call was executed here.'
     named = lambda t: ', '.join(code_span(c.tool) for c in t.calls)
     example = lambda t: (f'**{escape(clip(t.instruction, 300))}**\n\n{named(t)}\n\n'
                          f'> {escape(clip(t.answer, 500))}\n')
     return About(
-        made=f'conversations with tools, made by synthgen_nb. '
-             f'Every call was {how} in {code_span(world)}, from the beginning.',
+        made=f'conversations with tools, {made}',
         derives="the tools' documentation, from what they returned,", categories=('text-generation',),
         tags=('tool-use', 'function-calling'),
         contents=[[dict(measure=k.replace('_', ' '), value=v) for k, v in measures.items()]],

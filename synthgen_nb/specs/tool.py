@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Effect', 'Kind', 'ONE', 'MANY', 'NAMED', 'TYPES', 'RULES', 'LONGEST', 'Tool', 'steps', 'look_up', 'joined', 'whole',
-           'mapped', 'inner', 'compiles', 'unsound', 'problems', 'flat', 'legal', 'with_unique_names']
+           'mapped', 'inner', 'compiles', 'unsound', 'sound', 'problems', 'flat', 'legal', 'with_unique_names']
 
 # %% ../../nbs/specs/20_tool.ipynb #imports
 import json, re
@@ -173,19 +173,56 @@ def _leads(root: Any, ref: str) -> bool:
     try: return ref.startswith('#') and isinstance(look_up(root, ref[1:]), (dict, bool))
     except (LookupError, ValueError): return False
 
-# %% ../../nbs/specs/20_tool.ipynb #problems
-@lru_cache(maxsize=4096)
-def _validator(schema: str):
-    from jsonschema import Draft202012Validator
-    return unsound(json.loads(schema)), Draft202012Validator(json.loads(schema))
+# %% ../../nbs/specs/20_tool.ipynb #sound
+def sound(
+    schema: Any, # JSON Schema 2020-12
+    known: dict[int, tuple[Any, frozenset[str]]], # schemas found sound before, by the id of the object, and their references
+) -> bool:
+    "Is all well with a schema? Schemas that share parts share the work"
+    refs = _refs_if_sound(schema, known)
+    return refs is not None and all(_leads(schema, r) for r in refs)
 
+def _refs_if_sound(schema: Any, known: dict[int, tuple[Any, frozenset[str]]]) -> frozenset[str] | None:
+    "The references in a schema that is sound as far as it can be told without following them"
+    if isinstance(schema, bool): return frozenset()
+    if not isinstance(schema, dict): return None
+    if id(schema) in known: return known[id(schema)][1]
+    if any(k in RULES and not RULES[k][0](v) for k, v in schema.items()): return None
+    refs = {schema['$ref']} if '$ref' in schema else set()
+    for _, s in inner(schema):
+        if (more := _refs_if_sound(s, known)) is None: return None
+        refs |= more
+    known[id(schema)] = schema, frozenset(refs)
+    return known[id(schema)][1]
+
+# %% ../../nbs/specs/20_tool.ipynb #validator
+_READY: dict[int, tuple[dict, dict, list[str], Any]] = {} # by the object: it, what it held, what is wrong with it, what checks
+
+def _checker(schema: dict[str, Any]) -> tuple[list[str], Any]:
+    "What is wrong with a schema, and what checks values against it"
+    old = _READY.get(id(schema))
+    if old and old[0] is schema and old[1] == schema: return old[2:]
+    text = canonical(schema)
+    made = _validator(text) if len(text) < 20_000 else _made(schema)
+    if len(_READY) >= 2048: _READY.clear()
+    _READY[id(schema)] = schema, dict(schema), *made
+    return made
+
+def _made(schema: dict[str, Any]) -> tuple[list[str], Any]:
+    from jsonschema import Draft202012Validator
+    return unsound(schema), Draft202012Validator(schema)
+
+@lru_cache(maxsize=2048)
+def _validator(schema: str) -> tuple[list[str], Any]: return _made(json.loads(schema))
+
+# %% ../../nbs/specs/20_tool.ipynb #problems
 def problems(
     value: Any,             # arguments or a result
     schema: dict[str, Any], # JSON Schema 2020-12
     most: int = 10,         # problems named
 ) -> list[str]: # `/where: what`, empty where all is well
     "What is wrong with a value"
-    wrong, v = _validator(canonical(schema))
+    wrong, v = _checker(schema)
     if wrong: return [f'the schema itself is wrong: {w}' for w in wrong[:most]]
     try: found = sorted(v.iter_errors(value), key=lambda e: [str(x) for x in e.absolute_path])[:most]
     except RecursionError: return ['/: nested too deeply to be checked']

@@ -4,16 +4,21 @@
 
 # %% auto #0
 __all__ = ['Status', 'Ref', 'Call', 'Observation', 'Unresolved', 'resolve', 'put', 'literal_refs', 'Turn', 'Trajectory',
-           'read_trajectories', 'as_trajectory']
+           'at_hand', 'read_trajectories', 'rows_of', 'as_trajectory']
 
 # %% ../../nbs/specs/24_trajectory.ipynb #imports
 import copy, json, re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, read_rows
+from .forms import Read, Said, Told, _flat, read_form
+from .parse import _described, one_tool
 from .tool import Tool, look_up, steps
+from .written import DEEPEST, Asked, Unread, read_result, too_deep
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Ref
 class Ref(BaseModel):
@@ -33,15 +38,15 @@ class Call(BaseModel):
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Observation
 Status = Literal['ok', 'error', 'timeout', 'too_large', 'died', 'unknown_tool', 'bad_arguments',
-                 'unresolved_reference', 'refused', 'failed_in_words']
+                 'unresolved_reference', 'refused', 'failed_in_words', 'unseen']
 
 class Observation(BaseModel):
     "What came of a call"
     model_config = ConfigDict(frozen=True, extra='forbid')
     call: str                        # id of the call
     status: Status                   # only ok counts as a success
-    source: Literal['executed', 'simulated'] # simulated: a model played the tool, which proves nothing
-    world: str                       # where it ran
+    source: Literal['executed', 'simulated', 'given'] # simulated: a model played the tool; given: as a row has it
+    world: str                       # where it ran; '' where that is not known
     content: Any = None              # the result, as JSON
     error: str = ''                  # what went wrong, in the world's words
     before: str = ''                 # hash of the state before the call; '' where the world cannot show it
@@ -103,7 +108,7 @@ _LITERAL = re.compile(rf'\$\{{?{_RESULT}|\{{\{{\s*{_RESULT}[^{{}}]*\}}\}}', re.I
 class Turn(BaseModel):
     "What one side did before the other was asked again"
     model_config = ConfigDict(frozen=True, extra='forbid')
-    role: Literal['user', 'assistant']
+    role: Literal['system', 'user', 'assistant']
     text: str = ''                              # what is said
     thought: str = ''                           # the assistant's reasoning, before what it does
     calls: tuple[Call, ...] = ()                # made together, in this order
@@ -118,6 +123,7 @@ class Trajectory(Row):
     tools: tuple[str, ...] = ()         # names of the tools it is shown with, distractors too
     world: str = ''                     # where its calls ran, as `open_world` takes it
     initial: Any = None                 # the state it began with; None: the world's own
+    own: tuple[Tool, ...] = ()          # tools that came with the row; all others are known by name
 
     @property
     def instruction(self) -> str: return next((t.text for t in self.turns if t.role == 'user'), '')
@@ -126,60 +132,206 @@ class Trajectory(Row):
         said = [t.text for t in self.turns if t.role == 'assistant' and not t.calls]
         return said[-1] if said else ''
     @property
+    def told(self) -> str: # all that the assistant was told
+        return '\n'.join(t.text for t in self.turns if t.role != 'assistant')
+    @property
     def calls(self) -> list[Call]: return [c for t in self.turns for c in t.calls]
     @property
     def observations(self) -> list[Observation]: return [o for t in self.turns for o in t.observations]
+
+# %% ../../nbs/specs/24_trajectory.ipynb #at-hand
+def at_hand(
+    t: Trajectory,
+    tools: Mapping[str, Tool], # the database, by name
+) -> Mapping[str, Tool]:
+    "The tools of a row by name: its own before those of the database"
+    return {**tools, **{x.name: x for x in t.own}} if t.own else tools
 
 # %% ../../nbs/specs/24_trajectory.ipynb #read-trajectories
 def read_trajectories(
     path: str | Path, # .json, .jsonl or .parquet
 ) -> Outcome[Trajectory]: # and the rows that hold none
     "The trajectories of a file"
-    out: Outcome[Trajectory] = Outcome()
-    for where, row in read_rows(path):
-        try: out.kept.append(as_trajectory(row))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            why = explain(e) if isinstance(e, ValidationError) else clip(e)
-            record = row if isinstance(row, dict) else {'value': row}
-            out.dropped.append(Drop(id=content_id(row), stage='load', reason='invalid_row',
-                                    detail=f'{path}: {where}: {why}', record=record))
+    out, taken = Outcome[Trajectory](), dict[str, Trajectory]()
+    for where, row in rows_of(Path(path)):
+        try: t = as_trajectory(row)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
+            out.dropped.append(_unread(row, e, f'{path}: {where}'))
+            continue
+        if (known := taken.setdefault(t.id, t)) is not t and known.model_dump() != t.model_dump():
+            own = dict(id=content_id('Trajectory', t.model_dump()), parents=(*t.parents, t.id))
+            t = _noted(t.model_copy(update=own), [f'its id {t.id} is the id of an earlier row as well'])
+        out.kept.append(t)
     return out
 
+def _unread(row: Any, e: Exception, where: str) -> Drop:
+    "A row that is no trajectory"
+    why = explain(e) if isinstance(e, ValidationError) else clip(e, 300)
+    if isinstance(e, RecursionError): e, why = Unread('nested_too_deeply', ''), 'nested too deeply'
+    record = row if isinstance(row, dict) else {'value': row.text if isinstance(row, Unread) else row}
+    if too_deep(record): record = {'value': clip(json.dumps(str(row)[:200]))}
+    kind = f':{e.kind}' if isinstance(e, Unread) and e.kind != 'unknown_form' else ''
+    return Drop(id=content_id(record), stage='load', reason=f'invalid_row{kind}', detail=f'{where}: {why}',
+                record=record)
+
+# %% ../../nbs/specs/24_trajectory.ipynb #rows-of
+def rows_of(
+    path: Path, # .json, .jsonl or .parquet
+) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
+    "The rows of a file; what is no JSON is a row that cannot be read"
+    if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
+        yield from read_rows(path)
+        return
+    try: text = path.read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
+    if path.suffix.lower() == '.json': yield from _json_rows(path, text)
+    else: yield from ((f'line {i}', _line(x)) for i, x in enumerate(text.split('\n'), 1) if x.strip())
+
+def _line(text: str) -> Any:
+    try: return json.loads(text)
+    except (ValueError, RecursionError) as e:
+        return Unread('not_json', f'is not JSON: {clip(e)}: {clip(text[:200], 60)}', text)
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    "A list of rows, or one row that is the whole file"
+    try: value = json.loads(text)
+    except RecursionError: raise SynthgenError(f'{path}: nested too deeply') from None
+    except json.JSONDecodeError as e:
+        raise SynthgenError(f'{path}: line {e.lineno} is not JSON ({e.msg}, column {e.colno})') from None
+    for i, row in enumerate(value if isinstance(value, list) else [value], 1): yield f'row {i}', row
+
 # %% ../../nbs/specs/24_trajectory.ipynb #as-trajectory
-def as_trajectory(row: dict) -> Trajectory: # or ValueError
-    "A row with tool calls as a trajectory"
-    if 'turns' in row: return Trajectory.model_validate(row)
-    if isinstance(row.get('messages'), list): return _of_messages(row)
-    solution = row.get('solution')
-    if isinstance(solution, dict) and isinstance(solution.get('reasoning_path'), list):
-        return _of_steps(row, solution)
-    raise ValueError('no turns, messages or solution in it')
+def as_trajectory(row: Any) -> Trajectory: # or ValueError
+    "A row of any form as a trajectory"
+    if isinstance(row, Exception): raise row
+    if not isinstance(row, dict): raise Unread('unknown_form', f'expected an object, found {type(row).__name__}')
+    if too_deep(row): raise Unread('nested_too_deeply', f'nested more deeply than {DEEPEST} levels')
+    if not _ours(row): return _assembled(read_form(row), row)
+    known = Trajectory.model_fields
+    other = {k: v for k, v in row.items() if k not in known}
+    fields = {k: v for k, v in row.items() if k in known}
+    t = Trajectory.model_validate(fields | {'meta': {**(row.get('meta') or {}), **other}})
+    for turn in t.turns:
+        if turn.observations and [o.call for o in turn.observations] != [c.id for c in turn.calls]:
+            raise Unread('result_without_call', 'the observations of a turn are not those of its calls')
+    if twice := [i for i, n in Counter(c.id for c in t.calls).items() if n > 1]:
+        raise Unread('repeated_id', f'two calls have the id {twice[0]}')
+    return t
 
-# %% ../../nbs/specs/24_trajectory.ipynb #of-messages
-def _of_messages(row: dict) -> Trajectory:
-    "A chat in OpenAI's form"
-    turns: list[Turn] = []
-    for m in row['messages']:
-        if m.get('role') not in ('user', 'assistant'): continue
-        made = enumerate(m.get('tool_calls') or [], 1)
-        asked = [(c.get('id') or f'call_{len(turns)}_{i}', c['function']) for i, c in made]
-        calls = [Call(id=id, tool=f['name'], arguments=_loads(f.get('arguments'))) for id, f in asked]
-        turns.append(Turn(role=m['role'], text=m.get('content') or '', calls=tuple(calls)))
-    return Trajectory(turns=tuple(turns), meta={k: v for k, v in row.items() if k != 'messages'})
+def _ours(row: dict) -> bool:
+    if 'turns' not in row: return False
+    turns = row['turns'] if isinstance(row['turns'], list) else [{'value': row['turns']}]
+    if not any(isinstance(x, dict) and {'content', 'value', 'from'} & set(x) for x in turns): return True
+    raise Unread('unknown_form', 'its turns are none of ours')
 
-def _loads(x: Any) -> dict:
-    got = json.loads(x) if isinstance(x, str) else x or {}
-    if not isinstance(got, dict): raise ValueError('the arguments of a call are not an object')
-    return got
+# %% ../../nbs/specs/24_trajectory.ipynb #assembled
+def _assembled(r: Read, row: dict) -> Trajectory:
+    "The messages of a row as turns"
+    drafts: list[_Draft] = []
+    for i, s in enumerate(r.said):
+        if s.role == 'result': _answer(drafts, s.results)
+        elif s.role == 'call' and i and r.said[i - 1].role == 'call' and not s.thought: drafts[-1].add(s.calls)
+        else: drafts.append(_Draft(s, list(s.calls), [None] * len(s.calls)))
+    if not drafts: raise Unread('unknown_form', 'nothing is said in it')
+    turns, notes = _turns(drafts, r.notes)
+    own, unread = _own(r.tools)
+    kept = {k: v for s in r.said for k, v in s.kept.items()}
+    meta = {k: v for k, v in r.rest.items() if k != 'id' or not isinstance(v, str) or not v}
+    if kept: meta['kept'] = kept
+    if unread: meta['unread_tools'] = unread
+    id = row['id'] if isinstance(row.get('id'), str) else ''
+    t = Trajectory(id=id, turns=turns, tools=tuple(x.name for x in own), own=own, meta=meta)
+    return _noted(t, [*notes, *(f'a tool could not be read: {u["why"]}' for u in unread)])
 
-# %% ../../nbs/specs/24_trajectory.ipynb #of-steps
-def _of_steps(row: dict, solution: dict) -> Trajectory:
-    "A row with an instruction and a path of steps"
-    path = solution['reasoning_path']
-    call = lambda i, p: Call(id=f'call_{i}', tool=str(p.get('tool')), arguments=p.get('args') or {})
-    work = [Turn(role='assistant', thought=str(p.get('thought') or ''), calls=(call(i, p),)) for i,
-            p in enumerate(path, 1)]
-    end = [Turn(role='assistant', text=solution['final_answer'])] if solution.get('final_answer') else []
-    asked = Turn(role='user', text=str(row.get('instruction') or solution.get('instruction') or ''))
-    rest = {k: v for k, v in row.items() if k not in ('solution', 'instruction')}
-    return Trajectory(turns=(asked, *work, *end), meta=rest)
+def _noted(t: Trajectory, notes: Sequence[str]) -> Trajectory:
+    "With what had to be decided when it was read"
+    return t.model_copy(update=dict(meta=t.meta | {'reading': [*t.meta.get('reading', []), *notes]})) if notes else t
+
+# %% ../../nbs/specs/24_trajectory.ipynb #draft
+@dataclass
+class _Draft:
+    "A turn whose results are still coming"
+    said: Said
+    calls: list[Asked]
+    results: list[Told | None]
+    def add(self, calls: list[Asked]):
+        self.calls += calls
+        self.results += [None] * len(calls)
+    def open(self) -> list[int]: return [i for i, x in enumerate(self.results) if x is None]
+
+def _answer(drafts: list[_Draft], results: list[Told]):
+    "Give results to their calls"
+    last = drafts[-1] if drafts else None
+    if last and len(results) == 1 and len(last.open()) > 1 and not results[0].id and not results[0].name:
+        value = read_result(results[0].content)
+        if isinstance(value, list) and len(value) == len(last.open()): # all of them in one
+            results = [Told(json.dumps(v)) for v in value]
+    for r in results:
+        d, i = _place(drafts, r)
+        d.results[i] = r
+
+def _place(drafts: list[_Draft], r: Told) -> tuple[_Draft, int]: # the turn and the call in it
+    named = lambda d: [i for i in d.open() if r.name and d.calls[i].name == r.name]
+    for d in reversed(drafts if r.id else ()):
+        if found := [i for i, c in enumerate(d.calls) if c.id == r.id and d.results[i] is None]: return d, found[0]
+    last = drafts[-1] if drafts else _Draft(Said('user'), [], [])
+    free = [i for i in named(last) or last.open() if not r.id or not last.calls[i].id]
+    if free: return last, free[0]
+    which = f' for {r.id}' if r.id else f' of {r.name}' if r.name else ''
+    raise Unread('result_without_call', f'a result{which} has no call: {clip(r.content, 60)}')
+
+# %% ../../nbs/specs/24_trajectory.ipynb #turns
+def _turns(drafts: Sequence[_Draft], notes: Sequence[str]) -> tuple[tuple[Turn, ...], list[str]]:
+    "Drafts as turns"
+    taken, said, out = {c.id for d in drafts for c in d.calls}, list(notes), []
+    used, n, seen, again = set[str](), 0, any(x for d in drafts for x in d.results), Counter[str]()
+    for d in drafts:
+        calls, results = list[Call](), list[Observation]()
+        for c, r in zip(d.calls, d.results, strict=True):
+            n += 1
+            id = c.id if c.id and c.id not in used else _fresh(c.id or f'call_{n}', taken, again)
+            if c.id and id != c.id: said.append(f'the id {c.id} comes again, and is {id} there')
+            used.add(id)
+            calls.append(Call(id=id, tool=c.name, arguments=c.arguments))
+            results.append(_observed(id, c.name, r))
+        head, role = d.said, cast(Literal['system', 'user', 'assistant'], d.said.role.replace('call', 'assistant'))
+        out.append(Turn(role=role, text=head.text, thought=head.thought, calls=tuple(calls),
+                        observations=tuple(results) if seen else (), train=head.train))
+    return tuple(out), said
+
+def _fresh(id: str, taken: set[str], again: Counter[str]) -> str: # again: how often each was made anew
+    new = id
+    while new in taken:
+        again[id] += 1
+        new = f'{id}_{again[id] + 1}'
+    taken.add(new)
+    return new
+
+# %% ../../nbs/specs/24_trajectory.ipynb #observed
+def _observed(id: str, tool: str, r: Told | None) -> Observation:
+    "A result that a row gives"
+    where: dict[str, Any] = dict(call=id, source='given', world='')
+    if r is None: return Observation(status='unseen', error='the row shows no result', **where)
+    value = read_result(r.content)
+    named = isinstance(value, dict) and value.get('name') == tool and 'content' in value
+    if named and set(value) <= {'name', 'content', 'tool_call_id'}: value = read_result(value['content']) # Hermes
+    wrong = value.get('error') if isinstance(value, dict) and len(value) == 1 else value if r.failed else None
+    if wrong is None or wrong == '' or not r.failed and not isinstance(wrong, str):
+        return Observation(status='ok', content=value, **where)
+    return Observation(status='error', error=wrong if isinstance(wrong, str) else json.dumps(wrong), **where)
+
+# %% ../../nbs/specs/24_trajectory.ipynb #own
+def _own(tools: Any) -> tuple[tuple[Tool, ...], list[dict]]: # tools, and what is none
+    "The tools that a row shows"
+    found, bad = dict[str, Tool](), list[dict]()
+    try: listed = list(_described(_flat(tools)))
+    except RecursionError: return (), [dict(why='nested too deeply', tool=None)]
+    for at, server, d in listed:
+        try: t = one_tool(d, '', server)
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as e:
+            why = explain(e) if isinstance(e, ValidationError) else clip(e)
+            bad.append(dict(why=f'tools{at}: {why}', tool=d))
+            continue
+        if found.setdefault(t.name, t) != t:
+            bad.append(dict(why=f'tools{at}: another tool has the name {t.name}', tool=d))
+    return tuple(found.values()), bad

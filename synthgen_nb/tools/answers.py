@@ -45,7 +45,8 @@ def all_lists(ev: Evidence) -> list[list]:
     per: dict[tuple[int, str], list] = {}
     for x in ev.leaves:
         if x.value not in (None, ''): per.setdefault((x.step, x.key), []).append(x.value)
-    fresh = [[x for x in xs if x not in [v for _, v in leaves(ev.calls[i].arguments)]] for (i, _), xs in per.items()]
+    passed = [[v for _, v in leaves(c.arguments)] for c in ev.calls]
+    fresh = [[x for x in xs if x not in passed[i]] for (i, _), xs in per.items()]
     found = [xs for _, _, xs in ev.lists] + list(per.values()) + fresh
     return [xs for xs in {canonical(xs): xs for xs in found}.values() if 1 < len(xs) <= 2000]
 
@@ -66,7 +67,8 @@ def spots(xs: list, text: str) -> Run:
     if numeric(xs): return [(m.start, m.end, -1) for m in numbers_in(text) if near(m, xs, text) and not _MORE.match(text, m.end)]
     index = {x: i for i, x in reversed(list(enumerate(xs))) if isinstance(x, str) and 0 < len(x) < 200}
     if not index or len(index) > 400: return []
-    index = {x: i for i, x in enumerate(last_parts(xs))} | index
+    index = {x: i for x, i in ({x: i for i, x in enumerate(last_parts(xs))} | index).items() if x in text}
+    if not index: return []
     known = '|'.join(map(re.escape, sorted(index, key=len, reverse=True)))
     entry = re.compile(rf'(?<![\w/.-])(?:{known})(?![\w/-])(?!\.\w)')
     return [(m.start(), m.end(), index[m[0]]) for m in entry.finditer(text)]
@@ -258,14 +260,14 @@ _CLOSED = re.compile(r'["”’`*]*(?:\s*(?:[,;.)\]\n]|$)|\s+(?:and|or)\s)')
 def _foreign(xs: list, own: str, ev: Evidence, lists: list[list]) -> Iterator[str]:
     "Entries of an enumeration that are in no list"
     found = spots(xs, own)
-    held = {shown(x.value) for x in ev.leaves}
+    def is_field(w): return w in ev.keys and w not in {shown(x.value) for x in ev.leaves}
     for (a, b, i), (c, _, _) in pairwise(found):
         longer = re.fullmatch(r' ([a-z]+)(?:,\s*(?:and\s+)?|\s+and\s+)["“`]?', own[b:c]) # quality limit, passed
         if longer and own[:a].rstrip('"“`').endswith(', ') and [j for _, _, j in found].count(i) > 1 and i >= 0:
             yield own[a:b + 1 + len(longer[1])]
         if not (between := _BETWEEN.fullmatch(own, b, c)): continue
         other = not numbers_in(between[1])
-        new = not known(between[1], ev) or between[1] in ev.keys - held # the name of a field
+        new = not known(between[1], ev) or is_field(between[1])
         if (other or new) if numeric(xs) else (other and new): yield between[1]
     for run in (r for r in runs_of(xs, own) if len(r) > 1):
         gap = _BEHIND.match(own, run[-1][1])
@@ -564,7 +566,7 @@ _DENIES = re.compile(r"""\b(?:is|are|was|were|am|does|do|did)(?:\ not|n['’]t)(
 def _denied(ev: Evidence, own: str) -> Iterator[str]:
     "Values of the results that the answer says are not so"
     held = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and 2 < len(x.value) < 200}
-    for v in sorted(held - {*ev.request.split()})[:300]:
+    for v in (v for v in sorted(held - {*ev.request.split()})[:300] if v in own):
         for m in re.finditer(rf'(?<![\w/]){re.escape(v)}(?![\w/])', own):
             if v in ev.request or re.match(r'[\w\s,/.]{0,40}\bbut\b', own[m.end():m.end() + 60]): continue
             if no := _DENIES.search(own[max(0, m.start() - 60):m.start()]):

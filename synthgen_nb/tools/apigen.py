@@ -19,7 +19,7 @@ from ..core.models import Answer, Model
 from ..core.records import Faithful, Origin, Outcome, Score, SynthgenError, clip, drop, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, problems
-from ..specs.trajectory import Call, Observation, Trajectory, resolve
+from ..specs.trajectory import Call, Observation, Trajectory, at_hand, resolve
 from .asked import objections
 from .grounding import filled, placeholders, sourced, trajectory_inputs
 from .toolllm import in_worlds
@@ -37,11 +37,11 @@ async def verify(
     "Check trajectories, cheapest check first"
     by_name, checks = {t.name: t for t in tools}, [Check(t, played) for t in rows]
     def alive(): return [c for c in checks if c.passed]
-    for c in checks: c.scores.append(format_score(c.row, by_name))            # stage 1: format
+    for c in checks: c.scores.append(format_score(c.row, at_hand(c.row, by_name))) # stage 1: format
     if world:
         await in_worlds(alive(), world, execution_stage, workers)             # stage 2: execution
     for c in alive():                                                         # ours: where values come from
-        if c.row.observations: c.scores.append(grounding_check(c.row, by_name))
+        if c.row.observations: c.scores.append(grounding_check(c.row, at_hand(c.row, by_name)))
     if judge: await semantic_stage(alive(), tools, judge)                     # stage 3: semantic
     return sorted_out(checks, judge)
 
@@ -145,14 +145,17 @@ async def execution_check(
 ) -> tuple[Trajectory, Score]: # with observations
     "Run a trajectory from reset and look"
     wrote = written_for_good(t, world)
-    new = t if wrote and t.observations else await execute_trajectory(world, t)
-    live = not resettable(world) and bool(t.observations) # what was seen there was seen
+    had = bool(t.observations) and all(o.source != 'given' for o in t.observations) # what a row claims was not seen
+    new = t if wrote and had else await execute_trajectory(world, t)
+    live = not resettable(world) and had # what was seen there was seen
     ran = list(zip(t.calls, t.observations if live else new.observations, strict=True))
     failed = [f'{o.status}: {c.tool}: {o.error}' for c, o in ran if not o.ok]
     broken = [f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in ran if o.mismatch]
-    same = not t.observations or all(again_so(a, b) for a, b in zip(t.observations, new.observations, strict=True))
+    pairs = zip(t.observations, new.observations, strict=False)
+    same = all(again_so(a, b) if had else a.ok == b.ok and (a.content == b.content or not a.ok)
+               for a, b in pairs if a.status != 'unseen')
     changed = [] if same else ['not_reproducible: it gave something else before']
-    seen = t if t.observations else new
+    seen = t if had else new
     if (wrote or live and changed) and not failed and not broken:
         since = f'{", ".join(wrote)} changed a live service' if wrote else 'the service gives something else by now'
         return seen, verdict('execution', None, f'{NOT_REPEATABLE}: {since}', world.name)
@@ -203,7 +206,7 @@ def grounding_check(
     "Are arguments given, and does the answer come from the results?"
     seen: dict[str, Observation] = {}
     for c, o in zip(t.calls, t.observations, strict=True):
-        lost = ', '.join(sourced(c, tools[c.tool], t.instruction, seen)[1])
+        lost = ', '.join(sourced(c, tools[c.tool], t.told, seen)[1])
         nowhere = f'{c.id} {c.tool}: {lost} stands neither in the instruction nor in an earlier result'
         if lost: return verdict('grounding', False, f'ungrounded_argument: {nowhere}')
         seen[c.id] = o
@@ -298,6 +301,8 @@ def successful(
     for t in rows:
         share = sum(o.ok for o in t.observations) / max(1, len(t.calls))
         if share >= min_share: out.kept.append(t)
+        elif not t.observations:
+            out.dropped.append(drop(t, 'curate', 'not_observed', 'its calls show no result; run tool-execute first'))
         else: out.dropped.append(drop(t, 'curate', 'low_success', f'{share:.0%} of its calls succeeded'))
     return out.check(len(rows))
 

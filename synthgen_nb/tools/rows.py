@@ -8,18 +8,20 @@ __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', '
            'one_round', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
-import json, random
+import json, os, random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from ..core.models import Model
+from ..core.progress import Progress
 from ..core.records import Drop, Outcome, SynthgenError, drop
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
 from .apigen import verify
 from .gorilla import MIX, Mix, Retriever, documented, withheld
-from .survey import noted, repeatable
+from .sampled import looked_at
+from .survey import Notes, noted, repeatable
 from .instructions import Task, propose, sample_group, ties
 from .toolllm import Limits, solve
 from ..worlds.outcomes import outline
@@ -39,9 +41,14 @@ async def make_rows(
     "Trajectories, each one executed, or marked as simulated where a model plays the tools"
     m = Making(tools, model, world, checked(plan or Plan()), accept)
     await look_around(m, values)
+    progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
     for _ in range(3):
-        while m.idle < 4 and (m.short or (m.unused and len(m.pool) < 2 * m.plan.target)): await one_round(m)
+        while m.idle < 4 and (m.short or (m.unused and len(m.pool) < 2 * m.plan.target)):
+            await one_round(m)
+            while progress.n < min(len(m.pool), m.plan.target): progress.step()
+            if m.idle == 4 and m.short and m.later: await look_around(m, values)
         if not await dependent(m): break
+    progress.close()
     return finished(m)
 
 # %% ../../nbs/tools/76_rows.ipynb #Plan
@@ -84,6 +91,7 @@ class Made:
     "What was made, and what was lost on the way"
     rows: list[Trajectory] = field(default_factory=list)
     facts: list[dict] = field(default_factory=list)         # of the survey
+    looked_at: list[str] = field(default_factory=list)      # tools that the survey tried
     unreproducible: list[str] = field(default_factory=list) # tools left out: they do not give the same again
     withheld: dict[str, str] = field(default_factory=dict)  # tools that were not called, and why
     proposed: Outcome[Task] = field(default_factory=Outcome)
@@ -111,8 +119,11 @@ class Making:
     nothing: Mapping[str, set[str]] = field(default_factory=dict) # tool → what it says of what is not there
     watched: bool = False                                 # are rows held against each other?
     apart: set[str] = field(default_factory=set)          # rows that were
+    notes: Notes | None = None                            # of the survey
 
-    def __post_init__(self): self.rng, self.retriever = random.Random(self.plan.seed), Retriever(self.tools)
+    def __post_init__(self):
+        self.rng, self.retriever = random.Random(self.plan.seed), Retriever(self.tools)
+        self.later = looked_at(self.tools, self.plan.target, self.plan.seed) # tools that nobody has looked at yet
     @property
     def short(self) -> int: return max(0, self.plan.target - len(self.pool))
     @property
@@ -127,16 +138,22 @@ async def look_around(
     m: Making,
     values: Mapping[str, Sequence[Any]] | None = None, # parameter → values that are known to exist
 ):
-    "Find out what the tools can do"
+    "Find out what the tools can do, or the next of many tools"
+    made = m.made
     async with m.world() as w:
-        notes = await noted(w, m.tools, values, seed=m.plan.seed)
-        m.tools = as_seen(m.tools, notes.run.effects)
-        m.made.facts, m.made.unreproducible = notes.facts, notes.odd
-        if resettable(w): m.made.facts, m.made.unreproducible = await repeatable(w, notes.facts, m.tools)
-        m.made.withheld, m.nothing = dict(withheld_by(w)), notes.nothing
-        played, m.watched = not w.executed, getattr(w, 'watched', False) and resettable(w)
-    if not m.made.facts: raise SynthgenError(nothing_works(m.made.unreproducible, m.made.withheld))
-    m.tied = ties(m.made.facts)
+        while m.later:
+            tools, before = m.later.pop(0), len(m.notes.facts) if m.notes else 0
+            m.notes = await noted(w, tools, values, seed=m.plan.seed, before=m.notes)
+            made.looked_at += [t.name for t in tools]
+            new, odd = m.notes.facts[before:], m.notes.odd
+            if resettable(w): new, odd = await repeatable(w, new, as_seen(m.notes.tools, m.notes.run.effects))
+            made.facts, made.unreproducible = made.facts + new, [*made.unreproducible, *odd]
+            if new: break
+        m.tools = as_seen(m.tools, m.notes.run.effects if m.notes else {})
+        made.withheld, m.nothing = dict(withheld_by(w)), m.notes.nothing if m.notes else {}
+        played, m.watched, m.idle = not w.executed, getattr(w, 'watched', False) and resettable(w), 0
+    if not made.facts: raise SynthgenError(nothing_works(made.unreproducible, made.withheld))
+    m.tied = ties(made.facts)
     async def usual(rows): return await verify(rows, m.tools, m.world, workers=m.plan.workers, played=played)
     m.accept = m.accept or usual
 

@@ -10,6 +10,7 @@ __all__ = ['CHECKS', 'Thing', 'things_of', 'named_at', 'wrong_winners', 'wrong_n
 
 # %% ../../nbs/tools/70c_things.ipynb #imports
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -37,7 +38,7 @@ class Thing:
             nouns = {*words[:-1], noun.lower().rstrip('s')} - {'', 'id'}
             self.numbers |= {f'{n} {v}' for n in nouns} if about else set()
 
-def _here(name: str, text: str) -> bool: return bool(re.search(rf'(?<![\w/]){re.escape(name)}(?![\w/])', text))
+def _here(name: str, text: str) -> bool: return name in text and bool(re.search(rf'(?<![\w/]){re.escape(name)}(?![\w/])', text))
 
 _WHO = re.compile(r'name|title|label|symbol|path|file|id|city|user|username|key', re.I)
 
@@ -181,15 +182,15 @@ def _entity(v: Any) -> bool: return isinstance(v, str) and 1 < len(v) < 60 and '
 
 def wrong_owners(ev: Evidence, own: str) -> Iterator[str]:
     "What a call found for one name, said of another"
+    often = Counter(x.value for x in ev.leaves if isinstance(x.value, str))
     for i, c in enumerate(ev.calls):
         for k, v in c.arguments.items():
             if not _entity(v): continue
             beside = {x for _, _, xs in ev.lists if v in xs for x in xs if _entity(x) and x != v}
             beside |= {d.arguments[k] for d in ev.calls if _entity(d.arguments.get(k)) and d.arguments[k] != v}
             beside -= {x.value for x in ev.leaves if x.step == i and isinstance(x.value, str)}
-            for x in (x for x in ev.leaves if x.step == i and x.value != v and not isinstance(x.value, bool)):
-                elsewhere = sum(y.value == x.value for y in ev.leaves) > 1 or str(x.value) in ev.request
-                if elsewhere or not (_entity(x.value) and len(x.value) > 2): continue
+            for x in (x for x in ev.leaves if x.step == i and x.value != v and _entity(x.value) and len(x.value) > 2):
+                if often[x.value] > 1 or x.value in ev.request: continue
                 for s in (s for s in sentences(own) if _here(x.value, s) and not {*words_of(v)} <= {*words_of(s)}):
                     if other := next((b for b in beside if _here(b, s)), ''):
                         yield f'swapped: {clip(x.value, 40)} was found for {clip(v, 40)}, the answer says it of {clip(other, 40)}'
@@ -421,8 +422,8 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
     if any(not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): return # computed from something
     asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
     for key in dict.fromkeys(x.key for x in ev.leaves):
-        direct = re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I)
-        if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4 or (key.lower() in _VAGUE and not direct): continue
+        if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4: continue
+        if key.lower() in _VAGUE and not re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I): continue
         held = [x.value for x in ev.leaves if x.key == key]
         if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list
         plain = all(isinstance(v, str) or is_number(v) for v in held) and len(held) < 4 and not {*map(str, held)} & passed

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'schema_of', 'key_of', 'key_names',
-           'blended', 'echoed', 'put', 'gone_well', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place', 'new_key',
-           'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown', 'answer',
-           'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of', 'synthetic_world_of']
+           'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place',
+           'new_key', 'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown',
+           'answer', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of',
+           'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -126,25 +127,33 @@ def gone_well(result: Any) -> Any:
 
 def _said(v: Any) -> bool: return isinstance(v, (str, list)) or v is None
 
-# %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
-    "A stand-in for the service that some tools belong to"
-    executed = True
-    def __init__(self,
-        tools: Sequence[Tool], # of any format
-        seed: int = 0,         # decides all data
-        name: str = 'synthetic', # as `open_world` takes it
-        each: int = 3,         # objects of every resource at the beginning
-    ):
-        self.tools, self.seed, self.own_seed, self.name, self.each = tuple(tools), seed, seed, name, each
-        self.roles = roles(self.tools)
+# %% ../../nbs/worlds/37_synthetic.ipynb #Service
+class Service:
+    "What is known of a service from its tools: the same for every world that stands in for it"
+    def __init__(self, tools: Sequence[Tool]):
+        self.tools, self.roles = tuple(tools), roles(tools)
+        self.frames: dict[tuple[int, int], dict[str, str]] = {} # by seed: what was made once, as JSON
         groups: dict[str, list[Tool]] = {}
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
         found = [Resource(n, ts, self.roles) for n, ts in groups.items()]
         self.resources = {r.name: r for r in found if r.schema}
         self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)), reverse=True)
                          for n in r.nouns if r.keyed}
-        self.frames: dict[str, str] = {} # what was made once, as JSON
+
+# %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
+class SyntheticWorld:
+    "A stand-in for the service that some tools belong to"
+    executed = True
+    def __init__(self,
+        tools: Sequence[Tool] | Service, # of any format
+        seed: int = 0,         # decides all data
+        name: str = 'synthetic', # as `open_world` takes it
+        each: int = 3,         # objects of every resource at the beginning
+    ):
+        self.seed, self.own_seed, self.name, self.each = seed, seed, name, each
+        self.service = known = tools if isinstance(tools, Service) else Service(tools)
+        self.tools, self.roles, self.resources, self.entities = known.tools, known.roles, known.resources, known.entities
+        self.frames = known.frames.setdefault((seed, each), {})
         self._clear()
         self.guessed = {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
 
@@ -159,12 +168,15 @@ class SyntheticWorld:
     async def __aexit__(self, *exc) -> None: pass
     async def reset(self, initial: Any = None) -> None:
         seed = (initial or {}).get('seed', self.own_seed)
-        if seed != self.seed: self.seed, self.frames = seed, {}
+        if seed != self.seed: self.seed, self.frames = seed, self.service.frames.setdefault((seed, self.each), {})
         self._clear()
     async def state(self) -> Any: return self.changed
     async def call(self, tool: Tool, arguments: dict[str, Any], timeout: float) -> Any:
         return answer(self, tool, arguments)
 
+    def twin(self) -> 'SyntheticWorld':
+        "A fresh world of the same service"
+        return SyntheticWorld(self.service, self.own_seed, self.name, self.each)
     def rng(self, *of) -> random.Random: return random.Random(f'{self.seed}{canonical(of)}')
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #once
@@ -245,6 +257,14 @@ def add(
     *of,            # what makes it this object: a number, for those of the beginning
 ) -> dict:
     "A new object: what is given, and the rest from the schema; other resources are referred to by ids that exist"
+    first = isinstance(of[0], int)
+    made = once(w, lambda _: _filled(w, r, {}, parents, of), 'first', r.name, parents, of) if first else _filled(w, r, given, parents, of)
+    made[''] = parents
+    w.objects.setdefault(r.name, []).append(made)
+    return made
+
+def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any) -> dict:
+    "The fields of a new object"
     said = {flat(k): v for k, v in given.items()}
     props = r.schema.get('properties', {})
     made = {k: said[flat(k)] if flat(k) in said and fits(said[flat(k)], props.get(k, {}), r.root)
@@ -253,9 +273,7 @@ def add(
     own = said.get(flat(r.roles[r.keyed.name].key.removeprefix('body.')) if r.keyed else '', said.get(flat(r.key[-1])))
     if isinstance(of[0], int): own = first_keys(w, r, parents)[of[0]]
     elif own is None or isinstance(own, (dict, list)) or own in there: own = new_key(r, there, w.rng('key', r.name, parents, of))
-    made = put(made, r.key, own) | {'': parents}
-    w.objects.setdefault(r.name, []).append(made)
-    return made
+    return put(made, r.key, own)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #referred
 _REFERS = re.compile(r'(.+?)(?:id|sid|uid|uuid|ids|key|login|slug)$')

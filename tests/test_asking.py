@@ -1,0 +1,134 @@
+"""The offline model with tools: requests as a person makes them that read back as they were meant, answers that can be read."""
+
+import asyncio
+import json
+import re
+from itertools import combinations
+
+import pytest
+
+from synthgen_nb.core.models import open_model
+from synthgen_nb.core.prompts import load_prompt
+from synthgen_nb.core.records import leaves
+from synthgen_nb.offline.requests import is_goal, read, say
+from synthgen_nb.offline.tellings import answer_from
+from synthgen_nb.offline.worded import said, typed
+from synthgen_nb.specs.tool import Tool, steps
+from synthgen_nb.specs.trajectory import resolve
+from synthgen_nb.tools.grounding import in_lines, stated
+from synthgen_nb.tools.instructions import noted_down
+from synthgen_nb.tools.rows import Plan, make_rows
+from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
+from synthgen_nb.worlds.open import open_world
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+PET = {"type": "object", "properties": {"id": NUMBER, "name": TEXT, "status": TEXT, "tags": {"type": "array", "items": TEXT},
+       "category": {"type": "object", "properties": {"name": TEXT}}, "isTame": {"type": "boolean"}}}
+
+
+def tool(name, description, effect="read", returns=None, required=(), **properties):
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return Tool(name=name, description=description, parameters=schema, returns=returns or {}, effect=effect)
+
+
+SHOP = [
+    tool("findPetsByStatus", "Finds Pets by status", returns={"type": "array", "items": PET}, status=TEXT, page_size=NUMBER),
+    tool("getPetById", "Returns a single pet", returns=PET, required=["petId"], petId=NUMBER),
+    tool("addPet", "Adds a new pet to the store", "write", PET, ["body"], body=PET),
+    tool("deletePet", "Deletes a pet", "write", required=["petId"], petId=NUMBER),
+    tool("listOrders", "Lists all orders of a customer", returns={"type": "array", "items": {"type": "object"}}, customer_id=TEXT, from_date=TEXT),
+]
+DOCS = [dict(name=t.name, description=t.description, parameters=t.parameters, returns=t.returns, effect=t.effect) for t in SHOP]
+
+
+@pytest.fixture(scope="module")
+def made():
+    hdf5 = asyncio.run(make_rows(hdf5_tools(), open_model(provider="offline"), hdf5_world, Plan(24)))
+    shop = asyncio.run(make_rows(SHOP, open_model(provider="offline"), lambda: open_world("synthetic:", SHOP), Plan(16)))
+    return [*hdf5.rows, *shop.rows]
+
+
+def test_nobody_speaks_json_or_names_of_parameters(made):
+    names = {k for t in [*hdf5_tools(), *SHOP] for k in t.properties if "_" in k or re.search("[a-z][A-Z]", k)}
+    for t in made:
+        free = re.sub("“[^”]*”", "", t.instruction)
+        assert not re.search(r"[{}\[\]]", free), t.instruction
+        assert not {*re.findall(r"\w+", free)} & names, t.instruction
+
+
+def test_there_are_many_ways_to_ask(made):
+    openings = {" ".join(t.instruction.split()[:2]) for t in made}
+    assert len(made) == 40 and len(openings) >= 12 and sum(t.instruction.split(". ")[0].endswith("?") for t in made) >= 3
+    again = asyncio.run(make_rows(SHOP, open_model(provider="offline"), lambda: open_world("synthetic:", SHOP), Plan(16))).rows
+    assert [t.instruction for t in again] == [t.instruction for t in made[-16:]]
+
+
+def test_every_argument_is_in_the_request_or_in_an_earlier_result(made):
+    for t in made:
+        seen = {}
+        for c, o in zip(t.calls, t.observations, strict=True):
+            given = {r.param.split("/")[1] for r in c.refs}
+            resolve(c, seen)  # what is referred to is there
+            for at, v in leaves(c.arguments):
+                if steps(at)[0] in given or isinstance(v, bool) or v in (None, "", [], {}): continue
+                assert stated(v, t.instruction), (at, v, t.instruction)
+            seen[c.id] = o
+
+
+def test_answers_are_sentences_and_no_dumps(made):
+    dumps = 0
+    for t in made:
+        assert len(t.answer) < 300 * len(t.calls) + 100 and t.answer[:1].isupper() and t.answer.rstrip()[-1] in ".!”", t.answer
+        assert not re.search(r"[{}]|\w+_\w+ is\b", re.sub("“[^”]*”", "", t.answer)), t.answer
+        dumps += bool(re.search(r"; \w+ \S+[.;]", t.answer))
+    assert dumps <= len(made) // 10
+
+
+CALLS = {
+    "findPetsByStatus": [{}, {"status": "sold"}, {"status": "out of stock, for now", "page_size": 20}],
+    "getPetById": [{"petId": 7}],
+    "deletePet": [{"petId": -1}],
+    "addPet": [{"body": {"name": "Rex"}}, {"body": {"name": "it", "tags": ["a b", "c"], "category": {"name": "Dogs and Cats"}, "isTame": False}},
+               {"body": {}}, {"body": {"id": 3, "tags": [], "isTame": True}}],
+    "listOrders": [{"customer_id": "12", "from_date": "2024-05-01"}, {"customer_id": "the first of them"}],
+}
+
+
+@pytest.mark.parametrize("name, args", [(n, a) for n, xs in CALLS.items() for a in xs])
+def test_what_is_said_reads_back(name, args):
+    found = {say([(name, args, {})], DOCS, i) for i in range(12)}
+    assert all(read(x, DOCS) == [(name, args, {})] for x in found) and len(found) > 3 and "" not in found
+
+
+def test_two_calls_as_one_goal_or_one_after_the_other():
+    for (a, x), (b, y) in combinations([("findPetsByStatus", {"status": "sold"}), ("getPetById", {}), ("deletePet", {})], 2):
+        if y: continue
+        meant = [(a, x, {}), (b, y, {"petId": "the second of them"})] if x else [(a, x | {"petId": 4}, {}), (b, y, {"petId": "it"})]
+        texts = {say(meant, DOCS, i) for i in range(20)}
+        assert all(read(t, DOCS) == meant for t in texts)
+        if x: assert {is_goal(t, DOCS) for t in texts} == {True, False}, "told by its end, and step by step"
+
+
+def test_what_cannot_be_said_is_not_said():
+    assert say([("addPet", {"body": {"name": "so “called”"}}, {})], DOCS) == "" and read("Do something nice.", DOCS) == []
+    assert [typed(said(v)) for v in (12, 1.5, "a", "of", "a, b")] == [12, 1.5, "a", "of", "a, b"] and typed(said("12"), ["string"]) == "12"
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 30])
+def test_lists_say_how_many_and_who(n):
+    pets = [dict(id=i, name=f"Pet{chr(65 + i)}x", status="sold") for i in range(n)]
+    step = dict(call="call_1", tool="findPetsByStatus", arguments={"status": "sold"}, status="ok", content=pets)
+    answer = answer_from([step], DOCS, "Which pets are there with the status sold?")
+    assert all(p["name"] in answer for p in pets[: 5 if n > 8 else n]) and len(answer) < 300
+    assert str(n) in answer or n < 2
+
+
+def test_a_writer_is_told_facts_in_lines():
+    fact = dict(tool="getPetById", arguments={"petId": 7}, before=[], content={"id": 7, "name": "Rex", "owner": {"firstName": "Ada"}, "tags": ["a", "b"]})
+    docs = [d for d in DOCS if d["name"] == "getPetById"]
+    text = load_prompt("tool_instructions").render(tools=docs, facts=[noted_down(fact)], n=1, least=1, most=1, avoid=[]).messages[1]["content"]
+    shown = text[text.index("What was tried"):]
+    assert "owner first name: Ada" in shown and "tags: a, b" in shown and "pet id: 7" in shown and "{" not in shown
+    long = in_lines([dict(n=i) for i in range(50)]) + in_lines(dict.fromkeys(map(str, range(50)), "x" * 500))
+    assert len(long) < 20 and max(map(len, long)) <= 161
+    assert json.dumps(in_lines(None)) == '["nothing"]'
