@@ -210,6 +210,7 @@ def answered(cell: str) -> bool | None: # None: it is no such cell
     low = cell.lower().strip('. ')
     return True if low in _YES else False if low in _NO else None
 
+# %% ../../nbs/core/00fa_cells.ipynb #yes-no-wrong
 def yes_no_wrong(t: Table, rows: Sequence[int], text: str, begins: int) -> str: # '' if nothing is
     "A column of yes and no, of which a text says the other; `begins`: where it comes to speak of the row"
     said = [text[a:b] for a, b in _cut(text) if b > begins]
@@ -250,6 +251,7 @@ def value_wrong(
         return f'says {text[a:b]} where the table says {" or ".join(t.rows[rows[0]].cells[c] for c in known)[:60]}'
     return ''
 
+# %% ../../nbs/core/00fa_cells.ipynb #not-before
 def _not(before: str) -> bool:
     "Does a negation stand right before?"
     return any(w.text in NEGATIONS for w in words_in(before)[-3:])
@@ -304,6 +306,7 @@ def told_of(t: Table, text: str) -> tuple[list[Said], list[int], list[int]]: # w
     found = firm or found[:1]
     return found, sorted({s.row for s in found}), t.keys
 
+# %% ../../nbs/core/00fa_cells.ipynb #table-wrong-2
 def table_wrong(
     text: str,            # a claim
     around: str,          # the question

@@ -313,6 +313,7 @@ def halves(text: str) -> list[set[str]]: # their words
         else: out.append(new)
     return out
 
+# %% ../../nbs/core/00g_support.ipynb #half-invented-2
 def half_invented(text: str, likely: Sequence[int], src: Source) -> str: # '' if none is
     "Is one half of a sentence told near a place, and the other nowhere near it?"
     parts = halves(fold(text))

@@ -113,6 +113,7 @@ def opposite_inside(claim: str, near: Sequence[str]) -> str: # '' if there is no
                 return f'says {x.text} where the source says {y.text}'
     return _same_subject(claim, near)
 
+# %% ../../nbs/core/00fb_turned.ipynb #same-subject
 def _same_subject(claim: str, near: Sequence[str]) -> str: # '' if there is none
     "Does the source say the opposite of the same name?"
     code, ws, all_ = code_facts(claim), words_in(claim), {w.text for t in near for w in words_in(t)}
@@ -154,6 +155,7 @@ def value_turned(claim: str, near: Sequence[str]) -> str: # '' if none is
             return f'says {f.text} where the source says {g.text}'
     return ''
 
+# %% ../../nbs/core/00fb_turned.ipynb #value-turned-3
 def _stands(value: str, text: str) -> bool: return bool(re.search(rf'(?<!\w){re.escape(value)}(?!\w)', fold(text), re.I))
 
 def _other(f: Fact, g: Fact) -> bool:
@@ -181,6 +183,7 @@ def _with(text: str, a: Fact, b: Fact) -> tuple[set[str], set[str]]: # stems
     x, y = ({w.stem for w in content(words_in(p))} - drop for p in parts)
     return (y - x, x - y) if turned else (x - y, y - x)
 
+# %% ../../nbs/core/00fb_turned.ipynb #names-swapped-2
 def names_swapped(claim: str, near: Sequence[str]) -> str: # '' if none are
     own = [f for f in _values(claim) if f.kind in ('code', 'name')][:8]
     for a, b in combinations(own, 2):

@@ -96,6 +96,7 @@ _NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|
 
 _NO_CODE = re.compile(r'(?<![^\W_])(?:no|not|without|never|non)(?![^\W_])', re.I)
 
+# %% ../../nbs/core/00f_wording.ipynb #plainly-2
 def plainly(clause: str) -> str:
     "A clause in small letters, each negation a word of its own, and none that is part of a name"
     bare = INLINE.sub(lambda m: m[0] if ' ' in m[2] else _NO_CODE.sub('x', m[0]), fold(clause))
@@ -103,6 +104,7 @@ def plainly(clause: str) -> str:
     text = re.sub(r"n't\b", ' not', text).replace('cannot', 'can not').replace('no such', 'such')
     return _NO_ONE.sub(r'\1\2 not', _INSTEAD.sub(' not ', text))
 
+# %% ../../nbs/core/00f_wording.ipynb #goes-on
 def _goes_on(between: str) -> bool:
     "Is the next word one more of a list?"
     return bool(_BETWEEN.search(between) and _ALSO.fullmatch(between))
