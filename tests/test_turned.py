@@ -108,3 +108,9 @@ def test_a_small_number_that_is_a_code_is_no_count():
     source = 'A lost key ends with exit code 1. The drawer has 0 locks and 2 sides.'
     assert why('A lost key ends with exit code 1.', source) == ''
     assert why('A lost key ends with exit code 0.', source)
+
+
+def test_what_another_does_may_be_denied():
+    source = 'ふつうの鍋のふたの洗い方と違い、この鍋は毎日ふたも自動で洗います。'
+    assert not turned_round('ふつうの鍋のふたは、毎日自動で洗いません。', [source])
+    assert turned_round('ふつうの鍋のふたの洗い方と同じく、この鍋は毎日自動でふたを洗いません。', [source])

@@ -246,7 +246,8 @@ def value_wrong(
         j = column_named(t, piece, columns) if len(columns) > 1 else columns[0]
         known = columns if j < 0 else [j]
         own = ' \n '.join(t.rows[i].cells[c] for i in rows for c in known)
-        if re.search(rf'(?<!\w){re.escape(text[a:b])}(?!\w)', own): continue
+        edge = '' if re.search(f'[{SPACELESS}]', text[a:b]) else r'(?!\w)'
+        if re.search((edge and r'(?<!\w)') + re.escape(text[a:b]) + edge, own): continue
         if any(s.row in rows and s.column in known for s in there) or _not(text[x:a]): continue
         return f'says {text[a:b]} where the table says {" or ".join(t.rows[rows[0]].cells[c] for c in known)[:60]}'
     return ''

@@ -211,8 +211,11 @@ def turned_round(
 
 _AFTER = re.compile('ません|(?<!で)(?<!では)ない|ませんでした|않|못하|없|아니')
 
+_UNLIKE, _ALIKE = re.compile('違|異な|反し|다르|달리|不同|不像'), re.compile('同じ|同様|같이|一样|相同')
+
 def denied_inside(claim: str, seg: str) -> str: # '' if it is not
     "A sentence of a language that denies at its end, made of the words of one that denies nothing"
     mine, theirs = ({w.stem for w in content(words_in(t))} for t in (claim, seg))
     if not _AFTER.search(claim) or _AFTER.search(seg) or denied(seg)[0] or len(mine) < 5: return ''
+    if _UNLIKE.search(seg) and not _ALIKE.search(claim): return '' # what is so of one, and not of the other
     return 'denies what the source says' if len(mine & theirs) >= .85 * len(mine) else ''
