@@ -79,3 +79,7 @@ def test_cells_are_read_without_their_marks():
     assert unmarked('`` a|b ``') == 'a|b' and unmarked('**INT**<br>`TINY`') == 'INT\nTINY'
     assert set(members('`[1, 2]` or `(1, 2)`')) >= {'[1, 2]', '(1, 2)'}
     assert len(tables_in(KETTLES, segments(KETTLES))) == 5
+
+
+def test_a_column_that_may_have_either_value_names_no_row():
+    assert not why('It is the key where `steep` is `True` or `False`.')

@@ -151,6 +151,8 @@ def named_rows(t: Table, text: str) -> list[Said]:
 # %% ../../nbs/core/00fa_cells.ipynb #conditions
 _IS = r'`?\s*(?:=|:|is|of|to|set to|est|ist|es|è|は|が|为|是)\s*'
 
+_ONE_OF = re.compile(r'[`"\']?,? (?:or|ou|oder|o|of|eller) ')
+
 def conditions(t: Table, text: str) -> tuple[list[Said], list[int]]: # what is said; the rows for which it holds
     "Columns that a text gives a value: `default=True`"
     said, rows = list[Said](), list(range(len(t.rows)))
@@ -161,6 +163,7 @@ def conditions(t: Table, text: str) -> tuple[list[Said], list[int]]: # what is s
                      if re.match(rf'[`"\']*{re.escape(x)}(?![\w.])', text[m.end():])]
             if not spots: continue
             longest = max(n for n, _ in spots)
+            if _ONE_OF.match(text[m.end():].lstrip('`"\'')[longest:]): return [], [] # one value or another
             said.append(Said(0, j, m.start(), m.end() + longest + (text[m.end()] in '`"\'')))
             rows = [i for i in rows if (longest, i) in spots]
     return (said, rows) if said and rows else ([], [])

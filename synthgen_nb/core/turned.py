@@ -60,6 +60,7 @@ def only_differs(claim: str, seg: str) -> str: # '' if it does not
     there = content(words_in(seg[:m.start()]))[-4:] if behind else content(words_in(seg[m.end():]))[:4]
     limit, mine = {w.stem for w in there}, {w.stem for w in content(words_in(claim))}
     both = shared(limit, mine)
+    if there and there[0].stem not in both and not behind: return '' # a limit of something else
     return f'says only where the source says {m[0]}' if both and 2 * len(both) >= len(limit) else ''
 
 # %% ../../nbs/core/00fb_turned.ipynb #order
@@ -205,11 +206,17 @@ def turned_round(
 ) -> str: # '' if nothing is
     "What a claim turns round of its source"
     for t in near:
-        ways = contrast_differs, only_differs, from_to_differs, denied_inside
+        ways = [contrast_differs, only_differs, from_to_differs, denied_inside]
+        ways = ways[:3] if any(_denies(claim, o) for o in near) else ways
         if why := next((w for way in ways if (w := way(claim, t))), ''): return why
     return opposite_inside(claim, near) or value_turned(claim, near) or names_swapped(claim, near)
 
 _AFTER = re.compile('ません|(?<!で)(?<!では)ない|ませんでした|않|못하|없|아니')
+
+def _denies(claim: str, seg: str) -> bool:
+    "Does a sentence of the same words deny as well?"
+    mine, theirs = ({w.stem for w in content(words_in(t))} for t in (claim, seg))
+    return bool(_AFTER.search(seg)) and len(mine & theirs) >= .85 * len(mine)
 
 _UNLIKE, _ALIKE = re.compile('違|異な|反し|다르|달리|不同|不像'), re.compile('同じ|同様|같이|一样|相同')
 
