@@ -23,7 +23,7 @@ from ..specs.trajectory import Ref
 from ..tools.answers import masked, objections_to_answer
 from ..tools.evidence import Evidence, Step
 from ..tools.feeds import base, shown
-from ..tools.things import objections_to_things
+from ..tools.things import objections_to_things, things_of
 
 # %% ../../nbs/offline/93d_tellings.ipynb #dump
 def _field(name: str) -> str: return ' '.join(split_name(name))
@@ -255,19 +255,20 @@ def _taken(request: str, steps: Sequence[Mapping]) -> list[tuple]: # references 
     return out
 
 # %% ../../nbs/offline/93d_tellings.ipynb #answer-evidence
-def evidence(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], answer: str) -> Evidence:
-    "What the checks of a row are shown"
+def evidence(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping]) -> Evidence:
+    "What the checks of a row are shown, without an answer"
     refs = _taken(request, steps)
     by_name = {t['name']: _tool(canonical({k: t[k]
             for k in ('name', 'description', 'parameters', 'returns', 'effect') if t.get(k)})) for t in tools}
     made = [Step(s.get('call', f'call_{i + 1}'), s['tool'], s['arguments'], s['content'], True,
                  s['tool'] in by_name and by_name[s['tool']].effect == 'write', refs[i]) for i,
                          s in enumerate(steps)]
-    return Evidence(request, answer, made, by_name)
+    return Evidence(request, '', made, by_name)
 
-def objected(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping], answer: str) -> int:
+def objected(known: Evidence, answer: str) -> int:
     "How much can be said against an answer"
-    ev = evidence(request, steps, tools, answer)
+    things_of(known)
+    ev = known.saying(answer)
     return len(objections_to_answer(ev)) + len(list(objections_to_things(ev, masked(ev))))
 
 # %% ../../nbs/offline/93d_tellings.ipynb #answer-from
@@ -282,7 +283,8 @@ def answer_from(steps: Sequence[Mapping], tools: Sequence[Mapping], request: str
                 (s, k) in enumerate(zip(asked, levels, strict=True))]
         return ' '.join(dict.fromkeys(p for p in parts if p))
     levels = [0] * len(asked)
-    fewest = objected(request, steps, tools, text(levels))
+    known = evidence(request, steps, tools)
+    fewest = objected(known, text(levels))
     while fewest and (more := [[*levels[:i], k + 1, *levels[i + 1:]] for i, k in enumerate(levels) if k < 3]):
-        fewest, levels = min((objected(request, steps, tools, text(x)), x) for x in more)
+        fewest, levels = min((objected(known, text(x)), x) for x in more)
     return text(levels)

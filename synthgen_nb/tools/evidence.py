@@ -10,6 +10,7 @@ __all__ = ['Unit', 'WORDS', 'Mention', 'mentions', 'numbers_in', 'words_of', 'is
 # %% ../../nbs/tools/70a_evidence.ipynb #imports
 import json, math, re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
@@ -207,6 +208,13 @@ class Evidence(Seen):
         return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(str(t)) for t in [self.docs, *self.values]))
     @cached_property
     def units(self) -> set[Unit]: return self.stated | units_in(self.request)
+
+    def saying(self, answer: str) -> 'Evidence': # what was read off the results is not read again
+        "The same with another answer"
+        vars(self).update(vocabulary=self.vocabulary, units=self.units, numbers=self.numbers, lists=self.lists)
+        new = copy(self)
+        new.answer = answer
+        return new
 
 # %% ../../nbs/tools/70a_evidence.ipynb #evidence-of
 def evidence_of(

@@ -44,7 +44,11 @@ _WHO = re.compile(r'name|title|label|symbol|path|file|id|city|user|username|key'
 
 # %% ../../nbs/tools/70c_things.ipynb #things-of
 def things_of(ev: Evidence) -> list[list[Thing]]:
-    "What stands side by side"
+    "What stands side by side, found once"
+    if 'things' not in vars(ev): vars(ev)['things'] = _things_of(ev)
+    return vars(ev)['things']
+
+def _things_of(ev: Evidence) -> list[list[Thing]]:
     out: dict[str, dict[str, Thing]] = {}
     for i, c in enumerate(ev.calls):
         one = out.setdefault(c.tool, {}).setdefault(str(i), Thing())
