@@ -249,7 +249,7 @@ def test_run_with_parameters_and_the_commands_that_look(piped):
         r["command"]
         == "synthgen run qa -p source=docs/doc000.md -p source=docs/doc001.md -p target_pairs=4 -p format=alpaca -p rewrite=no -p threshold=8"
     )
-    assert [set(x) for x in rows(folder / "train.jsonl")] == [{"instruction", "input", "output"}] * 4
+    assert [set(x) for x in rows(folder / "train.jsonl")] == [{"instruction", "input", "output", "id"}] * 4
 
     listed = piped("runs").stdout.splitlines()
     assert listed[0].split()[:2] == ["run", "status"] and listed[-1].split()[:4] == [folder.name, "done", "offline/extractive", "4"]

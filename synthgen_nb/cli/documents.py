@@ -8,11 +8,10 @@ __all__ = ['ingest', 'named', 'together', 'say_dropped', 'sources', 'search']
 # %% ../../nbs/cli/92_documents.ipynb #imports
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 import typer
 from .app import ChunkTokens, Config, app, argument, option, print
 from .files import counted, table
-from ..core.records import Drop
 
 # %% ../../nbs/cli/92_documents.ipynb #ingest
 @app.command()
@@ -59,11 +58,11 @@ def together(details: list[str]) -> list[str]: # file: reason
     return [f'{files(fs)}: {why}' if why else files(fs) for why, fs in by.items()]
 
 # %% ../../nbs/cli/92_documents.ipynb #dropped
-def _kind(d: Drop) -> str:
+def _kind(d: Any) -> str: # of a Drop
     if 'note' in d.record: return 'note'
     return 'uncut' if d.reason == 'no_text' and 'start' in d.record else 'passage' if 'start' in d.record else 'file'
 
-def say_dropped(dropped: list[Drop]):
+def say_dropped(dropped: list[Any]):
     "What was left out of a database, and why"
     of = lambda kind: [d for d in dropped if _kind(d) == kind]
     files = of('file')
