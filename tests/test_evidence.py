@@ -101,3 +101,10 @@ def test_a_call_for_quotations_that_fails_is_no_objection():
     read_quotes(e, Answer(error='empty_reply: nothing is said'))
     (lost,) = sorted_out([e]).dropped
     assert lost.reason.startswith('no_reply:empty_reply') and not e.objections
+
+
+def test_a_table_that_is_copied_keeps_its_header():
+    table = '| Driver | Purpose | Notes |\n| --- | --- | --- |\n| sec2 | Standard optimized driver | Default on UNIX |\n| core | In-memory file | |'
+    text = f'The currently supported drivers are:\n\n{table}\n\nAll of them read.'
+    e = looked_at(Pair(question='Which file drivers are there?', answer=f'The currently supported drivers are:\n\n{table}', chunk_id='c'), text)
+    assert not e.objections and not e.open and not e.hopeless

@@ -336,7 +336,8 @@ def hold(
     prose = c.kind not in ('code', 'heading')
     told, row = table_wrong(c.text, src.around, src.tables) if prose else ('', None)
     heads = {t.start for t in src.tables if not t.listed}
-    places = [s for i in likely if (s := src.segments[i]).start not in heads]
+    copied = lambda s: c.kind == 'row' and flat(s.text) == flat(c.text) # a header may rest on a header
+    places = [s for i in likely if (s := src.segments[i]).start not in heads or copied(s)]
     at = next((s for s in places if row and s.start == row.start), places[0] if places else Claim('', 0, 0, ''))
     found = lambda why: Finding(c, at.start, at.end, why)
     if c.kind == 'code': return found(line_wrong(c.text, src))
