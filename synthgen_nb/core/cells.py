@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Row', 'Table', 'unmarked', 'term_of', 'tables_in', 'members', 'Said', 'places', 'telling', 'named_rows', 'conditions',
-           'column_named', 'pieces', 'answered', 'yes_no_wrong', 'value_wrong', 'fact_wrong', 'wording_wrong',
+           'column_named', 'pieces', 'answered', 'yes_no_wrong', 'value_wrong', 'cell_wrong', 'wording_wrong',
            'told_of', 'table_wrong']
 
 # %% ../../nbs/core/00fa_cells.ipynb #imports
@@ -263,7 +263,7 @@ def _not(before: str) -> bool:
 # %% ../../nbs/core/00fa_cells.ipynb #fact-wrong
 def _marked(text: str) -> list[tuple[str, int]]: return [(m[2].strip(), m.start(2)) for m in INLINE.finditer(text)]
 
-def fact_wrong(t: Table, rows: Sequence[int], text: str, around: str, masked: Sequence[Said]) -> str: # '' if nothing is
+def cell_wrong(t: Table, rows: Sequence[int], text: str, around: str, masked: Sequence[Said]) -> str: # '' if nothing is
     "Code or a number that stands in cells of other rows, and in none of the rows' own"
     own = {x for i in rows for c in t.rows[i].cells for x in _looked_up(c)} | _looked_up(' '.join((*t.header, around)))
     for i, r in enumerate(t.rows):
@@ -325,7 +325,7 @@ def table_wrong(
         about = about or (t.rows[rows[0]] if len(rows) == 1 and not t.listed else None)
         begins = min((s.start for s in said), default=0)
         if t.listed and begins > _SUBJECT: continue # spoken of in passing
-        why = fact_wrong(t, rows, text, around, said)
+        why = cell_wrong(t, rows, text, around, said)
         if not t.listed: why = why or value_wrong(t, rows, text, said, keys) or yes_no_wrong(t, rows, text, begins)
         if why := why or wording_wrong(t, rows, text, keys): return why, about
     return '', about

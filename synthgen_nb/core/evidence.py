@@ -134,9 +134,11 @@ def quote_wrong(
 # %% ../../nbs/core/09_evidence.ipynb #read_quotes
 def read_quotes(e: Examined, a: Answer):
     "Close the open claims with what was quoted for them"
-    if not a.ok and not e.objections: e.hopeless = f'no_reply: {a.error}' # nobody has looked
-    quotes: dict[int, str] = {q['claim']: q['quote'] or '' for q in a.value['quotes']} if a.ok else {}
-    for n, c in enumerate(e.open if a.ok else (), 1):
+    if not a.ok: # nobody has looked
+        e.hopeless, e.open = '' if e.objections else f'no_reply: {a.error}', []
+        return
+    quotes: dict[int, str] = {q['claim']: q['quote'] or '' for q in a.value['quotes']}
+    for n, c in enumerate(e.open, 1):
         at = find_quote(quotes.get(n, ''), e.text)
         why = 'nothing in the source was found to support it'
         if at: why = quote_wrong(c, e.text[slice(*at)], e.known)

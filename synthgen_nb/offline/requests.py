@@ -160,8 +160,8 @@ def read(text: str, tools: Sequence[Mapping]) -> list[Call]: # empty where it is
     frames = frames_of(tools)
     return _sentences(text, 0, frames) or _nested(text, frames) or []
 
-def is_goal(text: str, tools: Sequence[Mapping]) -> bool: return _sentences(text, 0,
-        frames_of(tools)) is None # only the end is asked for
+def is_goal(text: str, tools: Sequence[Mapping]) -> bool: # is only the end asked for?
+    return _sentences(text, 0, frames_of(tools)) is None
 
 # %% ../../nbs/offline/93c_requests.ipynb #places
 _NTH = ('first', 'second', 'third', 'fourth', 'fifth')

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..core.records import clip
 from .tool import legal
 from .written import (HERMES, Asked, Unread, between, bracketed, react_parts, read_arguments,
-                                       read_call, read_calls, read_value, thought_of, tools_in_prompt)
+                                       read_call, read_calls, read_value, thought_of, tools_in_prompt, value_of)
 
 # %% ../../nbs/specs/23b_forms.ipynb #said
 class Told(NamedTuple):
@@ -68,10 +68,7 @@ def read_form(
 # %% ../../nbs/specs/23b_forms.ipynb #decoded
 def _listed(x: Any, what: str) -> list[dict]:
     "A list of messages, or the text of one"
-    if isinstance(x, str):
-        try: x = read_value(x)
-        except Unread: raise
-        except ValueError as e: raise Unread('unknown_form', f'{what} is {e}') from None
+    if isinstance(x, str): x = value_of(x, 'unknown_form', f'{what} is')
     if not isinstance(x, list): raise Unread('unknown_form', f'{what} is no list: {clip(x, 60)}')
     x = [read_value(m) if isinstance(m, str) and m.lstrip().startswith('{') else m for m in x] # of Parquet
     for i, m in enumerate(x):

@@ -95,8 +95,7 @@ def _hinted(
     if not isinstance(value, str): return False
     texts = [instruction, *(json.dumps(o.content) for o in seen.values() if o.ok)]
     there = {w for text in texts for w in _words(text)}
-    def known(part): return [any(x.startswith(w.rstrip('s')[:5]) for x in there) for w in _words(part)
-            if len(w) > 2]
+    def known(part): return [any(x.startswith(w.rstrip('s')[:5]) for x in there) for w in _words(part) if len(w) > 2]
     whole, last = known(value), known(value.rstrip('/').rpartition('/')[2])
     return bool(whole) and (all(last) or '/' not in value) and 2 * sum(whole) >= len(whole)
 
@@ -144,8 +143,7 @@ _PLACEHOLDER = re.compile('|'.join([
     rf'\$\{{?(?:[A-Za-z]\w*_)?{_RESULT}s?(?![a-z])[\w.\[\]]*',           # $first_result, $step_1, ${{prev[0]}}
     r'\{\{[^}]*\}\}',                                                    # {{ids}}
     r'<[^<>]*\b(?:step|result|output|from|previous|previously|returned|call)\b[^<>]*>', # <path from step 2>
-    rf'^<(?!(?:{_TAGS})>)[A-Za-z_][\w -]*>$',
-            # <path>, and nothing else; <br> is a tag
+    rf'^<(?!(?:{_TAGS})>)[A-Za-z_][\w -]*>$',                            # <path>, and nothing else; <br> is a tag
     r'^\[[^\[\]"]*\?\]$|^\[(?:insert|your|the|some|fill in|path|name|id|value)\b[^\[\]"]*\]$', # [which path?]
     r'\b(?:step|call)_?\d+[._](?:result|output|response)\w*',            # step_1.result
     r'\b(?:result|output)_(?:of|from)_step_?\d+']), re.I)                # output_of_step_2
@@ -183,14 +181,14 @@ def thoughts_of(
 
 # %% ../../nbs/tools/70_grounding.ipynb #in-lines
 def _inside(value: Any, name: str = '') -> list[str]: # lines of a value; of a list of objects the first three
-    if isinstance(value, Mapping): return [x for k, v in value.items()
-            for x in _inside(v, f'{name} {label_of(k)}'.strip())]
+    if isinstance(value, Mapping):
+        return [x for k, v in value.items() for x in _inside(v, f'{name} {label_of(k)}'.strip())]
     if isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list)) for v in value):
         rows = ['; '.join(_inside(v)) for v in value[:3]]
         return [f'{name or "list"}, {len(value)} entries', *(f'- {r}' for r in rows)]
-    text = ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else {True: 'yes', False: 'no',
-            None: 'nothing'}.get(value, value) \
-        if isinstance(value, (bool, type(None))) else value
+    text = value
+    if isinstance(value, (list, tuple)): text = ', '.join(map(str, value))
+    elif value is None or isinstance(value, bool): text = {True: 'yes', False: 'no', None: 'nothing'}[value]
     return [f'{name}: {text if text != "" else "none"}' if name else str(text)]
 
 def label_of(name: str) -> str:

@@ -147,7 +147,7 @@ async def look_around(
             made.looked_at += [t.name for t in tools]
             new, odd = m.notes.facts[before:], m.notes.odd
             if resettable(w): new, odd = await repeatable(w, new, as_seen(m.notes.tools, m.notes.run.effects))
-            made.facts, made.unreproducible = made.facts + new, [*made.unreproducible, *odd]
+            made.facts, made.unreproducible = made.facts + new, list(dict.fromkeys([*made.unreproducible, *odd]))
             if new: break
         m.tools = as_seen(m.tools, m.notes.run.effects if m.notes else {})
         made.withheld, m.nothing = dict(withheld_by(w)), m.notes.nothing if m.notes else {}
