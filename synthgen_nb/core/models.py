@@ -27,6 +27,7 @@ from .providers import named, service, those
 from .records import SynthgenError, clip, leaves
 from .replies import parse_reply, reask
 from .settings import Provider, Settings, load_settings
+from .together import asked_together
 from .transport import Rates, endpoint, price_of
 from .window import fits
 
@@ -50,6 +51,7 @@ class Answer:
     attempts: int = 0
     logprobs: tuple | None = None # for every token of the reply {token, logprob, top: {token: logprob}}
     prompt_logprobs: tuple | None = None # likewise for the prompt (vLLM)
+    together: str = ''       # hash of the prompt that put it into one call with others; calls and tokens are theirs too
 
     @property
     def ok(self) -> bool: return not self.error
@@ -104,7 +106,7 @@ class Model:
     def map(self, asks: Iterable[Ask], total: int | None = None, **more) -> AsyncGenerator[Answer, None]:
         return answers(self, asks, total, more)
     def over(self, items: Sequence[T], render: Callable[[T], Ask], **more) -> AsyncIterator[tuple[T, Answer]]:
-        return over(self, items, render, more)
+        return over(self, items, render, **more)
     async def score(self, text: str, start: int = 0) -> Answer: return await score(self, text, start)
 
     def _request(self, ask: Ask, sample: int, more: dict): return request_of(self, ask, sample, more)
@@ -311,10 +313,15 @@ async def over(
     model: Model,
     items: Sequence[T],           # what is asked about
     render: Callable[[T], Ask],   # the question for one of them
-    more: dict | None = None,     # as for `map`
+    together: int = 1,            # most questions about one source that share a call
+    **more,                       # as for `map`
 ) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
     "Each item with the answer to its question"
-    async with aclosing(model.map(map(render, items), len(items), **(more or {}))) as found:
+    asks, n = map(render, items), len(items)
+    put = lambda asks: model.map(asks, **more)
+    answers = model.map(asks, n, **more) if together < 2 else asked_together(
+        asks, together, model.prompt('together'), put, model.ask)
+    async with aclosing(answers) as found:
         for x in items: yield x, await anext(found)
 
 # %% ../../nbs/core/04_models.ipynb #batch_work

@@ -32,7 +32,7 @@ class Service:
     embedding: str = ''         # (name, texts, block) → request and reader of vectors; '': none
     context: str = ''           # (block) → tokens that the model holds at once; '': it does not say
     counting: str = ''          # (request, block) → tokens of a request, as the server counts them; '': it does not
-    marked: str = ''            # (body, characters of its beginning) → body with marks for the cache; '': needs none
+    marked: str = ''            # (body, characters of its beginning, block) → body with marks for the cache; '': needs none
     priced: bool = True         # calls cost what a price list says; no: nothing, or what each reply states
     temperature: bool = True    # takes a temperature
     logprobs: bool = False      # gives log probabilities
@@ -77,7 +77,7 @@ PROVIDERS |= dict(
     vllm=Service('default', 'http://localhost:8000/v1', counting=f'{_W}:server_count', **_OPENAI),
     openai=Service(
         'gpt-4o-mini', home='https://api.openai.com/v1', api_key='${OPENAI_API_KEY}',
-        batch=f'{_B}:OPENAI', price_list='{model}', **_OPENAI),
+        batch=f'{_B}:OPENAI', price_list='{model}', marked=f'{_T}:openai_marked', **_OPENAI),
     anthropic=Service(
         'claude-sonnet-4-5', home='https://api.anthropic.com', api_key='${ANTHROPIC_API_KEY}',
         write=f'{_T}:anthropic_request', read=f'{_T}:anthropic_reply', litellm='anthropic',

@@ -175,12 +175,13 @@ async def enhance(
     evidence: Mapping[str, str], # chunk id → its text
     blind: bool = False,         # hide the answer from the model and compare afterwards
     attempts: int = 2,           # most tries for one pair
+    together: int = 1,           # most pairs of one chunk that share a call
 ) -> Outcome[Pair]: # all of them, in their order; questions, answers and ids are those that went in
     "Add reasoning where there is none (section 3.1)"
     p, out = model.prompt('solve' if blind else 'explain'), list(pairs)
     for _ in range(attempts):
         todo = [i for i, x in enumerate(out) if not x.reasoning]
-        async for i, a in model.over(todo, lambda i: question_for(out[i], p, evidence)):
+        async for i, a in model.over(todo, lambda i: question_for(out[i], p, evidence), together=together):
             out[i] = reasoned(out[i], a, p, evidence.get(out[i].chunk_id, ''))
     return Outcome(kept=out).check(len(pairs))
 
