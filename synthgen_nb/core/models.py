@@ -51,7 +51,7 @@ class Answer:
     attempts: int = 0
     logprobs: tuple | None = None # for every token of the reply {token, logprob, top: {token: logprob}}
     prompt_logprobs: tuple | None = None # likewise for the prompt (vLLM)
-    together: str = ''       # hash of the prompt that put it into one call with others; calls and tokens are theirs too
+    together: str = ''       # hash of the prompt that put it into one call with others; its tokens are theirs too
 
     @property
     def ok(self) -> bool: return not self.error

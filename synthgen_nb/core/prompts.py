@@ -256,7 +256,7 @@ def _template(text: str, tags: frozenset[str] = frozenset()):
     return _environment().from_string(text, globals={'__tags__': tags})
 
 # %% ../../nbs/core/02_prompts.ipynb #rendered
-USUAL = frozenset('source passage question answer instruction request response result case'.split()) # fence elsewhere
+USUAL = frozenset('source passage question answer instruction request response result case'.split())
 
 @lru_cache(256)
 def _tags(*templates: str) -> frozenset[str]: # names, in lower case
@@ -281,7 +281,7 @@ def _origin(p: Prompt, method: str, a: Any, more: dict[str, Any]) -> Origin:
     return Origin(method=method, **made | more)
 
 # %% ../../nbs/core/02_prompts.ipynb #bare
-TRUSTED = frozenset('n least most left best method rubric loop cases closing'.split()) # no text from outside, or rendered
+TRUSTED = frozenset('n least most left best method rubric loop cases closing'.split()) # not from outside
 _FILTERS = frozenset('material line tojson length count'.split())
 
 def _bare(node: Any, trusted: set[str]) -> set[str]: # of one expression

@@ -32,7 +32,7 @@ class Service:
     embedding: str = ''         # (name, texts, block) → request and reader of vectors; '': none
     context: str = ''           # (block) → tokens that the model holds at once; '': it does not say
     counting: str = ''          # (request, block) → tokens of a request, as the server counts them; '': it does not
-    marked: str = ''            # (body, characters of its beginning, block) → body with marks for the cache; '': needs none
+    marked: str = ''            # (body, characters shared, block) → body with marks for the cache; '': needs none
     priced: bool = True         # calls cost what a price list says; no: nothing, or what each reply states
     temperature: bool = True    # takes a temperature
     logprobs: bool = False      # gives log probabilities

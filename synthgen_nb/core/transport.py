@@ -285,7 +285,8 @@ def openai_reply(d: dict) -> Reply: # d: the body of a chat completion
     prompt = d.get('prompt_logprobs') or choice.get('prompt_logprobs')
     detail = usage.get('prompt_tokens_details') or {}
     had = detail.get('cached_tokens') or (d.get('timings') or {}).get('cache_n')
-    return Reply(text, asked, wrote, finish=finish, cache_read=had or 0, cache_written=detail.get('cache_write_tokens') or 0,
+    kept = detail.get('cache_write_tokens') or 0
+    return Reply(text, asked, wrote, finish=finish, cache_read=had or 0, cache_written=kept,
                  logprobs=_logprobs(choice.get('logprobs')), prompt_logprobs=_prompt_logprobs(prompt))
 
 # %% ../../nbs/core/03c_transport.ipynb #logprobs
@@ -412,7 +413,8 @@ def openai_marked(
     if version and (int(version[1]), int(version[2] or 0)) >= (5, 6):
         more['prompt_cache_options'] = dict(mode='explicit')
         kept = dict(type='text', text=text[:shared], prompt_cache_breakpoint=dict(mode='explicit'))
-        if shared: body = body | dict(messages=[*before, last | dict(content=[kept, dict(type='text', text=text[shared:])])])
+        parts = [kept, dict(type='text', text=text[shared:])]
+        if shared: body = body | dict(messages=[*before, last | dict(content=parts)])
     return more | body
 
 # %% ../../nbs/core/03c_transport.ipynb #gemini_request
