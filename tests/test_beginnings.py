@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from synthgen_nb.core.beginnings import Turns, beginning, sharing
+from synthgen_nb.core.beginnings import Turns, beginning, openai_marked, sharing
 from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.models import Model, open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.settings import Price, Provider, Settings
-from synthgen_nb.core.transport import anthropic_reply, gemini_reply, openai_marked, openai_reply, price_of, session
+from synthgen_nb.core.transport import anthropic_reply, gemini_reply, openai_reply, price_of, session
 from synthgen_nb.core.patience import cost_of
 
 TEXT = "A chunk is the unit in which HDF5 reads and writes a dataset. " * 150

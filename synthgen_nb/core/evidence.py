@@ -15,7 +15,7 @@ from typing import Any, Literal
 from .claims import Claim, claims
 from .facts import fold
 from .methods import Method
-from .models import Answer, Model
+from .models import Answer, Model, over_together
 from .questions import question_wrong, reply_wrong
 from .records import Evidence, Origin, Outcome, Pair, clip, drop
 from .support import Finding, Source, hold, objection
@@ -162,7 +162,7 @@ async def quoted(found: Sequence[Examined], model: Model, together: int = 1):
     p = model.prompt('evidence')
     ask = lambda e: p.render(text=e.text, question=e.pair.question,
                              claims=[' '.join(c.text.split()) for c in e.open])
-    async for e, a in model.over(found, ask, together=together):
+    async for e, a in over_together(model, found, ask, together):
         e.steps.append(p.origin('evidence', a))
         read_quotes(e, a)
 
@@ -192,7 +192,7 @@ async def revised(found: Sequence[Examined], model: Model, together: int = 1):
     p = model.prompt('revise')
     ask = lambda e: p.render(text=e.text, question=e.pair.question, answer=e.pair.answer,
                              objections=e.objections)
-    async for e, a in model.over(found, ask, together=together):
+    async for e, a in over_together(model, found, ask, together):
         new = mended(e, a, p.origin('revise', a, note='; '.join(e.objections)))
         e.__dict__.update(new.__dict__)
 

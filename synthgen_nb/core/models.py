@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'cap', 'put', 'asked', 'once_more', 'done',
            'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers',
-           'known', 'over', 'batch_work', 'choose', 'open_model', 'check']
+           'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, os, random, time
@@ -106,7 +106,7 @@ class Model:
     def map(self, asks: Iterable[Ask], total: int | None = None, **more) -> AsyncGenerator[Answer, None]:
         return answers(self, asks, total, more)
     def over(self, items: Sequence[T], render: Callable[[T], Ask], **more) -> AsyncIterator[tuple[T, Answer]]:
-        return over(self, items, render, **more)
+        return over(self, items, render, more)
     async def score(self, text: str, start: int = 0) -> Answer: return await score(self, text, start)
 
     def _request(self, ask: Ask, sample: int, more: dict): return request_of(self, ask, sample, more)
@@ -313,15 +313,25 @@ async def over(
     model: Model,
     items: Sequence[T],           # what is asked about
     render: Callable[[T], Ask],   # the question for one of them
-    together: int = 1,            # most questions about one source that share a call
-    **more,                       # as for `map`
+    more: dict | None = None,     # as for `map`
 ) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
     "Each item with the answer to its question"
-    asks, n = map(render, items), len(items)
-    put = lambda asks: model.map(asks, **more)
-    answers = model.map(asks, n, **more) if together < 2 else asked_together(
-        asks, together, model.prompt('together'), put, model.ask)
-    async with aclosing(answers) as found:
+    async with aclosing(model.map(map(render, items), len(items), **(more or {}))) as found:
+        for x in items: yield x, await anext(found)
+
+# %% ../../nbs/core/04_models.ipynb #over_together
+def over_together(
+    model: Model,
+    items: Sequence[T],           # what is asked about
+    render: Callable[[T], Ask],   # the question for one of them
+    together: int,                # most questions about one source that share a call
+) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
+    "As `over`, where questions about one source share calls"
+    return model.over(items, render) if together < 2 else _shared(model, items, render, together)
+
+async def _shared(model: Model, items: Sequence[T], render: Callable[[T], Ask], together: int):
+    asks, p = map(render, items), model.prompt('together')
+    async with aclosing(asked_together(asks, together, p, model.map, model.ask)) as found:
         for x in items: yield x, await anext(found)
 
 # %% ../../nbs/core/04_models.ipynb #batch_work

@@ -69,7 +69,7 @@ def joined(
     first, names, (begun, own, closing) = asks[0], ids(asks), _parts(asks)
     cases = [dict(id=k, text=x) for k, x in zip(names, own, strict=True)]
     asked = p.render(together_schema(first.output or {}), cases=cases, closing=closing)
-    user = dict(role='user', content=f'{begun}\n{asked.messages[-1]["content"]}')
+    user = dict(role='user', content='\n\n'.join([begun.rstrip('\n'), *(m['content'] for m in asked.messages)]))
     most = [a.max_tokens for a in asks]
     inputs = [dict(id=k, task=a.task, inputs=a.inputs) for k, a in zip(names, asks, strict=True)]
     return asked.model_copy(update=dict(

@@ -7,9 +7,8 @@ __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHR
            'Trouble', 'refused', 'message_of', 'trouble_of', 'remedy', 'session', 'onward', 'signed', 'http',
            'read_json', 'strict_schema', 'merge', 'openai_body', 'openai_reply', 'Outgoing', 'openai_request', 'below',
            'address', 'key_of', 'bearer', 'to_json', 'mapped', 'ollama_request', 'anthropic_request', 'laid_out',
-           'anthropic_marked', 'openai_marked', 'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply',
-           'answer_here', 'endpoint', 'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble',
-           'Rates', 'price_of']
+           'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here', 'endpoint',
+           'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates', 'price_of']
 
 # %% ../../nbs/core/03c_transport.ipynb #imports
 import asyncio, json, os, re, time
@@ -382,40 +381,6 @@ def laid_out(request: dict, block: Provider) -> dict[str, Any]: # as litellm's c
     messages, model = [dict(m) for m in request['messages']], request['model'].partition('/')[2]
     params = mapped(request, service_of(request, block).litellm)
     return dict(model=model, messages=messages, optional_params=params, litellm_params={})
-
-# %% ../../nbs/core/03c_transport.ipynb #anthropic_marked
-def anthropic_marked(
-    body: dict,  # of a request
-    shared: int, # characters of the last message that others begin with; 0: none does
-    block: Provider,
-) -> dict: # the same words
-    "A request with the mark for Anthropic's cache"
-    if not shared: return body
-    *before, last = body['messages']
-    first, *rest = [dict(type='text', text=last['content'])] if isinstance(last['content'], str) else last['content']
-    if first.get('type') != 'text' or len(first['text']) <= shared: return body
-    kept = dict(first, text=first['text'][:shared], cache_control=dict(type='ephemeral'))
-    parts = [kept, dict(first, text=first['text'][shared:]), *rest]
-    return body | dict(messages=[*before, last | dict(content=parts)])
-
-# %% ../../nbs/core/03c_transport.ipynb #openai_marked
-def openai_marked(
-    body: dict,  # of a request
-    shared: int, # characters of the last message that others begin with; 0: none does
-    block: Provider,
-) -> dict: # the same words
-    "A request that says to OpenAI's cache where the part ends that is worth keeping"
-    if block.base_url: return body
-    *before, last = body['messages']
-    text, version = last['content'], re.match(r'gpt-(\d+)(?:\.(\d+))?', body['model'])
-    begun = content_id([m['content'] for m in before], text[:shared])
-    more: dict[str, Any] = dict(prompt_cache_key=begun) if shared else {}
-    if version and (int(version[1]), int(version[2] or 0)) >= (5, 6):
-        more['prompt_cache_options'] = dict(mode='explicit')
-        kept = dict(type='text', text=text[:shared], prompt_cache_breakpoint=dict(mode='explicit'))
-        parts = [kept, dict(type='text', text=text[shared:])]
-        if shared: body = body | dict(messages=[*before, last | dict(content=parts)])
-    return more | body
 
 # %% ../../nbs/core/03c_transport.ipynb #gemini_request
 def gemini_request(request: dict, block: Provider) -> Outgoing:
