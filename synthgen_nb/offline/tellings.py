@@ -94,6 +94,7 @@ def found_as_given(content: Any, noun: str) -> str:
 
 def nothing_of(noun: str) -> str: return f'There {"are" if is_many(noun) else "is"} no {noun}.'
 
+# %% ../../nbs/offline/93d_tellings.ipynb #told-list
 def told_list(xs: Sequence, noun: str, level: int,
         way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
     "A list as a sentence"
@@ -237,11 +238,13 @@ def told_text(text: str) -> str:
     return whole if len(whole) < 160 and whole[-1:] in '.!?' else f'It says: “{clip(whole, 280)}”.'
 
 # %% ../../nbs/offline/93d_tellings.ipynb #told-new
-_LOOKS = frozenset('search find look list query get fetch check validate test estimate calculate compute count preview read show'.split())
+_CHANGES = frozenset('''create add update delete remove set send post upload rename move copy archive unarchive close invite place
+    register cancel approve deny revoke reset enable disable assign unassign append insert replace edit modify publish subscribe
+    unsubscribe kick join leave pin unpin star unstar mark share write save store wipe invalidate'''.split())
 
 def looks(f: Frame) -> bool:
-    "Is a call made for what it finds, though it is sent as a write or does something first?"
-    return f.want.verb in _LOOKS or bool(re.search(r'\band (?:list|show|return|get|read)\b', f.want.rest))
+    "Is a call made for what it returns, though it may change something?"
+    return f.want.verb not in _CHANGES or bool(re.search(r'\band (?:list|show|return|get|read)\b', f.want.rest))
 
 def new_id(content: Any, given: Sequence) -> str:
     "The identifier of what was made"

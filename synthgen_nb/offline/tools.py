@@ -92,6 +92,7 @@ def _prepared(facts: list, known: set[str]) -> list[dict]: # the facts of known 
 
 _EMPTY = frozenset('none null nil unknown undefined nan n/a'.split())
 
+# %% ../../nbs/offline/94_tools.ipynb #likely
 def _likely(own: list[dict]) -> list[dict]:
     "Without the facts in which somebody is called None, where a tool has others"
     odd = lambda f: any(isinstance(v, str) and v.lower() in _EMPTY for _, v in leaves(f['arguments']))

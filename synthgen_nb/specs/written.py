@@ -117,6 +117,7 @@ def between(text: str, tag: str) -> tuple[list[str], str]: # what stands between
     rest.append(text[at:])
     return found, rest[0].removesuffix('\n') + ''.join(rest[1:]).strip('\n') if found else text
 
+# %% ../../nbs/specs/23a_written.ipynb #thought-of
 def thought_of(text: str) -> tuple[str, str]: # thought, what is said
     "A text that begins with a thought between `think` tags"
     start = text.lstrip()

@@ -75,6 +75,7 @@ def things_named(n: str) -> set[tuple[str, str]]: # thing, and what of it
     out = {(n.removesuffix(e), e) for e in _ENDS if n.endswith(e)} | {(n.removeprefix(s), '') for s in _SIDES if n.startswith(s)}
     return {x for x in out if x[0]}
 
+# %% ../../nbs/tools/69_feeds.ipynb #names-one-names-one
 def names_one(k: str, n: str, giver: str) -> bool:
     "Does a field name one of what a tool gives: the names of `list_tables` a `table_name`, `branches` a `base_branch`?"
     for thing, end in things_named(n) | {(n, '')}:

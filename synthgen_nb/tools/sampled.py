@@ -66,6 +66,7 @@ def spread(tools: Sequence[Tool], rng: random.Random) -> list[Tool]: # all of th
             for t in [*finders(ts[0], families), *ts]: order.setdefault(t.name, t)
     return list(order.values())
 
+# %% ../../nbs/tools/73a_sampled.ipynb #finders
 def finders(t: Tool, families: dict[str, list[Tool]]) -> list[Tool]:
     "What lists or fetches the things that a tool's things stand in, one for each"
     found = [next((x for x in families.get(f, ()) if x.effect == 'read'), None) for f in above(t)]

@@ -524,6 +524,7 @@ def known_values(
         out.setdefault(name, []).append(v)
     return out
 
+# %% ../../nbs/tools/73_survey.ipynb #unheard-of
 def unheard_of(
     known: Iterable[str],  # names that somebody gave values for
     tools: Sequence[Tool],

@@ -45,6 +45,7 @@ def schema_of(r: Resource) -> tuple[dict, Any]: # and the schema that holds its 
         if held and held[1].get('properties'): return held[1], t.returns
     return _from_arguments(r)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #from-arguments
 def _from_arguments(r: Resource) -> tuple[dict, Any]:
     "What an object looks like where no result says it: what can be said of one, and its identifier"
     makers = [t for a in ('create', 'update') for t in r.tools if r.roles[t.name].action == a]
@@ -296,6 +297,7 @@ def referred(w: SyntheticWorld, r: Resource, name: str, value: Any, parents: dic
     key = first_keys(w, other, {})[n]
     return blended(value, put(sketch(w, other, {}, n), other.key, key)) if isinstance(value, dict) else _as(value, key)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #as
 def _as(value: Any, known: Any) -> Any:
     if isinstance(value, dict):
         k = next((k for k in value if flat(k) in ('login', 'slug', 'name', 'id', 'key') and isinstance(value[k], str)), None)
