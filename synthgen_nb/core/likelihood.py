@@ -8,7 +8,7 @@ __all__ = ['Token', 'CANDIDATES', 'Unscored', 'likelihood', 'aligned', 'given', 
            'only_scores']
 
 # %% ../../nbs/core/03h_likelihood.ipynb #imports
-import asyncio, json, threading
+import asyncio, inspect, json, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -226,11 +226,13 @@ def following(
     torch, _, model = _local(name)
     known, cache = _READ.pop(name, ([], None)) # not kept if this fails
     same = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), min(len(known), len(ids)))
-    if keep := min(same, first - 1): cache.crop(keep - len(known)) if keep < len(known) else None
-    else: cache = DynamicCache()
+    keep = min(same, first - 1)
+    if not keep: cache = DynamicCache()
+    elif keep < len(known): cache.crop(keep - len(known))
+    name_of_cache = 'cache' if 'cache' in inspect.signature(type(model).forward).parameters else 'past_key_values'
     with torch.no_grad():
-        out = model(torch.tensor([ids[keep:]]), past_key_values=cache, use_cache=True,
-                    logits_to_keep=len(ids) - first + 1)
+        out = model(torch.tensor([ids[keep:]]), use_cache=True, logits_to_keep=len(ids) - first + 1,
+                    **{name_of_cache: cache})
     _READ[name] = ids, cache
     return out.logits[0].float().log_softmax(-1)
 

@@ -26,7 +26,8 @@ def odds(tokens: Sequence[str]) -> list[float]: # in nats
     seen, follow, out, before = Counter[str](), defaultdict[str, Counter[str]](Counter), [], ''
     for t in map(str.strip, tokens):
         after = follow[before]
-        p = .35 * after[t] / max(1, after.total()) + .25 * seen[t] / max(1, seen.total()) + .4 / VOCABULARY
+        known = .25 * seen[t] / max(1, seen.total()) if t[:1].isalnum() else .02 # a sign says nothing
+        p = .35 * after[t] / max(1, after.total()) + known + .4 / VOCABULARY
         out.append(math.log(p))
         seen[t] += 1
         after[t] += 1

@@ -76,8 +76,9 @@ def looked_up(
     return best[:300]
 
 # %% ../../nbs/worlds/39_desk.ipynb #tools
-def _tool(name: str, description: str, takes: dict[str, str], gives: str, examples: tuple[str, ...]) -> Tool:
-    schema = dict(type='object', properties={k: dict(type='string', description=v) for k, v in takes.items()},
+def _tool(name: str, description: str, takes: dict[str, list[str]], gives: str, examples: tuple[str, ...]) -> Tool:
+    "takes: parameter → some values"
+    schema = dict(type='object', properties={k: dict(type='string', examples=v) for k, v in takes.items()},
                   required=list(takes))
     return Tool(name=name, description=description, parameters=schema, returns=dict(type=gives), effect='read',
                 category='desk', examples=examples, source='desk')
@@ -86,9 +87,9 @@ def _tool(name: str, description: str, takes: dict[str, str], gives: str, exampl
 def desk_tools(searches: bool = False) -> tuple[Tool, ...]: # with Search only where there is something to search
     "The tools of a desk"
     made = [_tool('Calculator', 'Works out an expression of numbers with + - * / and brackets.',
-                  dict(expression='the expression'), 'number', CALCULATOR),
+                  dict(expression=['64 + 27', '(120 - 15) / 4', '12 * 15']), 'number', CALCULATOR),
             _tool('Calendar', 'Says which day it is.', {}, 'string', CALENDAR),
-            _tool('Search', 'Gives the passage of the library that a query finds first.', dict(query='some words'),
+            _tool('Search', 'Gives the passage of the library that a query finds first.', dict(query=['oldest part of the town']),
                   'string', SEARCH)]
     return tuple(made if searches else made[:2])
 
