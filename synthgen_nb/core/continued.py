@@ -8,6 +8,7 @@ __all__ = ['ENDED', 'UNENDED', 'continuation', 'until', 'completed', 'local_cont
 # %% ../../nbs/core/03l_continued.ipynb #imports
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from .calls import Reply
 from .likelihood import _ONE, Unscored, _local, exchanged, following
@@ -18,7 +19,7 @@ from .transport import address
 # %% ../../nbs/core/03l_continued.ipynb #continuation
 ENDED, UNENDED = 'continued', 'unended' # why a continuation ends: at a stop, or for want of tokens
 
-async def continuation(line: Line, request: Mapping[str, Any]) -> Reply: # request: model, text, stop, most, temperature, sample
+async def continuation(line: Line, request: Mapping[str, Any]) -> Reply: # also stop, most …
     "What a model writes after a text"
     return await named(service(line.provider, line.block.like).continuation)(line, request)
 
@@ -43,8 +44,7 @@ async def completed(line: Line, request: Mapping[str, Any]) -> Reply:
     text = text.removeprefix(request['text']) # some echo what they were given
     ended = until(text, request['stop'])
     met = ended is not None or choice.get('finish_reason') == 'stop'
-    return Reply(text if ended is None else ended, reply.input_tokens, reply.output_tokens, reply.cost, reply.seconds,
-                 reply.attempts, ENDED if met else UNENDED)
+    return replace(reply, text=text if ended is None else ended, finish=ENDED if met else UNENDED)
 
 # %% ../../nbs/core/03l_continued.ipynb #local
 async def local_continued(line: Line, request: Mapping[str, Any]) -> Reply:

@@ -98,7 +98,6 @@ class Model:
     def where(self) -> str: return self.line.where
     @property
     def pace(self) -> Pace: return self.line.pace
-
     def at(self, stage: str, temperature: Temperature = ...) -> 'Model': return at(self, stage, temperature)
     def prompt(self, name: str) -> Prompt: return load_prompt(name, self.folder)
     async def ask(self, ask: Ask, sample: int = 0, **more) -> Answer: return await put(self, ask, sample, more)
@@ -108,7 +107,6 @@ class Model:
         return over(self, items, render, more)
     async def score(self, text: str, start: int = 0) -> Answer: return await score(self, text, start)
     async def complete(self, text: str, stop: Sequence[str], **more) -> Answer: return await complete(self, text, stop, **more)
-
     def _request(self, ask: Ask, sample: int, more: dict): return request_of(self, ask, sample, more)
 
 # %% ../../nbs/core/04_models.ipynb #at

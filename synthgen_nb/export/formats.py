@@ -103,7 +103,8 @@ class _Counted:
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
-    if isinstance(x, Trajectory): return [inline(x, tools, system) if format == 'text' else CONVERSATION_FORMATS[format](x, tools, system)]
+    if isinstance(x, Trajectory):
+        return [inline(x, tools, system) if format == 'text' else CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)
     if reasoning == 'multitask': return multitask(x, format, system)
     return [PAIR_FORMATS[format](x, system, reasoning)]

@@ -21,6 +21,7 @@ def linear(name: str, argument: str, result: str | None = None) -> str:
 def result_of(content: Any) -> str: # as it stands in a text
     return ' '.join((content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).split())
 
+# %% ../../nbs/export/51c_inline.ipynb #written-input
 def written_input(tool: Tool, arguments: Mapping[str, Any]) -> str:
     "The arguments of a call as they stand in a text"
     only = next(iter(arguments.values())) if len(arguments) == 1 and len(tool.properties) == 1 else None

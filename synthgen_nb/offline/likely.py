@@ -41,12 +41,13 @@ async def likelihood(line: Any, request: Mapping[str, Any]) -> Reply:
     found = [(t, p if i else None) for i, (t, p) in enumerate(zip(tokens, odds(tokens), strict=True))]
     return given(request['text'], request['start'], found, [Reply('', len(tokens), 0, cost=0.0)])
 
-# %% ../../nbs/offline/96_likely.ipynb #written
+# %% ../../nbs/offline/96_likely.ipynb #kinds
 _CALL = re.compile(r'\[(\w+)\(([^\n]{0,300}?)\)(?: ->|\])')
 _TEXT = re.compile(r'"([^"\n]*)"')
 _KINDS = (re.compile(r'(?<![\w.])\d+(?:\.\d+)?'), re.compile(r'(?<![\w/])/[\w./-]*\w'),
           re.compile(r'(?<![\w/.])\w[\w-]*\.[a-z]\w{0,4}\b'), re.compile(r'[^\W\d]\w{2,}'))
 
+# %% ../../nbs/offline/96_likely.ipynb #written
 def written(
     text: str,          # that ends where a call begins
     rng: random.Random,

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['ENDS', 'LONGEST', 'ASKED', 'METHOD', 'toolformer', 'ToolCall', 'Knobs', 'Taught', 'taught', 'example_of', 'telling',
-           'prompt_of', 'places', 'opening', 'begins', 'scored', 'positions', 'sampled', 'argued', 'executed', 'copied',
-           'weights', 'loss', 'ahead', 'weighed', 'helpful', 'best', 'merged', 'passages', 'worth_trying', 'as_row',
-           'how_near', 'able', 'taught_in', 'annotate', 'Making', 'one_passage', 'finished']
+           'prompt_of', 'places', 'opening', 'begins', 'scored', 'positions', 'sampled', 'argued', 'copied', 'executed',
+           'weights', 'loss', 'ahead', 'weighed', 'helpful', 'best', 'merged', 'passages', 'numbers', 'one_of_two',
+           'worth_trying', 'as_row', 'how_near', 'able', 'taught_in', 'annotate', 'Making', 'in_parallel',
+           'one_passage', 'signed', 'finished']
 
 # %% ../../nbs/tools/72_toolformer.ipynb #imports
 import ast, asyncio, json, math, re
@@ -80,7 +81,8 @@ def taught(
 ) -> Taught | None: # None: there is no example
     "A tool with its own examples, or some made from what was tried"
     call = re.compile(rf'\s?\[{re.escape(tool.name)}\([^\n]*? -> [^\n]*?\]')
-    own = tuple(dict(text=call.sub('', e), called=e) for e in tool.examples if isinstance(e, str) and call.search(e))
+    shown = [e for e in tool.examples if isinstance(e, str) and call.search(e)]
+    own = tuple(dict(text=call.sub('', e), called=e) for e in shown)
     made = [example_of(tool, f) for f in facts if f['tool'] == tool.name and not f['before']]
     short = sorted((e for e in made if len(e['called']) <= 400), key=lambda e: len(e['called']))[:4]
     return Taught(tool, own or tuple(short), bool(own)) if own or short else None
@@ -112,7 +114,8 @@ def prompt_of(
     x: str,       # the text
 ) -> str: # P(x); the text comes after it, with a space between
     "Examples, then the text"
-    p = model.prompt('annotate').render(name=t.tool.name, description=t.tool.description, examples=list(t.examples), text=x)
+    p = model.prompt('annotate').render(name=t.tool.name, description=t.tool.description,
+                                        demonstrations=list(t.examples), text=x)
     return '\n\n'.join(m['content'].strip() for m in p.messages) + ' '
 
 # %% ../../nbs/tools/72_toolformer.ipynb #places
@@ -191,6 +194,7 @@ def argued(
         if arguments is not None and not problems(arguments, tool.parameters): return arguments
     return None
 
+# %% ../../nbs/tools/72_toolformer.ipynb #argued-2
 def _readings(tool: Tool, text: str) -> Iterator[dict[str, Any] | None]:
     names = list(tool.properties)
     if not text: yield {}
@@ -209,25 +213,8 @@ def _as_python(names: Sequence[str], text: str) -> dict[str, Any] | None:
         return {str(k): json.loads(json.dumps(ast.literal_eval(v))) for k, v in given}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError): return None
 
-# %% ../../nbs/tools/72_toolformer.ipynb #executed
+# %% ../../nbs/tools/72_toolformer.ipynb #ran
 LONGEST = 300 # characters of a result that may stand in a text
-
-async def executed(
-    calls: Iterable[ToolCall],
-    x: str,             # their text
-    world: World,       # entered
-    tally: Counter,
-    initial: Any = None, # state in which each runs
-) -> list[ToolCall]: # with their results
-    "The calls that can be carried out (section 2, executing)"
-    known, seen, out = {t.name: t for t in world.tools}, dict[tuple[str, str], tuple[str, str]](), list[ToolCall]()
-    for c in calls:
-        if (c.name, c.argument) not in seen: seen[c.name, c.argument] = await _ran(known[c.name], c, world, initial)
-        why, result = seen[c.name, c.argument]
-        if not why and copied(x[c.at:], result): why = 'copied'
-        tally.update([why or 'executed'])
-        if not why: out.append(c._replace(result=result))
-    return out
 
 async def _ran(tool: Tool, c: ToolCall, world: World, initial: Any) -> tuple[str, str]: # why not, result
     if (arguments := argued(tool, c.argument)) is None: return 'bad_input', ''
@@ -240,6 +227,26 @@ async def _ran(tool: Tool, c: ToolCall, world: World, initial: Any) -> tuple[str
 def copied(rest: str, result: str, n: int = 8) -> bool: # does a result hold the next n words?
     words = rest.split()[:n]
     return len(words) == n and ' '.join(words) in result
+
+# %% ../../nbs/tools/72_toolformer.ipynb #executed
+async def executed(
+    calls: Iterable[ToolCall],
+    x: str,             # their text
+    world: World,       # entered
+    tally: Counter,
+    initial: Any = None, # state in which each runs
+) -> list[ToolCall]: # with their results
+    "The calls that can be carried out (section 2, executing)"
+    known, seen = {t.name: t for t in world.tools}, dict[tuple[str, str], tuple[str, str]]()
+    out = list[ToolCall]()
+    for c in calls:
+        key = c.name, c.argument
+        if key not in seen: seen[key] = await _ran(known[c.name], c, world, initial)
+        why, result = seen[key]
+        if not why and copied(x[c.at:], result): why = 'copied'
+        tally.update([why or 'executed'])
+        if not why: out.append(c._replace(result=result))
+    return out
 
 # %% ../../nbs/tools/72_toolformer.ipynb #weights
 def weights(
@@ -277,7 +284,8 @@ async def weighed(
     "How much each call with its result helps"
     async def one(c: ToolCall) -> ToolCall:
         ways = '', linear(c.name, c.argument), linear(c.name, c.argument, c.result)
-        (nothing, a), (asked, b), (told, d) = await asyncio.gather(*[loss(model, z, x, c.at, slope) for z in ways])
+        losses = await asyncio.gather(*[loss(model, z, x, c.at, slope) for z in ways])
+        (nothing, a), (asked, b), (told, d) = losses
         return c._replace(gain=min(nothing, asked) - told, scores=(*a, *b, *d))
     return list(await asyncio.gather(*map(one, calls)))
 
@@ -334,8 +342,24 @@ def passages(
         out.append(part.strip())
     return [p for p in dict.fromkeys(out) if len(places(p)) >= 5]
 
-# %% ../../nbs/tools/72_toolformer.ipynb #worth-trying
+# %% ../../nbs/tools/72_toolformer.ipynb #numbers
 _NUMBER = re.compile(r'(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w])')
+
+def numbers(x: str) -> list[list[float]]: # of each window of 100 words with three or more, the first 20
+    "The numbers of a text"
+    words = x.split()
+    said = [_NUMBER.findall(' '.join(words[i:i + 100])) for i in range(0, max(1, len(words) - 50), 50)]
+    return [[float(n.replace(',', '')) for n in found[:20]] for found in said if len(found) >= 3]
+
+def one_of_two(found: Sequence[float]) -> bool:
+    "Does one of these numbers come of two others?"
+    each = range(len(found))
+    three = ((i, j, k) for i in each for j in each for k in each if len({i, j, k}) == 3)
+    def comes(a: float, b: float, c: float) -> bool:
+        return any(abs(c - r) < .01 for r in (a + b, a - b, a * b, a / b if b else math.inf))
+    return any(comes(found[i], found[j], found[k]) for i, j, k in three)
+
+# %% ../../nbs/tools/72_toolformer.ipynb #worth-trying
 _ANNOUNCED = re.compile(r'\b(?:equals|equal to|total of|average of)\s+\d')
 
 def worth_trying(
@@ -347,13 +371,8 @@ def worth_trying(
     if tool.source != 'desk': return True
     if tool.name == 'Calendar': return bool(today)
     if tool.name != 'Calculator' or _ANNOUNCED.search(x): return True
-    words = x.split()
-    said = [_NUMBER.findall(' '.join(words[i:i + 100])) for i in range(0, max(1, len(words) - 50), 50)]
-    windows = [[float(n.replace(',', '')) for n in found[:20]] for found in said if len(found) >= 3]
-    comes = lambda c, a, b: any(abs(c - r) < .01 for r in (a + b, a - b, a * b, a / b if b else math.inf))
-    if any(comes(c, a, b) for w in windows for i, a in enumerate(w) for j, b in enumerate(w) for k, c in enumerate(w)
-           if len({i, j, k}) == 3): return True
-    return bool(windows) and int(content_id(x), 16) % 100 == 0
+    found = numbers(x)
+    return any(map(one_of_two, found)) or bool(found) and int(content_id(x), 16) % 100 == 0
 
 # %% ../../nbs/tools/72_toolformer.ipynb #as_row
 ASKED = 'Continue this text. Use the tools where they help.\n\n'
@@ -399,8 +418,9 @@ async def able(
 ):
     "Can a model weigh and write calls?"
     if not model.service.continuation or not model.service.likelihood:
-        why = (await model.score('2, 4, 6, 8', 8)).error if not model.service.likelihood else 'it continues no texts'
-        raise SynthgenError(f'{model.name} cannot be used for Toolformer, which needs the log-probabilities of given texts: {why}')
+        why = (await model.score('2, 4, 6, 8', 8)).error or 'it continues no texts'
+        raise SynthgenError(f'{model.name} cannot be used for Toolformer, which needs the log-probabilities of given '
+                            f'texts: {why}')
     await scored(model, '2, 4, 6, 8', 8)
     a = await model.complete('2, 4, 6, 8, 10, 12, 14,', (',',), most=8)
     if not a.ok: raise SynthgenError(f'{model.name} cannot write calls: {a.error}')
@@ -413,14 +433,18 @@ async def taught_in(
     "The tools of a world with examples of their calls"
     known = {t.name: t for t in world.tools if t.name not in withheld_by(world)}
     if unknown := [n for n in names if n not in known]:
-        raise SynthgenError(f'{world.name} has no tool {unknown[0]!r} that may be called. It has: {", ".join(known)}.')
+        has = f'It has: {", ".join(known)}.'
+        raise SynthgenError(f'{world.name} has no tool {unknown[0]!r} that may be called. {has}')
     chosen = [known[n] for n in names] or [t for t in known.values() if t.effect == 'read']
-    if not chosen: raise SynthgenError(f'{world.name} has no tool that only reads; name those to be offered with --tool')
+    if not chosen: raise SynthgenError(f'{world.name} has no tool that only reads; name some with --tool')
     bare = [t for t in chosen if taught(t, ()) is None]
     also = [t for t in known.values() if t.effect == 'read' or t in bare] # whose results name what exists
     facts = await survey(world, also, max_facts=4) if bare else []
     shown = [(t, taught(t, facts)) for t in chosen]
-    return [x for _, x in shown if x], [t.name for t, x in shown if not x]
+    offered, without = [x for _, x in shown if x], [t.name for t, x in shown if not x]
+    if offered: return offered, without
+    raise SynthgenError(f'{world.name}: no call of {", ".join(without[:8])} was seen to work, so there is no '
+                        'example of one')
 
 # %% ../../nbs/tools/72_toolformer.ipynb #annotate
 async def annotate(
@@ -436,29 +460,35 @@ async def annotate(
 ) -> Outcome[Trajectory]: # one row for each passage that got a call; `note` counts what became of every draw
     "Give passages the calls that make them easier to predict"
     await able(model)
-    knobs, todo = Knobs(tau_s, tau_f, positions, samples), [(c, x) for c in chunks for x in passages(c)]
+    todo = [(c, x) for c in chunks for x in passages(c)]
     if not todo: raise SynthgenError(f'no passage of at least six words in {len(chunks)} chunks')
     fresh = fresh_worlds(world, (await tools_of(world)).kept, model, live, world)
     async with fresh() as w: offered, without = await taught_in(w, tool or ())
-    if not offered: raise SynthgenError(f'{world}: no call of {", ".join(without[:8])} was seen to work, so there is no example of one')
-    made, queue = Making(model, offered, knobs), iter(enumerate(todo))
-    async def work():
-        async with fresh() as w:
-            for i, (c, x) in queue: made.found[i] = await one_passage(made, c, x, w)
-    at_once = min(4, model.block.workers, model.service.workers, len(todo))
-    await asyncio.gather(*[work() for _ in range(at_once)])
-    return await finished(made, fresh, without, len(todo))
+    made = Making(model, offered, without, Knobs(tau_s, tau_f, positions, samples))
+    await in_parallel(made, todo, fresh)
+    return await finished(made, fresh, len(todo))
 
-# %% ../../nbs/tools/72_toolformer.ipynb #one-passage
+# %% ../../nbs/tools/72_toolformer.ipynb #in-parallel
 @dataclass
 class Making:
     "What the passages of a run share"
     model: Model
     offered: list[Taught]
+    without: list[str]   # tools of which no example is known
     knobs: Knobs
     tally: Counter = field(default_factory=Counter)
-    found: dict[int, Trajectory | Drop] = field(default_factory=dict)
+    found: dict[int, Trajectory | Drop] = field(default_factory=dict) # by the number of the passage
 
+async def in_parallel(made: Making, todo: Sequence[tuple[Chunk, str]], fresh: Callable[[], World]):
+    "Every passage, each worker with a world of its own"
+    queue = iter(enumerate(todo))
+    async def work():
+        async with fresh() as w:
+            for i, (c, x) in queue: made.found[i] = await one_passage(made, c, x, w)
+    at_once = min(4, made.model.block.workers, made.model.service.workers, len(todo))
+    await asyncio.gather(*[work() for _ in range(at_once)])
+
+# %% ../../nbs/tools/72_toolformer.ipynb #one-passage
 async def one_passage(
     made: Making,
     c: Chunk,
@@ -466,21 +496,25 @@ async def one_passage(
     world: World, # entered
 ) -> Trajectory | Drop:
     "A passage with its calls, or why it has none"
-    day = day_of(c.path)
+    day, tally = day_of(c.path), Counter[str]()
     initial = dict(today=day.isoformat()) if day and world.name.startswith('desk') else None
-    known = initial['today'] if initial else ''.join(re.findall(r'\d{4}-\d\d-\d\d$', world.name))
-    worth, tally = [t for t in made.offered if worth_trying(t.tool, x, known)], Counter[str]()
-    lost = lambda why: Drop(id=content_id(x), stage='annotate', reason=why, detail=f'{clip(x, 80)}: {_said(tally)}',
-                            record=dict(text=x, chunk=c.id, tally=dict(tally)))
-    if not worth: return lost('not_worth_trying')
-    calls = await toolformer(x, worth, made.model, world, made.knobs, tally, initial)
+    today = initial['today'] if initial else ''.join(re.findall(r'\d{4}-\d\d-\d\d$', world.name))
+    worth = [t for t in made.offered if worth_trying(t.tool, x, today)]
+    calls = await toolformer(x, worth, made.model, world, made.knobs, tally, initial) if worth else []
     made.tally += tally
-    if not calls: return lost(_stage(tally))
-    used = {k.name for k in calls}
-    near, note = how_near(made.model, world.executed, all(t.written for t in worth if t.tool.name in used), made.knobs)
-    by = Origin(method='toolformer', faithful=near, model=made.model.name, prompt='annotate', note=note,
-                prompt_hash=made.model.prompt('annotate').hash, calls=tuple(dict.fromkeys(s for k in calls for s in k.scores)))
-    return as_row(x, calls, {t.tool.name: t.tool for t in worth}, by, initial, (c.id,))
+    if calls: return as_row(x, calls, {t.tool.name: t.tool for t in worth}, signed(made, calls, world), initial, (c.id,))
+    why = 'not_worth_trying' if not worth else _stage(tally)
+    return Drop(id=content_id(x), stage='annotate', reason=why, detail=f'{clip(x, 80)}: {_said(tally)}',
+                record=dict(text=x, chunk=c.id, tally=dict(tally)))
+
+# %% ../../nbs/tools/72_toolformer.ipynb #signed
+def signed(made: Making, calls: Sequence[ToolCall], world: World) -> Origin:
+    "Which step made a row, with what, and how near to the paper"
+    used, m = {k.name for k in calls}, made.model
+    near, note = how_near(m, world.executed, all(t.written for t in made.offered if t.tool.name in used), made.knobs)
+    scores = dict.fromkeys(s for k in calls for s in k.scores)
+    return Origin(method='toolformer', faithful=near, model=m.name, prompt='annotate', note=note,
+                  prompt_hash=m.prompt('annotate').hash, calls=tuple(scores))
 
 # %% ../../nbs/tools/72_toolformer.ipynb #stage
 def _stage(tally: Counter) -> str: # how far the calls of a text came
@@ -488,14 +522,14 @@ def _stage(tally: Counter) -> str: # how far the calls of a text came
     if not tally['executed']: return 'no_call_ran'
     return 'no_call_helps'
 
-def _said(tally: Counter) -> str: return ', '.join(f'{k} {n}' for k, n in tally.items() if n) or 'nothing was tried'
+def _said(tally: Counter) -> str:
+    return ', '.join(f'{k} {n}' for k, n in tally.items() if n) or 'nothing was tried'
 
 # %% ../../nbs/tools/72_toolformer.ipynb #finished
 async def finished(
     made: Making,
     fresh: Callable[[], World],
-    without: Sequence[str], # tools of which no example is known
-    n: int,                 # passages
+    n: int, # passages
 ) -> Outcome[Trajectory]:
     "The rows, each executed from the beginning and found the same"
     each = [made.found[i] for i in range(n)]
@@ -504,10 +538,12 @@ async def finished(
     ran = await execute_trajectories(rows, fresh)
     for t in ran.kept:
         told = [result_of(o.content) for o in t.observations]
+        why = f'the calls give {clip(told, 80)} when they run again'
         if told == [c['result'] for c in t.meta['calls']]: out.kept.append(t)
-        else: out.dropped.append(drop(t, 'annotate', 'not_repeatable', f'the calls give {clip(told, 80)} when they run again'))
+        else: out.dropped.append(drop(t, 'annotate', 'not_repeatable', why))
     out.dropped += ran.dropped
-    out.note = f'calls: {_said(made.tally)}' + (f'; without an example: {", ".join(without[:8])}' if without else '')
+    bare = f'; without an example: {", ".join(made.without[:8])}' if made.without else ''
+    out.note = f'calls: {_said(made.tally)}{bare}'
     return out.check(n)
 
 # %% ../../nbs/tools/72_toolformer.ipynb #METHOD

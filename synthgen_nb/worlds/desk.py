@@ -18,7 +18,8 @@ from ..specs.tool import Tool
 from .world import Local, ToolError, WorldKind
 
 # %% ../../nbs/worlds/39_desk.ipynb #calculator
-_SIGNS: dict[type, Callable] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+_SIGNS: dict[type, Callable] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+                                ast.Div: operator.truediv}
 
 def calculated(
     expression: str, # numbers, + - * / and brackets
@@ -34,8 +35,10 @@ def calculated(
     short = value if isinstance(value, int) else round(value, 2)
     return int(short) if short == int(short) else short
 
+# %% ../../nbs/worlds/39_desk.ipynb #value
 def _value(node: ast.expr) -> int | float:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < 1e15: return node.value # type: ignore
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if abs(node.value) < 1e15: return node.value # type: ignore
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub): return -_value(node.operand)
     if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS:
         value = _SIGNS[type(node.op)](_value(node.left), _value(node.right))
@@ -116,17 +119,18 @@ def desk_world_of(
     model: object = None,
 ) -> Local:
     "The world of a name"
-    parts = [p for p in rest.split(',') if p]
-    days, dbs = ([p for p in parts if bool(re.fullmatch(r'\d{4}-\d\d-\d\d', p)) == is_day] for is_day in (True, False))
+    days = [p for p in rest.split(',') if re.fullmatch(r'\d{4}-\d\d-\d\d', p)]
+    dbs = [p for p in rest.split(',') if p and p not in days]
     if len(days) > 1 or len(dbs) > 1 or any(not day_of(d) for d in days):
-        raise SynthgenError(f'desk:{rest}: expected a chunk database and a day as in desk:db,2021-05-12, either or both')
+        raise SynthgenError(f'desk:{rest}: expected a chunk database and a day as in desk:db,2021-05-12, or one of them')
     db, today = ''.join(dbs), ''.join(days)
-    functions = dict(Calculator=lambda env, expression: calculated(expression), Calendar=lambda env: told_day(env['today']),
-                     Search=lambda env, query: looked_up(db, query))
-    world = Local(f'desk:{rest}' if rest else 'desk', desk_tools(bool(db)), functions,
-                  lambda initial: dict(today=(initial or {}).get('today', today)), dict)
-    return world
+    functions: dict[str, Callable] = dict(
+        Calculator=lambda env, expression: calculated(expression), Calendar=lambda env: told_day(env['today']),
+        Search=lambda env, query: looked_up(db, query))
+    return Local(f'desk:{rest}' if rest else 'desk', desk_tools(bool(db)), functions,
+                 lambda initial: dict(today=(initial or {}).get('today', today)), dict)
 
+# %% ../../nbs/worlds/39_desk.ipynb #WORLD
 WORLD = WorldKind(
     name='desk',
     usage='desk, desk:DB,DAY',
