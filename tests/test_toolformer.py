@@ -5,14 +5,15 @@ import importlib.util
 import json
 import os
 import re
+from collections import Counter
 
 import pytest
 from aiohttp import web
 from conftest import command, rows
 
 from synthgen_nb.core.calls import Calls
-from synthgen_nb.core.models import Model, open_model
-from synthgen_nb.core.records import Chunk, SynthgenError
+from synthgen_nb.core.models import Answer, Model, open_model
+from synthgen_nb.core.records import Chunk, Origin, SynthgenError
 from synthgen_nb.core.settings import Provider
 from synthgen_nb.core.transport import session
 from synthgen_nb.export.inline import inline
@@ -26,6 +27,7 @@ from synthgen_nb.tools.toolformer import (
     ahead,
     annotate,
     argued,
+    as_row,
     best,
     copied,
     helpful,
@@ -42,7 +44,7 @@ from synthgen_nb.tools.toolformer import (
 )
 from synthgen_nb.worlds.desk import calculated, day_of, desk_tools, desk_world_of
 from synthgen_nb.worlds.open import open_world
-from synthgen_nb.worlds.world import ToolError, execute_all
+from synthgen_nb.worlds.world import ToolError, execute_all, execute_trajectories
 
 X = "We add 20 and 31, so the sum is 51 and no more than that."
 
@@ -93,6 +95,28 @@ def test_merging_changes_nothing_else(x):
     calls = [ToolCall(a, "T", str(i), "r\\1", i) for i, a in enumerate(at[:3])]
     text = merged(x, calls)
     assert re.sub(r" ?\[T\(\d\) -> r\\1\]", "", text) == x and text.count("[T(") == len(at[:3])
+
+
+@pytest.mark.parametrize("x", [X, "一百二十加 三十一等于五十一。", "스물에 서른하나를 더하면 쉰하나 이다."])
+def test_a_row_exports_as_the_text_with_its_calls(x):
+    at = places(x)
+    calls = [ToolCall(a, "Calculator", "1 + 2", "3", 1.0) for a in (at[1], at[3])]
+    row = as_row(x, calls, {t.name: t for t in desk_tools()}, Origin(method="toolformer", faithful="heuristic"))
+    (ran,) = run(execute_trajectories([row], desk_world_of)).kept
+    assert inline(ran, {t.name: t for t in desk_tools()})["text"] == row.meta["text"] == merged(x, calls)
+
+
+def test_a_text_that_cannot_be_scored_loses_its_call_and_not_the_run():
+    class Picky(Model):
+        async def score(self, text, start=0):
+            if "52" in text:
+                return Answer(error="too_unlikely: '52' is not among the 20 likeliest tokens")
+            return await Model.score(self, text, start)
+
+    m = Picky("offline", open_model(provider="offline").block, Calls())
+    right, tally = ToolCall(X.index(" 51"), "Calculator", "20 + 31", "51"), Counter()
+    calls = run(weighed(m, X, [right, right._replace(result="52")]))
+    assert [c.result for c in helpful(calls, 1.0, tally)] == ["51"] and tally["unscored"] == 1
 
 
 def test_of_several_calls_at_a_place_the_best_stays():
@@ -188,8 +212,6 @@ def test_the_stand_in_expects_what_has_come_before():
 
 
 def test_every_draw_is_accounted_for():
-    from collections import Counter
-
     tally = Counter()
 
     async def go():

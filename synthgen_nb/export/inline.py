@@ -6,12 +6,12 @@
 __all__ = ['linear', 'result_of', 'written_input', 'inline']
 
 # %% ../../nbs/export/51c_inline.ipynb #imports
-import json, re
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 from .conversations import arguments_of, headed
 from ..specs.tool import Tool
-from ..specs.trajectory import Trajectory, at_hand
+from ..specs.trajectory import Call, Trajectory, Turn, at_hand
 
 # %% ../../nbs/export/51c_inline.ipynb #linear
 def linear(name: str, argument: str, result: str | None = None) -> str:
@@ -30,26 +30,28 @@ def written_input(tool: Tool, arguments: Mapping[str, Any]) -> str:
     return ', '.join(f'{k}={value(v)}' for k, v in arguments.items())
 
 # %% ../../nbs/export/51c_inline.ipynb #inline
-_CJK = re.compile('[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\u3000-\u303f\uff00-\uffef]')
-
 def inline(
     t: Trajectory,
     tools: Mapping[str, Tool], # by name
     system: str = '',          # system prompt
 ) -> dict: # {"text", "id"}
     "A conversation as one text"
-    (system, turns), args, known, text = headed(t, system), arguments_of(t), at_hand(t, tools), ''
+    (system, turns), args, known = headed(t, system), arguments_of(t), at_hand(t, tools)
+    one, spaces, text = 'asked' in t.meta, [c.get('space', ' ') for c in t.meta.get('calls', [])], ''
+    n, between = 0, ''
     for turn in turns:
-        said = ' '.join(x for x in (turn.thought, turn.text.removeprefix(t.meta.get('asked', '')).strip()) if x)
-        own = turn.role != 'assistant' and 'asked' not in t.meta
-        text = _joined(_joined(text, said, '\n\n' if own else ' '), '\n\n' if own and said else '', '')
-        seen = {o.call: o for o in turn.observations if o.status != 'unseen'}
-        for c in turn.calls:
-            o = seen.get(c.id)
-            told = None if o is None else result_of(o.content) if o.ok else result_of(o.error or o.status)
-            text = _joined(text, linear(c.tool, written_input(known[c.tool], args[c.id]), told), ' ')
-    return dict(text='\n\n'.join(x for x in (system, text.strip()) if x), id=t.id)
+        said = '\n'.join(x for x in (turn.thought, turn.text.removeprefix(t.meta.get('asked', ''))) if x)
+        if said: text += (between if text else '') + said
+        if said: between = '\n\n'
+        for c, told in _told(turn):
+            space = spaces[n] if one and n < len(spaces) else ' '
+            text += (space if turn.role == 'assistant' and (one or said) else between) * bool(text)
+            text += linear(c.tool, written_input(known[c.tool], args[c.id]), told)
+            n, between, said = n + 1, space, said or ' '
+    return dict(text='\n\n'.join(x for x in (system, text) if x), id=t.id)
 
-def _joined(text: str, more: str, between: str) -> str:
-    close = not text or not more or text[-1].isspace() or between == ' ' and (_CJK.match(more) or _CJK.match(text[-1]))
-    return text + ('' if close else between) + more
+def _told(turn: Turn) -> Iterator[tuple[Call, str | None]]: # each call with its result; None: it was not seen
+    seen = {o.call: o for o in turn.observations if o.status != 'unseen'}
+    for c in turn.calls:
+        o = seen.get(c.id)
+        yield c, None if o is None else result_of(o.content if o.ok else o.error or o.status)
