@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['OF_THE_TEXT', 'ENDS', 'LONGEST', 'ASKED', 'METHOD', 'toolformer', 'ToolCall', 'Knobs', 'Taught', 'taught',
            'example_of', 'telling', 'prompt_of', 'places', 'opening', 'begins', 'scored', 'positions', 'sampled',
-           'argued', 'copied', 'executed', 'weights', 'loss', 'ahead', 'weighed', 'helpful', 'best', 'merged',
-           'passages', 'numbers', 'one_of_two', 'worth_trying', 'as_row', 'how_near', 'able', 'taught_in', 'annotate',
-           'Making', 'in_parallel', 'one_passage', 'signed', 'finished']
+           'sorted_out', 'argued', 'copied', 'executed', 'weights', 'loss', 'ahead', 'weighed', 'helpful', 'best',
+           'merged', 'passages', 'numbers', 'one_of_two', 'worth_trying', 'as_row', 'how_near', 'able', 'taught_in',
+           'annotate', 'Making', 'in_parallel', 'one_passage', 'signed', 'finished']
 
 # %% ../../nbs/tools/72_toolformer.ipynb #imports
 import ast, asyncio, json, math, re
@@ -175,16 +175,21 @@ async def sampled(
     begun = {at: prompt + x[:at] + opening(x, at) for at in places}
     drawn = await asyncio.gather(*[model.complete(begun[at], ENDS, sample=j, temperature=knobs.temperature)
                                    for at, j in asks])
-    out: dict[tuple[int, str], ToolCall] = {}
     tally.update(places=len(places), sampled=len(asks))
-    for (at, _), a in zip(asks, drawn, strict=True):
-        if not a.ok: raise SynthgenError(f'{model.name} cannot write calls: {a.error}')
-        name, bracket, argument = a.value.strip().partition('(')
-        new = (at, argument.strip()) not in out
-        why = ('unended' if not a.value or not bracket else 'another_tool' if name.strip() != tool.name
-               else '' if new else 'repeated')
+    if bad := next((a.error for a in drawn if not a.ok), ''): raise SynthgenError(f'{model.name} cannot write calls: {bad}')
+    return sorted_out(tool, [(at, a.value) for (at, _), a in zip(asks, drawn, strict=True)], tally)
+
+# %% ../../nbs/tools/72_toolformer.ipynb #sorted-out
+def sorted_out(tool: Tool, drawn: Iterable[tuple[int, str]], tally: Counter) -> list[ToolCall]:
+    "The draws that are calls of a tool, each once"
+    out: dict[tuple[int, str], ToolCall] = {}
+    for at, text in drawn:
+        name, bracket, argument = text.strip().partition('(')
+        c = ToolCall(at, tool.name, argument.strip())
+        why = ('unended' if not text or not bracket else 'another_tool' if name.strip() != tool.name
+               else 'repeated' if (at, c.argument) in out else '')
         if why: tally[why] += 1
-        else: out[at, argument.strip()] = ToolCall(at, tool.name, argument.strip())
+        else: out[at, c.argument] = c
     return list(out.values())
 
 # %% ../../nbs/tools/72_toolformer.ipynb #argued
