@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Token', 'CANDIDATES', 'Unscored', 'likelihood', 'aligned', 'given', 'post', 'exchanged', 'model_of', 'echoed',
-           'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'following', 'local_likelihood',
-           'only_scores']
+           'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'alike', 'following',
+           'local_likelihood', 'only_scores']
 
 # %% ../../nbs/core/03h_likelihood.ipynb #imports
 import asyncio, inspect, json, threading
@@ -216,6 +216,10 @@ def _local(name: str) -> tuple[Any, Any, Any]: # name: a folder or a GGUF file; 
 _ONE = threading.Lock()
 _READ: dict[str, tuple[list[int], Any]] = {} # model → what it read last, and its cache
 
+def alike(a: Sequence[int], b: Sequence[int]) -> int: # tokens that both begin with
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+# %% ../../nbs/core/03h_likelihood.ipynb #following
 def following(
     name: str,      # of a local model
     ids: list[int], # tokens
@@ -225,8 +229,7 @@ def following(
     from transformers import DynamicCache
     torch, _, model = _local(name)
     known, cache = _READ.pop(name, ([], None)) # not kept if this fails
-    same = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), min(len(known), len(ids)))
-    keep = min(same, first - 1)
+    keep = min(alike(known, ids), first - 1)
     if not keep: cache = DynamicCache()
     elif keep < len(known): cache.crop(keep - len(known))
     name_of_cache = 'cache' if 'cache' in inspect.signature(type(model).forward).parameters else 'past_key_values'

@@ -29,6 +29,13 @@ def written_input(tool: Tool, arguments: Mapping[str, Any]) -> str:
     value = lambda v: json.dumps(v, ensure_ascii=False) if isinstance(v, str) else repr(v)
     return ', '.join(f'{k}={value(v)}' for k, v in arguments.items())
 
+# %% ../../nbs/export/51c_inline.ipynb #told
+def _told(turn: Turn) -> Iterator[tuple[Call, str | None]]: # each call with its result; None: it was not seen
+    seen = {o.call: o for o in turn.observations if o.status != 'unseen'}
+    for c in turn.calls:
+        o = seen.get(c.id)
+        yield c, None if o is None else result_of(o.content if o.ok else o.error or o.status)
+
 # %% ../../nbs/export/51c_inline.ipynb #inline
 def inline(
     t: Trajectory,
@@ -41,17 +48,10 @@ def inline(
     n, between = 0, ''
     for turn in turns:
         said = '\n'.join(x for x in (turn.thought, turn.text.removeprefix(t.meta.get('asked', ''))) if x)
-        if said: text += (between if text else '') + said
-        if said: between = '\n\n'
+        if said: text, between = text + (between if text else '') + said, '\n\n'
         for c, told in _told(turn):
             space = spaces[n] if one and n < len(spaces) else ' '
             text += (space if turn.role == 'assistant' and (one or said) else between) * bool(text)
             text += linear(c.tool, written_input(known[c.tool], args[c.id]), told)
             n, between, said = n + 1, space, said or ' '
     return dict(text='\n\n'.join(x for x in (system, text) if x), id=t.id)
-
-def _told(turn: Turn) -> Iterator[tuple[Call, str | None]]: # each call with its result; None: it was not seen
-    seen = {o.call: o for o in turn.observations if o.status != 'unseen'}
-    for c in turn.calls:
-        o = seen.get(c.id)
-        yield c, None if o is None else result_of(o.content if o.ok else o.error or o.status)

@@ -399,11 +399,9 @@ def as_row(
     turns = [Turn(role='user', text=ASKED + x[:calls[0].at].strip())]
     for i, c in enumerate(calls):
         call = Call(id=f'call_{i + 1}', tool=c.name, arguments=argued(tools[c.name], c.argument) or {})
-        before = x[calls[i - 1].at:c.at].strip() if i else ''
-        turns.append(Turn(role='assistant', text=before, calls=(call,)))
+        turns.append(Turn(role='assistant', text=x[calls[i - 1].at:c.at].strip() if i else '', calls=(call,)))
     turns.append(Turn(role='assistant', text=x[calls[-1].at:].strip()))
-    gains = [dict(tool=c.name, at=c.at, space=opening(x, c.at)[:-1], result=c.result, gain=round(c.gain, 4))
-             for c in calls]
+    gains = [c._asdict() | dict(space=opening(x, c.at)[:-1], gain=round(c.gain, 4)) for c in calls]
     meta = dict(text=merged(x, calls), asked=ASKED, calls=gains, documentation='oracle')
     return Trajectory(turns=tuple(turns), tools=tuple(dict.fromkeys(c.name for c in calls)), initial=initial,
                       origin=(by,), parents=tuple(parents), meta=meta)
