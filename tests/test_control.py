@@ -131,7 +131,7 @@ def test_tool_rows(format, tmp_path):
     (row,) = rows(file)
     if format not in ("chatml", "functiongemma"):
         assert tokens_in(json.dumps(row, ensure_ascii=False)) == []
-    assert json.dumps(rearmed(row), ensure_ascii=False).count("<|im_end|>") >= 3
+    assert json.dumps(rearmed(row), ensure_ascii=False).count("<|im_end|>") >= 3 - (format == "text"), "a plain text has no list of tools"
     if format in ("openai", "trl"):
         for template in load_templates(""):
             base = render(template, trained(trajectory(), format, tmp_path), None)

@@ -153,9 +153,9 @@ def test_scores_of_other_texts_and_starts_are_other_calls():
 
 
 def test_what_cannot_be_scored_says_why():
+    a = asyncio.run(Model("claude", Provider(model="sonnet"), Calls()).score(TEXT, 3))
+    assert a.error.startswith("no_logprobs: claude gives none of a given text") and "vllm" in a.error
     offline = open_model(provider="offline")
-    a = asyncio.run(offline.score(TEXT, 3))
-    assert a.error.startswith("no_logprobs: offline gives none of a given text") and "vllm" in a.error
     for text, start in (("", 0), (TEXT, len(TEXT)), (TEXT, -1)):
         with pytest.raises(SynthgenError, match="nothing to score"):
             asyncio.run(offline.score(text, start))
@@ -224,10 +224,9 @@ def test_a_token_is_read_in_each_form():
 
 
 def test_toolformer_weighs_calls_by_a_server():
-    tokens = TEXT.split()
-    call = ToolCall(tokens.index("51"), "Calculator", "20 + 31", "51")
+    call = ToolCall(TEXT.index(" 51"), "Calculator", "20 + 31", "51")
     for kind in ("vllm", "llama"):
-        (got,), _bodies = with_server(kind, lambda m: weighed(m, tokens, [call]))
+        (got,), _bodies = with_server(kind, lambda m: weighed(m, TEXT, [call]))
         def loss(z):
             text, start = (z + " " if z else "") + TEXT, len(z + " " if z else "") + TEXT.index(" 51")
             return -sum(w * p for w, p in zip((5 / 15, 4 / 15, 3 / 15, 2 / 15, 1 / 15), of(text, start), strict=False))
@@ -334,6 +333,6 @@ def test_a_real_model_gives_what_it_gives_without_us():
         with torch.no_grad():
             loss = lm(ids, labels=ids).loss.item()
         assert a.ok and -sum(a.value) == pytest.approx(loss * (ids.shape[1] - 1), rel=1e-3)
-        assert all(text[t["at"] :].startswith(t["token"].strip() or " ") for t in a.logprobs if "\ufffd" not in t["token"])
+        assert all(text[t["at"] :].lstrip().startswith(t["token"].strip()) for t in a.logprobs if "\ufffd" not in t["token"])
     right, wrong = (asyncio.run(m.score(f"1 , 2 , 3 , 4 , {n}", 16)).value for n in (5, 9))
     assert sum(right) > sum(wrong)

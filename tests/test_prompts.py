@@ -31,6 +31,7 @@ def sample():
         best=6,
         instruction="Say why.",
         examples=["Why?"],
+        demonstrations=[dict(text="It is 3.", called="It is [add(1 + 2) -> 3] 3.")],
         reasoning="1. One step.",
         batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
         cases=[dict(id="a1", text="<question>\nWhy?\n</question>")],

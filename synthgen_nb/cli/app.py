@@ -87,12 +87,12 @@ ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most
 # %% ../../nbs/cli/90_app.ipynb #export-options
 Format = Annotated[str, typer.Option('-f', '--format', 
                                      help='Of pairs: chatml, hf, trl, openai, alpaca, sharegpt or jsonl; of rows with '
-                                          'tool calls: hf, trl, openai, chatml, sharegpt, alpaca, functiongemma or '
-                                          'jsonl. Default: chatml, of rows with tool calls hf.')]
+                                          'tool calls: hf, trl, openai, chatml, sharegpt, alpaca, functiongemma, text '
+                                          'or jsonl. Default: chatml, of rows with tool calls hf.')]
 ToolFormat = Annotated[str, typer.Option('-f', '--format',
                                          help='hf (arguments as objects, as chat templates take them), trl, openai '
-                                              '(arguments as JSON text), chatml, sharegpt, alpaca, functiongemma '
-                                              'or jsonl.')]
+                                              '(arguments as JSON text), chatml, sharegpt, alpaca, functiongemma, '
+                                              'text or jsonl.')]
 System = Annotated[str, typer.Option('--system-prompt', help='System turn of every row.')]
 Reasoning = Annotated[str, typer.Option('--reasoning',
                                         help='think (before the answer, in a <think> block), inline, drop, '

@@ -97,6 +97,8 @@ def tool_pipeline(
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
+    annotate: Annotated[str, option('--annotate', help='Documents, or a chunk database, whose texts get calls as '
+                                    'well (Toolformer); needs a model with log-probabilities.')] = '',
     threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
@@ -114,7 +116,7 @@ def tool_pipeline(
     given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
-                 max_steps=max_steps, live=live,
+                 max_steps=max_steps, live=live, annotate=annotate,
                  rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
@@ -131,10 +133,16 @@ def _told(output: Path, folder: Path, r: dict, wanted: int):
     _where(folder, 'tools.ipynb')
     _not_read(r['skipped'], folder)
     for said in r['said']: print(said, file=sys.stderr)
+    if a := r['annotated']: print(_annotated(a, folder), file=sys.stderr if not a['rows'] else sys.stdout)
     if r['not_reproducible']:
         print(f'not reproducible, so left out: {", ".join(r["not_reproducible"])}', file=sys.stderr)
     enough(n['rows'], wanted, r['ended'], output)
     if r['ended'] != 'target reached': print(r['ended'], file=sys.stderr)
+
+def _annotated(a: dict, folder: Path) -> str:
+    lost = ', '.join(f'{k} {n}' for k, n in a['dropped'].items())
+    if not a['rows']: return f'annotate: no text got a call ({lost}; {a["note"]})'
+    return f'texts with calls: {a["rows"]}, in {folder}/annotated_*; without: {lost or "none"}; {a["note"]}'
 
 # %% ../../nbs/cli/95_runs.ipynb #run
 @app.command()

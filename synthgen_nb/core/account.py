@@ -117,7 +117,7 @@ def shared_prefixes(
     "How much of what is sent is the beginning of an earlier request"
     size, found, before = 0, [0] * len(least), list[str]()
     for some in batched(requests, TOGETHER):
-        texts = [''.join(f'{m["role"]}\n{m["content"]}\n' for m in r['messages']) for r in some]
+        texts = [''.join(f'{m["role"]}\n{m["content"]}\n' for m in r['messages']) if 'messages' in r else r['text'] for r in some]
         shared = [begins_alike(*two) for two in pairwise(sorted([*before, *texts]))]
         size, before = size + sum(map(len, texts)), texts[-1:]
         found = [f + sum(n for n in shared if n >= l) for f, l in zip(found, least, strict=True)]

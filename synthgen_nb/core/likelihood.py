@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['Token', 'CANDIDATES', 'Unscored', 'likelihood', 'aligned', 'given', 'post', 'exchanged', 'model_of', 'echoed',
-           'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'local_likelihood', 'only_scores']
+           'prompt_tokens', 'one_by_one', 'tokenized', 'logprob_of', 'completions', 'alike', 'following',
+           'local_likelihood', 'only_scores']
 
 # %% ../../nbs/core/03h_likelihood.ipynb #imports
-import asyncio, json, threading
+import asyncio, inspect, json, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -211,18 +212,47 @@ def _local(name: str) -> tuple[Any, Any, Any]: # name: a folder or a GGUF file; 
     except (OSError, ValueError, ImportError) as e:
         raise SynthgenError(f'llm.transformers.model: {name!r} cannot be opened ({clip(e, 200)})') from None
 
-# %% ../../nbs/core/03h_likelihood.ipynb #local-2
+# %% ../../nbs/core/03h_likelihood.ipynb #local-read
 _ONE = threading.Lock()
+_READ: dict[str, tuple[list[int], Any]] = {} # model → what it read last, and its cache
 
+def alike(a: Sequence[int], b: Sequence[int]) -> int: # tokens that both begin with
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+# %% ../../nbs/core/03h_likelihood.ipynb #following
+def following(
+    name: str,      # of a local model
+    ids: list[int], # tokens
+    first: int,     # of the tokens that are wanted; at least 1
+) -> Any: # log-probabilities of every token at each place from `first` to after the last; (places, vocabulary)
+    "What a local model expects at some places of a text"
+    from transformers import DynamicCache
+    torch, _, model = _local(name)
+    known, cache = _READ.pop(name, ([], None)) # not kept if this fails
+    keep = min(alike(known, ids), first - 1)
+    if not keep: cache = DynamicCache()
+    elif keep < len(known): cache.crop(keep - len(known))
+    name_of_cache = 'cache' if 'cache' in inspect.signature(type(model).forward).parameters else 'past_key_values'
+    with torch.no_grad():
+        out = model(torch.tensor([ids[keep:]]), use_cache=True, logits_to_keep=len(ids) - first + 1,
+                    **{name_of_cache: cache})
+    _READ[name] = ids, cache
+    return out.logits[0].float().log_softmax(-1)
+
+# %% ../../nbs/core/03h_likelihood.ipynb #local-2
 async def local_likelihood(line: Line, request: Mapping[str, Any]) -> Reply:
     "The log-probabilities of a text from a transformers model"
     def tokens() -> list[Token]:
         with _ONE: # opened once, whoever comes first; the processor has room for one text at a time
-            torch, tokenizer, model = _local(line.block.model)
-            ids = tokenizer(request['text'], return_tensors='pt').input_ids
-            with torch.no_grad(): each = model(ids).logits[0].float().log_softmax(-1)
-        told = each[:-1].gather(1, ids[0, 1:, None])[:, 0].tolist()
-        return list(zip((tokenizer.decode([i]) for i in ids[0].tolist()), [None, *told], strict=True))
+            _, tokenizer, _ = _local(line.block.model)
+            ids = tokenizer(request['text']).input_ids
+            pieces = [tokenizer.decode([i]) for i in ids]
+            ends = [end for _, end in aligned(request['text'], pieces)]
+            first = max(1, next((i for i, end in enumerate(ends) if end > request['start']), 1))
+            if first >= len(ids): raise Unscored('no_context: the first token of a text has no log-probability')
+            each = following(line.block.model, ids, first)
+        told = [each[j, i].item() for j, i in enumerate(ids[first:])]
+        return list(zip(pieces, [None] * first + told, strict=True))
     found = await asyncio.to_thread(tokens)
     return given(request['text'], request['start'], found, [Reply('', len(found), 0, cost=0.0)])
 

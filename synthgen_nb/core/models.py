@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'cap', 'put', 'asked', 'once_more', 'done',
-           'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers',
-           'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
+           'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score',
+           'complete', 'answers', 'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, os, random, time
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from .backslashes import mended
 from .beginnings import Turns, sharing
 from .calls import Calls, Reply, Request
+from .continued import ENDED, UNENDED, continuation
 from .likelihood import likelihood
 from .many import Work, by_batches, in_order
 from .pace import Pace
@@ -99,7 +100,6 @@ class Model:
     def where(self) -> str: return self.line.where
     @property
     def pace(self) -> Pace: return self.line.pace
-
     def at(self, stage: str, temperature: Temperature = ...) -> 'Model': return at(self, stage, temperature)
     def prompt(self, name: str) -> Prompt: return load_prompt(name, self.folder)
     async def ask(self, ask: Ask, sample: int = 0, **more) -> Answer: return await put(self, ask, sample, more)
@@ -108,7 +108,7 @@ class Model:
     def over(self, items: Sequence[T], render: Callable[[T], Ask], **more) -> AsyncIterator[tuple[T, Answer]]:
         return over(self, items, render, more)
     async def score(self, text: str, start: int = 0) -> Answer: return await score(self, text, start)
-
+    async def complete(self, text: str, stop: Sequence[str], **more) -> Answer: return await complete(self, text, stop, **more)
     def _request(self, ask: Ask, sample: int, more: dict): return request_of(self, ask, sample, more)
 
 # %% ../../nbs/core/04_models.ipynb #at
@@ -178,6 +178,7 @@ def both(first: Answer, second: Answer) -> Answer: # the second, with what the t
 # %% ../../nbs/core/04_models.ipynb #read
 def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; error, empty if there is a value
     if reply.finish == 'given': return [t['logprob'] for t in reply.logprobs or ()], ''
+    if reply.finish in (ENDED, UNENDED): return reply.text if reply.finish == ENDED else '', ''
     if reply.finish == 'length' and not decided(ask, reply):
         return None, f'truncated: {cut(model, ask, reply)}'
     if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
@@ -257,7 +258,7 @@ async def claimed(model: Model, ask: Ask, request: Request, fresh: bool, again: 
 # %% ../../nbs/core/04_models.ipynb #replied
 async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Reply:
     "The reply itself"
-    if 'text' in request: return await likelihood(model.line, request)
+    if 'text' in request: return await (continuation if 'stop' in request else likelihood)(model.line, request)
     if model.service.local: return (await model._send(request, ask, model.block))[0]
     await fits(model.line, request, ask)
     return await sent(model.line, request, ask, again)
@@ -278,6 +279,24 @@ async def score(
     ask = Ask(prompt='score', prompt_hash='', task='likelihood', messages=(dict(role='user', content=text),))
     request = Request(model=model.name, endpoint=model.endpoint, text=text, start=start, task=ask.task,
                       prompt=ask.prompt)
+    return done(model, await call(model, ask, request))
+
+# %% ../../nbs/core/04_models.ipynb #complete
+async def complete(
+    model: Model,
+    text: str,                # what is continued
+    stop: Sequence[str],      # it ends before the first of these
+    sample: int = 0,          # which draw
+    most: int = 48,           # tokens
+    temperature: float = 1.0, # of the draw
+) -> Answer: # value: the continuation; '' where it came to no stop
+    "What a model writes after a text"
+    if not model.service.continuation:
+        can = ', '.join(those(continuation=True))
+        return Answer(error=f'no_completions: {model.provider} continues no texts; {can} do', model=model.name)
+    ask = Ask(prompt='complete', prompt_hash='', task='continue', messages=(dict(role='user', content=text),))
+    request = Request(model=model.name, endpoint=model.endpoint, text=text, stop=list(stop), sample=sample,
+                      most=most, temperature=temperature, task=ask.task, prompt=ask.prompt)
     return done(model, await call(model, ask, request))
 
 # %% ../../nbs/core/04_models.ipynb #answers

@@ -37,6 +37,7 @@ class Service:
     temperature: bool = True    # takes a temperature
     logprobs: bool = False      # gives log probabilities
     likelihood: str = ''        # (line, request) → Reply: log probabilities of a text that is given; '': none
+    continuation: str = ''      # (line, request) → Reply: what comes after a text that is given; '': none
 
     @property
     def local(self) -> bool: return bool(self.answer) # in this process: no pace, no patience, nothing to pay
@@ -53,11 +54,13 @@ def named(
 # %% ../../nbs/core/00b_providers.ipynb #PROVIDERS
 _T, _B = 'synthgen_nb.core.transport', 'synthgen_nb.core.batches'
 _L, _E, _W = 'synthgen_nb.core.likelihood', 'synthgen_nb.core.embed', 'synthgen_nb.core.window'
+_C, _O = 'synthgen_nb.core.continued', 'synthgen_nb.offline.likely'
 _M = 'synthgen_nb.core.beginnings'
 PROVIDERS: dict[str, Service] = dict(
     offline=Service(
         'extractive', send=f'{_T}:answer_here', priced=False,
-        answer='synthgen_nb.offline.model:reply', identity='synthgen_nb.offline.model:rules_hash'),
+        answer='synthgen_nb.offline.model:reply', identity='synthgen_nb.offline.model:rules_hash',
+        likelihood=f'{_O}:likelihood', continuation=f'{_O}:continuation'),
     ollama=Service(
         'llama3.1', 'http://localhost:11434', home='http://localhost:11434', workers=4,
         write=f'{_T}:ollama_request', read=f'{_T}:ollama_reply', litellm='ollama_chat',
@@ -72,7 +75,7 @@ PROVIDERS: dict[str, Service] = dict(
 # %% ../../nbs/core/00b_providers.ipynb #batched
 _OPENAI: dict[str, Any] = dict(
     write=f'{_T}:openai_request', read=f'{_T}:openai_reply', logprobs=True, embedding=f'{_E}:openai_vectors',
-    likelihood=f'{_L}:completions', context=f'{_W}:openai_context')
+    likelihood=f'{_L}:completions', continuation=f'{_C}:completed', context=f'{_W}:openai_context')
 
 PROVIDERS |= dict(
     vllm=Service('default', 'http://localhost:8000/v1', counting=f'{_W}:server_count', **_OPENAI),
@@ -85,7 +88,8 @@ PROVIDERS |= dict(
         batch=f'{_B}:ANTHROPIC', price_list='{model}', context=f'{_W}:anthropic_context',
         marked=f'{_M}:anthropic_marked'),
     transformers=Service(
-        '', send=f'{_L}:only_scores', likelihood=f'{_L}:local_likelihood', priced=False, temperature=False))
+        '', workers=1, send=f'{_L}:only_scores', likelihood=f'{_L}:local_likelihood',
+        continuation=f'{_C}:local_continued', priced=False, temperature=False))
 
 # %% ../../nbs/core/00b_providers.ipynb #service
 def service(

@@ -16,6 +16,7 @@ from ..core.records import Drop, Pair, Row, SynthgenError, write_bytes, write_ro
 from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
 from .fit import Target, fitting, safe_tools
+from .inline import inline
 from .pairs import PAIR_FORMATS, multitask
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
@@ -35,6 +36,7 @@ FORMATS = dict(
     trl=Format(True, True, 'prompt and completion; with calls the same as hf'),
     openai=Format(True, True, "messages in OpenAI's form; tool_calls with arguments as JSON text"),
     functiongemma=Format(False, True, 'one text with control tokens'),
+    text=Format(False, True, 'one plain text with calls in square brackets, for models that do not chat'),
     jsonl=Format(True, True, 'our own record, with everything in it'))
 WITH_TOOLS = ('hf', 'trl', 'openai') # formats with a column of tools and messages that hold calls
 REASONING = ('think', 'inline', 'drop', 'multitask')
@@ -101,7 +103,8 @@ class _Counted:
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
-    if isinstance(x, Trajectory): return [CONVERSATION_FORMATS[format](x, tools, system)]
+    if isinstance(x, Trajectory):
+        return [inline(x, tools, system) if format == 'text' else CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)
     if reasoning == 'multitask': return multitask(x, format, system)
     return [PAIR_FORMATS[format](x, system, reasoning)]
