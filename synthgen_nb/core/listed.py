@@ -113,7 +113,8 @@ def listed(
 ) -> Any: # JSON; None where it lists nothing
     "What a text lists, as data"
     if not 3 < len(text) <= MOST: return None
-    return json.loads(_listed(text))
+    found = _listed(text)
+    return None if found == 'null' else json.loads(found)
 
 # %% ../../nbs/core/00l_listed.ipynb #deep
 def all_leaves(

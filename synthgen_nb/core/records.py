@@ -33,17 +33,20 @@ def content_id(
     return hashlib.sha256(canonical(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:16]
 
 # %% ../../nbs/core/00_records.ipynb #leaves
+def _pointed(k: str) -> str: return k.replace('~', '~0').replace('/', '~1') if '~' in k or '/' in k else k
+
 def leaves(
     value: Any,   # JSON
     at: str = '', # its place
 ) -> Iterator[tuple[str, Any]]: # JSON pointer and scalar
     "Every scalar of a value, with its place"
-    if isinstance(value, Mapping): inner: Iterable = value.items()
-    elif isinstance(value, (list, tuple)): inner = enumerate(value)
-    else:
-        yield at, value
-        return
-    for k, v in inner: yield from leaves(v, f'{at}/{str(k).replace("~", "~0").replace("/", "~1")}')
+    todo = [(at, value)]
+    while todo:
+        at, v = todo.pop()
+        if isinstance(v, (str, int, float)): yield at, v
+        elif isinstance(v, (list, tuple)): todo += [(f'{at}/{i}', x) for i, x in enumerate(v)][::-1]
+        elif isinstance(v, Mapping): todo += [(f'{at}/{_pointed(str(k))}', x) for k, x in v.items()][::-1]
+        else: yield at, v
 
 # %% ../../nbs/core/00_records.ipynb #clip
 def clip(x, n: int = 120) -> str:

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['result_in_words', 'short', 'called', 'marked', 'plural', 'things', 'nothing_of', 'told_list', 'fields_of', 'is_so',
-           'chosen', 'seen', 'only_list', 'done', 'told_object', 'told_text', 'told', 'evidence', 'objected',
+           'chosen', 'seen', 'only_list', 'done', 'told_object', 'told_text', 'told', 'evidence', 'objected', 'plainer',
            'answer_from']
 
 # %% ../../nbs/offline/93d_tellings.ipynb #imports
 import random, re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from ..core.listed import all_leaves, listed
 from ..core.records import canonical, clip, leaves
@@ -20,10 +21,10 @@ from .wants import WORDS, Want, is_many, split_name
 from .worded import Frame, enumerated, spread, worded
 from ..specs.tool import Tool
 from ..specs.trajectory import Ref
-from ..tools.answers import masked, objections_to_answer
+from ..tools.answers import CHECKS, masked
 from ..tools.evidence import Evidence, Step
 from ..tools.feeds import base, shown
-from ..tools.things import objections_to_things, things_of
+from ..tools.things import objections_to_things
 
 # %% ../../nbs/offline/93d_tellings.ipynb #dump
 def _field(name: str) -> str: return ' '.join(split_name(name))
@@ -265,11 +266,25 @@ def evidence(request: str, steps: Sequence[Mapping], tools: Sequence[Mapping]) -
                          s in enumerate(steps)]
     return Evidence(request, '', made, by_name)
 
-def objected(known: Evidence, answer: str) -> int:
+def objected(
+    known: Evidence,         # without an answer
+    answer: str,
+    most: int | None = None, # count no further than this
+) -> int:
     "How much can be said against an answer"
-    things_of(known)
     ev = known.saying(answer)
-    return len(objections_to_answer(ev)) + len(list(objections_to_things(ev, masked(ev))))
+    own = masked(ev)
+    said = set[str]()
+    for why in chain((why for check in CHECKS for why in check(ev, own)), objections_to_things(ev, own)):
+        said.add(why)
+        if len(said) == most: break
+    return len(said)
+
+def plainer(known: Evidence, fewest: int, answers: Sequence[str]) -> tuple[int, int]: # how much, and which
+    "The first of the answers against which less can be said than before; else the first of all"
+    for i, x in enumerate(answers):
+        if x not in answers[:i] and (n := objected(known, x, fewest)) < fewest: return n, i
+    return fewest, 0
 
 # %% ../../nbs/offline/93d_tellings.ipynb #answer-from
 def answer_from(steps: Sequence[Mapping], tools: Sequence[Mapping], request: str = '') -> str:
@@ -285,6 +300,7 @@ def answer_from(steps: Sequence[Mapping], tools: Sequence[Mapping], request: str
     levels = [0] * len(asked)
     known = evidence(request, steps, tools)
     fewest = objected(known, text(levels))
-    while fewest and (more := [[*levels[:i], k + 1, *levels[i + 1:]] for i, k in enumerate(levels) if k < 3]):
-        fewest, levels = min((objected(known, text(x)), x) for x in more)
+    while fewest and (more := sorted([*levels[:i], k + 1, *levels[i + 1:]] for i, k in enumerate(levels) if k < 3)):
+        fewest, i = plainer(known, fewest, [text(x) for x in more])
+        levels = more[i]
     return text(levels)

@@ -28,9 +28,13 @@ _LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|in|for|with|wh
 
 def label(name: str) -> str: return re.sub(r'[_\W]+', ' ', name).strip() or name
 
+@lru_cache(50_000)
+def _split(name: str) -> tuple[str, ...]:
+    return tuple(label(re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', name)).lower().split()) or (name,)
+
 def split_name(name: str) -> list[str]:
     "The words of a name in small letters: getPetById → get, pet, by, id"
-    return label(re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', name)).lower().split() or [name]
+    return list(_split(name))
 
 def in_words(name: str) -> str:
     "A tool's name as a phrase: getPetById → get pet by id"

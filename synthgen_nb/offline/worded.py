@@ -339,9 +339,9 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
         for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
         if not s.lead and text.startswith(own := f'the {name} ', joint.end()):
             for end, v, ref in values_at(text, joint.end() + len(own), s.leaf): yield end, got.but(path, v, ref)
-    for path, s in f.segments.items():
+    for path, s in ((p, s) for p, s in f.segments.items() if s.leaf.kind == 'map'):
         free = re.compile(rf'(?: with|,| and) ({_V}) set to ({_V}) in the {re.escape(s.leaf.label)}(?!\w)')
-        if s.leaf.kind == 'map' and (m := free.match(text, at)):
+        if m := free.match(text, at):
             key = str(typed(m[1], ['string']))
             yield m.end(), got.but(path, {**got.given.get(path, {}), key: typed(m[2])})
 

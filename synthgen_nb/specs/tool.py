@@ -229,9 +229,12 @@ def problems(
     return [f'/{"/".join(map(str, e.absolute_path))}: {clip(e.message, 200)}' for e in found]
 
 # %% ../../nbs/specs/20_tool.ipynb #flat
+@lru_cache(50_000)
+def _bare(name: str) -> str: return re.sub(r'[^a-z0-9]', '', name.lower())
+
 def flat(name: Any) -> str:
     "A name without case and marks: page_size, PageSize and page-size are one"
-    return re.sub(r'[^a-z0-9]', '', str(name).lower())
+    return _bare(str(name))
 
 # %% ../../nbs/specs/20_tool.ipynb #legal
 LONGEST = 64

@@ -18,8 +18,8 @@ from ..core.facts import SIZES
 from ..core.records import canonical, clip, leaves
 from ..specs.tool import steps
 from .evidence import (WORDS, Evidence, Leaf, Mention, computed, converted, counts_of, flat,
-                                        in_percent, is_number, mentions, near, numbers_in, says, sentences, shown,
-                                        units_in, words_of)
+                                        in_percent, is_number, mentions, near, numbers_in, of_results, saying, says, sentences,
+                                        shown, units_in, words_of)
 
 # %% ../../nbs/tools/70b_answers.ipynb #masked
 def masked(
@@ -40,6 +40,7 @@ def masked(
     return text
 
 # %% ../../nbs/tools/70b_answers.ipynb #all-lists
+@of_results
 def all_lists(ev: Evidence) -> list[list]:
     "Lists of the results; the values of one field of a call; and those of them that were not passed to it"
     per: dict[tuple[int, str], list] = {}
@@ -170,13 +171,16 @@ def _name_like(m: Mention, s: str) -> bool:
 
 def _alternative(name: str, ev: Evidence) -> bool:
     "Does only the documentation know it, as it knows a value that was passed instead?"
-    def there(t: str, text: str) -> bool: return bool(re.search(rf'(?<!\w){re.escape(t)}(?!\w)', text))
+    def there(t: str, text: str) -> bool: return t in text and bool(re.search(rf'(?<!\w){re.escape(t)}(?!\w)', text))
     if len(name) < 3 or there(name, ev.text) or not there(name, ev.docs): return False
     return any(isinstance(v, str) and v[:1].isupper() and there(v, ev.docs) for v in ev.given)
 
+@of_results
+def _known_stems(ev: Evidence) -> set[str]: return {w[:5] for w in ev.vocabulary}
+
 def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
     "Paths, identifiers, quotations and names that come from nowhere"
-    stems, text = {w[:5] for w in ev.vocabulary}, own
+    stems, text = _known_stems(ev), own
     for q in quoted(own):
         told = not q.strip('·') or known(q, ev) or re.fullmatch(r'[a-z_]+', q) or all(m.kind == 'number' for m in mentions(q))
         if told or (' ' in q and all(w[:5] in stems for w in words_of(q) if len(w) > 2)): continue
@@ -257,9 +261,10 @@ _BETWEEN = re.compile(r',\s+["“`]?(?!and |or |the |its |then |also )([\w./-]{1
 _BEHIND = re.compile(r'["”’`*]*(?:\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+or\s+)["“‘`*]*')
 _CLOSED = re.compile(r'["”’`*]*(?:\s*(?:[,;.)\]\n]|$)|\s+(?:and|or)\s)')
 
-def _foreign(xs: list, own: str, ev: Evidence, lists: list[list]) -> Iterator[str]:
+def _foreign(xs: list, own: str, ev: Evidence, every: list[tuple[list, Run]]) -> Iterator[str]:
     "Entries of an enumeration that are in no list"
-    found = spots(xs, own)
+    runs = [r for ys, r in every if ys is xs]
+    found = [s for r in runs for s in r]
     def is_field(w): return w in ev.keys and w not in {shown(x.value) for x in ev.leaves}
     for (a, b, i), (c, _, _) in pairwise(found):
         longer = re.fullmatch(r' ([a-z]+)(?:,\s*(?:and\s+)?|\s+and\s+)["“`]?', own[b:c]) # quality limit, passed
@@ -269,12 +274,12 @@ def _foreign(xs: list, own: str, ev: Evidence, lists: list[list]) -> Iterator[st
         other = not numbers_in(between[1])
         new = not known(between[1], ev) or is_field(between[1])
         if (other or new) if numeric(xs) else (other and new): yield between[1]
-    for run in (r for r in runs_of(xs, own) if len(r) > 1):
+    for run in (r for r in runs if len(r) > 1):
         gap = _BEHIND.match(own, run[-1][1])
         x = next(iter(mentions(own[gap.end():gap.end() + 80])), None) if gap else None
         if not gap or not x or x.start or not _CLOSED.match(own, gap.end() + x.end): continue
         if x.kind == 'number':
-            beside = [ys for ys in lists if any(r[0][0] <= run[0][0] and r[-1][1] >= run[-1][1] for r in runs_of(ys, own))]
+            beside = [ys for ys, r in every if r[0][0] <= run[0][0] and r[-1][1] >= run[-1][1]]
             if numeric(xs) and not x.unit and not any(near(x, filter(is_number, ys), own) for ys in beside): yield x.text
         elif not numeric(xs) and not known(x.text, ev): yield x.text
 
@@ -316,9 +321,10 @@ def _shuffled(run: Run, own: str, ev: Evidence, lists: list[list]) -> bool:
 def wrong_lists(ev: Evidence, own: str) -> Iterator[str]:
     "Enumerations with a foreign entry, without one of theirs, or in another order"
     lists = [xs for xs in all_lists(ev) if len(xs) <= 400]
-    runs = [(xs, r) for xs in lists for r in runs_of(xs, own) if len(r) > 1]
+    every = [(xs, r) for xs in lists for r in runs_of(xs, own)]
+    runs = [(xs, r) for xs, r in every if len(r) > 1]
     whole = {r[0][0]: max(len(o) for _, o in runs if o[0][0] <= r[0][0] and o[-1][1] >= r[-1][1]) for _, r in runs}
-    for x in dict.fromkeys(x for xs in lists for x in _foreign(xs, own, ev, lists)):
+    for x in dict.fromkeys(x for xs in lists for x in _foreign(xs, own, ev, every)):
         yield f'foreign_item: {x} is listed, and the result has no such entry'
     widest = {(r[0][0], r[-1][1]): (xs, r) for xs, r in reversed(runs) if len(r) == whole[r[0][0]]}
     for xs, r in widest.values():
@@ -351,9 +357,10 @@ OP = {w: op for op, ws in _OPS.items() for w in ws.split()}
 
 def ops_in(text: str) -> list[str]: return [OP[w] for w in words_of(text) if w in OP]
 
+@of_results
 def call_op(
-    i: int,       # of the call, from 0
     ev: Evidence,
+    i: int, # of the call, from 0
 ) -> tuple[str, str]: # operation, parameter; '' where it has none
     "The operation that a call was given, or takes by default"
     c = ev.calls[i]
@@ -363,34 +370,44 @@ def call_op(
         if op: return op, k
     return '', ''
 
-def leaf_op(x: Leaf, ev: Evidence) -> str:
-    own, c = set(ops_in(x.key)), ev.calls[x.step]
+@of_results
+def _field_op(ev: Evidence, key: str, i: int) -> str:
+    own, c = set(ops_in(key)), ev.calls[i]
     if not own and any(isinstance(v, list) and len(v) > 1 for v in c.arguments.values()): own = set(ops_in(c.tool))
-    return own.pop() if len(own) == 1 else call_op(x.step, ev)[0]
+    return own.pop() if len(own) == 1 else call_op(ev, i)[0]
+
+def leaf_op(x: Leaf, ev: Evidence) -> str: return _field_op(ev, x.key, x.step)
+
+@of_results
+def _ops(ev: Evidence) -> set[str]: return {leaf_op(x, ev) for x in ev.leaves}
 
 # %% ../../nbs/tools/70b_answers.ipynb #wrong-operations
 _AT_ITS = re.compile(rf'\s*(?:at|on|in|as)\s+(?:the\s+|its\s+|their\s+|a\s+)?({"|".join(OP)})\b', re.I)
 
+def _holders(m: Mention, s: str, ev: Evidence) -> list[Leaf]:
+    fits = saying(m, s)
+    return [x for x in ev.figures if fits(x.value)]
+
 def _op_problem(m: Mention, gap: str, s: str, ev: Evidence) -> str:
     "What is wrong with the word for an operation beside a number"
-    holders = [x for x in ev.leaves if is_number(x.value) and says(m, x.value, s)]
+    holders = _holders(m, s, ev)
     ops, between = {leaf_op(x, ev) for x in holders}, ops_in(gap)
-    of_others = {leaf_op(x, ev) for n in numbers_in(s) if n != m for x in ev.leaves if is_number(x.value) and says(n, x.value, s)}
-    said = set(ops_in(s)) - (of_others - ops)
     place = any(x.key in ('index', 'axis', 'count', 'position') for x in holders)
     if not holders or '' in ops or place: return ''
+    of_others = {leaf_op(x, ev) for n in numbers_in(s) if n != m for x in _holders(n, s, ev)}
+    said = set(ops_in(s)) - (of_others - ops)
     is_ = f'operation: {m.text} is the {"/".join(sorted(ops))}, the answer says '
     if said and m.value not in ev.asked and not ops & said: return is_ + ', '.join(sorted(said))
-    other = len(between) == 1 and between[0] not in ops and between[0] in {leaf_op(x, ev) for x in ev.leaves}
+    other = len(between) == 1 and between[0] not in ops and between[0] in _ops(ev)
     return is_ + between[0] if other else ''
 
 def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
     "A mean that is a maximum, in the call or in the answer"
     asked = set(ops_in(ev.request))
     for i in range(len(ev.calls)):
-        op, k = call_op(i, ev)
+        op, k = call_op(ev, i)
         if op and asked and op not in asked: yield f'operation: {k} is {op}, the request says {", ".join(sorted(asked))}'
-    have = {leaf_op(x, ev) for x in ev.leaves} | asked | {o for c in ev.calls for o in ops_in(c.tool)}
+    have = _ops(ev) | asked | {o for c in ev.calls for o in ops_in(c.tool)}
     compared = len(ev.calls) > 1 or any(numeric(xs) and len(xs) > 1 for _, _, xs in ev.lists) or asked or re.search(
         r'\b(?:which|compare\w*|than|\w+er|most)\b', ev.request, re.I)
     for s in sentences(own):
@@ -405,6 +422,7 @@ def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70b_answers.ipynb #labels
 _SMALL = frozenset('of in by to at per on and for from with'.split())
 
+@of_results
 def _fields(ev: Evidence) -> tuple[dict[str, list[float]], dict[str, list[float]]]: # of scalars, of lists
     "Numbers by the name of their field"
     one: dict[str, list[float]] = {}
@@ -441,7 +459,7 @@ def _mislabelled(m: Mention, s: str, ev: Evidence) -> str:
             if listed and direct and not near(m, listed, s): return n
             continue
         given = [v for c in ev.calls for at, v in leaves(c.arguments) if is_number(v) and steps(at)[0] == key]
-        alike = [x.value for x in ev.leaves if words_of(x.key)[-1:] == [n] and is_number(x.value)]
+        alike = [x.value for x in ev.figures if words_of(x.key)[-1:] == [n]]
         counted = n in behind and (m.value in counts_of(ev, s) or _left_over(m, ev, s))
         if near(m, [*one[key], *given, *alike], s) or counted: return ''
         return '' if computed(m, ev, s) not in ('', 'a product', 'a count') or (m.unit and converted(m, ev, s)) else key
@@ -458,6 +476,7 @@ def wrong_labels(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70b_answers.ipynb #records
 Group = list[tuple[set[str], list[Leaf]]] # words, values
 
+@of_results
 def groups_of(ev: Evidence) -> list[Group]:
     "What stands side by side: calls of one tool, objects of one list"
     out: dict[str, dict[str, tuple[set[str], list[Leaf]]]] = {}
@@ -479,14 +498,21 @@ def marks_of(group: Group) -> list[set[str]]:
     return [{w for w in words if len(w) > 2 and not w.isdigit() and sum(w in o for o, _ in group) == 1} for words, _ in group]
 
 # %% ../../nbs/tools/70b_answers.ipynb #swapped
+@of_results
+def _marked(ev: Evidence) -> list[tuple[Group, list[set[str]]]]: # two of them at least have words of their own
+    both = [(g, marks_of(g)) for g in groups_of(ev)]
+    return [(g, marks) for g, marks in both if sum(map(bool, marks)) > 1]
+
 def _held(group: Group, s: str) -> list[tuple[Mention, set[int]]]:
     "Numbers of a sentence, each with those that hold it; numbers in an enumeration are left out"
     out = []
     for m in numbers_in(s):
         beside = re.match(r'\s*(?:,|and|or)\s+(?:and\s+)?[-\d]', s[m.end:m.end + 8]) \
             or re.search(r'\d\s*(?:,|and|or)\s+(?:and\s+)?$', s[max(0, m.start - 8):m.start])
-        own = {k for k, (_, xs) in enumerate(group) if any(is_number(x.value) and says(m, x.value, s) for x in xs)}
-        if own and not beside and (m.decimals or m.value > 2): out.append((m, own))
+        if beside or not (m.decimals or m.value > 2): continue
+        fits = saying(m, s)
+        own = {k for k, (_, xs) in enumerate(group) if any(is_number(x.value) and fits(x.value) for x in xs)}
+        if own: out.append((m, own))
     return out
 
 _APART = re.compile(r'\b(?:while|whereas|but)\b|;')
@@ -507,8 +533,7 @@ def _misplaced(group: Group, marks: list[set[str]], s: str) -> Iterator[tuple[Me
 
 def swapped(ev: Evidence, own: str) -> Iterator[str]:
     "Numbers of one thing that are said of another"
-    for group in groups_of(ev):
-        if sum(map(bool, marks := marks_of(group))) < 2: continue
+    for group, marks in _marked(ev):
         for s in (part for x in sentences(own) for part in x.split(';')):
             for m, said, held in _misplaced(group, marks, s):
                 names = ['/'.join(sorted(marks[k])[:3]) for k in (held, said)]
@@ -520,8 +545,10 @@ _NO = re.compile(r'''\b(?:not|no|never|without|neither|none|nor|cannot|\w+n['’
 _ALIKE = dict(equal='equal identical same match matches', success='success successful successfully succeeded')
 _TURNED = {'error', 'failed', 'closed', 'empty', 'missing', 'different'} # yes to them may be no to the request
 
-def _flags(ev: Evidence) -> Iterator[tuple[list[list[str]], list[Leaf]]]: # ways to name it, flags of that name
+@of_results
+def _flags(ev: Evidence) -> list[tuple[list[list[str]], list[Leaf]]]: # ways to name it, flags of that name
     by_key: dict[str, list[Leaf]] = {}
+    out: list[tuple[list[list[str]], list[Leaf]]] = []
     for x in ev.leaves:
         if isinstance(x.value, bool): by_key.setdefault(x.key, []).append(x)
     for key, xs in by_key.items():
@@ -529,21 +556,24 @@ def _flags(ev: Evidence) -> Iterator[tuple[list[list[str]], list[Leaf]]]: # ways
         ws = ws[1:] if ws[:1] and ws[0] in ('is', 'has', 'was', 'can', 'are') else ws
         different = len({x.value for x in xs}) > 1 or len({canonical(ev.calls[x.step].arguments) for x in xs}) > 1
         if different or not ws or len(ws) > 3 or 'status' in ws or max(map(len, ws)) < 4 or ws == ['more']: continue
-        yield [[w] for w in _ALIKE.get(ws[0], ws[0]).split()] if len(ws) == 1 else [ws], xs
+        out.append(([[w] for w in _ALIKE.get(ws[0], ws[0]).split()] if len(ws) == 1 else [ws], xs))
+    return out
 
 def _named(ws: list[str], here: set[str]) -> bool:
     stem = lambda w: w[:max(5, len(w) - 2)] if len(w) > 4 else w
     return all(any(x == w or (len(w) > 4 and x.startswith(stem(w))) for x in here) for w in ws)
 
 # %% ../../nbs/tools/70b_answers.ipynb #wrong-polarity
+@of_results
+def _words_found(ev: Evidence) -> set[str]: return {w for x in ev.leaves if isinstance(x.value, str) for w in words_of(x.value)}
+
 def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     "A flag that is said to be the opposite of what it is"
     flags = [x for x in ev.leaves if isinstance(x.value, bool)]
-    texts = {w for x in ev.leaves if isinstance(x.value, str) for w in words_of(x.value)}
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
         here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b', '', clause.strip(), flags=re.I)
         for ways, xs in _flags(ev):
-            hit = next((ws for ws in ways if _named(ws, here) and not (len(ws) == 1 and ws[0] in texts)), None)
+            hit = next((ws for ws in ways if _named(ws, here) and not (len(ws) == 1 and ws[0] in _words_found(ev))), None)
             if not hit or re.search(r'\b(?:whether|if|either)\b', clause): continue
             wider = any(x.key != xs[0].key and set(hit) & set(words_of(x.key)) and set(words_of(x.key)) <= here for x in ev.leaves)
             true = re.search(rf'\b{hit[-1]}\w*\W+(?:is\s+|was\s+)?true\b', clause, re.I)
@@ -582,7 +612,7 @@ def turned(ev: Evidence, own: str) -> Iterator[str]:
     no = {x.step for x in ev.leaves if x.value in (None, False, '') or (isinstance(x.value, str) and _NO.search(x.value))}
     if m := _TURN.match(own): yield f'polarity: the answer begins “{m[0].strip()}”'
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
-        held = {x.step for m in numbers_in(clause) for x in ev.leaves if is_number(x.value) and says(m, x.value, clause)}
+        held = {x.step for m in numbers_in(clause) for x in _holders(m, clause, ev)}
         if held and not held & no and re.search(r"\bnot\b(?! only| just)|n['’]t\b", clause):
             yield f'polarity: nothing says no, the answer says “{clip(clause, 60)}”'
     yield from _denied(ev, own)
@@ -643,14 +673,16 @@ _PLAIN = frozenset('''there their these those this that they them with have from
     when also only than then into such does here your would could total item items list answer request asked above below following
     together matches match least most exist exists contains contain else case'''.split())
 
+@of_results
+def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.results} {ev.docs}')}
+
 def sweeping(ev: Evidence, own: str) -> Iterator[str]:
     "Sentences about all or about the others, in words that nobody used and without a value"
-    stems = {w[:5] for w in words_of(f'{ev.request} {ev.results} {ev.docs}')}
     texts = {flat(x.value).casefold() for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 2}
     for k, s in enumerate(sentences(own)):
         if not k or not _SWEEP.search(s) or re.match(r'\W*(?:yes|no)\b,', s, re.I): continue
         if any(m.kind in ('number', 'code') for m in mentions(s)) or any(t in s.casefold() for t in texts): continue
-        new = [w for w in words_of(s) if len(w) > 4 and w not in _PLAIN and w[:5] not in stems]
+        new = [w for w in words_of(s) if len(w) > 4 and w not in _PLAIN and w[:5] not in _stems(ev)]
         if new: yield f'unseen: “{clip(s, 70)}”: {", ".join(new)} stands in no result and not in the request'
 
 # %% ../../nbs/tools/70b_answers.ipynb #all

@@ -183,7 +183,8 @@ _NOTHING = re.compile(r"""\W*(?:unknown|none|null|nil|n/?a|undefined|empty|nothi
     |(?:\S+ ){0,5}(?:not found|does not exist|is unknown))\W*""", re.I | re.X)
 
 def says_nothing(v: Any) -> bool:
-    return v is None or v in ('', [], {}) or (isinstance(v, str) and bool(_NOTHING.fullmatch(' '.join(v.split()))))
+    short = isinstance(v, str) and len(v) < 200 # a long text says something
+    return v is None or v in ('', [], {}) or (short and bool(_NOTHING.fullmatch(' '.join(v.split()))))
 
 def informs(
     t: Trajectory,             # observed

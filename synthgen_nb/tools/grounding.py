@@ -9,6 +9,7 @@ __all__ = ['stated', 'sourced', 'filled', 'quotable', 'unquoted', 'placeholders'
 # %% ../../nbs/tools/70_grounding.ipynb #imports
 import json, re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import clip, leaves
@@ -191,6 +192,7 @@ def _inside(value: Any, name: str = '') -> list[str]: # lines of a value; of a l
     elif value is None or isinstance(value, bool): text = {True: 'yes', False: 'no', None: 'nothing'}[value]
     return [f'{name}: {text if text != "" else "none"}' if name else str(text)]
 
+@lru_cache(50_000)
 def label_of(name: str) -> str:
     "A name in words: petId → pet id"
     return re.sub(r'[_\W]+', ' ', re.sub(r'(?<=[a-z0-9])(?=[A-Z])', ' ', str(name))).strip().lower()

@@ -19,8 +19,8 @@ from ..core.records import canonical, clip, leaves
 from ..core.words import STOPWORDS
 from ..specs.tool import steps
 from .answers import OP, all_lists, ops_in, told
-from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in, says,
-                                        sentences, words_of)
+from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in,
+                                        of_results, saying, says, sentences, words_of)
 
 # %% ../../nbs/tools/70c_things.ipynb #things
 @dataclass
@@ -43,12 +43,9 @@ def _here(name: str, text: str) -> bool: return name in text and bool(re.search(
 _WHO = re.compile(r'name|title|label|symbol|path|file|id|city|user|username|key', re.I)
 
 # %% ../../nbs/tools/70c_things.ipynb #things-of
+@of_results
 def things_of(ev: Evidence) -> list[list[Thing]]:
     "What stands side by side, found once"
-    if 'things' not in vars(ev): vars(ev)['things'] = _things_of(ev)
-    return vars(ev)['things']
-
-def _things_of(ev: Evidence) -> list[list[Thing]]:
     out: dict[str, dict[str, Thing]] = {}
     for i, c in enumerate(ev.calls):
         one = out.setdefault(c.tool, {}).setdefault(str(i), Thing())
@@ -80,8 +77,8 @@ def _apart(group: list[Thing]) -> list[Thing]:
 # %% ../../nbs/tools/70c_things.ipynb #named-at
 def named_at(group: list[Thing], text: str) -> list[tuple[int, int, int]]: # start, end, which
     "Where a text names things"
-    at = [(m.start(), m.end(), k) for m in re.finditer(r'[^\W\d_]+', text)
-          for k, t in enumerate(group) if m[0].lower() in t.names]
+    who = {w: k for k, t in enumerate(group) for w in t.names}
+    at = [(m.start(), m.end(), who[m[0].lower()]) for m in re.finditer(r'[^\W\d_]+', text) if m[0].lower() in who]
     for k, t in enumerate(group):
         for name in t.numbers:
             noun, n = name.rsplit(' ', 1)
@@ -222,7 +219,8 @@ def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
                 yield f'swapped: {own[b - 12:c + 12].strip()} names two things as one'
         named = {k for _, _, k in at}
         for m in numbers_in(own) if named else ():
-            holders = {k for k, t in enumerate(group) if any(is_number(x.value) and says(m, x.value, own) for x in t.held)}
+            fits = saying(m, own)
+            holders = {k for k, t in enumerate(group) if any(is_number(x.value) and fits(x.value) for x in t.held)}
             word = _OF_WHOM.search(own[max(0, m.start - 60):m.start])
             new = word and word[1].lower() not in ev.vocabulary | STOPWORDS | OP.keys()
             if word and new and len(holders) == 1 and not holders & named and m.decimals:
@@ -294,12 +292,18 @@ def _alternatives(docs: str) -> Iterator[set[str]]:
     for m in _ENUM.finditer(docs): yield set(re.findall(r'"([\w -]+)"', m[1]))
     for m in _EITHER.finditer(docs): yield {m[1], m[3], *re.findall(r'[\w-]+', m[2])}
 
+@of_results
+def _choices(ev: Evidence) -> list[set[str]]: return list(_alternatives(ev.docs))
+
+@of_results
+def _beginnings(ev: Evidence) -> set[str]: return {w[:4] for w in words_of(f'{ev.request} {ev.results} {ev.given}')}
+
 def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
     "A word that the documentation has beside the one of the result"
     held = {x.value.casefold(): x.key for x in ev.leaves if isinstance(x.value, str) and re.fullmatch(r'[A-Za-z][\w-]+', x.value)}
     here = {w.casefold() for w in re.findall(r'[\w-]+', own)}
-    there = {w[:4] for w in words_of(f'{ev.request} {ev.results} {ev.given}')}
-    for words in _alternatives(ev.docs):
+    there = _beginnings(ev)
+    for words in _choices(ev):
         low = {w.casefold() for w in words}
         mine = low & held.keys()
         others = {w for w in (low - mine) & here if len(w) > 2 and w[:4] not in there and w not in STOPWORDS}
@@ -378,16 +382,18 @@ _TALK = frozenset('''there their these those this that they them here your yours
     question questions help welcome hope information details summary'''.split())
 _STATES = re.compile(rf"\b(?:{_GUESS}|is|are|was|were|has|have|had|been|will|can|does|did|lies|lie|\w{{3,}}ed|include[sd]?|contains?)\b", re.I)
 
+@of_results
+def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.text} {ev.docs}')}
+
 def unheard(ev: Evidence, own: str) -> Iterator[str]:
     "Clauses without a value, none of whose words stand in the request, the results or the documentation"
-    stems = {w[:5] for w in words_of(f'{ev.request} {ev.text} {ev.docs}')}
     for k, clause in enumerate(c for s in sentences(own) for c in _CLAUSE.split(s)):
         light = _TALK | STOPWORDS | OP.keys() | WORDS.keys() | _NTH.keys() | _COMPARED.keys()
         said = [w for w in words_of(clause) if len(w) > 3 and w not in light and not w.endswith('est')]
         value = any(m.kind in ('number', 'code', 'date', 'ordinal') or m.text.lower() in WORDS for m in mentions(clause))
         if not k or not said or (value and len(said) < 2) or not _STATES.search(clause): continue
         if clause.rstrip().endswith(('?', ':')): continue
-        if all(w[:5] not in stems for w in said):
+        if all(w[:5] not in _stems(ev) for w in said):
             yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
 
 # %% ../../nbs/tools/70c_things.ipynb #parts
