@@ -213,7 +213,7 @@ def over_rows(ev: Evidence, own: str) -> Iterator[str]:
     last = [t for t in tables_of(ev) if t.step == len(ev.calls) - 1 and len(t.rows) > 1]
     if not asked or len(last) != 1 or (ev.calls and {*asked} & {w for c in ev.calls for w in words_of(c.tool)}): return
     t, k = last[0], _column(last[0], ev.request)
-    if not k or {*words_of(' '.join(map(str, t.rows[0])))} & {'total', 'sum', 'mean', 'average', 'max', 'min'}: return
+    if not k or k == 'entry' or len({c.tool for c in ev.calls}) > 2 or {*words_of(' '.join(map(str, t.rows[0])))} & {'total', 'sum', 'mean', 'average', 'max', 'min'}: return
     xs, numbers = [float(x) for x in t.column(k)], [(m, s) for s in sentences(own) for m in numbers_in(s)]
     if not numbers: return
     for op in asked:
@@ -227,7 +227,8 @@ def over_rows(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70ca_belonging.ipynb #taken
 def wrong_rows(ev: Evidence) -> Iterator[str]:
     "A reference to another row than the one that the request names"
-    for c in ev.calls:
+    by_place = re.search(r'\b(?:first|second|third|fourth|fifth|sixth|last|\d+(?:st|nd|rd|th))\b', ev.request, re.I)
+    for c in ev.calls if not by_place else ():
         for r in c.refs:
             for t in tables_of(ev):
                 rest = r.path.removeprefix(f'{t.at}/') if ev.calls[t.step].id == r.call and r.path.startswith(f'{t.at}/') else ''
@@ -304,10 +305,11 @@ _TALK = frozenset('''called named found based listed checked looked used receive
 def undone(ev: Evidence, own: str) -> Iterator[str]:
     "Something that was done, as the answer says, and that neither request nor tools speak of"
     names = ' '.join(f'{c.tool} {ev.tools[c.tool].description if c.tool in ev.tools else ""}' for c in ev.calls)
-    there = {w[:5] for w in words_of(f'{ev.request} {ev.results} {names}')}
+    there = {w[:4] for w in words_of(f'{ev.request} {ev.results} {names}')}
     for m in _ACT.finditer(own):
         verb = m[1].lower()
-        if verb not in _TALK and verb[:5] not in there: yield f'unseen: “{clip(m[0], 60)}”: no call did it'
+        stem = (f'{verb[:-3]}y' if verb.endswith('ied') else verb)[:4]
+        if verb not in _TALK and stem not in there: yield f'unseen: “{clip(m[0], 60)}”: no call did it'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #unsaid
 def unsaid(ev: Evidence, own: str) -> Iterator[str]:
