@@ -63,7 +63,8 @@ def test_made_under_its_name():
     assert not made('attic') and made('attics') and made('cellar')
 
 
-@pytest.mark.parametrize('answer, good', [('The recipe is Rye loaf, and it rests for 95 seconds.', True), ('Rye loaf; it rests for 1 minute and 35 seconds.', True),
+@pytest.mark.parametrize('answer, good', [('The recipe is Rye loaf, and it rests for 95 seconds.', True),
+                                          ('Rye loaf; it rests for 1 minute and 35 seconds.', True),
                                           ('The recipe is moss; it rests for 95 seconds.', False), ('The recipe is Rye loaf.', False)])
 def test_the_field_that_is_asked_for(answer, good):
     content = dict(recipeName='Rye loaf', checksum='moss', restSeconds=95)

@@ -146,6 +146,7 @@ def _number_problem(m: Mention, ev: Evidence, s: str) -> str:
     if known or computed(m, ev, s) or (m.unit and converted(m, ev, s)): return ''
     return f'unsupported_number: {m.text} in “{clip(s, 80)}” is in no result and not in the request; nothing computes it'
 
+# %% ../../nbs/tools/70b_answers.ipynb #number-problem-2
 def wrong_numbers(ev: Evidence, own: str) -> Iterator[str]:
     "Numbers that come from nowhere, and units that nobody stated"
     for s in sentences(own):
@@ -165,6 +166,7 @@ _COMMON = frozenset('''not note i ok yes no true false none null json id ids url
 
 def quoted(text: str) -> list[str]: return [next(g for g in q.groups() if g) for q in QUOTE.finditer(text)]
 
+# %% ../../nbs/tools/70b_answers.ipynb #known-2
 def known(text: str, ev: Evidence) -> bool:
     "Does the request, an argument, a result or the documentation of a called tool hold this text?"
     t = flat(text).strip('*').rstrip('.,;:!?')
@@ -183,6 +185,7 @@ def known(text: str, ev: Evidence) -> bool:
     stem = re.sub(r"(?:['’]s|s)$", '', t)
     return stem != t and len(stem) > 3 and known(stem, ev)
 
+# %% ../../nbs/tools/70b_answers.ipynb #known-3
 def _known_path(t: str, ev: Evidence) -> bool:
     parent, _, last = t.rpartition('/')
     if re.search(rf'(?<![\w/]){re.escape(t)}(?:/|\b)', ev.text): return True
@@ -659,10 +662,11 @@ def told(v: Any, answer: str) -> bool:
     if is_number(v): return any(m.kind == 'number' and says(m, v, answer) for m in map(_in_words, mentions(answer)))
     text, stems = flat(str(v)).casefold(), {w[:5] for w in words_of(answer)}
     own = [w[:5] for w in words_of(text) if len(w) > 3]
-    at_all = re.search(rf'(?<!\w){re.escape(text[:60])}', flat(answer).casefold())
+    at_all = bool(re.search(rf'(?<!\w){re.escape(text[:60])}', flat(answer).casefold()))
     at_all = at_all or (len(text) > 80 and '\n' in str(v) and _part_told(str(v), answer))
-    return bool(at_all) or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
+    return at_all or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
+# %% ../../nbs/tools/70b_answers.ipynb #untold-2
 def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
     about = {w[:5] for k in [tool, *(x.key for x in flags)] 
              for w in words_of(k) if len(w) > 3 and w not in ('status', 'result', 'check')}
@@ -670,6 +674,7 @@ def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
     said = re.match(r'\W*(?:yes|no)\b', own, re.I) or about & {w[:5] for w in words_of(own)} or alike
     return bool(said or (not about and _NO.search(own)))
 
+# %% ../../nbs/tools/70b_answers.ipynb #untold-3
 def untold(ev: Evidence, own: str) -> Iterator[str]:
     "Look-ups that the answer passes over"
     taken = {r.call for c in ev.calls for r in c.refs}

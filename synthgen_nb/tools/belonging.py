@@ -9,7 +9,7 @@ __all__ = ['Spot', 'Table', 'tables_of', 'rows_told', 'wanted', 'wrong_flags', '
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #imports
 import math, re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from ..core.listed import listed
@@ -33,7 +33,8 @@ class Table:
 
 def _row(value: Any) -> dict[str, Any]:
     "The fields of an object, those inside it under their own names"
-    if not isinstance(value, dict): return {'entry': value} if not isinstance(value, list) else {'entry': ' '.join(map(str, value))}
+    if isinstance(value, list): return {'entry': ' '.join(map(str, value))}
+    if not isinstance(value, dict): return {'entry': value}
     return {'/'.join(p for p in steps(at) if not p.isdigit()): v for at, v in leaves(value)}
 
 _DATA = re.compile(r'.*(?:\d|[A-Z]{2}|[/.@ ])')
@@ -73,17 +74,20 @@ def rows_told(
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #flags
 _ON = re.compile(r'\b(?:on|active|open|enabled|available|running|online|done|completed?|set|true|up|in stock)\b', re.I)
-_OFF = re.compile(r'\b(?:off|inactive|closed|disabled|unavailable|stopped|offline|not|undone|incomplete|unset|false|down|out of stock)\b'
+_OFF = re.compile(r'\b(?:off|inactive|closed|disabled|unavailable|stopped|offline|not|undone'
+                  r'|incomplete|unset|false|down|out of stock)\b'
                   r"|n['’]t\b", re.I)
 
 def wanted(t: Table, request: str) -> set[int] | None: # None: the request asks by no flag
     "The rows whose flag is what the request asks for"
     flags = [k for k in t.rows[0] if all(isinstance(v, bool) for v in t.column(k))]
     named = [k for k in flags if {*words_of(k)} & {*words_of(request)} - {'is', 'has'}]
-    k = named[0] if len(named) == 1 else flags[0] if len(flags) == 1 and (_ON.search(request) or _OFF.search(request)) else ''
+    state = len(flags) == 1 and (_ON.search(request) or _OFF.search(request))
+    k = named[0] if len(named) == 1 else flags[0] if state else ''
     if not k or not re.search(r'\b(?:which|what|list|show|name|find|all)\b', request, re.I): return None
     return {i for i, v in enumerate(t.column(k)) if v != bool(_OFF.search(request))}
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #flags-2
 def _positive(spots: list[Spot], own: str, off: bool) -> set[int]: # off: the request asks for those that are not
     "The rows that are said to be as asked"
     out, at = set[int](), 0
@@ -115,10 +119,11 @@ def all_told(ev: Evidence, own: str) -> bool:
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #rows
 _ALL = re.compile(r'^\W*(?:list|show|name|give|tell me|what are|which|who)\b|\b(?:all|every|each)\b|\bto whom\b', re.I)
-_SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|only|latest|newest|oldest|nearest|cheapest|best|worst|most|least|more|less
-    |than|above|below|over|under|between|before|after|since|until|where|whose|who\ (?:is|are|has|have)|\w{3,}est|earlier|later)\b
+_SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|only|latest|newest|oldest|nearest|cheapest|best|worst|most
+    |least|more|less|than|above|below|over|under|between|before|after|since|until|where|whose|who\ (?:is|are|has|have)|\w{3,}est|earlier|later)\b
     |\bhow\ many\b|(?<!\w)\d''', re.I | re.X)
-_IN_ORDER = re.compile(r'\bin (?:the |their |its )?(?:right |correct |given )?order\b|\bone after the other\b|\bstep by step\b', re.I)
+_IN_ORDER = re.compile(r'\bin (?:the |their |its )?(?:right |correct |given )?order\b'
+                       r'|\bone after the other\b|\bstep by step\b', re.I)
 _SORTED = re.compile(r'\b(?:sort|rank|descend|ascend|alphabet|revers|order\w* by|by (?:size|name|date))\w*', re.I)
 
 def _filtered(t: Table, request: str) -> bool:
@@ -126,10 +131,12 @@ def _filtered(t: Table, request: str) -> bool:
     low = request.casefold()
     return any(isinstance(v, str) and len(v) > 2 and v.casefold() in low for r in t.rows for v in r.values())
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #rows-2
 def lost_rows(ev: Evidence, own: str) -> Iterator[str]:
     "Rows that the answer passes over, where all are asked for"
     text = re.sub(r'(?:/[\w.-]+)+', ' ', ev.request)
-    if not _ALL.search(text) or _SOME.search(text) or re.search(r'\b(?:and|the|\d+) (?:others?|more|rest)\b|\betc\b|…', own): return
+    rest = re.search(r'\b(?:and|the|\d+) (?:others?|more|rest)\b|\betc\b|…', own)
+    if rest or not _ALL.search(text) or _SOME.search(text): return
     for t in (t for t in tables_of(ev) if t.step == len(ev.calls) - 1 and len(t.rows) <= 12):
         k, spots = rows_told(t, own)
         lost = [r for r in range(len(t.rows)) if r not in {s[2] for s in spots}]
@@ -156,34 +163,41 @@ def _owned(spots: list[Spot], own: str, before: bool) -> Iterator[tuple[list[int
         said = own[edges[2 * i]:edges[2 * i + 1]] if before else own[edges[2 * i + 2]:edges[2 * i + 3]]
         yield rows, said
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #owners-2
 def wrong_owner(ev: Evidence, own: str) -> Iterator[str]:
     "A text of one row that is said of another"
     for t in tables_of(ev):
         name, spots = rows_told(t, own)
-        for k in (k for k in t.rows[0] if k != name and len({*map(str, t.column(k))}) > 1 and len({r for *_, r in spots}) > 1):
+        others = [k for k in t.rows[0] if k != name and len({*map(str, t.column(k))}) > 1]
+        for k in others if len({r for *_, r in spots}) > 1 else ():
             values = {v for v in t.column(k) if isinstance(v, str) and len(v) > 2 and v not in t.column(name)}
             at = [own.find(v) for v in values if v in own]
             if not at: continue
             for rows, said in _owned(spots, own, min(at) < spots[0][0]):
                 here = [v for v in values if re.search(rf'(?<!\w){re.escape(v)}(?!\w)', said)]
                 for r in rows:
-                    if here and t.column(k)[r] not in here and isinstance(t.column(k)[r], str):
-                        yield f'swapped: {clip(here[0], 60)} is said of {t.column(name)[r]}, which has {clip(t.column(k)[r], 60)}'
+                    own_text = t.column(k)[r]
+                    if here and own_text not in here and isinstance(own_text, str):
+                        said_of = f'{clip(here[0], 60)} is said of {t.column(name)[r]}'
+                        yield f'swapped: {said_of}, which has {clip(own_text, 60)}'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #dates
 def _by_marks(t: Table, text: str) -> set[int]:
     "The rows of which a text has a word that no other row has"
     plain = re.sub(r'\d{4}-\d\d-\d\d\S*|\d\d:\d\d\S*', ' ', text)
-    own = [{*re.findall(r'[^\W_]+', ' '.join(v for v in r.values() if isinstance(v, str) and len(v) > 2 and not dates(v)).casefold())}
-           for r in t.rows]
-    return {i for i, ws in enumerate(own) for w in re.findall(r'[^\W_]+', plain.casefold()) if w in ws and sum(w in o for o in own) == 1}
+    texts = [' '.join(v for v in r.values() if isinstance(v, str) and len(v) > 2 and not dates(v)) for r in t.rows]
+    own = [{*re.findall(r'[^\W_]+', x.casefold())} for x in texts]
+    here = [w for w in re.findall(r'[^\W_]+', plain.casefold()) if sum(w in o for o in own) == 1]
+    return {i for i, ws in enumerate(own) for w in here if w in ws}
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #dates-2
 def wrong_date(ev: Evidence, own: str) -> Iterator[str]:
     "A date of one row that is said of another, or of another field than the one that is asked for"
     asked = {w.rstrip('s') for w in words_of(ev.request)}
     for t in tables_of(ev):
         of = {k for k in t.rows[0] if all(isinstance(v, str) and dates(v) for v in t.column(k))}
         of = {k for k in of if {w.rstrip('s') for w in words_of(k)} & asked} or of
+        anywhere = {d[1:] for row in t.rows for v in row.values() for d in dates(str(v))}
         name, spots = rows_told(t, own)
         named = _by_marks(t, own) or _by_marks(t, ev.request)
         said = list(_owned(spots, own, False)) if len(spots) > 1 else [([*named], own)] if len(named) == 1 else []
@@ -191,14 +205,17 @@ def wrong_date(ev: Evidence, own: str) -> Iterator[str]:
             for r in rows:
                 held = {d for k in of for d in dates(str(t.rows[r][k]))}
                 for y, m, d in dates(text):
-                    if not any((m, d) == h[1:] for h in held) and any((m, d) == h[1:] for row in t.rows for v in row.values() for h in dates(str(v))):
-                        yield f'swapped: {y or "…"}-{m:02}-{d:02} is said of {clip(str(t.rows[r].get(name) or next(iter(t.rows[r].values()))), 60)}'
+                    if (m, d) in anywhere and not any((m, d) == h[1:] for h in held):
+                        who = t.rows[r].get(name) or next(iter(t.rows[r].values()))
+                        yield f'swapped: {y or "…"}-{m:02}-{d:02} is said of {clip(str(who), 60)}'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #over
-_OPS = {'mean': re.compile(r'\b(?:mean|average)\b', re.I), 'max': re.compile(r'\b(?:highest|largest|biggest|longest|greatest|maximum|max|most)\b', re.I),
+_OPS = {'mean': re.compile(r'\b(?:mean|average)\b', re.I),
+        'max': re.compile(r'\b(?:highest|largest|biggest|longest|greatest|maximum|max|most)\b', re.I),
         'sum': re.compile(r'\b(?:totals?|sum|altogether|in all|together|combined|overall)\b', re.I),
         'min': re.compile(r'\b(?:lowest|smallest|shortest|minimum|min|fewest|least)\b(?! one)', re.I)}
-_DOES = dict(mean=lambda xs: math.fsum(xs) / len(xs), sum=math.fsum, max=max, min=min)
+_DOES: dict[str, Callable[[list[float]], float]] = dict(
+    mean=lambda xs: math.fsum(xs) / len(xs), sum=math.fsum, max=max, min=min)
 
 def _column(t: Table, request: str) -> str: # '' where it is not to be told
     "The numbers that a request speaks of"
@@ -207,22 +224,25 @@ def _column(t: Table, request: str) -> str: # '' where it is not to be told
     named = [k for k in numeric if {w.rstrip('s')[:6] for w in words_of(k.rpartition('/')[2])} & asked]
     return named[0] if len(named) == 1 else numeric[0] if len(numeric) == 1 and not named else ''
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #over-2
 def over_rows(ev: Evidence, own: str) -> Iterator[str]:
     "A mean, sum or extreme that is asked for and not told"
     asked = [op for op, p in _OPS.items() if p.search(ev.request)]
     last = [t for t in tables_of(ev) if t.step == len(ev.calls) - 1 and len(t.rows) > 1]
     if not asked or len(last) != 1 or (ev.calls and {*asked} & {w for c in ev.calls for w in words_of(c.tool)}): return
     t, k = last[0], _column(last[0], ev.request)
-    if not k or k == 'entry' or len({c.tool for c in ev.calls}) > 2 or {*words_of(' '.join(map(str, t.rows[0])))} & {'total', 'sum', 'mean', 'average', 'max', 'min'}: return
+    done = {*words_of(' '.join(map(str, t.rows[0])))} & {'total', 'sum', 'mean', 'average', 'max', 'min'}
+    if not k or k == 'entry' or len({c.tool for c in ev.calls}) > 2 or done: return
     xs, numbers = [float(x) for x in t.column(k)], [(m, s) for s in sentences(own) for m in numbers_in(s)]
     if not numbers: return
     for op in asked:
         value = _DOES[op](xs)
         if any(near(m, [value], s) for m, s in numbers): continue
-        ids, rows = rows_told(t, own)
+        rows = rows_told(t, own)[1]
         best = {i for i, x in enumerate(xs) if x == value}
         if op in ('max', 'min') and (not re.search(r'\bwhich\b', ev.request, re.I) or best & {r for *_, r in rows}): continue
-        if op in ('mean', 'sum') or rows: yield f'untold: asked is the {op} of {k}, which is {value:g}, and the answer does not say it'
+        if op in ('mean', 'sum') or rows:
+            yield f'untold: asked is the {op} of {k}, which is {value:g}, and the answer does not say it'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #taken
 def wrong_rows(ev: Evidence) -> Iterator[str]:
@@ -231,29 +251,36 @@ def wrong_rows(ev: Evidence) -> Iterator[str]:
     for c in ev.calls if not by_place else ():
         for r in c.refs:
             for t in tables_of(ev):
-                rest = r.path.removeprefix(f'{t.at}/') if ev.calls[t.step].id == r.call and r.path.startswith(f'{t.at}/') else ''
+                of_it = ev.calls[t.step].id == r.call and r.path.startswith(f'{t.at}/')
+                rest = r.path.removeprefix(f'{t.at}/') if of_it else ''
                 row = int(rest.partition('/')[0]) if rest.partition('/')[0].isdigit() else -1
                 name, spots = rows_told(t, ev.request)
                 named = {i for *_, i in spots}
                 if 0 <= row < len(t.rows) and len(named) == 1 and row not in named:
-                    yield f'wrong_argument: {t.column(name)[row]} was taken, the request speaks of {t.column(name)[named.pop()]}'
+                    other = t.column(name)[named.pop()]
+                    yield f'wrong_argument: {t.column(name)[row]} was taken, the request speaks of {other}'
 
 _CALLED = re.compile(r'\b(?:called|named|titled)\s+(?!after\b|by\b|as\b|it\b|them\b)["“‘`\']?([\w][\w.-]*\w)["”’`\']?(?=[\s,.;?!]|$)')
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #taken-2
 def wrong_name(ev: Evidence) -> Iterator[str]:
     "Something that the request wants to have made under a name was made under another"
     if not re.match(r'\W*(?:please\s+)?(?:create|make|add|open|start|new|register|build|set up)\b', ev.request, re.I): return
     given = {str(v).casefold() for v in ev.given}
     for m in _CALLED.finditer(ev.request):
-        if not any(m[1].casefold() in v for v in given): yield f'wrong_argument: the request names {m[1]}, and no call was given it'
-        elif m[1].casefold() not in given and any(v.startswith(m[1].casefold()) and ' ' not in v and '/' not in v for v in given):
+        name = m[1].casefold()
+        longer = any(v.startswith(name) and ' ' not in v and '/' not in v for v in given)
+        if not any(name in v for v in given): yield f'wrong_argument: the request names {m[1]}, and no call was given it'
+        elif name not in given and longer:
             yield f'wrong_argument: the request names {m[1]}, and a longer name was passed'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #fields
-_WHICH = re.compile(r'\b(?:which|what)\s+(?!is\b|are\b|was\b|were\b)((?:[a-z]+\s+){0,1}[a-z]+)\s+(?=is|are|was|does|do|did|has|have|will|can|runs?\b)', re.I)
+_WHICH = re.compile(r'\b(?:which|what)\s+(?!is\b|are\b|was\b|were\b)((?:[a-z]+\s+){0,1}[a-z]+)\s+'
+                    r'(?=is|are|was|does|do|did|has|have|will|can|runs?\b)', re.I)
 _WHO = frozenset('name title id code label number type version'.split())
 _TIMES = frozenset('seconds minutes hours days duration uptime ms sec secs mins age elapsed'.split())
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #fields-2
 def untold_field(ev: Evidence, own: str) -> Iterator[str]:
     "A field that the request asks for, and another value in its place"
     fields: dict[str, list[Any]] = {}
@@ -293,15 +320,18 @@ def wrong_mark(ev: Evidence, own: str) -> Iterator[str]:
         if len(marked) != 1 or len(lines) < 2: continue
         entries = [re.sub(r'^\s*(?:\*|->|→|>)?\s*', '', l) for l in lines]
         right = re.sub(r'^\s*\S+\s+', '', marked[0]).strip()
-        for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s|\sand\s(?=\S+ (?:is|are)\b)', s) if _CURRENT.search(c)):
+        parts = (c for s in sentences(own) for c in re.split(r'[;,]\s|\sand\s(?=\S+ (?:is|are)\b)', s))
+        for clause in filter(_CURRENT.search, parts):
             said = {e.strip() for e in entries if re.search(rf'(?<![\w/-]){re.escape(e.strip())}(?![\w/-])', clause)}
             if len(said) == 1 and right not in said: yield f'wrong_value: marked is {right}, the answer says {said.pop()}'
 
-_ACT = re.compile(r"\b(?:I|we|I['’]ve|and|also|then|have|has been|was|were)\s+(?:also\s+|then\s+)?([a-z]{3,}ed)\s+(?:to|it|them|all|the|a|an|every|each|your)\b", re.I)
-_TALK = frozenset('''called named found based listed checked looked used received asked needed wanted returned started ended counted compared computed
-    calculated added created changed updated stored given noted mentioned reached caused followed related compared limited supposed allowed expected
-    located stated turned rounded'''.split())
+_ACT = re.compile(r"\b(?:I|we|I['’]ve|and|also|then|have|has been|was|were)\s+(?:also\s+|then\s+)?([a-z]{3,}ed)\s+"
+                  r'(?:to|it|them|all|the|a|an|every|each|your)\b', re.I)
+_TALK = frozenset('''called named found based listed checked looked used received asked needed wanted returned started ended counted
+    compared computed calculated added created changed updated stored given noted mentioned reached caused followed related limited supposed
+    allowed expected located stated turned rounded'''.split())
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #marked-2
 def undone(ev: Evidence, own: str) -> Iterator[str]:
     "Something that was done, as the answer says, and that neither request nor tools speak of"
     names = ' '.join(f'{c.tool} {ev.tools[c.tool].description if c.tool in ev.tools else ""}' for c in ev.calls)
