@@ -139,6 +139,12 @@ def content(messages: list[dict], schema: dict | None) -> str:
         schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
     system, user = ("\n".join(m["content"] for m in messages if m["role"] == role) for role in ("system", "user"))
     props = (schema or {}).get("properties", {})
+    if list(props) == ["replies"]:  # each case as if it were alone
+        before, one = user.partition("</source>\n"), props["replies"]["items"]
+        own = {k: v for k, v in one["properties"].items() if k != "id"}
+        cases = re.findall(r'<case id="(\w+)">\n(.*?)\n</case>', before[2], re.S)
+        alone = lambda text: [dict(role="system", content=system), dict(role="user", content="".join(before[:2]) + text)]
+        return json.dumps(dict(replies=[dict(id=k) | json.loads(content(alone(t), one | dict(properties=own))) for k, t in cases]))
     if "action" in props:
         return json.dumps(step(user))
     if "tool_selection" in props:

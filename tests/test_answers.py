@@ -351,3 +351,29 @@ def test_a_known_unit_of_the_same_kind_is_still_wrong_and_lengths_count_what_is_
     assert not said("What is the status of pet 1?", "Pet 1, of the category iris, has the status sold.", pet, petId=1)
     assert said("What does it say?", "It has 7 lines.", {"text": "two words"})
     assert not said("Which pet is it?", "It is iris. All the details are shown above.", pet, petId=1)
+
+
+NAMES = ["Heron model", "Tundra review", "Onyx survey", "Pine order"]
+LISTED = {"decks": [{"id": i, "name": n} for i, n in enumerate(NAMES, 7)]}
+
+
+@pytest.mark.parametrize("told", [NAMES, NAMES[:2] + NAMES[3:]])
+def test_a_name_of_several_words_is_seen_in_a_list(told):
+    call = Call(id="call_1", tool="list_decks", arguments={})
+    there = Observation(call="call_1", status="ok", source="executed", world="x", content=LISTED)
+    turns = (
+        Turn(role="user", text="List all the decks."),
+        Turn(role="assistant", calls=(call,), observations=(there,)),
+        Turn(role="assistant", text=f"These are the decks: {', '.join(told[:-1])} and {told[-1]}."),
+    )
+    found = objections_to_answer(evidence_of(Trajectory(turns=turns), {}))
+    assert any(x.startswith("lost_item") for x in found) == (told != NAMES)
+
+
+def test_a_flag_of_success_is_no_information():
+    tools = {"ping": hdf5_tools()[0].model_copy(update={"name": "ping", "effect": "read"})}
+    for content, tells in (({"ok": True}, False), ({"success": True}, False), ({"ok": True, "n": 3}, True), ({"open": True}, True)):
+        call = Call(id="call_1", tool="ping", arguments={})
+        there = Observation(call="call_1", status="ok", source="executed", world="x", content=content)
+        t = Trajectory(turns=(Turn(role="user", text="Ping."), Turn(role="assistant", calls=(call,), observations=(there,))))
+        assert informs(t, tools) == tells, content

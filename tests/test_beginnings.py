@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from synthgen_nb.core.beginnings import Turns, beginning, sharing
+from synthgen_nb.core.beginnings import Turns, beginning, openai_marked, sharing
 from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.models import Model, open_model
 from synthgen_nb.core.prompts import load_prompt
@@ -178,3 +178,30 @@ def test_an_older_store_is_brought_up_to_date(tmp_path):
         other = Request(r | dict(model="n"))
         c.put(other, Reply("So.", 12, 3, cache_read=8))
         assert c.get(other.key).cache_read == 8
+
+
+@pytest.mark.parametrize(
+    "model, exact",
+    [("gpt-5.6", True), ("gpt-5.10-mini", True), ("gpt-6", True), ("gpt-5.5", False), ("gpt-5", False), ("gpt-4o-mini", False), ("o3", False)],
+)
+def test_openai_is_told_what_to_keep_where_it_cannot_guess(model, exact):
+    "From GPT-5.6 on a beginning is found again only at a mark, and whatever is kept unread costs a quarter more"
+    home, (a, b) = Provider(model=model), list(sharing(asks("a", "a")))
+    body = lambda q: dict(model=model, messages=[dict(m) for m in q.messages])
+    one, two, lonely = openai_marked(body(a), a.shared, home), openai_marked(body(b), b.shared, home), openai_marked(body(a), 0, home)
+    assert one["prompt_cache_key"] == two["prompt_cache_key"] and "prompt_cache_key" not in lonely
+    words = lambda d: "".join(p["text"] for p in d["messages"][1]["content"]) if exact else d["messages"][1]["content"]
+    assert [words(one), words(two)] == [q.messages[1]["content"] for q in (a, b)], "the words are the same"
+    assert lonely["messages"] == body(a)["messages"]
+    options = [d.get("prompt_cache_options") for d in (one, two, lonely)]
+    assert options == [dict(mode="explicit") if exact else None] * 3
+    if exact:
+        kept = [d["messages"][1]["content"][0] for d in (one, two)]
+        assert kept[0] == kept[1] == dict(type="text", text=a.messages[1]["content"][: a.shared], prompt_cache_breakpoint=dict(mode="explicit"))
+    assert openai_marked(body(a), a.shared, Provider(model=model, base_url="http://gpu7/v1")) == body(a), "others may refuse it"
+    assert openai_marked(body(a) | dict(prompt_cache_key="mine"), a.shared, home)["prompt_cache_key"] == "mine"
+
+
+def test_what_openai_keeps_at_a_price_is_counted():
+    said = dict(choices=[dict(message=dict(content="x"))], usage=dict(prompt_tokens=100, prompt_tokens_details=dict(cached_tokens=0, cache_write_tokens=64)))
+    assert openai_reply(said).cache_written == 64 and openai_reply(said | dict(usage={})).cache_written == 0

@@ -12,7 +12,7 @@ from synthgen_nb.core.judge import load_rubric, pair_inputs
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import Pair
-from synthgen_nb.experiments.economy import cached, layouts, parts
+from synthgen_nb.experiments.economy import cached, layouts, parts, per_row
 
 
 def request(system, chunk, ask):
@@ -21,8 +21,15 @@ def request(system, chunk, ask):
 
 
 def test_the_parts_of_a_request_are_all_of_it():
-    assert parts(request("Rate.", "A\n\nB", "Why?")) == ("Rate.", "A\n\nB", "Section: A\n\n\nWhy?")
+    assert parts(request("Rate.", "A\n\nB", "Why?")) == ("Rate.", "Section: A\n\n<source>\nA\n\nB\n</source>\n", "\nWhy?")
     assert parts(request("Rate.", "", "Why?")) == ("Rate.", "", "Why?")
+
+
+def test_a_bill_counts_what_is_cached_and_what_is_written():
+    asked = [("a" * 4000, "c" * 4000, "e" * 400)] * 2
+    row = per_row(asked, 100, 2)
+    assert row["sent"] == 2100 and row["cached"] == row["cached_from_1024"] == 0.5 and row["written"] == 50
+    assert row["billed_without_cache"] == 2100 + 250 and row["billed_own_server"] == row["billed_from_1024"] == 1050 + 105 + 250
 
 
 PARTS = st.tuples(st.sampled_from(["", "a" * 40, "b" * 80]), st.sampled_from(["c" * 40, "d" * 8]), st.sampled_from("ef"))

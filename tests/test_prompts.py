@@ -33,6 +33,8 @@ def sample():
         examples=["Why?"],
         reasoning="1. One step.",
         batch=[dict(id="a1", question="Why?", answer="So.", text="Some text.", reasoning="")],
+        cases=[dict(id="a1", text="<question>\nWhy?\n</question>")],
+        closing="Say why.",
         seeds=[dict(question="Why?", answer="So.")],
         claims=["So."],
         objections=["It is not so."],

@@ -51,9 +51,10 @@ def test_twelve_kills(tmp_path, synthgen, slow_server):
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
-def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server):
+@pytest.mark.parametrize("more", [[], ["--together", "3"]], ids=["alone", "together"])
+def test_pipeline_killed_and_resumed(tmp_path, synthgen, slow_server, more):
     write_docs(tmp_path / "docs", 16)
-    command = ["pipeline", "docs", "-o", "train.jsonl", "--workers", "4", "--chunk-tokens", "32-1024"]
+    command = ["pipeline", "docs", "-o", "train.jsonl", "--workers", "4", "--chunk-tokens", "32-1024", *more]
     p = subprocess.Popen(
         [SYNTHGEN, *command], cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -278,3 +278,48 @@ def test_a_row_says_which_of_its_results_were_made_up():
 
     guessed, score = asyncio.run(work())
     assert guessed == {"quote"} and score.value == 1 and score.rationale == "made up: quote"
+
+
+def test_a_service_of_ours_asks_for_no_keys():
+    said = {"type": "string", "description": "Authentication token. Requires scope: `pins:read`"}
+    body = obj(token=said, name={"type": "string"}) | {"required": ["token", "name"]}
+    page = {"type": "string", "description": "Token of the next page"}
+    tools = [
+        Tool(name="pins_list", parameters=obj(token=said, channel={"type": "string"}) | {"required": ["token"]}),
+        Tool(name="pins_add", effect="write", parameters=obj(body=body)),
+        Tool(name="pins_page", parameters=obj(token=page)),
+        Tool(name="auth_revoke", effect="write", parameters=obj(token=said)),
+    ]
+    there = {t.name: t.parameters for t in SyntheticWorld(tools).tools}
+    assert set(there["pins_list"]["properties"]) == {"channel"} and "required" not in there["pins_list"]
+    assert there["pins_add"]["properties"]["body"]["required"] == ["name"]
+    assert "token" in there["pins_page"]["properties"] and "token" in there["auth_revoke"]["properties"]
+    assert "token" in tools[0].parameters["properties"], "the tool that was read keeps all it had"
+
+
+def test_a_key_that_every_tool_wants_needs_no_description():
+    tools = [Tool(name=f"get_{w}", parameters=obj(key={"type": "string"}, id={"type": "string"})) for w in "abcdef"]
+    assert all(set(t.properties) == {"id"} for t in SyntheticWorld(tools).tools)
+    few = [Tool(name=f"get_{w}", parameters=obj(key={"type": "string"}, id={"type": "string"})) for w in "ab"]
+    assert all("key" in t.properties for t in SyntheticWorld(few).tools)
+
+
+def test_an_example_fills_in_what_a_thin_schema_leaves_out():
+    example = {"ok": True, "emoji": {"bowtie": "https://example.org/bowtie"}}
+    thin = obj(ok={"type": "boolean"})
+    t = Tool(
+        name="emoji_list",
+        parameters=obj(),
+        returns=thin,
+        meta={"responses": {"200": {"examples": {"application/json": example}}, "404": {"examples": {"x": {"no": 1}}}}},
+    )
+    closed = t.model_copy(update={"returns": thin | {"additionalProperties": False}})
+    (got,) = asyncio.run(calls(SyntheticWorld([t]), {t.name: t}, ("emoji_list", {})))
+    (bare,) = asyncio.run(calls(SyntheticWorld([closed]), {t.name: closed}, ("emoji_list", {})))
+    assert got["emoji"] == example["emoji"] and "no" not in got and set(bare) == {"ok"}
+
+
+@pytest.mark.parametrize("text", ["{{NOTION_VERSION}}", "<channel id>", "XXXXXXXX", "your_api_key", "${TOKEN}"])
+def test_a_placeholder_is_no_value(text):
+    seen = {sample({"type": "string", "examples": [text]}, random.Random(i), "version") for i in range(20)}
+    assert text not in seen

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
-           'Threshold', 'Topic', 'BatchSize', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens',
-           'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools',
-           'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'option', 'argument', 'print', 'guarded', 'tried']
+           'Threshold', 'Topic', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks',
+           'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS', 'OWN_TOOLS',
+           'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'option', 'argument', 'print',
+           'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -66,6 +67,9 @@ Topic = Annotated[str | None, option('--topic',
 BatchSize = Annotated[int, typer.Option('--batch-size', min=1,
                                         help='Pairs that share a call of the judge. More than 1 is cheaper '
                                         'and sways the judge; how much is reported.')]
+Together = Annotated[int, typer.Option('--together', min=1,
+                                       help='Most pairs of one chunk that share a call of a stage. More than 1 '
+                                       'is cheaper and may sway; how much is in the record.')]
 
 # %% ../../nbs/cli/90_app.ipynb #chunk-options
 Tables = Annotated[list[str] | None, option('--table',

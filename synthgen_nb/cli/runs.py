@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Tokens, ToolFormat, Tools, Topic, Workers,
-    World, app, argument, option, print)
+    Reasoning, RubricName, Seed, Single, System, Tables, Target, Template, Threshold, Together, Tokens, ToolFormat, Tools,
+    Topic, Workers, World, app, argument, option, print)
 from .files import enough, several, table
 
 # %% ../../nbs/cli/95_runs.ipynb #recorded
@@ -55,7 +55,7 @@ def pipeline(
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
                                              '(each question is asked again too); or none.')] = 'evidence',
-    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None,
+    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None, together: Together = 1,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None,
@@ -76,7 +76,7 @@ def pipeline(
         raise SynthgenError(f'{missing[0]}: no such file or folder')
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
-                 rewrite=rewrite, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
+                 rewrite=rewrite, together=together, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
                  format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
                  provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)

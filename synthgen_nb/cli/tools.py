@@ -87,7 +87,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
     from synthgen_nb.tools.survey import unheard_of
-    from synthgen_nb.worlds.open import entered, fresh_worlds, notice, place_of, tools_of
+    from synthgen_nb.worlds.open import entered, fresh_worlds, notice, offered, place_of, tools_of
     tools, place, both = await tools_of(source), place_of(source, world), single == multi
     for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
     if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
@@ -95,10 +95,12 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     known = known_values(values)
     for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
     fresh = fresh_worlds(place, tools.kept, model, live, source)
-    if said := notice(await entered(fresh), tools.kept): print(said, file=sys.stderr)
+    looked = await entered(fresh)
+    own = offered(looked, tools.kept)
+    if said := notice(looked, own): print(said, file=sys.stderr)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), seed=seed)
-    return await make_rows(tools.kept, model, fresh, plan, values=known), place
+    return await make_rows(own, model, fresh, plan, values=known), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')

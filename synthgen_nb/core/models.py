@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'cap', 'put', 'asked', 'once_more', 'done',
            'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed', 'replied', 'score', 'answers',
-           'known', 'over', 'batch_work', 'choose', 'open_model', 'check']
+           'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
 import asyncio, copy, os, random, time
@@ -27,6 +27,7 @@ from .providers import named, service, those
 from .records import SynthgenError, clip, leaves
 from .replies import parse_reply, reask
 from .settings import Provider, Settings, load_settings
+from .together import asked_together
 from .transport import Rates, endpoint, price_of
 from .window import fits
 
@@ -50,6 +51,7 @@ class Answer:
     attempts: int = 0
     logprobs: tuple | None = None # for every token of the reply {token, logprob, top: {token: logprob}}
     prompt_logprobs: tuple | None = None # likewise for the prompt (vLLM)
+    together: str = ''       # hash of the prompt that put it into one call with others; its tokens are theirs too
 
     @property
     def ok(self) -> bool: return not self.error
@@ -315,6 +317,21 @@ async def over(
 ) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
     "Each item with the answer to its question"
     async with aclosing(model.map(map(render, items), len(items), **(more or {}))) as found:
+        for x in items: yield x, await anext(found)
+
+# %% ../../nbs/core/04_models.ipynb #over_together
+def over_together(
+    model: Model,
+    items: Sequence[T],           # what is asked about
+    render: Callable[[T], Ask],   # the question for one of them
+    together: int,                # most questions about one source that share a call
+) -> AsyncIterator[tuple[T, Answer]]: # in the order of the items
+    "As `over`, where questions about one source share calls"
+    return model.over(items, render) if together < 2 else _shared(model, items, render, together)
+
+async def _shared(model: Model, items: Sequence[T], render: Callable[[T], Ask], together: int):
+    asks, p = map(render, items), model.prompt('together')
+    async with aclosing(asked_together(asks, together, p, model.map, model.ask)) as found:
         for x in items: yield x, await anext(found)
 
 # %% ../../nbs/core/04_models.ipynb #batch_work

@@ -72,6 +72,7 @@ class Meter:
     mended: dict[str, int] = field(default_factory=dict) # call → backslashes that its reply had lost
     input_tokens: int = 0       # of all distinct calls, stored ones too
     cache_read: int = 0         # of the input tokens, those that the provider's cache had
+    cache_written: int = 0      # of the input tokens, those that it keeps now, at a price
     output_tokens: int = 0
     cost: float = 0.0           # US dollars paid now, where known
     cost_unknown: int = 0       # calls paid now whose price is unknown
@@ -91,6 +92,7 @@ def count(m: Meter, key: str, reply: Reply, paid: bool): # paid: it was sent now
     m.keys[key] = None
     m.input_tokens += reply.input_tokens
     m.cache_read += reply.cache_read
+    m.cache_written += reply.cache_written
     m.output_tokens += reply.output_tokens
 
 # %% ../../nbs/core/03e_progress.ipynb #as-row

@@ -256,7 +256,7 @@ def _template(text: str, tags: frozenset[str] = frozenset()):
     return _environment().from_string(text, globals={'__tags__': tags})
 
 # %% ../../nbs/core/02_prompts.ipynb #rendered
-USUAL = frozenset('source passage question answer instruction request response result'.split()) # fence elsewhere
+USUAL = frozenset('source passage question answer instruction request response result case'.split())
 
 @lru_cache(256)
 def _tags(*templates: str) -> frozenset[str]: # names, in lower case
@@ -275,12 +275,13 @@ def _rendered(p: Prompt, output: dict | None, inputs: dict[str, Any]) -> Ask:
 
 # %% ../../nbs/core/02_prompts.ipynb #origin
 def _origin(p: Prompt, method: str, a: Any, more: dict[str, Any]) -> Origin:
-    made: dict[str, Any] = dict(faithful=p.faithful, model=a.model, prompt=p.name, prompt_hash=p.hash,
-                                calls=a.calls)
+    name, words = p.name, p.hash
+    if beside := getattr(a, 'together', ''): name, words = f'{name}+together', content_id(words, beside)
+    made: dict[str, Any] = dict(faithful=p.faithful, model=a.model, prompt=name, prompt_hash=words, calls=a.calls)
     return Origin(method=method, **made | more)
 
 # %% ../../nbs/core/02_prompts.ipynb #bare
-TRUSTED = frozenset('n least most left best method rubric loop'.split()) # inputs that hold no text from outside
+TRUSTED = frozenset('n least most left best method rubric loop cases closing'.split()) # not from outside
 _FILTERS = frozenset('material line tojson length count'.split())
 
 def _bare(node: Any, trusted: set[str]) -> set[str]: # of one expression

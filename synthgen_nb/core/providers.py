@@ -32,7 +32,7 @@ class Service:
     embedding: str = ''         # (name, texts, block) → request and reader of vectors; '': none
     context: str = ''           # (block) → tokens that the model holds at once; '': it does not say
     counting: str = ''          # (request, block) → tokens of a request, as the server counts them; '': it does not
-    marked: str = ''            # (body, characters of its beginning) → body with marks for the cache; '': needs none
+    marked: str = ''            # (body, characters shared, block) → body with marks for the cache; '': needs none
     priced: bool = True         # calls cost what a price list says; no: nothing, or what each reply states
     temperature: bool = True    # takes a temperature
     logprobs: bool = False      # gives log probabilities
@@ -53,6 +53,7 @@ def named(
 # %% ../../nbs/core/00b_providers.ipynb #PROVIDERS
 _T, _B = 'synthgen_nb.core.transport', 'synthgen_nb.core.batches'
 _L, _E, _W = 'synthgen_nb.core.likelihood', 'synthgen_nb.core.embed', 'synthgen_nb.core.window'
+_M = 'synthgen_nb.core.beginnings'
 PROVIDERS: dict[str, Service] = dict(
     offline=Service(
         'extractive', send=f'{_T}:answer_here', priced=False,
@@ -77,12 +78,12 @@ PROVIDERS |= dict(
     vllm=Service('default', 'http://localhost:8000/v1', counting=f'{_W}:server_count', **_OPENAI),
     openai=Service(
         'gpt-4o-mini', home='https://api.openai.com/v1', api_key='${OPENAI_API_KEY}',
-        batch=f'{_B}:OPENAI', price_list='{model}', **_OPENAI),
+        batch=f'{_B}:OPENAI', price_list='{model}', marked=f'{_M}:openai_marked', **_OPENAI),
     anthropic=Service(
         'claude-sonnet-4-5', home='https://api.anthropic.com', api_key='${ANTHROPIC_API_KEY}',
         write=f'{_T}:anthropic_request', read=f'{_T}:anthropic_reply', litellm='anthropic',
         batch=f'{_B}:ANTHROPIC', price_list='{model}', context=f'{_W}:anthropic_context',
-        marked=f'{_T}:anthropic_marked'),
+        marked=f'{_M}:anthropic_marked'),
     transformers=Service(
         '', send=f'{_L}:only_scores', likelihood=f'{_L}:local_likelihood', priced=False, temperature=False))
 

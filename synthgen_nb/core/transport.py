@@ -7,9 +7,8 @@ __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHR
            'Trouble', 'refused', 'message_of', 'trouble_of', 'remedy', 'session', 'onward', 'signed', 'http',
            'read_json', 'strict_schema', 'merge', 'openai_body', 'openai_reply', 'Outgoing', 'openai_request', 'below',
            'address', 'key_of', 'bearer', 'to_json', 'mapped', 'ollama_request', 'anthropic_request', 'laid_out',
-           'anthropic_marked', 'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here',
-           'endpoint', 'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates',
-           'price_of']
+           'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here', 'endpoint',
+           'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates', 'price_of']
 
 # %% ../../nbs/core/03c_transport.ipynb #imports
 import asyncio, json, os, re, time
@@ -38,7 +37,7 @@ async def http_send(
     if row.litellm and not _litellm.cache_info().currsize:
         await asyncio.to_thread(_litellm) # seconds, in which others go on
     url, headers, body = named(row.write)(request, block)
-    if ask.shared and row.marked: body = named(row.marked)(body, ask.shared)
+    if row.marked: body = named(row.marked)(body, ask.shared, block)
     raw, told = await http('POST', url, headers, block.timeout, data=to_json(body))
     return named(row.read)(read_json(raw)), told
 
@@ -283,8 +282,10 @@ def openai_reply(d: dict) -> Reply: # d: the body of a chat completion
     if not text and said.get('refusal'): text, finish = said['refusal'], 'refusal'
     asked, wrote = usage.get('prompt_tokens') or 0, usage.get('completion_tokens') or 0
     prompt = d.get('prompt_logprobs') or choice.get('prompt_logprobs')
-    had = (usage.get('prompt_tokens_details') or {}).get('cached_tokens') or (d.get('timings') or {}).get('cache_n')
-    return Reply(text, asked, wrote, finish=finish, cache_read=had or 0,
+    detail = usage.get('prompt_tokens_details') or {}
+    had = detail.get('cached_tokens') or (d.get('timings') or {}).get('cache_n')
+    kept = detail.get('cache_write_tokens') or 0
+    return Reply(text, asked, wrote, finish=finish, cache_read=had or 0, cache_written=kept,
                  logprobs=_logprobs(choice.get('logprobs')), prompt_logprobs=_prompt_logprobs(prompt))
 
 # %% ../../nbs/core/03c_transport.ipynb #logprobs
@@ -380,19 +381,6 @@ def laid_out(request: dict, block: Provider) -> dict[str, Any]: # as litellm's c
     messages, model = [dict(m) for m in request['messages']], request['model'].partition('/')[2]
     params = mapped(request, service_of(request, block).litellm)
     return dict(model=model, messages=messages, optional_params=params, litellm_params={})
-
-# %% ../../nbs/core/03c_transport.ipynb #anthropic_marked
-def anthropic_marked(
-    body: dict,  # of a request
-    shared: int, # characters of the last message that others begin with
-) -> dict: # the same words
-    "A request with the mark for Anthropic's cache"
-    *before, last = body['messages']
-    first, *rest = [dict(type='text', text=last['content'])] if isinstance(last['content'], str) else last['content']
-    if first.get('type') != 'text' or len(first['text']) <= shared: return body
-    kept = dict(first, text=first['text'][:shared], cache_control=dict(type='ephemeral'))
-    parts = [kept, dict(first, text=first['text'][shared:]), *rest]
-    return body | dict(messages=[*before, last | dict(content=parts)])
 
 # %% ../../nbs/core/03c_transport.ipynb #gemini_request
 def gemini_request(request: dict, block: Provider) -> Outgoing:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
-from .grammar import lists
+from .grammar import GERUNDS, VERBS, lists, participle
 from ..tools.feeds import base
 
 # %% ../../nbs/offline/93a_wants.ipynb #phrase
@@ -36,11 +36,16 @@ def split_name(name: str) -> list[str]:
     "The words of a name in small letters: getPetById → get, pet, by, id"
     return list(_split(name))
 
+_DOES = frozenset("""get list create update delete add remove set open close invite approve deny archive unarchive rename restrict
+    exchange revoke complete search send post join leave kick push publish upload edit cancel retrieve""".split())
+
 def in_words(name: str) -> str:
     "A tool's name as a phrase: getPetById → get pet by id"
     words = split_name(name)
-    verb = base(words[0])
-    return ' '.join([verb, *words[1:]] if verb else ['use', *words])
+    if verb := base(words[0]): return ' '.join([verb, *words[1:]])
+    at = next((i for i, w in reversed([*enumerate(words)]) if w in _DOES), 0) # pins.remove, admin.users.setOwner
+    if not at: return ' '.join(['use', *words])
+    return ' '.join([words[at], *words[at + 1:], *(['of'] if words[at + 1:] else []), *words[:at]])
 
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence
 def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
@@ -55,10 +60,13 @@ def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
     return _LOOSE_END.sub('', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
 
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence-phrase
+_FORMS = {participle(v): v for v in VERBS} | GERUNDS # marked a user, retrieving the list
+
 def phrase(tool: Mapping) -> str:
     "What a tool does, as part of a request: a verb in its base form and what follows"
     words = _first_sentence(str(tool.get('description') or ''))
     verb = base(words[0]) if words else ''
+    if len(words) > 1 and words[1].lower() in _NEXT: verb = verb or _FORMS.get(words[0].lower(), '')
     if not verb and len(words) > 1 and words[1].lower() in _NEXT and words[0].isalpha():
         verb = words[0].lower().removesuffix('s')
     if not verb: return in_words(tool['name'])

@@ -15,7 +15,7 @@ from ..core.claims import claims
 from ..core.facts import FENCE, INLINE, facts
 from ..core.judge import Rubric
 from ..core.methods import Method
-from ..core.models import Answer, Model
+from ..core.models import Answer, Model, over_together
 from ..core.prompts import Prompt
 from ..core.records import Chunk, Outcome, Pair, drop
 from ..core.shelf import taken
@@ -133,6 +133,7 @@ async def rewrite(
     model: Model,                   # who writes
     evidence: Mapping[str, str],    # chunk id → its text
     preserve_original: bool = True, # keep the original where the rewrite cannot stand; else drop the pair
+    together: int = 1,              # most pairs of one chunk that share a call
     out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[Pair]: # in the order of the pairs
     "Rewrite answers from their source; the draft is the document, or the answer with the document beside it"
@@ -142,7 +143,7 @@ async def rewrite(
         return (p := prompt(x)).render(**{k: given[k] for k in p.inputs})
     here = taken(pairs, [i for i, x in enumerate(pairs) if x.chunk_id in evidence])
     out = Outcome() if out is None else out
-    async with aclosing(model.over(here, ask)) as answers: # type: ignore[type-var]
+    async with aclosing(over_together(model, here, ask, together)) as answers: # type: ignore[type-var]
         for x in pairs:
             found = x.chunk_id in evidence
             p, a = (prompt(x), (await anext(answers))[1]) if found else (model.prompt('rewrite'), NO_SOURCE)

@@ -13,7 +13,7 @@ import ast, operator, re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from ..core.methods import Method
-from ..core.models import Answer, Model
+from ..core.models import Answer, Model, over_together
 from ..core.prompts import Ask, Prompt
 from ..core.records import Chunk, Origin, Outcome, Pair, Score, SynthgenError
 from ..core.agreement import agree
@@ -175,12 +175,14 @@ async def enhance(
     evidence: Mapping[str, str], # chunk id → its text
     blind: bool = False,         # hide the answer from the model and compare afterwards
     attempts: int = 2,           # most tries for one pair
+    together: int = 1,           # most pairs of one chunk that share a call
 ) -> Outcome[Pair]: # all of them, in their order; questions, answers and ids are those that went in
     "Add reasoning where there is none (section 3.1)"
     p, out = model.prompt('solve' if blind else 'explain'), list(pairs)
     for _ in range(attempts):
         todo = [i for i, x in enumerate(out) if not x.reasoning]
-        async for i, a in model.over(todo, lambda i: question_for(out[i], p, evidence)):
+        ask = lambda i: question_for(out[i], p, evidence)
+        async for i, a in over_together(model, todo, ask, together):
             out[i] = reasoned(out[i], a, p, evidence.get(out[i].chunk_id, ''))
     return Outcome(kept=out).check(len(pairs))
 

@@ -21,6 +21,7 @@ from ..core.settings import nearest
 from ..specs.tool import Tool, problems
 from ..specs.trajectory import Call, Observation, Trajectory, at_hand, resolve
 from .asked import objections
+from .feeds import only_succeeded
 from .grounding import filled, placeholders, sourced, trajectory_inputs
 from .toolllm import in_worlds
 from ..worlds.world import World, again_so, execute_trajectory, resettable
@@ -196,7 +197,7 @@ def informs(
         args = filled(c, t.observations[:i])
         given = [v for _, v in leaves(args)]
         fresh = [v for at, v in leaves(o.content) if v not in given or at.rpartition('/')[2] not in args] # no echo
-        if o.ok and not all(map(says_nothing, fresh)): return True
+        if o.ok and not only_succeeded(o.content) and not all(map(says_nothing, fresh)): return True
     return False
 
 # %% ../../nbs/tools/75_apigen.ipynb #grounding-check

@@ -393,7 +393,7 @@ def unheard(ev: Evidence, own: str) -> Iterator[str]:
         value = any(m.kind in ('number', 'code', 'date', 'ordinal') or m.text.lower() in WORDS for m in mentions(clause))
         if not k or not said or (value and len(said) < 2) or not _STATES.search(clause): continue
         if clause.rstrip().endswith(('?', ':')): continue
-        if all(w[:5] not in _stems(ev) for w in said):
+        if all(not {w[:5], w[:-1][:5]} & _stems(ev) for w in said):
             yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
 
 # %% ../../nbs/tools/70c_things.ipynb #parts

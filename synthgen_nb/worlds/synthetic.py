@@ -6,16 +6,18 @@
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'schema_of', 'key_of', 'key_names',
            'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place',
            'new_key', 'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown',
-           'answer', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of',
+           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of',
            'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Self
 from ..core.records import canonical, leaves
 from ..specs.parse import tools_in
 from ..specs.tool import Tool, flat, problems
+from .keys import keyless
 from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
 from .world import ToolError, WorldKind, needed
@@ -131,7 +133,8 @@ def _said(v: Any) -> bool: return isinstance(v, (str, list)) or v is None
 class Service:
     "What is known of a service from its tools: the same for every world that stands in for it"
     def __init__(self, tools: Sequence[Tool]):
-        self.tools, self.roles = tuple(tools), roles(tools)
+        self.tools = tuple(keyless(tools))
+        self.roles = roles(self.tools)
         self.frames: dict[tuple[int, int], dict[str, str]] = {} # by seed: what was made once, as JSON
         groups: dict[str, list[Tool]] = {}
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
@@ -365,11 +368,27 @@ def answer(
     if role.action in ('get', 'update') and not role.key and not _in_body(r, args): return _once(w, t, r, args, parents)
     return ANSWERS[role.action](w, t, r, args, given(t, role, r, args), parents)
 
+@lru_cache(4096)
+def _example(source: str) -> Any: # of `meta['responses']`
+    responses = json.loads(source)
+    ok = next((r for c, r in sorted(responses.items()) if c[:1] == '2' and isinstance(r, dict)), {})
+    held = [*(ok.get('examples') or {}).values()] if isinstance(ok.get('examples'), dict) else []
+    for media in (ok.get('content') or {}).values() if isinstance(ok.get('content'), dict) else ():
+        if isinstance(media, dict) and 'example' in media: held.append(media['example'])
+    return next((x for x in held if isinstance(x, dict) and len(canonical(x)) < 4000), None)
+
+def grown(t: Tool, result: Any) -> Any:
+    "With the fields that only the example of a response shows, where a schema says little"
+    example = _example(canonical(t.meta.get('responses') or {})) if isinstance(result, dict) else None
+    if not example: return result
+    more = {k: v for k, v in example.items() if k not in result} | result
+    return result if problems(more, t.returns) else more
+
 def made_up(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
     "An answer from the schema and the arguments alone"
     if not t.returns: return None
-    return checked(t, gone_well(echoed(sample(t.returns, w.rng('answer', t.name, args)), _flat_args(args))),
-                   lambda: sample(t.returns, w.rng('answer', t.name, args)))
+    def make(): return grown(t, sample(t.returns, w.rng('answer', t.name, args)))
+    return checked(t, gone_well(echoed(make(), _flat_args(args))), make)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #given
 def _flat_args(args: dict[str, Any]) -> dict[str, Any]:

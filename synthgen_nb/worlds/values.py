@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'FIRST', 'LAST', 'TOWNS', 'THINGS', 'SAID', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF',
            'MOMENTS', 'QUIET', 'TYPE_OF', 'LIMITS', 'SIZES', 'words', 'text_named', 'number_named', 'said_values',
-           'from_pattern', 'sample', 'fits']
+           'from_pattern', 'placeholder', 'sample', 'fits', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -92,6 +92,9 @@ def text_named(
     if last in ('code', 'iso', 'id', 'abbreviation'): # country_code, currencyCode
         return {'country': _place(2), 'currency': _place(3), 'language': _place(4),
                 'zip': _place(6), 'postal': _place(6)}.get(next(iter([x for x in w[:-1]][-1:]), ''), lambda r: '')(rng)
+    if last == 'address' and before & {'mac', 'ip', 'email', 'mail'}:
+        if 'mac' in before: return ':'.join(f'{rng.getrandbits(8):02x}' for _ in range(6))
+        return TEXT_OF['ip' if 'ip' in before else 'email'](rng)
     if last in ('name', 'names', 'fullname'):
         if {'first', 'given'} & before: return rng.choice(FIRST)
         if {'last', 'family', 'sur'} & before: return rng.choice(LAST)
@@ -150,7 +153,7 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
         op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL,
             ord('a')) # type: Any, Any
         if op is sre.RANGE: return chr(rng.randint(arg[0], arg[1]))
-        if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: '7', sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
+        if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: str(rng.randint(1, 9)), sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
         return chr(arg)
     def walk(parsed) -> str:
         out = ''
@@ -164,6 +167,13 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
             elif op is sre.SUBPATTERN: out += walk(arg[3])
         return out
     return walk(sre.parse(pattern))
+
+# %% ../../nbs/worlds/36a_values.ipynb #placeholder
+_OPEN = re.compile(r'[Xx]{4,}|\{\{?[\w .-]{1,60}\}?\}|<[\w .-]{1,60}>|\$\{?[A-Z][A-Z0-9_]*\}?|(?i:your|insert|replace)[ _-](?:\w+[ _-]?){1,4}(?i:here)?')
+
+def placeholder(v: Any) -> bool:
+    "Does an example only say where a value belongs: {{VERSION}}, <id>, your_api_key?"
+    return isinstance(v, str) and bool(_OPEN.fullmatch(v.strip()))
 
 # %% ../../nbs/worlds/36a_values.ipynb #sample
 def sample(
@@ -188,7 +198,7 @@ def sample(
         if k not in schema: continue
         one = next((s for s in schema[k] if s != {'type': 'null'}), schema[k][0])
         return down(joined({'allOf': [one, {x: v for x, v in schema.items() if x != k}]}, root))
-    given = [v for v in schema.get('examples') or [] if v is not None and fits(v, schema, root)]
+    given = [v for v in schema.get('examples') or [] if v is not None and not placeholder(v) and fits(v, schema, root)]
     if given: return rng.choice(given)
     return _of_type(schema, rng, name, root, depth, of)
 
@@ -257,12 +267,26 @@ def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
     return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
 # %% ../../nbs/worlds/36a_values.ipynb #string
+def is_id(name: str, schema: dict) -> bool:
+    "Is a text an identifier, by its name or its description?"
+    last = (words(name) or ('',))[-1]
+    return last in ('id', 'ids', 'sid', 'sids', 'uid', 'uids') or bool(re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', str(schema.get('description') or '')[:300]))
+
+def _id_for(name: str, rng: random.Random) -> str:
+    noun = [w for w in words(name) if w not in ('id', 'ids', 'sid', 'sids', 'uid', 'uids')][-1:] or ['id']
+    return f'{re.sub("s$", "", noun[0])}_{rng.getrandbits(32):08x}'
+
+def _made_text(name: str, schema: dict, rng: random.Random) -> str:
+    if is_id(name, schema): return _id_for(name, rng)
+    n = number_named(name, rng, True)
+    return rng.choice(NOUNS) if n is None else str(n) # a count, though its type is text
+
 def _string(s: dict, rng: random.Random, name: str, of: str = '') -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
     elif s.get('format') in FORMATS_OF: text = FORMATS_OF[s['format']](rng)
     elif said := [v for v in said_values(s.get('description')) if fits(v, {k: s[k] for k in SIZES if k in s}, {})]:
         text = rng.choice(said)
-    else: text = text_named(name, rng, of) or rng.choice(NOUNS)
+    else: text = text_named(name, rng, of) or _made_text(name, s, rng)
     while len(text) < s.get('minLength', 0): text += rng.choice(NOUNS)
     return text[:s['maxLength']] if 'maxLength' in s else text
 
