@@ -130,13 +130,15 @@ _UNSURE = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:[.,]\d{3}|(?:\.\d{3}){2,4})(?![
 _POINTS = re.compile(r'(?<![\w.,/-])(?:\d+\.\d{1,2}|0\.\d+|\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,})'
                      r'(?![\w.]|,\d)')
 _COMMAS = re.compile(r"(?<![\w.,/\[(-])(?:\d+,\d{1,2}|0,\d+|\d{1,3}(?:[. ']\d{3})+,\d+)(?![\w,]|\.\d)")
-_LISTED = re.compile(r'\b(?:rows?|columns?|lines?|items?|pages?|chapters?|figures?|tables?|steps?|ports?|cpus?|cores?|ids?'
+_LISTED = re.compile(r'\b(?:rows?|columns?|lines?|items?|pages?|chapters?|figures?|tables?|steps?|ports?'
+                     r'|cpus?|cores?|ids?'
                      r'|zeilen?|spalten?|seiten?|lignes?|colonnes?|pages?|filas?|columnas?|righe|colonne|linhas?|rader'
                      r'|kolumner)\W{0,2}$|[列行頁页]\s?$', re.I)
 _RELEASE = re.compile(r'(?:version|versione|versión|versão|release|python|revision|\bv)\W{0,3}$', re.I)
 WITH_COMMA = frozenset('''de fr es it pt nl sv no nb nn da fi pl cs sk sl hr sr bg ru uk ro hu tr el et lv lt id vi ca
     gl'''.split())
 
+# %% ../../nbs/core/00d_facts.ipynb #marks-2
 @lru_cache(4096)
 def decimal_mark(
     text: str, # folded
@@ -168,6 +170,7 @@ def _number(m: re.Match, text: str, mark: str) -> Fact:
     also = sign * _other_value(m) if unsure and not turned and not (mark or decimal_mark(text)) else None
     return Fact('number', m[0].strip(), m.start(), m.end(), sign * value, unit, also)
 
+# %% ../../nbs/core/00d_facts.ipynb #number-2
 def _numbers(m: re.Match, text: str, mark: str) -> list[Fact]: # two for `rows 3,5`
     f, parts = _number(m, text, mark), re.fullmatch(r'(\d{1,3}),(\d{1,2})', m['comma'] or '')
     if not parts or f.unit or not _LISTED.search(text, max(0, m.start() - 14), m.start()): return [f]

@@ -27,7 +27,8 @@ _FIRST = re.compile(rf"^(?:however,? |and |but |then |otherwise,? )?(?P<word>{_I
 _LAST = re.compile(rf'^(?P<main>[^;]{{12,}}?),? (?P<word>{_IF}|until|only for|only in|only on)\s'
                    r'(?P<cond>[^,;.]{4,160})(?=[,;.]|$)', re.I)
 _SPACED = re.compile(r'^(?P<word>)(?P<cond>(?:如果|若|当|當|除非|只有)[^，,。]{2,60}|[^、,。]{3,80}?'
-                     r'(?:場合(?:は|に|には|のみ)?|とき(?:は|に)?|限り|なければ|であれば|れば|경우(?:에는|에|는)?'
+                     r'(?:場合(?:は|に|には|のみ)?|とき(?:は|に)?|限り|なければ|であれば|れば'
+                     r'|경우(?:에는|에|는)?'
                      r'|(?<=[하되이으])면))[、,，\s](?P<main>.{4,})')
 _NO_IF = re.compile(r'\b(?:(?:check|test|determin|know|ask|verif|decid|wonder|indicat|ensur|prüf|vérifi)\w*|see'
                     r'|whether|which|that|who|even|as|out|auch|selbst|même|incluso|anche)$', re.I)
@@ -63,6 +64,7 @@ def _condition(mine: set[str], known: set[str], near: Sequence[int], src: Source
             if close and len(new) > 1 and 2 * len(shared(new, known)) <= len(new): found = found or cond
     return found
 
+# %% ../../nbs/core/00ha_whole.ipynb #condition-dropped-2
 def condition_dropped(
     before: str, # the claim before this one
     c: Claim,
@@ -94,7 +96,8 @@ def asked_parts(question: str) -> list[str]:
     return [h.strip(' ?？') for h in _HALVES.split(' '.join(question.split())) if len(h.strip(' ?？')) > 5]
 
 # %% ../../nbs/core/00ha_whole.ipynb #short
-_VAGUE = re.compile(r'\b(?:unlimited|any|none|no|all|every|each|arbitrar\w+|forever|always|never|several|many|as \w+ as)\b')
+_VAGUE = re.compile(r'\b(?:unlimited|any|none|no|all|every|each|arbitrar\w+|forever|always|never'
+                    r'|several|many|as \w+ as)\b')
 
 def _amounts(answer: str) -> int:
     small = {NUMBER_WORDS[w.text] for w in words_in(answer) if w.text in NUMBER_WORDS}
@@ -124,6 +127,7 @@ def _told(own: set[str], question: str, said: set[str], src: Source, pieces: Seq
     there = [p - src.asked for s, n in near if s == max(near)[0] for p in pieces[n:n + 2]]
     return any(len(new) < 2 or len(shared(new, said)) >= max(2, .4 * len(new)) for new in there)
 
+# %% ../../nbs/core/00ha_whole.ipynb #half-missing-2
 def part_unanswered(question: str, answer: str, src: Source) -> str: # '' if none is
     "What part of a question the answer does not answer"
     parts, said = asked_parts(question), _stems(answer)
@@ -178,7 +182,8 @@ def list_wrong(question: str, answer: str, src: Source) -> str: # '' if nothing 
 # %% ../../nbs/core/00ha_whole.ipynb #words-added
 def member_added(answer: str, src: Source) -> str: # '' if none was
     "What a list in words has that the list of the source has not"
-    said = [(i, e) for i, s in enumerate(src.segments) if s.kind in ('sentence', 'item', 'line') for e in enumerations(s.text)]
+    prose = [(i, s.text) for i, s in enumerate(src.segments) if s.kind in ('sentence', 'item', 'line')]
+    said = [(i, e) for i, text in prose for e in enumerations(text)]
     theirs = [(src.stems[i].union(*src.stems[max(0, i - 1):i + 2]), [_stems(x) for x in e]) for i, e in said]
     lists = [e for c in claims(answer) if c.kind in ('sentence', 'item') for e in enumerations(c.text)]
     for mine in ([(x, _stems(x)) for x in e if _stems(x)] for e in lists):
@@ -189,7 +194,8 @@ def member_added(answer: str, src: Source) -> str: # '' if none was
 
 # %% ../../nbs/core/00ha_whole.ipynb #count-wrong
 _SMALL = '|'.join(w for w, v in NUMBER_WORDS.items() if 2 <= v <= 12)
-_COUNTED = re.compile(rf'\b(?P<n>{_SMALL}|[2-9]|1[0-2]) (?:[\w-]+ ){{0,2}}[\w-]+s(?: are| of them are)?\s?[:：]\s*', re.I)
+_COUNTED = re.compile(rf'\b(?P<n>{_SMALL}|[2-9]|1[0-2]) '
+                      r'(?:[\w-]+ ){0,2}[\w-]+s(?: are| of them are)?\s?[:：]\s*', re.I)
 _MORE = re.compile(r'[`\'"]*(?:\s?\([^()]*\))*\s*(?:,|、|;|and\b|or\b)')
 
 def count_wrong(answer: str) -> str: # '' if it is right
@@ -223,6 +229,7 @@ def _crossed(a: _Heads, b: _Heads) -> bool:
     both = (a[0] - a[1]) & (b[1] - b[0]) and (b[0] - b[1]) & (a[1] - a[0])
     return bool(both) and not (a[0] & a[1] or b[0] & b[1])
 
+# %% ../../nbs/core/00ha_whole.ipynb #swapped-2
 def subjects_swapped(cs: Sequence[Claim], src: Source) -> str: # '' if none are
     "Two sentences that say of each other's subjects what the source says"
     short = [c for c in cs if c.kind in ('sentence', 'item') and len(c.text) < 600]

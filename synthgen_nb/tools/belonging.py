@@ -31,6 +31,7 @@ class Table:
 
     def column(self, k: str) -> list[Any]: return [r.get(k) for r in self.rows]
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #rows-of
 def _row(value: Any) -> dict[str, Any]:
     "The fields of an object, those inside it under their own names"
     if isinstance(value, list): return {'entry': ' '.join(map(str, value))}
@@ -141,14 +142,16 @@ def lost_rows(ev: Evidence, own: str) -> Iterator[str]:
         k, spots = rows_told(t, own)
         lost = [r for r in range(len(t.rows)) if r not in {s[2] for s in spots}]
         if len(spots) < 2 or not lost or _filtered(t, text) or wanted(t, text) is not None: continue
-        if len(lost) <= len(t.rows) // 2: yield f'lost_item: the answer passes over {clip(str(t.column(k)[lost[0]]), 60)}'
+        if len(lost) <= len(t.rows) // 2:
+            yield f'lost_item: the answer passes over {clip(str(t.column(k)[lost[0]]), 60)}'
 
 def wrong_order(ev: Evidence, own: str) -> Iterator[str]:
     "Rows in another order than theirs, where the request wants them in order"
     if not _IN_ORDER.search(ev.request) or _SORTED.search(ev.request): return
     for t in tables_of(ev):
         first = list(dict.fromkeys(r for _, _, r in rows_told(t, own)[1]))
-        if len(first) > 1 and first != sorted(first): yield 'wrong_order: the entries are not in the order of the result'
+        if len(first) > 1 and first != sorted(first):
+            yield 'wrong_order: the entries are not in the order of the result'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #owners
 _JOIN = re.compile(r'[\s,"“”`*(]*(?:\band\b|&)?[\s"“”`*(]*(?:to )?')
@@ -219,7 +222,8 @@ _DOES: dict[str, Callable[[list[float]], float]] = dict(
 
 def _column(t: Table, request: str) -> str: # '' where it is not to be told
     "The numbers that a request speaks of"
-    numeric = [k for k in t.rows[0] if all(map(is_number, t.column(k))) and words_of(k)[-1:] not in (['id'], ['lat'], ['lon'])]
+    count = lambda k: words_of(k)[-1:] not in (['id'], ['lat'], ['lon'])
+    numeric = [k for k in t.rows[0] if all(map(is_number, t.column(k))) and count(k)]
     asked = {w.rstrip('s')[:6] for w in words_of(request)}
     named = [k for k in numeric if {w.rstrip('s')[:6] for w in words_of(k.rpartition('/')[2])} & asked]
     return named[0] if len(named) == 1 else numeric[0] if len(numeric) == 1 and not named else ''
@@ -240,7 +244,8 @@ def over_rows(ev: Evidence, own: str) -> Iterator[str]:
         if any(near(m, [value], s) for m, s in numbers): continue
         rows = rows_told(t, own)[1]
         best = {i for i, x in enumerate(xs) if x == value}
-        if op in ('max', 'min') and (not re.search(r'\bwhich\b', ev.request, re.I) or best & {r for *_, r in rows}): continue
+        which = re.search(r'\bwhich\b', ev.request, re.I)
+        if op in ('max', 'min') and (not which or best & {r for *_, r in rows}): continue
         if op in ('mean', 'sum') or rows:
             yield f'untold: asked is the {op} of {k}, which is {value:g}, and the answer does not say it'
 
@@ -285,7 +290,8 @@ def untold_field(ev: Evidence, own: str) -> Iterator[str]:
     "A field that the request asks for, and another value in its place"
     fields: dict[str, list[Any]] = {}
     for x in ev.leaves: fields.setdefault(x.key, []).append(x.value)
-    one = {k: vs[0] for k, vs in fields.items() if len(vs) == 1 and vs[0] not in (None, '', [], {}) and vs[0] not in ev.given}
+    one = {k: vs[0] for k, vs in fields.items() if len(vs) == 1}
+    one = {k: v for k, v in one.items() if v not in (None, '', [], {}) and v not in ev.given}
     for m in _WHICH.finditer(ev.request):
         asked = words_of(m[1])
         fits = [k for k in one if (ws := words_of(k)) and ws[:len(asked)] == asked and {*ws[len(asked):]} <= _WHO]
@@ -323,7 +329,8 @@ def wrong_mark(ev: Evidence, own: str) -> Iterator[str]:
         parts = (c for s in sentences(own) for c in re.split(r'[;,]\s|\sand\s(?=\S+ (?:is|are)\b)', s))
         for clause in filter(_CURRENT.search, parts):
             said = {e.strip() for e in entries if re.search(rf'(?<![\w/-]){re.escape(e.strip())}(?![\w/-])', clause)}
-            if len(said) == 1 and right not in said: yield f'wrong_value: marked is {right}, the answer says {said.pop()}'
+            if len(said) == 1 and right not in said:
+                yield f'wrong_value: marked is {right}, the answer says {said.pop()}'
 
 _ACT = re.compile(r"\b(?:I|we|I['’]ve|and|also|then|have|has been|was|were)\s+(?:also\s+|then\s+)?([a-z]{3,}ed)\s+"
                   r'(?:to|it|them|all|the|a|an|every|each|your)\b', re.I)
