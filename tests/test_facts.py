@@ -31,3 +31,30 @@ def test_sums_are_bounded():
 @pytest.mark.parametrize('piece', ['a.', '-a', '1+', 'a/', 'a_', '`a ', '```\n'])
 def test_long_text_is_read(piece):
     assert isinstance(facts(piece * 20_000), list)
+
+
+@pytest.mark.parametrize('text, value', [
+    ('Der Kessel fasst 2.400 Liter und ist 1,75 m hoch.', 2400), ('It holds 2,400 litres and is 1.75 m high.', 2400),
+    ('El depósito tiene una capacidad de 2.400 litros.', 2400), ('Die Welle ist 2,400 mm dick und 7,5 mm lang.', 2.4),
+    ('Das Werk hat 2.400.000 Teile.', 2.4e6), ('Le puits contient 2 400,5 litres.', 2400.5), ("Il pèse 2'400.5 kg.", 2400.5),
+    ('The state has 24,00,000 people.', 2.4e6), ('The shaft is 2.400 mm thick and 7.5 mm long.', 2.4)])
+def test_a_number_is_read_as_its_document_writes_numbers(text, value):
+    assert number_facts(text)[0].value == value
+
+
+def test_what_is_no_decimal_comma():
+    values = lambda text: [f.value for f in number_facts(text)]
+    assert values('Zeilen 3,5 und 7') == values('rows 3,5 and 7') == [3, 5, 7] and values('1,2,3') == [1, 2, 3] == values('(1,2) 3')
+    assert [f.kind for f in number_facts('Die Version 2.400 und 3.10.200 bei 10.120.130.140; 3,5 mm')][1:3] == ['version', 'version']
+    assert number_facts('Version 2.400, 3,5 mm')[0].value == 2.4
+    unsure, = number_facts('2.400')
+    assert (unsure.value, unsure.also) == (2.4, 2400)
+
+
+def test_a_claim_is_held_against_the_number_that_its_source_means():
+    from synthgen_nb.core.support import Source, unsupported
+    source = Source('Der Kessel fasst 2.400 Liter. Er ist 1,75 m hoch.')
+    for right in ('Der Kessel fasst 2,400 Liter und ist 1.75 m hoch.', 'Der Kessel fasst 2400 Liter.', 'Er ist 1.75 m hoch.', 'It is 1,75 m high.'):
+        assert not unsupported(right, source), right
+    for wrong in ('Der Kessel fasst 2,4 Liter.', 'Der Kessel fasst 24000 Liter.', 'It is 175 m high.'):
+        assert unsupported(wrong, source), wrong

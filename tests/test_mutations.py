@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from synthgen_nb.core.models import Answer
 from synthgen_nb.core.records import Pair
 from synthgen_nb.experiments.faulty_calls import TOOL_FORMS, TOOL_KINDS, TOOL_MEANING, TOOL_MECHANICAL, FaultyRow, faulty_rows, retold
 from synthgen_nb.experiments.honest import FORMS
@@ -189,8 +190,17 @@ def test_an_answer_is_told_anew_from_new_results(tool_rows):
 
 def pair_checks() -> dict:
     "Every check of a pair, with a judge that gives full marks; a mutant goes in, a reason comes out"
-    evidence, agreement = (importlib.import_module(f"synthgen_nb.core.{n}") for n in ("evidence", "agreement"))
-    looked = lambda m: evidence.looked_at(m.row, m.around.source)
+    evidence, agreement, support = (importlib.import_module(f"synthgen_nb.core.{n}") for n in ("evidence", "agreement", "support"))
+
+    def looked(m):
+        "As the pipeline looks, with a model that quotes the likeliest sentence for whatever claim it is asked about"
+        e = evidence.looked_at(m.row, m.around.source)
+        likeliest = lambda c: [e.source.segments[i].text for i in support.best(e.source, support.words_in(c.text), 1)]
+        quotes = [dict(claim=n, quote=q) for n, c in enumerate(e.open, 1) for q in likeliest(c)]
+        if e.open:
+            evidence.read_quotes(e, Answer(dict(quotes=quotes)))
+        return e
+
     told = lambda m: (m.row.answer, afresh(m), m.row.question)
     return {
         "question": lambda m: looked(m).hopeless,

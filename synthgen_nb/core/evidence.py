@@ -19,6 +19,7 @@ from .models import Answer, Model, over_together
 from .questions import question_wrong, reply_wrong
 from .records import Evidence, Origin, Outcome, Pair, clip, drop
 from .support import Finding, Source, hold, objection
+from .whole import left_out
 from .wording import content, differs, shared, words_in
 
 # %% ../../nbs/core/09_evidence.ipynb #ground
@@ -113,6 +114,7 @@ def looked_at(
         elif placed(f, src): e.rests.append(e.place(c, f.start, f.end))
         elif not plain(c): e.open.append(c)
     if why := reply_wrong(p.question, p.answer, src): e.objections.append(f'the answer {why}')
+    else: e.objections += [f'the answer {why}' for why in left_out(p.question, p.answer, src)]
     return e
 
 # %% ../../nbs/core/09_evidence.ipynb #find_quote

@@ -18,8 +18,8 @@ from functools import cached_property
 from itertools import pairwise
 from .cells import Table, table_wrong, tables_in
 from .claims import PROMPT, Claim, claims, segments
-from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_facts, facts, fold,
-                                    name_facts, number_facts, sums)
+from .facts import (DIMENSIONS, NUMBER_WORDS, UNIT_WORDS, UNITS, Fact, code_facts, decimal_mark,
+                                    facts, fold, name_facts, number_facts, sums)
 from .turned import turned_round
 from .words import SPACELESS
 from .wording import Neighbours, Word, alike, content, differs, shared, words_in
@@ -44,7 +44,8 @@ class Source:
         self.segments = segments(text)
         self.words = [words_in(s.text) for s in self.segments]
         self.stems = [{w.stem for w in content(ws)} for ws in self.words]
-        self.facts = [number_facts(s.text) for s in self.segments]
+        mark = decimal_mark(self.folded) or '.'
+        self.facts = [number_facts(s.text, mark) for s in self.segments]
         self.flat = flat(text)
         self.lower = f'{self.flat}\n{flat(around)}'.lower()
         self.given = number_facts(around)
@@ -109,7 +110,7 @@ def same_number(f: Fact, g: Fact) -> bool:
     zeros = lambda x: re.match(r'0\d', x.text) is not None # 0022 is a code and not 22
     if zeros(f) or zeros(g): return f.text == g.text
     kilo = (g.value * 1000, g.value * 1024) if g.unit == 'k' and g.value is not None else ()
-    return g.value == f.value or f.value in kilo
+    return g.value in (f.value, f.also) or f.value in kilo
 
 def number_places(f: Fact, src: Source) -> list[tuple[int, Fact]]: # position of the segment, the number there
     "Where the source has a number, in whatever form"

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OP', 'Run', 'QUOTE', 'Group', 'CHECKS', 'ops_in', 'masked', 'all_lists', 'numeric', 'last_parts', 'spots', 'runs_of',
-           'wrong_units', 'wrong_numbers', 'quoted', 'known', 'wrong_names', 'wrong_values', 'crossed', 'renumbered',
-           'wrong_lists', 'odd_bullets', 'call_op', 'leaf_op', 'wrong_operations', 'wrong_labels', 'groups_of',
-           'marks_of', 'swapped', 'wrong_polarity', 'turned', 'told', 'untold', 'half_told', 'sweeping',
+           'wrong_units', 'durations', 'wrong_numbers', 'quoted', 'known', 'wrong_names', 'wrong_values', 'crossed',
+           'renumbered', 'wrong_lists', 'odd_bullets', 'call_op', 'leaf_op', 'wrong_operations', 'wrong_labels',
+           'groups_of', 'marks_of', 'swapped', 'wrong_polarity', 'turned', 'told', 'untold', 'half_told', 'sweeping',
            'objections_to_answer']
 
 # %% ../../nbs/tools/70b_answers.ipynb #imports
@@ -124,6 +124,27 @@ def wrong_units(ev: Evidence, own: str) -> Iterator[str]:
     for m in _UNIT_IS.finditer(own):
         if m[1] in SIZES and SIZES[m[1]] not in ev.units: yield f'invented_unit: nothing says {m[1]}'
 
+# %% ../../nbs/tools/70b_answers.ipynb #durations
+_SECONDS = dict(d=86400, h=3600, m=60, s=1)
+_PIECE = r'(\d+)\s?(d|h|m|s)(?:ays?|ours?|rs?|in(?:ute)?s?|ec(?:ond)?s?)?\b'
+_LONG = re.compile(rf'{_PIECE}(?:,?\s(?:and\s)?{_PIECE})+', re.I)
+
+def durations(ev: Evidence, text: str) -> list[tuple[int, int]]: # start, end
+    "Where hours, minutes and seconds come to a number of the results"
+    units = {size for kind, size in ev.units if kind == 'time'}
+    out = list[tuple[int, int]]()
+    for m in _LONG.finditer(text):
+        total = sum(int(n) * _SECONDS[u[0].lower()] for n, u in re.findall(_PIECE, m[0], re.I))
+        if any(abs(x * size - total) < 1 for x in ev.numbers for size in units): out.append(m.span())
+    return out
+
+# %% ../../nbs/tools/70b_answers.ipynb #in-words
+def _with_unit(m: Mention, s: str) -> Mention:
+    "A number that was written as a word, with the unit behind it: two days"
+    unit = re.match(r'[ -]([a-z]{3,})\b', s[m.end:]) if m.text.isalpha() and m.kind == 'number' else None
+    of_kind = unit and SIZES.get(unit[1], ('', 0))[0] in ('time', 'length', 'mass', 'size')
+    return Mention('number', m.text, m.start, m.end + unit.end(), m.value, 0, unit[1]) if unit and of_kind else m
+
 # %% ../../nbs/tools/70b_answers.ipynb #number-problem
 def _number_problem(m: Mention, ev: Evidence, s: str) -> str:
     "What is wrong with a number of the answer; '' where it is supported"
@@ -140,10 +161,14 @@ def _number_problem(m: Mention, ev: Evidence, s: str) -> str:
     if known or computed(m, ev, s) or (m.unit and converted(m, ev, s)): return ''
     return f'unsupported_number: {m.text} in “{clip(s, 80)}” is in no result and not in the request; nothing computes it'
 
+# %% ../../nbs/tools/70b_answers.ipynb #number-problem-2
 def wrong_numbers(ev: Evidence, own: str) -> Iterator[str]:
     "Numbers that come from nowhere, and units that nobody stated"
     for s in sentences(own):
+        long = durations(ev, s)
         for m in map(_in_words, mentions(s)):
+            if any(a <= m.start < b for a, b in long): continue
+            m = _with_unit(m, s)
             bullet = not s[:m.start].strip(' *#\n') and re.match(r'[.)]\s', s[m.end:m.end + 2])
             if m.kind == 'number' and not bullet and (why := _number_problem(m, ev, s)): yield why
 
@@ -156,12 +181,16 @@ _COMMON = frozenset('''not note i ok yes no true false none null json id ids url
 
 def quoted(text: str) -> list[str]: return [next(g for g in q.groups() if g) for q in QUOTE.finditer(text)]
 
+# %% ../../nbs/tools/70b_answers.ipynb #known-2
 def known(text: str, ev: Evidence) -> bool:
     "Does the request, an argument, a result or the documentation of a called tool hold this text?"
     t = flat(text).strip('*').rstrip('.,;:!?')
     end, t = ('', t.rstrip('….')) if t.endswith('…') else (r'(?!\w)(?!-(?!\d\d:?\d\d\b)\w)', t) # 10:04:00-05:00
-    here = re.compile(rf'(?<![A-Za-z0-9{"/" * ("/" in t)}]){re.escape(t)}{end}', re.I)
+    begins = r'(?<!\d)' if re.fullmatch(r'\d\d:\d\d', t) else rf'(?<![A-Za-z0-9{"/" * ("/" in t)}])' # T22:53:00Z
+    if begins == r'(?<!\d)': end = r'(?!\d)'
+    here = re.compile(rf'{begins}{re.escape(t)}{end}', re.I)
     if not t or here.search(ev.text) or here.search(ev.docs) or t.lower() in _COMMON: return True
+    if re.fullmatch(r'(?=.*\d)[0-9a-f]{7,20}', t) and re.search(rf'\b{t}[0-9a-f]', ev.text): return True # 2168af7
     if t.startswith('/'): return _known_path(t.rstrip('/'), ev)
     if '/' in t:
         parts = [known(p, ev) for p in t.split('/')]
@@ -171,6 +200,7 @@ def known(text: str, ev: Evidence) -> bool:
     stem = re.sub(r"(?:['’]s|s)$", '', t)
     return stem != t and len(stem) > 3 and known(stem, ev)
 
+# %% ../../nbs/tools/70b_answers.ipynb #known-3
 def _known_path(t: str, ev: Evidence) -> bool:
     parent, _, last = t.rpartition('/')
     if re.search(rf'(?<![\w/]){re.escape(t)}(?:/|\b)', ev.text): return True
@@ -624,14 +654,25 @@ def turned(ev: Evidence, own: str) -> Iterator[str]:
     yield from _denied(ev, own)
 
 # %% ../../nbs/tools/70b_answers.ipynb #untold
+def _part_told(report: str, answer: str) -> bool:
+    "Does an answer tell a name, a date or a line of a report?"
+    names = (m.text for m in mentions(report[:20_000]) if m.kind in ('code', 'date') and len(m.text) > 3)
+    lines = {re.sub(r'^\s*[\w ]{1,20}:\s*|^\s*[-*+]\s', '', line).strip() for line in report.splitlines()[:500]}
+    words = {*words_of(report)} & {w for w in words_of(answer) if len(w) > 3}
+    own = (m.text for m in mentions(answer) if m.kind in ('code', 'date') and len(m.text) > 3)
+    named = any(n in answer for n in names) or any(n in report for n in own)
+    return named or any(len(x) > 7 and x in answer for x in lines) or len(words) > 4
+
 def told(v: Any, answer: str) -> bool:
     "Does an answer say a value, or most words of it?"
     if is_number(v): return any(m.kind == 'number' and says(m, v, answer) for m in map(_in_words, mentions(answer)))
     text, stems = flat(str(v)).casefold(), {w[:5] for w in words_of(answer)}
     own = [w[:5] for w in words_of(text) if len(w) > 3]
-    at_all = re.search(rf'(?<!\w){re.escape(text[:60])}', flat(answer).casefold())
-    return bool(at_all) or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
+    at_all = bool(re.search(rf'(?<!\w){re.escape(text[:60])}', flat(answer).casefold()))
+    at_all = at_all or (len(text) > 80 and '\n' in str(v) and _part_told(str(v), answer))
+    return at_all or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
+# %% ../../nbs/tools/70b_answers.ipynb #untold-2
 def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
     about = {w[:5] for k in [tool, *(x.key for x in flags)] 
              for w in words_of(k) if len(w) > 3 and w not in ('status', 'result', 'check')}
@@ -639,6 +680,7 @@ def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
     said = re.match(r'\W*(?:yes|no)\b', own, re.I) or about & {w[:5] for w in words_of(own)} or alike
     return bool(said or (not about and _NO.search(own)))
 
+# %% ../../nbs/tools/70b_answers.ipynb #untold-3
 def untold(ev: Evidence, own: str) -> Iterator[str]:
     "Look-ups that the answer passes over"
     taken = {r.call for c in ev.calls for r in c.refs}

@@ -17,6 +17,7 @@ from ..specs.trajectory import Ref, Trajectory
 from .answers import OP, masked, objections_to_answer, quoted
 from .evidence import (WORDS, Evidence, Mention, evidence_of, is_number, mentions, numbers_in, sentences,
                                         shown, words_of)
+from .belonging import all_told, objections_to_rows, wrong_name, wrong_rows
 from .things import objections_to_things
 
 # %% ../../nbs/tools/70d_asked.ipynb #picks
@@ -142,6 +143,8 @@ def unused_numbers(ev: Evidence) -> Iterator[str]:
             if re.search(r'\d\s?p\.?m\b', s, re.I): forms.add(m.value + 12)
             if _COUNTED.search(s[:m.start]): forms.add(m.value - 1)
             if any(abs(x - f) <= 1e-9 * max(1, abs(f)) for x in passed for f in forms): continue
+            before = re.search(r'([A-Za-z]{3,}) #?$', s[:m.start])
+            if before and re.search(rf'\b{before[1]} #?{re.escape(m.text)}(?!\d)', ev.results, re.I): continue # note number 3
             said = clip(s[m.start:m.start + 30], 40)
             if role := _role(m, s, ev): yield f'wrong_argument: {role[0]} is {role[1]:g}, the request says {said}'
             elif m.text[0] in '+-−0123456789' and m.value not in found and not _LIMIT.search(s[max(0, m.start - 25):m.start + 25]):
@@ -310,7 +313,7 @@ def untouched(told: set[str], called: set[str], tools: Iterable[Tool]) -> Iterat
 
 # %% ../../nbs/tools/70d_asked.ipynb #objections
 CHECKS = (wrong_places, unused_names, unused_numbers, wrong_comparisons, wrong_options, partial_lists,
-          unlooked_siblings, misdirected, unlooked)
+          unlooked_siblings, misdirected, unlooked, wrong_rows, wrong_name)
 
 def objections_to_calls(ev: Evidence) -> list[str]: # ev: of a trajectory; → `reason: words`
     "What in the calls is not what the request asks for"
@@ -331,7 +334,9 @@ def objections(
     if key not in _FOUND:
         ev = evidence_of(t, tools)
         if len(_FOUND) > 500: _FOUND.clear()
-        rest = [*objections_to_answer(ev), *objections_to_things(ev, masked(ev))]
+        own = masked(ev)
+        rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
+        if all_told(ev, ev.answer): rest = [w for w in rest if not w.startswith('lost_item')]
         _FOUND[key] = objections_to_calls(ev), unlearned(ev), rest
     first, told, rest = _FOUND[key]
     shown = [tools[n] for n in t.tools if n in tools] if t.tools and len(tools) > FEW else tools.values()

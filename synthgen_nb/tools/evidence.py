@@ -17,6 +17,7 @@ from itertools import combinations
 from typing import Any, TypeVar
 from ..core.claims import claims
 from ..core.facts import LINK, NUMBER_WORDS, SIZES
+from ..core.listed import listed
 from ..core.records import canonical, leaves
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Trajectory
@@ -260,7 +261,8 @@ def _scaled(m: Mention, text: str) -> float: # 1 where no word for it follows
 
 def _roughly(m: Mention, x: float) -> bool: # to the digits that are written
     digits = len(re.sub(r'[-+,.]', '', m.text).strip('0')) or 1
-    return bool(x) and round(x, digits - 1 - math.floor(math.log10(abs(x)))) == m.value
+    rounded = bool(x) and round(x, digits - 1 - math.floor(math.log10(abs(x)))) == m.value
+    return rounded and abs(x - m.value) <= .05 * abs(x)
 
 def saying(
     m: Mention, # a number
@@ -281,7 +283,7 @@ def near(m: Mention, values: Iterable[float], text: str) -> bool: return any(map
 
 # %% ../../nbs/tools/70a_evidence.ipynb #cues
 _CUES = {k: re.compile(rf'\b(?:{"|".join(v.split())})\b|{mark}', re.I) for k, v, mark in [
-    ('a sum', r'totals? totall?ing sums? together altogether combined overall in\s+all add(?:s|ed|ing)?\s+up', 'Σ'),
+    ('a sum', r'totals? totall?ing sums? together altogether combined overall comes?\s+to amounts?\s+to in\s+all add(?:s|ed|ing)?\s+up', 'Σ'),
     ('a mean', r'means? averag\w+ typical\w* median', 'ø'),
     ('a difference', r'''differ\w* more less fewer higher lower larger smaller greater warmer colder longer
         shorter older younger taller bigger heavier lighter cheaper faster slower gap ranges? spreads? ris\w+
@@ -310,6 +312,13 @@ def _groups(ev: Evidence, text: str) -> list[list[float]]:
     small = [g for g in by_place.values() if len(g) <= 8]
     return [g for g in [*listed, *by_key.values(), *small, beside] if len(g) > 1]
 
+# %% ../../nbs/tools/70a_evidence.ipynb #listed-in
+def _listed_in(content: Any) -> set[int]:
+    "How many entries the texts of a result list"
+    texts = [v for _, v in leaves(content) if isinstance(v, str) and '\n' in v][:50]
+    found = [x for t in texts for x in [listed(t)] if x]
+    return {len(xs) for x in found for xs in (x.values() if isinstance(x, dict) else [x]) if isinstance(xs, list)}
+
 # %% ../../nbs/tools/70a_evidence.ipynb #counts
 def counts_of(
     ev: Evidence,
@@ -324,6 +333,7 @@ def counts_of(
         if len(xs) < 200: out |= {xs.count(x) for x in xs} | {sum(shown(x) in sentence for x in xs)}
     for i, c in enumerate(ev.calls):
         if isinstance(c.content, (dict, list)): out |= {len(c.content)}
+        out |= _listed_in(c.content)
         out |= {sum(len(xs) for j, _, xs in ev.lists if j == i)}
     flags = [x.value for x in ev.leaves if isinstance(x.value, bool)]
     named = {m.text for m in mentions(ev.request) if m.kind == 'code'}
@@ -371,6 +381,7 @@ def computed(
 ) -> str: # how; '' where no computation gives it
     "How a number of the answer comes of others"
     cue = {k for k, r in _CUES.items() if r.search(text)} | ({'a ratio'} if in_percent(m, text) else set())
+    if _CUES['a sum'].search(ev.request): cue.add('a sum')
     if m.value >= 0 and m.value == int(m.value):
         if int(m.value) in counts_of(ev, text): return 'a count'
         texts = [x.value for x in ev.leaves if isinstance(x.value, str)] if 'a length' in cue else []

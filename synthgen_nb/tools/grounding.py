@@ -11,6 +11,7 @@ import json, re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from ..core.facts import NUMBER_WORDS
 from ..core.listed import all_leaves
 from ..core.records import clip, leaves
 from ..specs.tool import Tool, look_up, steps
@@ -35,7 +36,8 @@ def stated(
     "Does a text say this value? Numbers may be rounded, texts may differ in case and space"
     if isinstance(value, bool) or value is None or value == '': return False
     if isinstance(value, (int, float)):
-        return any(_rounds_to(value, n.replace(',', '')) for n in _NUMBER.findall(text))
+        words = value > 2 and any(NUMBER_WORDS.get(w) == value for w in re.findall('[a-z]+', text.casefold())) # three
+        return words or any(_rounds_to(value, n.replace(',', '')) for n in _NUMBER.findall(text))
     flat = lambda s: ' '.join(str(s).casefold().split())
     return bool(re.search(rf'(?<!\w){re.escape(flat(value)[:80])}', flat(text)))
 

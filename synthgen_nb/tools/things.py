@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHECKS', 'Thing', 'things_of', 'named_at', 'wrong_winners', 'wrong_nth', 'wrong_tuples', 'wrong_ranges',
            'wrong_owners', 'wrong_ways', 'wrong_records', 'told_of_another', 'passed_over', 'lost_records',
-           'wrong_choices', 'wrong_thresholds', 'wrong_existence', 'wrong_dates', 'wrong_fractions', 'unheard',
+           'wrong_choices', 'wrong_thresholds', 'wrong_existence', 'dates', 'wrong_dates', 'wrong_fractions', 'unheard',
            'untold_parts', 'relabelled', 'repeated', 'objections_to_things']
 
 # %% ../../nbs/tools/70c_things.ipynb #imports
@@ -347,7 +347,7 @@ _SPOKEN = re.compile(rf'''\b(?:(\d{{1,2}})(?:st|nd|rd|th)?\.?\s+)?({"|".join(_MO
     (?:\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d))?(?:,?\s+(\d{{4}}))?''', re.I | re.X)
 _ISO = re.compile(r'\b(\d{4})-(\d\d)-(\d\d)')
 
-def _dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where it is not said
+def dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where it is not said
     out = {(int(y), int(m), int(d)) for y, m, d in _ISO.findall(text[:50_000])}
     for d, month, after, year in _SPOKEN.findall(text[:50_000]):
         if d or after: out.add((int(year or 0), _MONTHS.index(month.lower()) + 1, int(d or after)))
@@ -355,8 +355,8 @@ def _dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where 
 
 def wrong_dates(ev: Evidence, own: str) -> Iterator[str]:
     "A date that is not among those found, where some are"
-    there = _dates(f'{ev.request} {" ".join(map(str, ev.values))}')
-    for y, m, d in _dates(own) if there else ():
+    there = dates(f'{ev.request} {" ".join(map(str, ev.values))}')
+    for y, m, d in dates(own) if there else ():
         if not any((m, d) == (m2, d2) and (y == y2 or not y or not y2) for y2, m2, d2 in there):
             yield f'unsupported_date: nothing has the date {y or "…"}-{m:02}-{d:02}'
 
@@ -406,7 +406,7 @@ def _no_date(ev: Evidence, own: str) -> Iterator[str]:
     dated = any(isinstance(x.value, str) and _ISO.match(x.value) for x in ev.leaves)
     when = re.search(r'^\W*when\b|\b(?:since|and|on|by) (?:when|what (?:date|day))\b', ev.request, re.I)
     other = re.search(r'\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d|\d:\d\d', ev.answer)
-    if dated and when and not other and not _dates(ev.answer):
+    if dated and when and not other and not dates(ev.answer):
         yield 'untold: asked is when, and the answer gives no date'
 
 _COUNTS = frozenset('count size total length number'.split())
@@ -433,6 +433,7 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
     asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
     for key in dict.fromkeys(x.key for x in ev.leaves):
         if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4: continue
+        if re.search(rf'\bhow many (?:\w+ )?{re.escape(key)}s\b', ev.request, re.I): continue # which are counted
         if key.lower() in _VAGUE and not re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I): continue
         held = [x.value for x in ev.leaves if x.key == key]
         if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list

@@ -1,0 +1,79 @@
+"What belongs together in a result: rows, their order, what is said of each, and what is asked over all of them"
+import pytest
+
+from synthgen_nb.specs.trajectory import Ref
+from synthgen_nb.tools.belonging import all_told, objections_to_rows, rows_told, tables_of, wrong_name, wrong_rows
+from synthgen_nb.tools.evidence import Evidence, Step
+
+PANS = [dict(name='ember', litres=2, hot=True, made='2021-03-04', lid=dict(kind='glass'), page='https://example.org/slate'),
+        dict(name='slate', litres=7, hot=False, made='2019-11-20', lid=dict(kind='steel'), page='https://example.org/ember'),
+        dict(name='fern', litres=3, hot=True, made='2020-06-01', lid=dict(kind='cork'), page='https://example.org/moss')]
+
+
+def why(request, answer, content=PANS, **arguments):
+    ev = Evidence(request, answer, [Step('call_1', 'pans', arguments, content, True, False, ())], {})
+    return '; '.join(dict.fromkeys(x.partition(':')[0] for x in objections_to_rows(ev, answer)))
+
+
+@pytest.mark.parametrize('request_, right, wrong, kind', [
+    ('Which pans are on?', 'ember and fern are on; slate is off.', 'slate is on; ember and fern are off.', 'polarity'),
+    ('Which pans are on?', 'ember and fern.', 'ember, slate and fern are on.', 'polarity'),
+    ('Which pans are on?', 'They are fern and ember.', 'Only fern is on.', 'lost_item'),
+    ('List the pans with their lids.', 'ember (glass), slate (steel), fern (cork)', 'ember (glass), fern (cork)', 'lost_item'),
+    ('List the pans with their lids.', 'ember (glass), slate (steel), fern (cork)', 'ember (steel), slate (glass), fern (cork)', 'swapped'),
+    ('List the pans in order.', '1. ember\n2. slate\n3. fern', '1. fern\n2. slate\n3. ember', 'wrong_order'),
+    ('When was each pan made?', 'ember on 4 March 2021, slate on 20 November 2019, fern on 1 June 2020.',
+     'ember on 20 November 2019, slate on 4 March 2021, fern on 1 June 2020.', 'swapped'),
+    ('How many litres do the pans hold altogether?', '12 litres altogether.', 'Together they hold 7 litres.', 'untold'),
+    ('What is the mean of the litres?', 'The mean is 4.', 'The mean is 7.', 'untold'),
+    ('Which pan has the most litres?', 'slate, with 7.', 'fern, with 3.', 'untold')])
+def test_rows(request_, right, wrong, kind):
+    assert kind in why(request_, wrong).split('; ') and not why(request_, right)
+
+
+def test_what_is_not_asked_for_may_be_left_out():
+    assert not why('Which pan holds more than 5 litres?', 'slate, with 7 litres.')
+    assert not why('Show the first two pans.', 'ember and slate.') and not why('Which pans have a glass lid?', 'ember.')
+
+
+def test_a_name_is_known_by_the_column_that_the_answer_uses():
+    table = tables_of(Evidence('', '', [Step('call_1', 'pans', {}, PANS, True, False, ())], {}))[0]
+    assert rows_told(table, 'First slate, then ember.') == ('name', [(6, 11, 1), (18, 23, 0)])
+    assert all_told(Evidence('Which pans are there?', 'x', [Step('c', 'pans', {}, PANS, True, False, ())], {}), 'fern, ember, slate')
+
+
+def test_an_object_with_an_entry_for_each_thing_is_a_table():
+    sent = {'sent': {'USR7': ['The oven is free.'], 'USR8': ['Bring flour.'], 'USR9': ['Bring flour.']}}
+    ask = 'Show me what I wrote, and to whom.'
+    assert not why(ask, 'To USR7 “The oven is free.”, to USR8 and USR9 “Bring flour.”.', sent)
+    assert why(ask, 'To USR7 “Bring flour.”, to USR8 and USR9 “The oven is free.”.', sent) == 'swapped'
+    assert why(ask, 'To USR7 “The oven is free.”, to USR8 “Bring flour.”.', sent) == 'lost_item'
+
+
+def test_a_reference_takes_the_row_that_the_request_names():
+    calls = [Step('call_1', 'pans', {}, PANS, True, False, ()), Step('call_2', 'lid', {'lid': 'steel'}, {'weight': 3}, True, False, ())]
+    taken = lambda n: (Ref(param='/lid', call='call_1', path=f'/{n}/lid/kind'),)
+    for n, wrong in ((1, False), (2, True)):
+        calls[1] = Step('call_2', 'lid', {'lid': 'x'}, {'weight': 3}, True, False, taken(n))
+        assert bool(list(wrong_rows(Evidence('How heavy is the lid of the pan slate?', '', calls, {})))) == wrong
+
+
+def test_made_under_its_name():
+    made = lambda name: list(wrong_name(Evidence('Create a shelf called attic.', '', [Step('c', 'make', {'name': name}, 'done', True, True, ())], {})))
+    assert not made('attic') and made('attics') and made('cellar')
+
+
+@pytest.mark.parametrize('answer, good', [('The recipe is Rye loaf, and it rests for 95 seconds.', True),
+                                          ('Rye loaf; it rests for 1 minute and 35 seconds.', True),
+                                          ('The recipe is moss; it rests for 95 seconds.', False), ('The recipe is Rye loaf.', False)])
+def test_the_field_that_is_asked_for(answer, good):
+    content = dict(recipeName='Rye loaf', checksum='moss', restSeconds=95)
+    assert bool(why('Which recipe is loaded, and how long does it rest?', answer, content)) != good
+
+
+def test_texts_that_mark_deny_and_list():
+    shelves = '  attic\n* cellar\n  pantry'
+    assert why('Which shelf is selected?', 'attic is selected.', shelves) and not why('Which shelf is selected?', 'The selected shelf is cellar.', shelves)
+    report = 'Shelf cellar\nJars not sealed yet:\n  plum'
+    assert why('Are the jars sealed?', 'The jars are sealed.', report) == 'polarity' and not why('Are the jars sealed?', 'They are not sealed.', report)
+    assert 'unseen' in why('Which shelf is selected?', 'cellar is selected, and I also painted it.', shelves)
