@@ -2,8 +2,10 @@
 import pytest
 
 from synthgen_nb.specs.trajectory import Ref
+from synthgen_nb.tools.answers import masked, objections_to_answer
 from synthgen_nb.tools.belonging import all_told, objections_to_rows, rows_told, tables_of, wrong_name, wrong_rows
 from synthgen_nb.tools.evidence import Evidence, Step
+from synthgen_nb.tools.things import objections_to_things
 
 PANS = [dict(name='ember', litres=2, hot=True, made='2021-03-04', lid=dict(kind='glass'), page='https://example.org/slate'),
         dict(name='slate', litres=7, hot=False, made='2019-11-20', lid=dict(kind='steel'), page='https://example.org/ember'),
@@ -77,3 +79,29 @@ def test_texts_that_mark_deny_and_list():
     report = 'Shelf cellar\nJars not sealed yet:\n  plum'
     assert why('Are the jars sealed?', 'The jars are sealed.', report) == 'polarity' and not why('Are the jars sealed?', 'They are not sealed.', report)
     assert 'unseen' in why('Which shelf is selected?', 'cellar is selected, and I also painted it.', shelves)
+
+
+PLANETS = {
+    "planets": [
+        {"uid": "planet_c4", "name": "Zephyr update", "planetClass": True, "device_type": "kestrel", "number": 3},
+        {"uid": "planet_d5", "name": "Ember update", "planetClass": False, "device_type": "lumen", "number": 4},
+        {"uid": "planet_9f", "name": "Quartz release", "planetClass": True, "device_type": "onyx", "number": 5},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    "answer, faulty",
+    [
+        ("There are 3 planets: Zephyr update, Ember update and Quartz release.", False),
+        ("There are 3 planets: Zephyr update, Ember update and Quartz release. The uid planet_9f is the last one's.", False),
+        ("There are 3 planets: Zephyr update, Ember update and Quartz release. The device type is kestrel for the first.", False),
+        ("There are 3 planets: Zephyr update and Quartz release.", True),
+        ("Zephyr update has the uid planet_d5, Ember update planet_c4 and Quartz release planet_9f.", True),
+    ],
+)
+def test_a_list_and_what_is_said_after_it(answer, faulty):
+    ev = Evidence("Look up the planets, please.", answer, [Step("call_1", "list_planets", {}, PLANETS, True, False, ())], {})
+    own = masked(ev)
+    found = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
+    assert bool(found) == faulty, found

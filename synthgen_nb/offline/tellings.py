@@ -22,6 +22,7 @@ from .worded import Frame, enumerated, spread, worded
 from ..specs.tool import Tool
 from ..specs.trajectory import Ref
 from ..tools.answers import CHECKS, masked
+from ..tools.belonging import objections_to_rows
 from ..tools.evidence import Evidence, Step
 from ..tools.feeds import SUCCEEDED, base, only_succeeded, shown
 from ..tools.things import objections_to_things
@@ -308,7 +309,8 @@ def objected(
     ev = known.saying(answer)
     own = masked(ev)
     said = set[str]()
-    for why in chain((why for check in CHECKS for why in check(ev, own)), objections_to_things(ev, own)):
+    for why in chain((why for check in CHECKS for why in check(ev, own)), objections_to_things(ev, own),
+                     objections_to_rows(ev, own)):
         said.add(why)
         if len(said) == most: break
     return len(said)

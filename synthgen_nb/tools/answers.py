@@ -261,13 +261,18 @@ def crossed(ev: Evidence, own: str) -> Iterator[str]:
     for x in ev.leaves:
         if isinstance(x.value, str) and re.fullmatch(r'\w[\w-]{2,29}', x.value):
             fields = {p.lower().rstrip('s') for p in steps(x.at) if not p.isdigit()}
+            fields |= {words_of(p)[-1].rstrip('s') for p in fields if words_of(p)} # device_type is a type
             holds.setdefault(x.value.casefold(), set()).update(fields)
+    more: dict[str, list[str]] = {} # what follows the first word of a name
+    for v in (flat(x.value).casefold() for x in ev.leaves if isinstance(x.value, str) and len(x.value) < 80):
+        if ' ' in v: more.setdefault(v.split()[0], []).append(re.escape(v.partition(' ')[2]))
     asked, keys = {*words_of(ev.request)}, {k.lower() for k in ev.keys}
     passed = {str(v).casefold() for v in ev.given}
     for key in {k for ks in holds.values() for k in ks if re.fullmatch('[a-z]{4,}', k)}:
         says_ = rf'\b{key}\w{{0,2}}(?: (?:is|are|was|were)|:|=)? (?:the )?["“`]?([\w-]+)(?:,? and ([\w-]+))?'
         for w in (w for m in re.finditer(says_, own.casefold()) for w in m.groups() if w):
-            if w in holds and key not in holds[w] and w not in asked | keys | passed:
+            longer = re.search(rf'(?<!\w){re.escape(w)} (?:{"|".join(more[w])})(?!\w)', own.casefold()) if w in more else None
+            if w in holds and key not in holds[w] and w not in asked | keys | passed and not longer:
                 yield f'wrong_value: {w} is no {key}, it is a value of {", ".join(sorted(holds[w]))}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #renumbered
@@ -547,7 +552,8 @@ def _held(group: Group, s: str) -> list[tuple[Mention, set[int]]]:
     for m in numbers_in(s):
         beside = re.match(r'\s*(?:,|and|or)\s+(?:and\s+)?[-\d]', s[m.end:m.end + 8]) \
             or re.search(r'\d\s*(?:,|and|or)\s+(?:and\s+)?$', s[max(0, m.start - 8):m.start])
-        if beside or not (m.decimals or m.value > 2): continue
+        counts = m.value == len(group) and re.match(r'\s+(?:\w+\s+){0,2}\w+s\b', s[m.end:m.end + 60]) # 3 open projects
+        if beside or counts or not (m.decimals or m.value > 2): continue
         fits = saying(m, s)
         own = {k for k, (_, xs) in enumerate(group) if any(is_number(x.value) and fits(x.value) for x in xs)}
         if own: out.append((m, own))

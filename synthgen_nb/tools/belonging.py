@@ -79,11 +79,16 @@ _OFF = re.compile(r'\b(?:off|inactive|closed|disabled|unavailable|stopped|offlin
                   r'|incomplete|unset|false|down|out of stock)\b'
                   r"|n['’]t\b", re.I)
 
+_STATE = re.compile(r'''\b(?:active|enabled|available|running|online|completed?|in\ stock|inactive|disabled|unavailable|stopped|offline
+    |undone|incomplete|unset|out\ of\ stock)\b|\b(?:open|closed|done)\ \w+s\b
+    |\b(?:is|are|be|were|turned|switched|still|currently)\ (?:not\ )?(?:on|off|up|down|open|closed|set|done|true|false)\b''', re.I | re.X)
+
 def wanted(t: Table, request: str) -> set[int] | None: # None: the request asks by no flag
     "The rows whose flag is what the request asks for"
     flags = [k for k in t.rows[0] if all(isinstance(v, bool) for v in t.column(k))]
-    named = [k for k in flags if {*words_of(k)} & {*words_of(request)} - {'is', 'has'}]
-    state = len(flags) == 1 and (_ON.search(request) or _OFF.search(request))
+    here = {*words_of(request)}
+    named = [k for k in flags if (own := {*words_of(k)} - {'is', 'has'}) and own <= here]
+    state = len(flags) == 1 and _STATE.search(request)
     k = named[0] if len(named) == 1 else flags[0] if state else ''
     if not k or not re.search(r'\b(?:which|what|list|show|name|find|all)\b', request, re.I): return None
     return {i for i, v in enumerate(t.column(k)) if v != bool(_OFF.search(request))}
@@ -156,6 +161,8 @@ def wrong_order(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70ca_belonging.ipynb #owners
 _JOIN = re.compile(r'[\s,"“”`*(]*(?:\band\b|&)?[\s"“”`*(]*(?:to )?')
 
+_APART = re.compile(r'(?<=[.!?])\s+(?!(?:It|Its|They|Their|He|She|His|Her|This|That)\b)') # what follows is about something else
+
 def _owned(spots: list[Spot], own: str, before: bool) -> Iterator[tuple[list[int], str]]: # rows, what is said of them
     groups = list[tuple[int, int, list[int]]]()
     for a, b, r in spots:
@@ -164,7 +171,8 @@ def _owned(spots: list[Spot], own: str, before: bool) -> Iterator[tuple[list[int
     edges = [0, *(x for a, b, _ in groups for x in (a, b)), len(own)]
     for i, (_, _, rows) in enumerate(groups):
         said = own[edges[2 * i]:edges[2 * i + 1]] if before else own[edges[2 * i + 2]:edges[2 * i + 3]]
-        yield rows, said
+        parts = _APART.split(said)
+        yield rows, parts[-1] if before else parts[0]
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #owners-2
 def wrong_owner(ev: Evidence, own: str) -> Iterator[str]:

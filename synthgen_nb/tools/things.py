@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 from ..core.records import canonical, clip, leaves
 from ..core.words import STOPWORDS
-from ..specs.tool import steps
+from ..specs.tool import flat as bare, steps
 from .answers import OP, all_lists, ops_in, told
 from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in,
                                         of_results, saying, says, sentences, words_of)
@@ -241,7 +241,7 @@ def told_of_another(ev: Evidence, own: str) -> Iterator[str]:
             if len({k for _, _, k in at}) < 1 or re.search(r'\b(?:respectively|than|against|both)\b', s): continue
             for k in range(len(group)):
                 for v in (v for v in _alone(group, k) if str(v) not in ev.request):
-                    spot = next((m.start() for m in re.finditer(rf'(?<![\w/.]){re.escape(f"{v}")}(?![\w/])', s)), -1)
+                    spot = next((m.start() for m in re.finditer(rf'(?<![\w/.@-]){re.escape(f"{v}")}(?![\w/@])', s)), -1)
                     before = [j for a, _, j in at if a < spot]
                     said = before[-1] if before else at[0][2] if spot >= 0 else k
                     after = [j for a, _, j in at if a > spot][:1]
@@ -272,7 +272,7 @@ def lost_records(ev: Evidence, own: str) -> Iterator[str]:
     if some or not _ASKS.search(ev.request): return
     last = len(ev.calls) - 1
     for group in things_of(ev):
-        listed = lambda t: any(p.isdigit() for p in steps(t.held[0].at)) or (len(t.held) == 1 and len(steps(t.held[0].at)) == 1)
+        listed = lambda t: sum(p.isdigit() for p in steps(t.held[0].at)) == 1 or (len(t.held) == 1 and len(steps(t.held[0].at)) == 1)
         inside = [t for t in group if t.held and listed(t) and t.held[0].step == last]
         if len(inside) != len(group) or len(group) > 8: continue
         named = {k for _, _, k in named_at(group, own)}
@@ -427,12 +427,17 @@ def _no_count(ev: Evidence, own: str) -> Iterator[str]:
 _VAGUE = frozenset('''name path file value type kind status count id units unit data keys time text mode title description
     result index'''.split())
 
+def _of_the_call(key: str, ev: Evidence) -> bool:
+    "Is it what a tool is about, or what a call was given?"
+    about = any(bare(key) in bare(c.tool) for c in ev.calls)
+    return about or any(steps(at)[-1].lower() == key.lower() for c in ev.calls for at, _ in leaves(c.arguments))
+
 def _no_field(ev: Evidence, own: str) -> Iterator[str]:
     if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|differ\w*|if)\b', ev.request, re.I): return
     if any(not near(m, ev.numbers, s) for s in sentences(own) for m in numbers_in(s)): return # computed from something
     asked, passed = {*words_of(ev.request)}, {*map(str, ev.given)}
     for key in dict.fromkeys(x.key for x in ev.leaves):
-        if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4: continue
+        if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4 or _of_the_call(key, ev): continue
         if re.search(rf'\bhow many (?:\w+ )?{re.escape(key)}s\b', ev.request, re.I): continue # which are counted
         if key.lower() in _VAGUE and not re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I): continue
         held = [x.value for x in ev.leaves if x.key == key]
