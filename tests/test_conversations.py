@@ -6,10 +6,13 @@ import json
 import pytest
 from conftest import rows
 
+from synthgen_nb.core.listed import all_leaves
 from synthgen_nb.core.models import open_model
 from synthgen_nb.export.conversations import CONVERSATION_FORMATS, trl
+from synthgen_nb.export.fit import Target, fit
 from synthgen_nb.export.formats import export, features
-from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn
+from synthgen_nb.specs.tool import Tool
+from synthgen_nb.specs.trajectory import Call, Observation, Ref, Trajectory, Turn
 from synthgen_nb.tools.rows import Plan, make_rows
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 
@@ -69,3 +72,23 @@ def test_every_format_keeps_reasoning_results_and_arguments(tmp_path, made, name
         text = json.dumps(CONVERSATION_FORMATS[name](chained, TOOLS))
         assert "call_1/" not in text and '"refs"' not in text
     assert export(made.rows, tmp_path / "x.jsonl", name, tools=hdf5_tools()) == 36 == len(rows(tmp_path / "x.jsonl"))
+
+
+def test_a_reference_into_a_text_survives_the_check_of_templates():
+    "Templates are tried with slots for texts, and a slot lists nothing"
+    listing = Observation(call="call_1", status="ok", source="executed", world="x", content={"content": "- a.txt\n- b.txt"})
+    at = next(at for at, v in all_leaves(listing.content) if v == "b.txt")
+    read = Observation(call="call_2", status="ok", source="executed", world="x", content="second")
+    calls = (
+        Call(id="call_1", tool="list_files", arguments={}),
+        Call(id="call_2", tool="read_file", arguments={}, refs=(Ref(param="/path", call="call_1", path=at),)),
+    )
+    turns = (
+        Turn(role="user", text="Read the second of the files."),
+        Turn(role="assistant", calls=calls[:1], observations=(listing,)),
+        Turn(role="assistant", calls=calls[1:], observations=(read,)),
+        Turn(role="assistant", text="It says second."),
+    )
+    tools = [Tool(name=n, parameters={"type": "object", "properties": {"path": {"type": "string"}}}) for n in ("list_files", "read_file")]
+    out = fit([Trajectory(turns=turns, tools=("list_files", "read_file"))], Target("hf"), tools)
+    assert [d.detail for d in out.dropped] == [] and len(out.kept) == 1

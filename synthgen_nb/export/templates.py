@@ -16,7 +16,7 @@ from typing import Any
 from ..core.control import CONTROL, Families, tokens_in
 from ..core.records import Pair, Row, SynthgenError, clip
 from ..core.settings import nearest
-from ..specs.trajectory import Trajectory
+from ..specs.trajectory import Trajectory, resolve
 
 # %% ../../nbs/export/51a_templates.ipynb #ours
 _CALLS = '{% for c in m.tool_calls %}'
@@ -191,10 +191,10 @@ def _twin(row: Row) -> tuple[Row, dict[str, str], set[str]]: # a twin of slots; 
         return row.model_copy(update=dict(question=d['question'], answer=d['answer'],
                                           reasoning=tuple(d['reasoning']))), slots.texts, set()
     assert isinstance(row, Trajectory)
-    thoughts = set[str]()
+    thoughts, there = set[str](), {o.call: o for o in row.observations}
     turns = []
     for t in row.turns:
-        calls = [c.model_copy(update=dict(arguments=slots(c.arguments))) for c in t.calls]
+        calls = [c.model_copy(update=dict(arguments=slots(resolve(c, there)), refs=())) for c in t.calls] # a slot lists nothing
         seen = [o.model_copy(update=dict(content=slots(o.content), error=slots(o.error))) for o in t.observations]
         thought = slots(t.thought)
         thoughts |= {thought} if thought.strip() else set()
