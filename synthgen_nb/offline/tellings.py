@@ -47,7 +47,7 @@ def result_in_words(step: Mapping) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #names
 _NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name',
         'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
-          'text', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
+          'text', 'message', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
 _MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city',
         'country', 'email', 'level', 'role')
 

@@ -59,12 +59,13 @@ def reaches_out(
     return next(iter([*keys, *options, *(re.sub(r'//[^/@]*@', '//', clip(p, 60)) for p in places)]), '')
 
 # %% ../../nbs/worlds/33b_environment.ipynb #fixed
-FIXED = {'TZ': 'UTC', 'LANG': 'C.UTF-8', 'PYTHONHASHSEED': '0', 'PYTHONDONTWRITEBYTECODE': '1', 'NO_COLOR': '1',
+FIXED = {'TERM': 'dumb', 'TZ': 'UTC', 'LANG': 'C.UTF-8', 'PYTHONHASHSEED': '0', 'PYTHONDONTWRITEBYTECODE': '1', 'NO_COLOR': '1',
          'GIT_CONFIG_NOSYSTEM': '1', 'NODE_NO_WARNINGS': '1', 'NODE_DISABLE_COMPILE_CACHE': '1'}
 for who in ('AUTHOR', 'COMMITTER'):
     FIXED |= {f'GIT_{who}_NAME': 'synthgen', f'GIT_{who}_EMAIL': 'synthgen@example.org',
               f'GIT_{who}_DATE': '2024-01-01T00:00:00+0000'}
-_OWN = ('HOME', 'PWD', 'OLDPWD', 'TMPDIR', 'TEMP', 'TMP', 'SSH_', 'XDG_', 'SYNTHGEN_', 'LC_', 'NODE_OPTIONS', 'GIT_', 'BASH_')
+_OWN = ('HOME', 'PWD', 'OLDPWD', 'TMPDIR', 'TEMP', 'TMP', 'SSH_', 'XDG_', 'SYNTHGEN_', 'LC_', 'NODE_OPTIONS', 'GIT_', 'BASH_',
+        'TERM', 'COLORTERM', 'LINES', 'COLUMNS', 'SHLVL', 'DISPLAY', 'LS_COLORS', 'TMUX', 'DBUS_', '_') # of the terminal
 
 def variables_for(
     here: Path,                  # working folder and home
