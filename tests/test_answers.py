@@ -12,6 +12,7 @@ from synthgen_nb.tools.asked import objections, picks
 from synthgen_nb.tools.evidence import evidence_of, mentions, says
 from synthgen_nb.tools.survey import survey
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
+from synthgen_nb.worlds.outcomes import worded
 from synthgen_nb.worlds.world import execute_trajectory
 
 TOOLS = {t.name: t for t in hdf5_tools()}
@@ -377,3 +378,29 @@ def test_a_flag_of_success_is_no_information():
         there = Observation(call="call_1", status="ok", source="executed", world="x", content=content)
         t = Trajectory(turns=(Turn(role="user", text="Ping."), Turn(role="assistant", calls=(call,), observations=(there,))))
         assert informs(t, tools) == tells, content
+
+
+@pytest.mark.parametrize(
+    "text, fails",
+    [
+        ("/files/a.md 19 B: Error - ENOENT: no such file or directory, open '/files/a.md'", True),
+        ("EACCES: permission denied, open 'x'", True),
+        ("404: not found", True),
+        ("572", False),
+        ("404", False),
+        ("a.md:\nhello", False),
+    ],
+)
+def test_errors_behind_a_path_and_numbers_that_are_none(text, fails):
+    assert bool(worded(text)) == fails
+
+
+def test_what_a_text_lists_can_be_counted():
+    call = Call(id="call_1", tool="list_tables", arguments={})
+    there = Observation(call="call_1", status="ok", source="executed", world="x", content="[{'name': 'products'}, {'name': 'orders'}]")
+    turns = (
+        Turn(role="user", text="Which tables are there?"),
+        Turn(role="assistant", calls=(call,), observations=(there,)),
+        Turn(role="assistant", text="There are 2 tables: products and orders."),
+    )
+    assert objections_to_answer(evidence_of(Trajectory(turns=turns), {})) == []

@@ -315,7 +315,7 @@ def _groups(ev: Evidence, text: str) -> list[list[float]]:
 # %% ../../nbs/tools/70a_evidence.ipynb #listed-in
 def _listed_in(content: Any) -> set[int]:
     "How many entries the texts of a result list"
-    texts = [v for _, v in leaves(content) if isinstance(v, str) and '\n' in v][:50]
+    texts = [v for _, v in leaves(content) if isinstance(v, str) and ('\n' in v or v.lstrip()[:1] in ('[', '{'))][:50]
     found = [x for t in texts for x in [listed(t)] if x]
     return {len(xs) for x in found for xs in (x.values() if isinstance(x, dict) else [x]) if isinstance(xs, list)}
 
