@@ -561,6 +561,7 @@ def _held(group: Group, s: str) -> list[tuple[Mention, set[int]]]:
 
 _APART = re.compile(r'\b(?:while|whereas|but)\b|;')
 
+# %% ../../nbs/tools/70b_answers.ipynb #misplaced
 def _misplaced(group: Group, marks: list[set[str]], s: str) -> Iterator[tuple[Mention, int, int]]: # said of, held by
     spots = [(m.start(), k) for m in re.finditer(r'[^\W\d_]+', s) for k, u in enumerate(marks) if m[0].lower() in u]
     held, order = _held(group, s), list(dict.fromkeys(k for _, k in spots))

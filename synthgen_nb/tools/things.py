@@ -446,6 +446,7 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
         if plain and not any(told(v, ev.answer) for v in held):
             yield f'untold: asked is the {key}, and the answer does not say it'
 
+# %% ../../nbs/tools/70c_things.ipynb #no-value
 def _no_value(ev: Evidence, own: str) -> Iterator[str]:
     if not re.search(r'\band\s+(?:how|what)\b', ev.request, re.I) or len(ev.calls) > 1: return
     values = [x for x in ev.leaves if x.key == 'value' == steps(x.at)[-1] and is_number(x.value)]
