@@ -36,7 +36,8 @@ def result_in_words(step: Mapping) -> str:
     "What a result says, in a few values"
     given, parts = [v for _, v in leaves(step['arguments'])], dict[str, list[str]]()
     for at, v in leaves(step['content']):
-        if v in (None, '') or (isinstance(v, str) and v in given) or (v is True and at.rpartition('/')[2].lower() in SUCCEEDED): continue
+        flag = v is True and at.rpartition('/')[2].lower() in SUCCEEDED
+        if v in (None, '') or (isinstance(v, str) and v in given) or flag: continue
         key = _field(next((p for p in reversed(at.split('/')) if not p.isdigit()), '') or 'result')
         if _UNSAID.search(key): continue
         # one text is told at more length
@@ -137,7 +138,8 @@ def fields_of(content: Mapping, given: Sequence, before: str = '',
                 and v not in given): yield name, v, depth
 
 # %% ../../nbs/offline/93d_tellings.ipynb #is-so
-_ADJECTIVE = re.compile(r'(?:ed|able|ible|al|ive|ic|ous|ful|ent|ant|ate|ary|en|ct|ty|or|open|public|free|new|valid|full|hidden|due|done|same|equal)$')
+_ADJECTIVE = re.compile(r'(?:ed|able|ible|al|ive|ic|ous|ful|ent|ant|ate|ary|en|ct|ty|or'
+                        r'|open|public|free|new|valid|full|hidden|due|done|same|equal)$')
 
 def is_so(name: str, v: Any) -> str:
     "A field and its value as a clause"
@@ -147,7 +149,8 @@ def is_so(name: str, v: Any) -> str:
     if isinstance(v, bool):
         verb, rest = (words[0], ' '.join(words[1:])) if words[0] in ('is', 'has',
                 'can') and words[1:] else ('is', name)
-        if verb == 'is' and words[0] != 'is' and not _ADJECTIVE.search(words[-1]): return f'{name} is {"on" if v else "off"}'
+        if verb == 'is' and words[0] != 'is' and not _ADJECTIVE.search(words[-1]):
+            return f'{name} is {"on" if v else "off"}'
         return f'it has {"" if v else "no "}{rest}' if verb == 'has' else f'it {verb} {"" if v else "not "}{rest}'
     many = is_many(words[-1])
     if isinstance(v, list):
@@ -188,8 +191,8 @@ def seen(content: Any) -> Any:
     return inside if isinstance(content, str) and (inside := listed(content)) is not None else content
 
 # %% ../../nbs/offline/93d_tellings.ipynb #step-only-list
-_ENVELOPE = frozenset('''total count counts limit size number page pages offset per records results items elements object type
-    first next previous prev last uri url start end'''.split())
+_ENVELOPE = frozenset('''total count counts limit size number page pages offset per records results items elements
+    object type first next previous prev last uri url start end'''.split())
 
 def only_list(content: Any, given: Sequence) -> tuple[str, list] | None: # field, entries
     "The list that a result is, or is about"
@@ -239,8 +242,9 @@ def told_text(text: str) -> str:
     return whole if len(whole) < 160 and whole[-1:] in '.!?' else f'It says: “{clip(whole, 280)}”.'
 
 # %% ../../nbs/offline/93d_tellings.ipynb #told-new
-_CHANGES = frozenset('''create add update delete remove set send post upload rename move copy archive unarchive close invite place
-    register cancel approve deny revoke reset enable disable assign unassign append insert replace edit modify publish subscribe
+_CHANGES = frozenset('''create add update delete remove set send post upload rename move copy archive unarchive close
+    invite place register cancel approve deny revoke reset enable disable assign unassign append insert
+    replace edit modify publish subscribe
     unsubscribe kick join leave pin unpin star unstar mark share write save store wipe invalidate'''.split())
 
 def looks(f: Frame) -> bool:

@@ -180,7 +180,8 @@ def _news(step: Mapping) -> list: # the values of a result that were not its arg
 
 # %% ../../nbs/offline/94_tools.ipynb #counted-counted
 DONE = re.compile(r'\b(?:done|I have|I’ve)\b', re.I)
-_SUCCESS = re.compile(r'\b(?:success\w*|succeeded|created|added|updated|deleted|removed|written|saved|moved|sent|done|ok)\b', re.I)
+_SUCCESS = re.compile(r'\b(?:success\w*|succeeded|created|added|updated|deleted|removed|written|saved|moved|sent'
+                      r'|done|ok)\b', re.I)
 
 def only_done(v: Any) -> bool:
     "Does a value say no more than that something was done?"

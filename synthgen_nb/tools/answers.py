@@ -22,7 +22,8 @@ from .evidence import (WORDS, Evidence, Leaf, Mention, computed, converted, coun
                                         shown, units_in, words_of)
 
 # %% ../../nbs/tools/70b_answers.ipynb #weighty
-_OPS = dict(var='variance', mean='mean average averages averaged avg', sum='sum total', median='median', std='std deviation stdev stddev',
+_OPS = dict(var='variance', mean='mean average averages averaged avg', sum='sum total', median='median',
+            std='std deviation stdev stddev',
             max='max maximum largest highest greatest biggest peak warmest hottest longest heaviest most',
             min='min minimum smallest lowest least coldest coolest shortest lightest')
 OP = {w: op for op, ws in _OPS.items() for w in ws.split()}
@@ -41,8 +42,8 @@ def masked(
 ) -> str: # of the same length
     "The answer without the texts that it takes over from a result"
     text = ev.answer
-    texts = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 11 and ' ' in x.value.strip()}
-    long = {v for v in texts if not _only_a_name(v)}
+    texts = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 11}
+    long = {v for v in texts if ' ' in v and not _only_a_name(v)}
     for words in sorted((v.split() for v in long), key=len, reverse=True)[:200]:
         head, at = re.compile(r'\s+'.join(map(re.escape, words[:4]))), 0
         while first := head.search(text, at):
@@ -271,8 +272,9 @@ def crossed(ev: Evidence, own: str) -> Iterator[str]:
     for key in {k for ks in holds.values() for k in ks if re.fullmatch('[a-z]{4,}', k)}:
         says_ = rf'\b{key}\w{{0,2}}(?: (?:is|are|was|were)|:|=)? (?:the )?["“`]?([\w-]+)(?:,? and ([\w-]+))?'
         for w in (w for m in re.finditer(says_, own.casefold()) for w in m.groups() if w):
-            longer = re.search(rf'(?<!\w){re.escape(w)} (?:{"|".join(more[w])})(?!\w)', own.casefold()) if w in more else None
-            if w in holds and key not in holds[w] and w not in asked | keys | passed and not longer:
+            if w not in holds or key in holds[w] or w in asked | keys | passed: continue
+            longer = '|'.join(more.get(w, ()))
+            if not longer or not re.search(rf'(?<!\w){re.escape(w)} (?:{longer})(?!\w)', own.casefold()):
                 yield f'wrong_value: {w} is no {key}, it is a value of {", ".join(sorted(holds[w]))}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #renumbered
@@ -608,7 +610,8 @@ def _named(ws: list[str], here: set[str]) -> bool:
 
 # %% ../../nbs/tools/70b_answers.ipynb #wrong-polarity
 @of_results
-def _words_found(ev: Evidence) -> set[str]: return {w for x in ev.leaves if isinstance(x.value, str) for w in words_of(x.value)}
+def _words_found(ev: Evidence) -> set[str]:
+    return {w for x in ev.leaves if isinstance(x.value, str) for w in words_of(x.value)}
 
 def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     "A flag that is said to be the opposite of what it is"
@@ -616,7 +619,8 @@ def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
         here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b', '', clause.strip(), flags=re.I)
         for ways, xs in _flags(ev):
-            hit = next((ws for ws in ways if _named(ws, here) and not (len(ws) == 1 and ws[0] in _words_found(ev))), None)
+            known = [ws for ws in ways if len(ws) > 1 or ws[0] not in _words_found(ev)]
+            hit = next((ws for ws in known if _named(ws, here)), None)
             if not hit or re.search(r'\b(?:whether|if|either)\b', clause): continue
             wider = any(x.key != xs[0].key and set(hit) & set(words_of(x.key)) and set(words_of(x.key)) <= here for x in ev.leaves)
             true = re.search(rf'\b{hit[-1]}\w*\W+(?:is\s+|was\s+)?true\b', clause, re.I)

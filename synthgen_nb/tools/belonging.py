@@ -79,9 +79,10 @@ _OFF = re.compile(r'\b(?:off|inactive|closed|disabled|unavailable|stopped|offlin
                   r'|incomplete|unset|false|down|out of stock)\b'
                   r"|n['’]t\b", re.I)
 
-_STATE = re.compile(r'''\b(?:active|enabled|available|running|online|completed?|in\ stock|inactive|disabled|unavailable|stopped|offline
-    |undone|incomplete|unset|out\ of\ stock)\b|\b(?:open|closed|done)\ \w+s\b
-    |\b(?:is|are|be|were|turned|switched|still|currently)\ (?:not\ )?(?:on|off|up|down|open|closed|set|done|true|false)\b''', re.I | re.X)
+_STATE = re.compile(r'''\b(?:active|enabled|available|running|online|completed?|in\ stock|inactive|disabled|unavailable
+    |stopped|offline|undone|incomplete|unset|out\ of\ stock)\b|\b(?:open|closed|done)\ \w+s\b
+    |\b(?:is|are|be|were|turned|switched|still|currently)\ (?:not\ )?
+    (?:on|off|up|down|open|closed|set|done|true|false)\b''', re.I | re.X)
 
 def wanted(t: Table, request: str) -> set[int] | None: # None: the request asks by no flag
     "The rows whose flag is what the request asks for"
@@ -161,7 +162,8 @@ def wrong_order(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70ca_belonging.ipynb #owners
 _JOIN = re.compile(r'[\s,"“”`*(]*(?:\band\b|&)?[\s"“”`*(]*(?:to )?')
 
-_APART = re.compile(r'(?<=[.!?])\s+(?!(?:It|Its|They|Their|He|She|His|Her|This|That)\b)') # what follows is about something else
+# what follows such a full stop is about something else
+_APART = re.compile(r'(?<=[.!?])\s+(?!(?:It|Its|They|Their|He|She|His|Her|This|That)\b)')
 
 def _owned(spots: list[Spot], own: str, before: bool) -> Iterator[tuple[list[int], str]]: # rows, what is said of them
     groups = list[tuple[int, int, list[int]]]()

@@ -118,8 +118,8 @@ def shown(v: Any) -> str: # as a person would write it
 def _field_of(path: Sequence[str]) -> str:
     "The field of a value; what is listed under one heading of a list is of its kind: /scopes/channel/0 is a scope"
     named = [p for p in path if not p.isdigit()]
-    if len(named) > 1 and path[-1].isdigit() and path[-2] == named[-1] and named[-2][-1:] == 's' and named[-1][-1:] != 's':
-        return named[-2]
+    entry = len(named) > 1 and path[-1].isdigit() and path[-2] == named[-1]
+    if entry and named[-2][-1:] == 's' and named[-1][-1:] != 's': return named[-2]
     return named[-1] if named else ''
 
 def places(

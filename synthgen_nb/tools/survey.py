@@ -326,7 +326,8 @@ def guess(
     if (v := named(name, s, known)) is not None: return v
     for key in ('const', 'default', 'example'):
         if key in s and not placeholder(s[key]): return s[key]
-    if choices := s.get('enum') or [v for v in s.get('examples') or () if not placeholder(v)]: return known.rng.choice(choices)
+    choices = s.get('enum') or [v for v in s.get('examples') or () if not placeholder(v)]
+    if choices: return known.rng.choice(choices)
     return composed(name, s, known, depth)
 
 # %% ../../nbs/tools/73_survey.ipynb #composed
@@ -460,7 +461,8 @@ async def try_tool(
         if not worked and not notes.worked[t.name]: await prepared(notes, t, args)
     if notes.run.live and t.effect != 'read': return
     for args in choices(notes, t): await attempt(notes, t, args)
-    makers = [] if enough(notes, t) or notes.run.live else [f for f in givers(notes, t) if not f['before'] and notes.by_name[f['tool']].effect == 'write'][-60:]
+    first = [] if enough(notes, t) or notes.run.live else [f for f in givers(notes, t) if not f['before']]
+    makers = [f for f in first if notes.by_name[f['tool']].effect == 'write'][-60:]
     made = [(f, x) for f in makers if (x := fed_by(t, f, notes.rng))]
     for f, x in notes.rng.sample(made, min(2, len(made))): # what was made just now
         known = known_for(notes, t)

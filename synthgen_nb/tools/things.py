@@ -266,14 +266,17 @@ _ASKS = re.compile(r'^\W*(?:how many .{0,40}\b(?:each|every)|which|what|who|list
 _SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|largest|smallest|highest|lowest|longest|shortest|most|least|only|cheapest|best
     |larger|smaller|higher|lower|more|than|cheaper|latest|newest|oldest|closest|nearest)\b''', re.I | re.X)
 
+def _listed(t: Thing) -> bool: # in a list of its own, not in one inside another entry
+    at = steps(t.held[0].at)
+    return sum(p.isdigit() for p in at) == 1 or len(t.held) == len(at) == 1
+
 def lost_records(ev: Evidence, own: str) -> Iterator[str]:
     "One of a few records is passed over"
     some = _SOME.search(ev.request) or re.search(r'\b(?:more|others?|etc|rest)\b|…', own)
     if some or not _ASKS.search(ev.request): return
     last = len(ev.calls) - 1
     for group in things_of(ev):
-        listed = lambda t: sum(p.isdigit() for p in steps(t.held[0].at)) == 1 or (len(t.held) == 1 and len(steps(t.held[0].at)) == 1)
-        inside = [t for t in group if t.held and listed(t) and t.held[0].step == last]
+        inside = [t for t in group if t.held and _listed(t) and t.held[0].step == last]
         if len(inside) != len(group) or len(group) > 8: continue
         named = {k for _, _, k in named_at(group, own)}
         numbers = lambda t: [x.value for x in t.held if is_number(x.value) and x.value > 2]

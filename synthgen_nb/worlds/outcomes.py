@@ -60,7 +60,8 @@ _NONE = re.compile(r"^[^\w]{0,6}(?:(?:there (?:is|are|was|were)|i (?:have|found|
 _EMPTY = re.compile(r'^[^\w]{0,6}(?:no|0|zero) (?:[\w-]+ ){0,3}?'
                     r'(?:results?|match(?:es)?|items?|entries|records?|rows?|hits?|data|changes?)'
                     r'(?: (?:were |was )?(?:found|available|returned|matched|yet))?\b(?![^\n]*\b(?:error|failed)\b)', re.I)
-_SYSTEM = re.compile(r': error\b\s*[-–—:]\s|\bE(?:NOENT|ACCES|ISDIR|NOTDIR|EXIST|PERM|NOTEMPTY|INVAL|CONNREFUSED|CONNRESET|TIMEDOUT): ', re.I)
+_SYSTEM = re.compile(r': error\b\s*[-–—:]\s|\bE(?:NOENT|ACCES|ISDIR|NOTDIR|EXIST|PERM|NOTEMPTY|INVAL|CONNREFUSED'
+                     r'|CONNRESET|TIMEDOUT): ', re.I)
 LONG = 1200 # characters: longer texts are content
 
 # %% ../../nbs/worlds/29_outcomes.ipynb #words
@@ -72,7 +73,8 @@ def worded(
     line = said.split('\n', 1)[0][:400]
     if not said or len(said) > LONG or said.isdigit() or _EMPTY.match(line): return '' # 404 may be a sum
     short = len(said) <= 400 and said.count('\n') < 3
-    return line if _BEGINS.match(line) or short and (_GONE.match(line) or _NONE.match(line) or _SYSTEM.search(line)) else ''
+    fails = _BEGINS.match(line) or short and (_GONE.match(line) or _NONE.match(line) or _SYSTEM.search(line))
+    return line if fails else ''
 
 # %% ../../nbs/worlds/29_outcomes.ipynb #objects
 _SAYING = frozenset('error errors exception message msg detail details reason code status statuscode hint help path timestamp '
