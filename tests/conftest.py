@@ -142,7 +142,7 @@ class Server:
     def log(self, kind="asked") -> list[dict]:
         if not self.log_file.exists():
             return []
-        return [r for r in map(json.loads, self.log_file.read_text().splitlines()) if r["kind"] == kind]
+        return [r for r in map(json.loads, self.log_file.read_text().rpartition("\n")[0].splitlines()) if r["kind"] == kind]
 
     def stop(self):
         self.process.kill()
