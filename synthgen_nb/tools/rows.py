@@ -42,9 +42,8 @@ async def make_rows(
     m = Making(tools, model, world, checked(plan or Plan()), accept)
     await look_around(m, values)
     progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
-    more = m.plan.target + max(20, m.plan.target // 10) # a few rows beyond, for tools that none has used
     for _ in range(3):
-        while m.idle < 4 and (m.short or (m.unused and len(m.pool) < more)):
+        while m.idle < 4 and (m.short or (m.unused and len(m.pool) < 2 * m.plan.target)):
             await one_round(m)
             while progress.n < min(len(m.pool), m.plan.target): progress.step()
             if m.idle == 4 and m.short and m.later: await look_around(m, values)
