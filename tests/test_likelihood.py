@@ -318,15 +318,15 @@ LM = os.environ.get("LOCAL_LM", "")  # a folder or a GGUF file that transformers
 def test_a_real_model_gives_what_it_gives_without_us():
     import torch
 
-    from synthgen_nb.core.likelihood import _local
+    from synthgen_nb.core.likelihood import local_model
 
     m = Model("transformers", Provider(model=LM), Calls())
 
     async def at_once():
         return await asyncio.gather(*[m.score(TEXT, n) for n in (3, 10, 20)])
 
-    assert all(a.ok for a in asyncio.run(at_once())) and _local.cache_info().misses == 1, "it is opened once"
-    _, tokenizer, lm = _local(LM)
+    assert all(a.ok for a in asyncio.run(at_once())) and local_model.cache_info().misses == 1, "it is opened once"
+    _, tokenizer, lm = local_model(LM)
     for text in (TEXT, "A naïve café, 日本語 and 😀: 12.5 MB\n\n    x = f(1)\n"):
         a = asyncio.run(m.score(text))
         ids = tokenizer(text, return_tensors="pt").input_ids

@@ -63,19 +63,22 @@ class Turns:
         return await work()
 
 # %% ../../nbs/core/03j_beginnings.ipynb #anthropic_marked
+def _with_mark(body: dict, shared: int, **mark) -> dict:
+    "The last message in two parts, the first one with a mark"
+    *before, last = body['messages']
+    first, *rest = [dict(type='text', text=last['content'])] if isinstance(last['content'], str) else last['content']
+    if not shared or first.get('type') != 'text' or len(first['text']) <= shared: return body
+    kept = dict(first, text=first['text'][:shared], **mark)
+    parts = [kept, dict(first, text=first['text'][shared:]), *rest]
+    return body | dict(messages=[*before, last | dict(content=parts)])
+
 def anthropic_marked(
     body: dict,  # of a request
     shared: int, # characters of the last message that others begin with; 0: none does
     block: Provider,
 ) -> dict: # the same words
     "A request with the mark for Anthropic's cache"
-    if not shared: return body
-    *before, last = body['messages']
-    first, *rest = [dict(type='text', text=last['content'])] if isinstance(last['content'], str) else last['content']
-    if first.get('type') != 'text' or len(first['text']) <= shared: return body
-    kept = dict(first, text=first['text'][:shared], cache_control=dict(type='ephemeral'))
-    parts = [kept, dict(first, text=first['text'][shared:]), *rest]
-    return body | dict(messages=[*before, last | dict(content=parts)])
+    return _with_mark(body, shared, cache_control=dict(type='ephemeral'))
 
 # %% ../../nbs/core/03j_beginnings.ipynb #openai_marked
 def openai_marked(
@@ -86,12 +89,10 @@ def openai_marked(
     "A request that says to OpenAI's cache where the part ends that is worth keeping"
     if block.base_url: return body
     *before, last = body['messages']
-    text, version = last['content'], re.match(r'gpt-(\d+)(?:\.(\d+))?', body['model'])
-    begun = content_id([m['content'] for m in before], text[:shared])
+    version = re.match(r'gpt-(\d+)(?:\.(\d+))?', body['model'])
+    begun = content_id([m['content'] for m in before], last['content'][:shared])
     more: dict[str, Any] = dict(prompt_cache_key=begun) if shared else {}
     if version and (int(version[1]), int(version[2] or 0)) >= (5, 6):
         more['prompt_cache_options'] = dict(mode='explicit')
-        kept = dict(type='text', text=text[:shared], prompt_cache_breakpoint=dict(mode='explicit'))
-        parts = [kept, dict(type='text', text=text[shared:])]
-        if shared: body = body | dict(messages=[*before, last | dict(content=parts)])
+        body = _with_mark(body, shared, prompt_cache_breakpoint=dict(mode='explicit'))
     return more | body

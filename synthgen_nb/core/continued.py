@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from .calls import Reply
-from .likelihood import _ONE, Unscored, _local, exchanged, following
+from .likelihood import ONE_AT_ONCE, Unscored, exchanged, following, local_model
 from .patience import Line
 from .providers import named, service
 from .transport import address
@@ -50,8 +50,8 @@ async def completed(line: Line, request: Mapping[str, Any]) -> Reply:
 async def local_continued(line: Line, request: Mapping[str, Any]) -> Reply:
     "A continuation from a transformers model"
     def write() -> Reply:
-        with _ONE:
-            torch, tokenizer, _ = _local(line.block.model)
+        with ONE_AT_ONCE:
+            torch, tokenizer, _ = local_model(line.block.model)
             ids, draw = tokenizer(request['text']).input_ids, torch.Generator().manual_seed(request['sample'])
             new: list[int] = []
             while len(new) < request['most']:

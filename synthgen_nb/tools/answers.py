@@ -221,12 +221,9 @@ def _alternative(name: str, ev: Evidence) -> bool:
     if len(name) < 3 or there(name, ev.text) or not there(name, ev.docs): return False
     return any(isinstance(v, str) and v[:1].isupper() and there(v, ev.docs) for v in ev.given)
 
-@of_results
-def _known_stems(ev: Evidence) -> set[str]: return {w[:5] for w in ev.vocabulary}
-
 def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
     "Paths, identifiers, quotations and names that come from nowhere"
-    stems, text = _known_stems(ev), own
+    stems, text = ev.stems, own
     for q in quoted(own):
         told = not q.strip('·') or known(q, ev) or re.fullmatch(r'[a-z_]+', q) or all(m.kind == 'number' for m in mentions(q))
         if told or (' ' in q and all(w[:5] in stems for w in words_of(q) if len(w) > 2)): continue

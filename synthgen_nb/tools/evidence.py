@@ -209,6 +209,8 @@ class Evidence(Seen):
     @cached_property
     def vocabulary(self) -> set[str]: return {*words_of(self.text), *words_of(self.docs)}
     @cached_property
+    def stems(self) -> set[str]: return {w[:5] for w in self.vocabulary}
+    @cached_property
     def stated(self) -> set[Unit]: # by results, arguments and documentation
         named = {SIZES[w] for k in self.keys for w in words_of(k) if w in SIZES and len(w) > 3}
         suffix = {*re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)} # elevation_m
@@ -220,7 +222,7 @@ class Evidence(Seen):
 
     def saying(self, answer: str) -> 'Evidence': # what was read off the results is not read again
         "The same with another answer"
-        vars(self).update(vocabulary=self.vocabulary, units=self.units, numbers=self.numbers, lists=self.lists,
+        vars(self).update(vocabulary=self.vocabulary, stems=self.stems, units=self.units, numbers=self.numbers, lists=self.lists,
                           figures=self.figures, given=self.given)
         new = copy(self)
         new.answer = answer

@@ -43,7 +43,7 @@ async def make_rows(
     await look_around(m, values)
     progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
     for _ in range(3):
-        while m.idle < 4 and (m.short or (m.unused and len(m.pool) < 2 * m.plan.target)):
+        while m.idle < 4 and (m.short or (m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target)):
             await one_round(m)
             while progress.n < min(len(m.pool), m.plan.target): progress.step()
             if m.idle == 4 and m.short and m.later: await look_around(m, values)
@@ -116,6 +116,7 @@ class Making:
     seen: set[str] = field(default_factory=set)           # their calls
     tied: dict[str, dict[str, str]] = field(default_factory=dict)
     idle: int = 0                                         # rounds in a row that gave nothing new
+    stale: int = 0                                        # the same, with rows enough and no tool used that was not used
     nothing: Mapping[str, set[str]] = field(default_factory=dict) # tool → what it says of what is not there
     watched: bool = False                                 # are rows held against each other?
     apart: set[str] = field(default_factory=set)          # rows that were
@@ -255,7 +256,9 @@ async def one_round(m: Making):
     if m.accept is None: return
     good = await m.accept([documented(t, m.retriever, plan.mix, plan.shown, plan.seed) for t in found.kept])
     add(m.made.accepted, good)
+    unused = len(m.unused)
     m.idle = 0 if keep_new(m, good.kept) else m.idle + 1
+    m.stale = 0 if m.short or len(m.unused) < unused else m.stale + 1
 
 # %% ../../nbs/tools/76_rows.ipynb #covering
 def covering(

@@ -385,9 +385,6 @@ _TALK = frozenset('''there their these those this that they them here your yours
     question questions help welcome hope information details summary'''.split())
 _STATES = re.compile(rf"\b(?:{_GUESS}|is|are|was|were|has|have|had|been|will|can|does|did|lies|lie|\w{{3,}}ed|include[sd]?|contains?)\b", re.I)
 
-@of_results
-def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.text} {ev.docs}')}
-
 def unheard(ev: Evidence, own: str) -> Iterator[str]:
     "Clauses without a value, none of whose words stand in the request, the results or the documentation"
     for k, clause in enumerate(c for s in sentences(own) for c in _CLAUSE.split(s)):
@@ -396,7 +393,7 @@ def unheard(ev: Evidence, own: str) -> Iterator[str]:
         value = any(m.kind in ('number', 'code', 'date', 'ordinal') or m.text.lower() in WORDS for m in mentions(clause))
         if not k or not said or (value and len(said) < 2) or not _STATES.search(clause): continue
         if clause.rstrip().endswith(('?', ':')): continue
-        if all(not {w[:5], w[:-1][:5]} & _stems(ev) for w in said):
+        if all(not {w[:5], w[:-1][:5]} & ev.stems for w in said):
             yield f'unseen: “{clip(clause.strip(), 70)}” stands in no result and not in the request'
 
 # %% ../../nbs/tools/70c_things.ipynb #parts

@@ -267,13 +267,15 @@ def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
     return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
 # %% ../../nbs/worlds/36a_values.ipynb #string
+_IDS = frozenset('id ids sid sids uid uids'.split())
+
 def is_id(name: str, schema: dict) -> bool:
     "Is a text an identifier, by its name or its description?"
-    last = (words(name) or ('',))[-1]
-    return last in ('id', 'ids', 'sid', 'sids', 'uid', 'uids') or bool(re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', str(schema.get('description') or '')[:300]))
+    said = str(schema.get('description') or '')[:300]
+    return bool({*words(name)[-1:]} & _IDS or re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', said))
 
 def _id_for(name: str, rng: random.Random) -> str:
-    noun = [w for w in words(name) if w not in ('id', 'ids', 'sid', 'sids', 'uid', 'uids')][-1:] or ['id']
+    noun = [w for w in words(name) if w not in _IDS][-1:] or ['id']
     return f'{re.sub("s$", "", noun[0])}_{rng.getrandbits(32):08x}'
 
 def _made_text(name: str, schema: dict, rng: random.Random) -> str:
