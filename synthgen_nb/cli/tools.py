@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, app,
@@ -132,6 +132,10 @@ def tool_curate(
     balance: Annotated[float, typer.Option('--balance', min=0.01, max=1,
                                            help='Largest share of one difficulty (simple, medium, '
                                            'complex); 1 leaves them as they are.')] = 1.0,
+    turn_level_filter: Annotated[bool, typer.Option('--turn-level-filter',
+        help='Judge each assistant turn, and mask the bad ones instead of dropping their rows.')] = False,
+    split_turns: Annotated[bool, typer.Option('--split-turns', help='One row for each turn that is learned; '
+                                              'with --turn-level-filter.')] = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Hold rows against their tools, rate them, and keep the good ones. All drops with their reasons go beside the output."
@@ -140,6 +144,9 @@ def tool_curate(
     from synthgen_nb.core.settings import first_of
     from synthgen_nb.tools.curation import tool_account
     apart(source, output)
+    if turn_level_filter or split_turns:
+        _row_options(turn_level_filter, threshold, min_success, balance)
+        return _turns(source, output, tools, split_turns, (config, provider, model, workers))
     s, m = door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
@@ -161,3 +168,29 @@ def tool_curate(
 async def _curated(rows, source: str, *more):
     from synthgen_nb.tools.curation import curate_trajectories, tools_for
     return await curate_trajectories(rows, await tools_for(rows, source), *more)
+
+# %% ../../nbs/cli/94_tools.ipynb #by-turns
+def _row_options(by_turns: bool, threshold: float | None, min_success: float, balance: float):
+    from synthgen_nb.core.records import SynthgenError
+    if not by_turns: raise SynthgenError('--split-turns needs --turn-level-filter')
+    given = [n for n, other in (('--threshold', threshold is not None), ('--min-success', min_success != 1),
+                                ('--balance', balance != 1)) if other]
+    if given: raise SynthgenError(f'{given[0]} is about whole rows; --turn-level-filter judges turns. '
+                                  'Run tool-curate once with each.')
+
+def _turns(source: Path, output: Path, tools: str, split: bool,
+           served: tuple[Any, Any, Any, Any]): # config, provider, model, workers
+    "Mask bad turns, and say how many"
+    from synthgen_nb.core.records import write_bytes
+    from synthgen_nb.tools.curation import curate_turns, tools_for
+    m, got = door(*served, 'judge', 'judge')[1], trajectories(source)
+    async def masked(): return await curate_turns(got.kept, await tools_for(got.kept, tools), m, split)
+    out = asyncio.run(masked())
+    m.calls.close()
+    n, bad = len(got.kept), sum(out.reasons.values())
+    metrics = dict(rows=n, kept=len(out.rows.kept), turns=out.turns, masked=bad, reasons=dict(out.reasons))
+    write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
+    finished(out.rows, output, got.dropped, f'none of {n} rows has a turn that can be learned')
+    why = f' ({", ".join(f"{k} {v}" for k, v in out.reasons.most_common())})' if bad else ''
+    print(f'{output}: {len(out.rows.kept)} rows of {n}; masked {bad} of {out.turns} assistant turns{why}; '
+          f'dropped {len(out.rows.dropped)}\n{paid(m)}')

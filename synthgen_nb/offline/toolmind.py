@@ -8,6 +8,7 @@ __all__ = ['judge_turn', 'rate_edge', 'complete_tool', 'intend', 'user_says', 'a
 # %% ../../nbs/offline/94b_toolmind.ipynb #imports
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 from ..core.records import leaves
 from .tools import act, instructions
@@ -22,7 +23,7 @@ from ..tools.walks import inputs, outputs
 def _before(history: Sequence[Mapping]) -> Before:
     told = [m['text'] for m in history if m['role'] != 'assistant']
     asked = [m['text'] for m in history if m['role'] == 'user']
-    seen = {f'call_{i}_{j}': Observation(call=f'call_{i}_{j}', status=r['status'], source='given', world='', content=r['content'])
+    seen = {f'call_{i}_{j}': Observation(call=f'call_{i}_{j}', status=r['status'], source='given', world='', content=r['content'], seconds=0)
             for i, m in enumerate(history) for j, r in enumerate(m['results'])}
     return Before((asked or [''])[-1], '\n'.join(told), seen, (), ())
 
@@ -89,8 +90,8 @@ def assistant_does(tools: list, history: list, left: int) -> dict: # thought, ac
 
 def judge_dialogue(tools: list, intent: str, history: list) -> dict: # thought, coherence, roles, logic, tool_use
     "1 where every request was answered, and its last call worked"
-    answered = all(b['role'] == 'assistant' for a, b in zip(history, history[1:], strict=False) if a['role'] == 'user')
+    answered = all(b['role'] == 'assistant' for a, b in pairwise(history) if a['role'] == 'user')
     ended = bool(history) and history[-1]['role'] == 'assistant' and bool(history[-1]['text'].strip())
     named = [t['name'] for t in tools for m in history if m['role'] == 'user' and '_' in t['name'] and t['name'] in m['text']]
-    last = [m['results'][-1]['status'] == 'ok' for m, n in zip(history, history[1:], strict=False) if m['results'] and not n['calls']]
+    last = [m['results'][-1]['status'] == 'ok' for m, n in pairwise(history) if m['results'] and not n['calls']]
     return dict(thought=f'{len(history)} messages', coherence=int(answered and ended), roles=int(not named), logic=1, tool_use=int(all(last)))

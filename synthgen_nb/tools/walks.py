@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Embed', 'observed_schema', 'completed', 'Place', 'outputs', 'inputs', 'place_text', 'Edge', 'likeness', 'edges_of',
-           'validated', 'Walk', 'walk', 'walks']
+           'validated', 'with_random', 'Walk', 'walk', 'walks']
 
 # %% ../../nbs/tools/78a_walks.ipynb #imports
 import json, random
@@ -118,27 +118,16 @@ def likeness(
 
 # %% ../../nbs/tools/78a_walks.ipynb #edges-of
 def edges_of(
-    tools: Sequence[Tool],     # with results declared
-    tau: float = 0.5,          # τ: least similarity
-    most: int = 12,            # edges that leave one tool by it, the best first
-    random_share: float = 0.1, # random edges, for each of the others
-    seed: int = 0,
+    tools: Sequence[Tool],    # with results declared
+    tau: float = 0.4,         # τ: least similarity
+    most: int = 12,           # edges that leave one tool, the best first
     embedded: Embed = embed,
 ) -> list[Edge]:
-    "The graph of tools"
+    "The edges that the similarity gives"
     leaving = defaultdict[str, list[Edge]](list)
     for e in likeness(tools, embedded):
         if e.score >= tau: leaving[e.source].append(e)
-    alike = [e for es in leaving.values() for e in sorted(es, key=lambda e: -e.score)[:most]]
-    names, rng, there = [t.name for t in tools], random.Random(seed), {(e.source, e.target) for e in alike}
-    free = len(names) * (len(names) - 1) - len(there)
-    wanted, new = min(free, round(random_share * max(len(alike), len(names)))) if random_share else 0, list[Edge]()
-    while len(new) < wanted:
-        a, b = rng.choice(names), rng.choice(names)
-        if a == b or (a, b) in there: continue
-        there.add((a, b))
-        new.append(Edge(a, b, 0., '', '', 'random'))
-    return [*alike, *new]
+    return [e for es in leaving.values() for e in sorted(es, key=lambda e: -e.score)[:most]]
 
 # %% ../../nbs/tools/78a_walks.ipynb #validated
 async def validated(
@@ -155,6 +144,24 @@ async def validated(
     async for e, a in model.over(edges, ask):
         if a.ok and a.value['score'] >= least: out.append(e._replace(rating=a.value['score']))
     return out
+
+# %% ../../nbs/tools/78a_walks.ipynb #with-random
+def with_random(
+    edges: Sequence[Edge],
+    tools: Sequence[Tool],
+    share: float = 0.1,    # random edges, for each of the others
+    seed: int = 0,
+) -> list[Edge]:
+    "The graph with some edges that no similarity knows"
+    names, rng, there = [t.name for t in tools], random.Random(seed), {(e.source, e.target) for e in edges}
+    new, lost = list[tuple[str, str]](), sorted({*names} - {e.source for e in edges})
+    if not share or len(names) < 2: return list(edges)
+    new += [(a, rng.choice([n for n in names if n != a])) for a in lost]
+    for _ in range(20 * round(share * len(edges))):
+        pair = rng.choice(names), rng.choice(names)
+        if len(new) >= len(lost) + round(share * len(edges)): break
+        if pair[0] != pair[1] and pair not in there and pair not in new: new.append(pair)
+    return [*edges, *(Edge(a, b, 0., '', '', 'random') for a, b in new)]
 
 # %% ../../nbs/tools/78a_walks.ipynb #walk
 class Walk(NamedTuple):
