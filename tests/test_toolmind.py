@@ -102,7 +102,8 @@ TOLD = f"The shape of {OSLO} is 365."
 
 
 def test_an_honest_conversation_has_no_fault():
-    t = executed(user(ASK), shape("call_1", OSLO), says(TOLD), user("And its dtype?"), calls("call_2", "get_dtype", file="weather.h5", path=OSLO), says("It is float32."))
+    second = (user("And its dtype?"), calls("call_2", "get_dtype", file="weather.h5", path=OSLO), says("It is float32."))
+    t = executed(user(ASK), shape("call_1", OSLO), says(TOLD), *second)
     assert found(t) == {}
     assert found(t, world=False) == {}
 
@@ -239,11 +240,13 @@ def test_tool_curate_masks_instead_of_dropping_and_says_how_many(tmp_path):
     good = executed(user(ASK), shape("call_1", OSLO), says(TOLD))
     bad = executed(user(ASK), shape("bad", "/stations/nowhere"), shape("call_1", OSLO), says(TOLD))
     save([good, bad], tmp_path / "rows.jsonl")
-    said = command("tool-curate", tmp_path / "rows.jsonl", "-o", tmp_path / "masked.jsonl", "--turn-level-filter", "--provider", "offline")
+    do = command(tmp_path)
+    said = do("tool-curate", "rows.jsonl", "-o", "masked.jsonl", "--turn-level-filter").stdout
     assert "2 rows of 2; masked 1 of 5 assistant turns (failed 1)" in said
     assert [[x["train"] for x in r["turns"]] for r in rows(tmp_path / "masked.jsonl")] == [[True] * 3, [True, False, True, True]]
-    assert json.loads((tmp_path / "masked.metrics.json").read_text())["masked"] == 1
-    command("tool-curate", tmp_path / "rows.jsonl", "-o", tmp_path / "split.jsonl", "--turn-level-filter", "--split-turns", "--provider", "offline")
+    assert json.loads((tmp_path / "masked_metrics.json").read_text())["masked"] == 1
+    do("tool-curate", "rows.jsonl", "-o", "split.jsonl", "--turn-level-filter", "--split-turns")
+    assert "about whole rows" in do("tool-curate", "rows.jsonl", "-o", "x.jsonl", "--turn-level-filter", "--threshold", "7", ok=False).stderr
     assert len(rows(tmp_path / "split.jsonl")) == 4
 
 
@@ -335,7 +338,8 @@ class Scripted:
 
 
 def intent(*parts):
-    return Intent(text="Somebody looks at the weather.", parts=parts, walk=Walk(("get_shape",), 5), tools=("get_shape",), origin=(dict(method="toolmind", faithful="paper"),))
+    by = (dict(method="toolmind", faithful="paper"),)
+    return Intent(text="Somebody looks at the weather.", parts=parts, walk=Walk(("get_shape",), 5), tools=("get_shape",), origin=by)
 
 
 GROUND = Ground((TOOLS["get_shape"],), (), False)

@@ -129,9 +129,8 @@ def tool_curate(
     threshold: Threshold = None, rubric: RubricName = 'tools',
     min_success: Annotated[float, typer.Option('--min-success', min=0, max=1,
                                                help='Least share of calls that succeeded.')] = 1.0,
-    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1,
-                                           help='Largest share of one difficulty (simple, medium, '
-                                           'complex); 1 leaves them as they are.')] = 1.0,
+    balance: Annotated[float, typer.Option('--balance', min=0.01, max=1, help='Largest share of one difficulty '
+                                           '(simple, medium, complex); 1 leaves them as they are.')] = 1.0,
     turn_level_filter: Annotated[bool, typer.Option('--turn-level-filter',
         help='Judge each assistant turn, and mask the bad ones instead of dropping their rows.')] = False,
     split_turns: Annotated[bool, typer.Option('--split-turns', help='One row for each turn that is learned; '
@@ -144,10 +143,10 @@ def tool_curate(
     from synthgen_nb.core.settings import first_of
     from synthgen_nb.tools.curation import tool_account
     apart(source, output)
-    if turn_level_filter or split_turns:
-        _row_options(turn_level_filter, threshold, min_success, balance)
-        return _turns(source, output, tools, split_turns, (config, provider, model, workers))
-    s, m = door(config, provider, model, workers, 'judge', 'judge')
+    served = (config, provider, model, workers)
+    _row_options(turn_level_filter, split_turns, threshold, min_success, balance)
+    if turn_level_filter: return _turns(source, output, tools, split_turns, served)
+    s, m = door(*served, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
     got = trajectories(source)
@@ -160,9 +159,8 @@ def tool_curate(
     reasons = f' ({counted(d.kind for d in out.dropped)})' if out.dropped else ''
     print(f'{output}: kept {len(out.kept)} of {n}, dropped {len(out.dropped)}{reasons}')
     surplus = counted(d.reason.split(':')[1] for d in out.dropped if d.kind == 'surplus')
-    print(f'difficulty: {metrics["difficulty_kept"]}'
-          + (f'; levelling left out {surplus}' if surplus else ''))
-    print(paid(m))
+    levelled = f'; levelling left out {surplus}' if surplus else ''
+    print(f'difficulty: {metrics["difficulty_kept"]}{levelled}\n{paid(m)}')
 
 # %% ../../nbs/cli/94_tools.ipynb #curated
 async def _curated(rows, source: str, *more):
@@ -170,14 +168,17 @@ async def _curated(rows, source: str, *more):
     return await curate_trajectories(rows, await tools_for(rows, source), *more)
 
 # %% ../../nbs/cli/94_tools.ipynb #by-turns
-def _row_options(by_turns: bool, threshold: float | None, min_success: float, balance: float):
+def _row_options(by_turns: bool, split: bool, threshold: float | None, min_success: float, balance: float):
+    "What is about rows does not go with what is about turns"
     from synthgen_nb.core.records import SynthgenError
-    if not by_turns: raise SynthgenError('--split-turns needs --turn-level-filter')
+    if split and not by_turns: raise SynthgenError('--split-turns needs --turn-level-filter')
+    if not by_turns: return
     given = [n for n, other in (('--threshold', threshold is not None), ('--min-success', min_success != 1),
                                 ('--balance', balance != 1)) if other]
     if given: raise SynthgenError(f'{given[0]} is about whole rows; --turn-level-filter judges turns. '
                                   'Run tool-curate once with each.')
 
+# %% ../../nbs/cli/94_tools.ipynb #by-turns-run
 def _turns(source: Path, output: Path, tools: str, split: bool,
            served: tuple[Any, Any, Any, Any]): # config, provider, model, workers
     "Mask bad turns, and say how many"

@@ -58,9 +58,10 @@ async def toolmind(
         _add(out, good.kept, seen)
         idle = 0 if len(out.kept) > before else idle + 1
     out.kept = out.kept[:target]
-    if short: out.note = f'{short} walks have fewer tools than were drawn ({least} to {most}): {len(g.tools)} tools can be called here'
+    if short: out.note = f'{short} walks are shorter than drawn ({least} to {most}): {len(g.tools)} tools work here'
     return out
 
+# %% ../../nbs/tools/79_toolmind.ipynb #add
 def _add(out: Outcome[Trajectory], rows: Sequence[Trajectory], seen: set[str]):
     for t in rows:
         if (key := signature(t)) in seen: out.dropped.append(drop(t, 'dedup', 'repeated_calls'))
@@ -71,15 +72,18 @@ def _add(out: Outcome[Trajectory], rows: Sequence[Trajectory], seen: set[str]):
 METHOD = Method(
     name='toolmind', title='ToolMind', paper='arXiv 2511.15718', faithful='paper', takes='tools', stage='generate',
     command='tool-generate-walks', step='toolmind',
-    claim='Conversations along walks over a graph of tools, filtered whole and then turn by turn; a bad turn is masked.',
+    claim='Conversations along walks over a graph of tools, filtered whole, then by turns; a bad turn is masked.',
     note='calls run in a world; the paper has a model play the tools',
     options={'tau': 'Least similarity of an edge between a result and a parameter (τ).',
              'least': 'Least number of tools of a walk.', 'most': 'Largest number of tools of a walk.',
              'cap': 'Most visits of one tool in a walk.', 'random_share': 'Random edges, for each of the others.',
              'validate': 'Least rating of an edge by the model, 0 to 9; 0: it is not asked.'},
-    replies={'tool_turn': 'synthgen_nb.offline.toolmind:judge_turn', 'tool_edge': 'synthgen_nb.offline.toolmind:rate_edge',
-             'tool_complete': 'synthgen_nb.offline.toolmind:complete_tool', 'tool_intent': 'synthgen_nb.offline.toolmind:intend',
-             'tool_user': 'synthgen_nb.offline.toolmind:user_says', 'tool_chat': 'synthgen_nb.offline.toolmind:assistant_does',
+    replies={'tool_turn': 'synthgen_nb.offline.toolmind:judge_turn',
+             'tool_edge': 'synthgen_nb.offline.toolmind:rate_edge',
+             'tool_complete': 'synthgen_nb.offline.toolmind:complete_tool',
+             'tool_intent': 'synthgen_nb.offline.toolmind:intend',
+             'tool_user': 'synthgen_nb.offline.toolmind:user_says',
+             'tool_chat': 'synthgen_nb.offline.toolmind:assistant_does',
              'tool_dialogue': 'synthgen_nb.offline.toolmind:judge_dialogue'})
 
 # %% ../../nbs/tools/79_toolmind.ipynb #ground
@@ -108,6 +112,7 @@ class Intent(Record):
     tools: tuple[str, ...] # at hand
     origin: tuple[Origin, ...]
 
+# %% ../../nbs/tools/79_toolmind.ipynb #intended
 async def intended(found: Sequence[Walk], g: Ground, model: Model) -> Outcome[Intent]:
     "An intent for each walk"
     by_name, p, out = {t.name: t for t in g.tools}, model.prompt('tool_intent'), Outcome[Intent]()
@@ -119,32 +124,45 @@ async def intended(found: Sequence[Walk], g: Ground, model: Model) -> Outcome[In
         return p.render(tools=tool_docs(w.tools, by_name), needed=tool_docs(needs(w), by_name), facts=shown)
     async for w, a in model.over(found, ask):
         parts = tuple(x for x in a.value['parts'] if x.strip()) if a.ok else ()
-        if parts: out.kept.append(Intent(text=a.value['intent'], parts=parts, walk=w,
-                                          tools=tuple(needs(w)), origin=(p.origin('toolmind', a),)))
-        else: out.dropped.append(Drop(id=content_id(w), stage='intent', reason='nothing_to_ask' if a.ok else a.error.split(':')[0],
-                                      detail=a.error, record=w._asdict()))
+        why = '' if parts else 'nothing_to_ask' if a.ok else a.error.split(':')[0]
+        by, at_hand = (p.origin('toolmind', a),), tuple(needs(w))
+        if parts: out.kept.append(Intent(text=a.value['intent'], parts=parts, walk=w, tools=at_hand, origin=by))
+        else: out.dropped.append(Drop(id=content_id(w), stage='intent', reason=why, detail=a.error, record=w._asdict()))
     return out
 
 # %% ../../nbs/tools/79_toolmind.ipynb #user
 STOP = '###STOP###'
 
-async def user_message(i: Intent, turns: Sequence[Turn], model: Model) -> tuple[str, Answer]: # '' where it is done, or failed
-    "What the user says next"
+async def user_message(i: Intent, turns: Sequence[Turn], model: Model) -> tuple[str, Answer]:
+    "What the user says next; nothing where all is done, or no reply came"
     said = [dict(role=x.role, text=x.text) for x in turns if x.text and not x.calls]
     a = await model.ask(model.prompt('tool_user').render(intent=i.text, parts=list(i.parts), history=said))
     text = a.value['text'].strip() if a.ok else ''
     return '' if STOP in text else text, a
 
-async def assistant_step(shown: Sequence[dict], turns: Sequence[Turn], left: int, model: Model, tools: Mapping[str, Tool]) -> Action:
+async def assistant_step(
+    shown: Sequence[dict],    # tools at hand, as prompts show them
+    turns: Sequence[Turn],    # so far
+    left: int,                # calls that may still be made
+    model: Model,
+    tools: Mapping[str, Tool], # by name
+) -> Action:
     "What the assistant does next: a call, or words"
-    names = [d['name'] for d in shown]
-    ask = model.prompt('tool_chat').render(action_schema(names), tools=list(shown), history=history_of(turns), left=left)
-    a = await model.ask(ask)
-    return read_action(a.value, {n: tools[n] for n in names}, a.calls) if a.ok else Action('', error=a.error, calls=a.calls)
+    names, p = [d['name'] for d in shown], model.prompt('tool_chat')
+    a = await model.ask(p.render(action_schema(names), tools=list(shown), history=history_of(turns), left=left))
+    if not a.ok: return Action('', error=a.error, calls=a.calls)
+    return read_action(a.value, {n: tools[n] for n in names}, a.calls)
 
 # %% ../../nbs/tools/79_toolmind.ipynb #reply
-async def replied(i: Intent, turns: list[Turn], g: Ground, model: Model, world: World, most: int) -> str: # why not; '' if it did
-    "The assistant at work until it speaks to the user; its turns are added"
+async def replied(
+    i: Intent,
+    turns: list[Turn], # so far; the assistant's are added
+    g: Ground,
+    model: Model,
+    world: World,      # entered
+    most: int,         # calls
+) -> str: # why it did not; '' if it did
+    "The assistant at work until it speaks to the user"
     by_name = {t.name: t for t in g.tools}
     shown, told = tool_docs(i.tools, by_name), '\n'.join(x.text for x in turns if x.role == 'user')
     for left in range(most, -1, -1):
@@ -156,7 +174,8 @@ async def replied(i: Intent, turns: list[Turn], g: Ground, model: Model, world: 
         seen = {o.call: o for x in turns for o in x.observations}
         call = Call(id=f'call_{len(seen) + 1}', tool=a.kind, arguments=a.arguments, refs=a.refs)
         call = sourced(call, by_name[a.kind], told, seen)[0]
-        turns.append(Turn(role='assistant', thought=a.thought, calls=(call,), observations=(await execute(world, call, seen),)))
+        found = await execute(world, call, seen)
+        turns.append(Turn(role='assistant', thought=a.thought, calls=(call,), observations=(found,)))
     return 'too_many_calls'
 
 # %% ../../nbs/tools/79_toolmind.ipynb #simulate
@@ -192,7 +211,8 @@ CRITERIA = ('coherence', 'roles', 'logic', 'tool_use')
 async def filter_dialogues(rows: Sequence[Trajectory], g: Ground, model: Model) -> Outcome[Trajectory]:
     "The first filter: conversations that are good as a whole"
     by_name, p, out = {t.name: t for t in g.tools}, model.prompt('tool_dialogue'), Outcome[Trajectory]()
-    def ask(t): return p.render(tools=tool_docs(t.tools, by_name), intent=t.meta['intent'], history=history_of(t.turns))
+    def ask(t):
+        return p.render(tools=tool_docs(t.tools, by_name), intent=t.meta['intent'], history=history_of(t.turns))
     async for t, a in model.over(rows, ask):
         low = [k for k in CRITERIA if a.ok and a.value[k] != 1]
         if not t.calls: out.dropped.append(drop(t, 'dialogue', 'no_calls', 'nothing was called'))
@@ -202,7 +222,12 @@ async def filter_dialogues(rows: Sequence[Trajectory], g: Ground, model: Model) 
     return out.check(len(rows))
 
 # %% ../../nbs/tools/79_toolmind.ipynb #checked-turns
-async def checked_turns(rows: Sequence[Trajectory], g: Ground, model: Model, world: Callable[[], World]) -> Outcome[Trajectory]:
+async def checked_turns(
+    rows: Sequence[Trajectory],
+    g: Ground,
+    model: Model,               # judges
+    world: Callable[[], World], # makes a fresh one
+) -> Outcome[Trajectory]:
     "The second filter, then the checks of every row"
     masked = (await mask_turns(rows, g.tools, model, lambda t: None if g.played else world)).rows
     out = Outcome[Trajectory](dropped=list(masked.dropped))
@@ -212,7 +237,7 @@ async def checked_turns(rows: Sequence[Trajectory], g: Ground, model: Model, wor
     out.dropped += good.dropped
     for p in good.kept:
         t = back[p.id]
-        if why := await _differs(t, world) if len(learned(t)) < sum(x.role == 'assistant' for x in t.turns) and not g.played else '':
+        if why := await _differs(t, world) if p.turns != t.turns and not g.played else '':
             out.dropped.append(drop(t, 'verify', 'not_reproducible', why))
         else: out.kept.append(t.but(scores=p.scores, origin=p.origin))
     return out

@@ -45,7 +45,8 @@ def before(t: Trajectory, i: int) -> Before: # i: the turn's place
     return Before((asked or [''])[-1], '\n'.join(said), seen, t.turns[i + 1:end], t.turns[i + 1:])
 
 # %% ../../nbs/tools/76b_turns.ipynb #nowhere
-_SAMPLE = re.compile(r'(?:\be\.?g\b|\bi\.?e\b|for (?:example|instance)|such as|\blike\b|\bexamples?\b)[^;\]]{0,40}$', re.I)
+_SAMPLE = re.compile(r'(?:\be\.?g\b|\bi\.?e\b|for (?:example|instance)|such as|\blike\b|\bexamples?\b)'
+                     r'[^;\]]{0,40}$', re.I)
 
 def offered(value: Any, schema: Any) -> bool:
     "Does the documentation of a parameter offer this text as a choice? An example is none"
@@ -63,19 +64,22 @@ def abbreviates(value: Any, text: str) -> bool:
     return False
 
 # %% ../../nbs/tools/76b_turns.ipynb #unsourced
+_NUMBERS = re.compile(r'(?<![\w.])-?\d[\d,]{0,20}(?:\.\d{1,20})?')
+
 def _rounded(value: Any, text: str) -> bool: # a number of the text, to as many decimals
     if isinstance(value, bool) or not isinstance(value, (int, float)): return False
     digits = len(f'{value}'.partition('.')[2]) if value != int(value) else 0
-    near = re.findall(r'(?<![\w.])-?\d[\d,]{0,20}(?:\.\d{1,20})?', text[:50_000])
+    near = _NUMBERS.findall(text[:50_000])
     return any(round(float(x.replace(',', '')), digits) == value for x in near)
 
 def _computed(value: Any, text: str) -> bool: # a fraction; of whole numbers too many come by chance
     if isinstance(value, bool) or not isinstance(value, float) or value == int(value): return False
     digits = len(f'{value}'.partition('.')[2])
-    near = [float(x.replace(',', '')) for x in re.findall(r'(?<![\w.])-?\d[\d,]{0,20}(?:\.\d{1,20})?', text[-3000:])[-12:]]
+    near = [float(x.replace(',', '')) for x in _NUMBERS.findall(text[-3000:])[-12:]]
     ways = [w for a in near for b in near for w in (a - b, a + b, a * b, a / b if b else a)]
     return any(round(w, digits) == value for w in ways)
 
+# %% ../../nbs/tools/76b_turns.ipynb #unsourced-values
 def unsourced(
     call: Call,
     tool: Tool,
@@ -86,12 +90,15 @@ def unsourced(
     text, out = f'{b.told}\n{results}', list[tuple[str, Any]]()
     for at in sourced(call, tool, b.told, b.seen)[1]:
         v, schema = look_up(call.arguments, at), tool.properties.get(steps(at)[0], {})
-        if not (offered(v, schema) or abbreviates(v, text) or _rounded(v, text) or _computed(v, text)): out.append((at, v))
+        told = abbreviates(v, text) or _rounded(v, text) or _computed(v, text)
+        if not told and not offered(v, schema): out.append((at, v))
     return out
 
 # %% ../../nbs/tools/76b_turns.ipynb #taken
-_RETRACTS = re.compile(r"""\b(?:my\ (?:mistake|error|bad)|mistaken(?:ly)?|by\ mistake|oops|apolog\w{1,6}|sorry|the\ wrong|incorrect(?:ly)?|I\ meant
-    |should(?:n['’]t|\ not)?\ have|(?:that|this|it)\ (?:was|is)(?:n['’]t|\ not)?\ (?:right|correct|wrong|what\ was)
+_RETRACTS = re.compile(r"""\b(?:my\ (?:mistake|error|bad)|mistaken(?:ly)?|by\ mistake|oops|apolog\w{1,6}|sorry
+    |the\ wrong|incorrect(?:ly)?|I\ meant
+    |should(?:n['’]t|\ not)?\ have
+    |(?:that|this|it)\ (?:was|is)(?:n['’]t|\ not)?\ (?:right|correct|wrong|what\ was)
     |wrong\ (?:one|tool|call|argument|value|file|path|id|name|parameter|function)|let\ me\ (?:correct|fix|redo)
     |(?:correct|fix)ing\ (?:that|this|the|my|it))\b""", re.I | re.X)
 
@@ -104,25 +111,28 @@ def _differing(a: Mapping, b: Mapping) -> tuple[list[Any], list[Any]]: # values 
     keys = [k for k in dict.fromkeys((*x, *y)) if x.get(k) != y.get(k)]
     return [x[k] for k in keys if k in x], [y[k] for k in keys if k in y]
 
+def _listed(a: Any, b: Any, known: Before) -> bool: # both in one result, or both told: then both are wanted
+    texts = [known.told, *(json.dumps(o.content, ensure_ascii=False) for o in known.seen.values() if o.ok)]
+    return any(stated(a, x) and stated(b, x) for x in texts)
+
+# %% ../../nbs/tools/76b_turns.ipynb #taken-back
 def taken_back(call: Call, b: Before) -> str: # why; '' where it stands
     "Does the next turn take a call back?"
     found = next_call(b)
-    if not found or (found[1].tool, found[1].arguments, found[1].refs) == (call.tool, call.arguments, call.refs): return ''
+    if not found or found[1] == call.model_copy(update=dict(id=found[1].id)): return ''
     turn, new = found
     if m := _RETRACTS.search(f'{turn.text} {turn.thought}'): return f'the next turn says “{m[0]}”'
     mine, other = _differing(call.arguments, new.arguments)
     if new.tool != call.tool or not mine or any(stated(v, b.request) for v in mine): return ''
     right = next((v for v in other if stated(v, b.request)), None)
     if right is not None: return f'the next call has {clip(str(right), 40)}, as was asked'
-    one = len(mine) == len(other) == 1 and len(list(leaves(call.arguments))) > 1 and not _listed(mine[0], other[0], b)
-    return f'the next call is the same but for {clip(str(other[0]), 40)}' if one else ''
-
-def _listed(a: Any, b: Any, known: Before) -> bool: # both in one result, or both told: then both are wanted
-    texts = [known.told, *(json.dumps(o.content, ensure_ascii=False) for o in known.seen.values() if o.ok)]
-    return any(stated(a, x) and stated(b, x) for x in texts)
+    one = len(mine) == len(other) == 1 and len(list(leaves(call.arguments))) > 1
+    if not one or _listed(mine[0], other[0], b): return ''
+    return f'the next call is the same but for {clip(str(other[0]), 40)}'
 
 # %% ../../nbs/tools/76b_turns.ipynb #spoken
-_PLAIN = STOPWORDS | frozenset('get set new value name tool function given specified provided return current true false default string number list'.split())
+_PLAIN = STOPWORDS | frozenset('get set new value name tool function given specified provided return current true false '
+                               'default string number list'.split())
 
 @lru_cache(5000)
 def _stems(text: str) -> frozenset[str]:
@@ -167,8 +177,8 @@ async def idle(
         return all(c.tool in tools and tools[c.tool].effect == 'read' for c in turn.calls)
     rest = (*t.turns[:i], *t.turns[i + 1:])
     new = await execute_trajectory(world, t.but(turns=rest))
-    pairs = zip([o for x in t.turns[i + 1:] for o in x.observations], [o for x in new.turns[i:] for o in x.observations], strict=True)
-    return all(a.ok == b.ok and a.content == b.content for a, b in pairs)
+    was, is_ = ([o for x in turns for o in x.observations] for turns in (t.turns[i + 1:], new.turns[i:]))
+    return all(a.ok == b.ok and a.content == b.content for a, b in zip(was, is_, strict=True))
 
 # %% ../../nbs/tools/76b_turns.ipynb #astray
 def astray(
@@ -182,7 +192,8 @@ def astray(
     new = found[1]
     if new.tool == call.tool: # both of two things that were asked for, or that one result lists, are no correction
         mine, other = _differing(call.arguments, new.arguments)
-        plain = not mine or all(stated(v, b.request) for v in mine) or all(_listed(x, y, b) for x, y in zip(mine, other, strict=False))
+        listed = all(_listed(x, y, b) for x, y in zip(mine, other, strict=False))
+        plain = not mine or all(stated(v, b.request) for v in mine) or listed
         return '' if plain else 'the next call is the same with other values, and nothing needs this one'
     fit = spoken_of(b.request, tools)
     here, there = fit.get(call.tool, 0.), fit.get(new.tool, 0.)
@@ -193,15 +204,18 @@ def astray(
     return f'the request does not speak of {call.tool}, nothing needs it, and {new.tool} follows'
 
 # %% ../../nbs/tools/76b_turns.ipynb #exists
+def _moved(c: str, by: int) -> str: # a letter or digit of the same kind
+    if not c.isascii() or not c.isalnum(): return c
+    first, size = ('0', 10) if c.isdigit() else ('A', 26) if c.isupper() else ('a', 26)
+    return chr(ord(first) + (ord(c) - ord(first) + by) % size)
+
 def others(value: Any) -> list[Any]: # of its kind; none where there is no telling
     "Values near one that would name something else, if it names anything"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)): return []
     if not isinstance(value, str): return [value + 1, value + 3]
-    def moved(c: str, by: int) -> str:
-        first = next((a for a in 'aA0' if c.isascii() and c.isalnum() and (c.isdigit() if a == '0' else c.isupper() == (a == 'A'))), '')
-        return chr(ord(first) + (ord(c) - ord(first) + by) % (10 if first == '0' else 26)) if first else c
-    return [''.join(moved(c, by) for c in value) for by in (3, 7)] if re.search(r'\w', value) else []
+    return [''.join(_moved(c, by) for c in value) for by in (3, 7)] if re.search('[A-Za-z0-9]', value) else []
 
+# %% ../../nbs/tools/76b_turns.ipynb #exists-in-world
 async def exists(
     t: Trajectory,
     i: int,              # the turn's place
@@ -214,7 +228,8 @@ async def exists(
     for other in others(value):
         new = call.model_copy(update=dict(arguments=put(call.arguments, at, other)))
         turn = t.turns[i].model_copy(update=dict(calls=(new,), observations=()))
-        if (await execute_trajectory(world, t.but(turns=(*t.turns[:i], turn)))).turns[i].observations[0].ok: return False
+        ran = await execute_trajectory(world, t.but(turns=(*t.turns[:i], turn)))
+        if ran.turns[i].observations[0].ok: return False
     return bool(others(value))
 
 # %% ../../nbs/tools/76b_turns.ipynb #call-fault
@@ -227,10 +242,12 @@ def call_fault(call: Call, o: Observation | None, b: Before, tools: Mapping[str,
     "What is wrong with a call, by its form, its result and what follows"
     why, detail = call_problem(call, tools, b.seen)
     if why: return Fault('bad_call', f'{why}: {detail}')
-    if o is not None and not o.ok and o.status != 'unseen': return Fault('failed', f'{call.tool} {o.status}: {clip(o.error, 200)}')
+    if o is not None and not o.ok and o.status != 'unseen':
+        return Fault('failed', f'{call.tool} {o.status}: {clip(o.error, 200)}')
     if said := taken_back(call, b): return Fault('taken_back', f'{call.tool}: {said}')
     return None
 
+# %% ../../nbs/tools/76b_turns.ipynb #open-fault
 async def open_fault(t: Trajectory, i: int, tools: Mapping[str, Tool], world: World | None) -> Fault | None:
     "Values in the calls of a turn that nobody can check"
     b, x = before(t, i), t.turns[i]
@@ -243,7 +260,8 @@ async def open_fault(t: Trajectory, i: int, tools: Mapping[str, Tool], world: Wo
     return None
 
 # %% ../../nbs/tools/76b_turns.ipynb #text-fault
-_CLAIMS = ('invented_unit', 'unsupported', 'wrong_value', 'wrong_number', 'foreign_item', 'wrong_label', 'swapped', 'polarity', 'unseen')
+_CLAIMS = ('invented_unit', 'unsupported', 'wrong_value', 'wrong_number', 'foreign_item', 'wrong_label', 'swapped',
+           'polarity', 'unseen')
 
 def text_fault(t: Trajectory, i: int, tools: Mapping[str, Tool]) -> Fault | None:
     "What a text claims and the results do not show"
@@ -272,10 +290,11 @@ async def faults(
         b, seen = before(t, i), {o.call: o for o in x.observations}
         found: Iterator[Fault | None] = (call_fault(c, seen.get(c.id), b, known) for c in x.calls)
         fault = next((f for f in found if f), None)
-        if not fault and len(x.calls) == 1 and (why := astray(x.calls[0], b, shown)) and await idle(t, i, known, world):
-            fault = Fault('needless', why)
+        why = astray(x.calls[0], b, shown) if not fault and len(x.calls) == 1 else ''
+        if why and await idle(t, i, known, world): fault = Fault('needless', why)
         fault = fault or await open_fault(t, i, known, world)
-        if fault or (fault := text_fault(t, i, known) if x.text.strip() and not x.calls else None): out[i] = fault
+        if not fault and x.text.strip() and not x.calls: fault = text_fault(t, i, known)
+        if fault: out[i] = fault
     return out
 
 # %% ../../nbs/tools/76b_turns.ipynb #shown
@@ -286,8 +305,9 @@ def history_of(turns: Sequence[Turn]) -> list[dict[str, Any]]: # role, text, tho
         calls = [dict(call=c.id, tool=c.tool, arguments=filled(c, earlier)) for c in x.calls]
         earlier += x.observations
         contents = [o.content if o.ok else o.error for o in x.observations]
-        results = [dict(call=o.call, status=o.status, content=c, result=clip(json.dumps(c, ensure_ascii=False), 1500))
-                   for o, c in zip(x.observations, contents, strict=True)]
+        texts = [clip(json.dumps(c, ensure_ascii=False), 1500) for c in contents]
+        results = [dict(call=o.call, status=o.status, content=c, result=r)
+                   for o, c, r in zip(x.observations, contents, texts, strict=True)]
         out.append(dict(role=x.role, text=x.text, thought=x.thought, calls=calls, results=results))
     return out
 
@@ -306,6 +326,7 @@ def judged(a: Answer) -> Fault | None: # a: the judge's reply
     low = [k for k in CRITERIA if a.value[k] != 1]
     return Fault('judged', f'{", ".join(low)}: {clip(a.value["thought"], 200)}') if low else None
 
+# %% ../../nbs/tools/76b_turns.ipynb #judge-turns
 async def judge_turns(
     rows: Sequence[Trajectory],
     tools: Mapping[str, Tool],     # by name
@@ -358,9 +379,12 @@ async def mask_turns(
         reasons.update(f.reason for f in found.values())
         row = mask(t, found)
         if learned(row): out.kept.append(row)
-        else: out.dropped.append(drop(row, 'turns', 'no_turn_left', '; '.join(f'{f.reason}: {f.detail}' for f in found.values())[:300]))
+        else:
+            said = '; '.join(f'{f.reason}: {f.detail}' for f in found.values())
+            out.dropped.append(drop(row, 'turns', 'no_turn_left', clip(said, 300)))
     return Masked(out.check(len(rows)), seen, reasons)
 
+# %% ../../nbs/tools/76b_turns.ipynb #looked-at
 async def _looked_at(rows: Sequence[Trajectory], tools: Mapping[str, Tool],
                      worlds: Callable[[Trajectory], Fresh | None]) -> list[dict[int, Fault]]:
     "What the program finds, world by world"

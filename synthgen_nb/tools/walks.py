@@ -21,14 +21,16 @@ from .grounding import label_of, tool_docs
 # %% ../../nbs/tools/78a_walks.ipynb #observed
 def observed_schema(values: Sequence[Any], depth: int = 0) -> dict[str, Any]: # JSON Schema
     "What results look like"
-    kinds = {bool: 'boolean', int: 'integer', float: 'number', str: 'string', list: 'array', dict: 'object', type(None): 'null'}
+    kinds = {bool: 'boolean', int: 'integer', float: 'number', str: 'string', list: 'array', dict: 'object',
+             type(None): 'null'}
     found = list(dict.fromkeys(kinds[type(v)] for v in values if type(v) in kinds))
     schema: dict[str, Any] = {'type': found[0] if len(found) == 1 else found} if found else {}
     if depth > 5: return schema
     if rows := [v for v in values if isinstance(v, dict)]:
         fields = list(dict.fromkeys(k for r in rows for k in r))[:60]
         schema['properties'] = {k: observed_schema([r[k] for r in rows if k in r], depth + 1) for k in fields}
-    if items := [x for v in values if isinstance(v, list) for x in v[:20]]: schema['items'] = observed_schema(items, depth + 1)
+    items = [x for v in values if isinstance(v, list) for x in v[:20]]
+    if items: schema['items'] = observed_schema(items, depth + 1)
     return schema
 
 # %% ../../nbs/tools/78a_walks.ipynb #completed
@@ -66,17 +68,23 @@ def _type_of(schema: Mapping) -> str:
 def _inside(tool: str, schema: Any, path: str, name: str, root: Mapping, depth: int = 0) -> Iterator[Place]:
     s = schema if isinstance(schema, dict) and depth < 6 else {}
     if '$ref' in s: s = root.get('$defs', {}).get(str(s['$ref']).rpartition('/')[2], {})
-    s = next((x for x in s.get('anyOf', ()) if isinstance(x, dict) and x.get('type') != 'null'), s) if isinstance(s.get('anyOf'), list) else s
+    ways = s.get('anyOf') if isinstance(s.get('anyOf'), list) else []
+    s = next((x for x in ways if isinstance(x, dict) and x.get('type') != 'null'), s)
     fields = s.get('properties')
     if isinstance(fields, dict) and fields:
         for k, v in fields.items(): yield from _inside(tool, v, f'{path}/{k}', k, root, depth + 1)
     elif isinstance(s.get('items'), dict): yield from _inside(tool, s['items'], f'{path}/*', name, root, depth + 1)
     else: yield Place(tool, path, name, str(s.get('description', '')), _type_of(s))
 
-def outputs(t: Tool) -> list[Place]: return list(_inside(t.name, t.returns, '', t.name, t.returns))[:200]
+# %% ../../nbs/tools/78a_walks.ipynb #places-of
+def outputs(t: Tool) -> list[Place]:
+    "The places of a tool's result, none below a scalar"
+    return list(_inside(t.name, t.returns, '', t.name, t.returns))[:200]
+
 def inputs(t: Tool) -> list[Place]:
     "The arguments of a tool, each as a whole"
-    return [Place(t.name, f'/{k}', k, str(s.get('description', '')), _type_of(s)) for k, s in t.properties.items() if isinstance(s, dict)]
+    schemas = [(k, s) for k, s in t.properties.items() if isinstance(s, dict)]
+    return [Place(t.name, f'/{k}', k, str(s.get('description', '')), _type_of(s)) for k, s in schemas]
 
 # %% ../../nbs/tools/78a_walks.ipynb #place-text
 def place_text(p: Place, named: bool = True) -> str: # named: with its name in words
@@ -95,6 +103,7 @@ class Edge(NamedTuple):
     by: str = 'alike' # alike or random
     rating: int = -1  # of the validator, 0 to 9; -1: not asked
 
+# %% ../../nbs/tools/78a_walks.ipynb #likeness
 Embed = Callable[[Sequence[str]], np.ndarray]
 
 def likeness(
@@ -114,7 +123,8 @@ def likeness(
         for a, b in zip(starts, [*starts[1:], len(places)], strict=True):
             if places[a].tool == t.name: continue
             i, j = np.unravel_index(int(cos[:, a:b].argmax()), (len(given), b - a))
-            yield Edge(t.name, places[a].tool, round(float(cos[i, a + j]), 4), given[i].path, places[a + j].path)
+            score = round(float(cos[i, a + j]), 4)
+            yield Edge(t.name, places[a].tool, score, given[i].path, places[a + j].path)
 
 # %% ../../nbs/tools/78a_walks.ipynb #edges-of
 def edges_of(
@@ -171,6 +181,7 @@ class Walk(NamedTuple):
     @property
     def short(self) -> bool: return len(self.tools) < self.wanted
 
+# %% ../../nbs/tools/78a_walks.ipynb #one-walk
 def walk(
     ways: Mapping[str, Sequence[str]], # tool → tools that may follow
     length: int,                       # tools
@@ -179,7 +190,8 @@ def walk(
     rng: random.Random,
 ) -> tuple[str, ...]:
     "One walk; it ends early where nothing may follow"
-    def one(names: Sequence[str]) -> str: return rng.choices(names, [1 / (1 + visits[n]) ** 2 for n in names])[0]
+    def one(names: Sequence[str]) -> str: # the least visited is the likeliest
+        return rng.choices(names, [1 / (1 + visits[n]) ** 2 for n in names])[0]
     path = [one(sorted(ways))]
     while len(path) < length:
         open_ = [n for n in ways.get(path[-1], ()) if path.count(n) < cap]
@@ -198,10 +210,11 @@ def walks(
     tries: int = 12,   # for a walk of the wanted length that is new
 ) -> list[Walk]:
     "Walks of random length, none twice as long as there are others"
-    if not 1 <= least <= most or cap < 1: raise SynthgenError(f'a walk of {least} to {most} tools, {cap} visits each, cannot be')
+    if not 1 <= least <= most or cap < 1:
+        raise SynthgenError(f'a walk of {least} to {most} tools, {cap} visits each, cannot be')
     ways = defaultdict[str, list[str]](list)
     for e in edges: ways[e.source].append(e.target)
-    if not ways: raise SynthgenError('no two tools of these fit together: the graph has no edge. A lower tau gives more.')
+    if not ways: raise SynthgenError('no two of these tools fit together, the graph has no edge; a lower tau gives more')
     rng, visits, seen, out = random.Random(seed), Counter[str](), set[tuple[str, ...]](), list[Walk]()
     for _ in range(n):
         length, found = rng.randint(least, most), tuple[str, ...]()
