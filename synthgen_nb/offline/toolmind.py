@@ -29,15 +29,15 @@ def _before(history: Sequence[Mapping]) -> Before:
     return Before((asked or [''])[-1], '\n'.join(told), seen, (), ())
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #judge-turn
-def judge_turn(tools: list, history: list, message: dict) -> dict: # thought, aligned, consistent, tool_use
+def judge_turn(tools: list, history: list, message: dict, exist: list) -> dict: # thought, aligned, consistent, tool_use
     "0 for what can be seen to be wrong"
     b, known = _before(history), {t['name']: Tool(**t) for t in tools}
     bad, idle = list[str](), list[str]()
     for c in message['calls']:
         tool = known.get(c['tool'])
         if tool is None or problems(c['arguments'], tool.parameters): bad.append(f'{c["tool"]} cannot be called so')
-        elif lost := unsourced(Call(id='call_now', tool=tool.name, arguments=c['arguments']), tool, b):
-            bad.append(f'{lost[0][1]} comes from nowhere')
+        elif lost := [v for _, v in unsourced(Call(id='now', tool=tool.name, arguments=c['arguments']), tool, b) if v not in exist]:
+            bad.append(f'{lost[0]} comes from nowhere')
         elif not _fits(tool, c['arguments'], b, list(known.values())):
             idle.append(f'nothing asked speaks of {tool.name}')
     said = [*bad, *idle] or ['tool and values come from what was asked and seen']
@@ -46,7 +46,7 @@ def judge_turn(tools: list, history: list, message: dict) -> dict: # thought, al
 def _fits(tool: Tool, arguments: Mapping[str, Any], b: Before, tools: Sequence[Tool]) -> bool:
     given = [str(v).lower() for _, v in leaves(arguments) if not isinstance(v, bool) and v not in (None, '')]
     spoken = spoken_of(b.request, tools).get(tool.name, 0) > 0
-    return not given or bool(b.seen) or spoken or any(v in b.told.lower() for v in given)
+    return tool.effect != 'write' or bool(b.seen) or spoken or any(v in b.told.lower() for v in given)
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #edge
 def rate_edge(source: dict, target: dict, field: str, param: str) -> dict: # thought, score

@@ -79,13 +79,14 @@ async def curate_turns(
 # %% ../../nbs/tools/77_curation.ipynb #tools_for
 async def tools_for(
     rows: Sequence[Trajectory], # that call them
-    source: str = '',           # a document, or a world; '': the world that the rows name
+    source: str = '',           # a document, or a world; '': the worlds that the rows name
 ) -> list[Tool]:
     "The tools that rows call"
-    place = source or next((t.world for t in rows if t.world), '')
-    if not place and all(t.own or not t.calls for t in rows): return []
-    if not place: raise SynthgenError('the rows do not say which tools they call. Give them with --tools.')
-    return (await tools_of(place)).kept
+    places = [source] if source else list(dict.fromkeys(t.world for t in rows if t.world))
+    if not places and all(t.own or not t.calls for t in rows): return []
+    if not places: raise SynthgenError('the rows do not say which tools they call. Give them with --tools.')
+    found = [t for p in places for t in (await tools_of(p)).kept]
+    return list({t.name: t for t in reversed(found)}.values())[::-1] # of two of one name the first
 
 # %% ../../nbs/tools/77_curation.ipynb #tool_account
 def tool_account(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CRITERIA', 'Fresh', 'Before', 'before', 'offered', 'abbreviates', 'unsourced', 'next_call', 'taken_back', 'spoken_of',
            'used', 'idle', 'astray', 'others', 'exists', 'Fault', 'call_fault', 'open_fault', 'text_fault', 'faults',
-           'history_of', 'turn_inputs', 'judged', 'judge_turns', 'mask', 'Masked', 'learned', 'mask_turns',
+           'history_of', 'turn_inputs', 'learned', 'judged', 'judge_turns', 'mask', 'Masked', 'mask_turns',
            'without_masked', 'split_turns']
 
 # %% ../../nbs/tools/76b_turns.ipynb #imports
@@ -248,15 +248,21 @@ def call_fault(call: Call, o: Observation | None, b: Before, tools: Mapping[str,
     return None
 
 # %% ../../nbs/tools/76b_turns.ipynb #open-fault
-async def open_fault(t: Trajectory, i: int, tools: Mapping[str, Tool], world: World | None) -> Fault | None:
+async def open_fault(
+    t: Trajectory,
+    i: int,                    # the turn's place
+    tools: Mapping[str, Tool], # by name
+    world: World | None,       # entered
+    known: list[Any],          # takes the values that only the world knows
+) -> Fault | None:
     "Values in the calls of a turn that nobody can check"
     b, x = before(t, i), t.turns[i]
     for c, o in zip(x.calls, x.observations or [None] * len(x.calls), strict=True):
         full = c.model_copy(update=dict(arguments=filled(c, list(b.seen.values())), refs=()))
         for at, v in unsourced(full, tools[c.tool], b):
-            known = o is not None and o.ok and world is not None and resettable(world)
-            if known and world and await exists(t, i, full, at, world): continue
-            return Fault('unchecked', f'{c.tool}: {at} {clip(str(v), 60)} stands in nothing said or seen before')
+            able = o is not None and o.ok and world is not None and resettable(world)
+            if able and world and await exists(t, i, full, at, world): known.append(v)
+            else: return Fault('unchecked', f'{c.tool}: {at} {clip(str(v), 60)} stands in nothing said or seen before')
     return None
 
 # %% ../../nbs/tools/76b_turns.ipynb #text-fault
@@ -281,6 +287,7 @@ async def faults(
     t: Trajectory,             # observed
     tools: Mapping[str, Tool], # by name
     world: World | None = None, # entered; for what a turn was good for
+    exist: dict[int, list[Any]] | None = None, # takes, by turn, values that only the world knows
 ) -> dict[int, Fault]: # by the place of the turn
     "What a program finds against the assistant's turns"
     out, known = dict[int, Fault](), at_hand(t, tools)
@@ -292,7 +299,9 @@ async def faults(
         fault = next((f for f in found if f), None)
         why = astray(x.calls[0], b, shown) if not fault and len(x.calls) == 1 else ''
         if why and await idle(t, i, known, world): fault = Fault('needless', why)
-        fault = fault or await open_fault(t, i, known, world)
+        there = list[Any]()
+        fault = fault or await open_fault(t, i, known, world, there)
+        if exist is not None and there: exist[i] = there
         if not fault and x.text.strip() and not x.calls: fault = text_fault(t, i, known)
         if fault: out[i] = fault
     return out
@@ -311,13 +320,23 @@ def history_of(turns: Sequence[Turn]) -> list[dict[str, Any]]: # role, text, tho
         out.append(dict(role=x.role, text=x.text, thought=x.thought, calls=calls, results=results))
     return out
 
-def turn_inputs(t: Trajectory, i: int, tools: Mapping[str, Tool]) -> dict[str, Any]: # tools, history, message
+def turn_inputs(
+    t: Trajectory,
+    i: int,                    # the turn's place
+    tools: Mapping[str, Tool], # by name
+    exist: Sequence[Any] = (), # values in it that the world knows
+) -> dict[str, Any]: # tools, history, message, exist
     "What a judge is shown of a turn: what was before it, and itself without what came of it"
     shown = history_of(t.turns[:i + 1])
     names = t.tools or list(dict.fromkeys(c.tool for c in t.calls))
-    return dict(tools=tool_docs(names, at_hand(t, tools)), history=shown[:i], message=shown[i] | dict(results=[]))
+    return dict(tools=tool_docs(names, at_hand(t, tools)), history=shown[:i],
+                message=shown[i] | dict(results=[]), exist=list(exist))
 
 # %% ../../nbs/tools/76b_turns.ipynb #turn-scores
+def learned(t: Trajectory) -> list[int]: # places
+    "The assistant turns that are learned"
+    return [i for i, x in enumerate(t.turns) if x.role == 'assistant' and x.train]
+
 CRITERIA = ('aligned', 'consistent', 'tool_use')
 
 def judged(a: Answer) -> Fault | None: # a: the judge's reply
@@ -332,13 +351,15 @@ async def judge_turns(
     tools: Mapping[str, Tool],     # by name
     model: Model,
     skip: Sequence[Mapping[int, Fault]] = (), # for each row the turns that need no judge
+    exist: Sequence[Mapping[int, list[Any]]] = (), # for each row, by turn, values that the world knows
 ) -> list[dict[int, Fault]]: # for each row, by the place of the turn
     "Ask about every assistant turn that is to be learned"
-    known = skip or [{}] * len(rows)
-    places = [(n, i) for n, t in enumerate(rows) for i, x in enumerate(t.turns)
-              if x.role == 'assistant' and x.train and i not in known[n]]
+    done, there = skip or [{}] * len(rows), exist or [{}] * len(rows)
+    places = [(n, i) for n, t in enumerate(rows) for i in learned(t) if i not in done[n]]
     out, p = [dict[int, Fault]() for _ in rows], model.prompt('tool_turn')
-    async for (n, i), a in model.over(places, lambda x: p.render(**turn_inputs(rows[x[0]], x[1], tools))):
+    def ask(x: tuple[int, int]):
+        return p.render(**turn_inputs(rows[x[0]], x[1], tools, there[x[0]].get(x[1], ())))
+    async for (n, i), a in model.over(places, ask):
         if fault := judged(a): out[n][i] = fault
     return out
 
@@ -356,10 +377,6 @@ class Masked:
     turns: int               # assistant turns that were looked at
     reasons: Counter[str]    # of those that were masked
 
-def learned(t: Trajectory) -> list[int]: # places
-    "The assistant turns that are learned"
-    return [i for i, x in enumerate(t.turns) if x.role == 'assistant' and x.train]
-
 # %% ../../nbs/tools/76b_turns.ipynb #mask-turns
 Fresh = Callable[[], World]
 
@@ -371,8 +388,8 @@ async def mask_turns(
 ) -> Masked:
     "ToolMind's second filter: look at every assistant turn, and mask the bad ones"
     by_name = {t.name: t for t in tools}
-    first = await _looked_at(rows, by_name, worlds)
-    second = await judge_turns(rows, by_name, model, first) if model else [{} for _ in rows]
+    first, exist = await _looked_at(rows, by_name, worlds)
+    second = await judge_turns(rows, by_name, model, first, exist) if model else [{} for _ in rows]
     out, reasons, seen = Outcome[Trajectory](), Counter[str](), 0
     for t, a, b in zip(rows, first, second, strict=True):
         seen, found = seen + len(learned(t)), a | b
@@ -386,17 +403,18 @@ async def mask_turns(
 
 # %% ../../nbs/tools/76b_turns.ipynb #looked-at
 async def _looked_at(rows: Sequence[Trajectory], tools: Mapping[str, Tool],
-                     worlds: Callable[[Trajectory], Fresh | None]) -> list[dict[int, Fault]]:
-    "What the program finds, world by world"
-    out, by_world = [dict[int, Fault]() for _ in rows], dict[Fresh | None, list[int]]()
+                     worlds: Callable[[Trajectory], Fresh | None]) -> tuple[list[dict[int, Fault]], list[dict]]:
+    "What the program finds, world by world; and the values that only a world knows"
+    out, exist = [dict[int, Fault]() for _ in rows], [dict[int, list[Any]]() for _ in rows]
+    by_world = dict[Fresh | None, list[int]]()
     for n, t in enumerate(rows): by_world.setdefault(worlds(t), []).append(n)
     for fresh, places in by_world.items():
         if fresh is None:
             for n in places: out[n] = await faults(rows[n], tools)
             continue
         async with fresh() as w:
-            for n in places: out[n] = await faults(rows[n], tools, w)
-    return out
+            for n in places: out[n] = await faults(rows[n], tools, w, exist[n])
+    return out, exist
 
 # %% ../../nbs/tools/76b_turns.ipynb #rest
 def without_masked(t: Trajectory) -> Trajectory:

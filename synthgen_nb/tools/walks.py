@@ -68,7 +68,8 @@ def _type_of(schema: Mapping) -> str:
 def _inside(tool: str, schema: Any, path: str, name: str, root: Mapping, depth: int = 0) -> Iterator[Place]:
     s = schema if isinstance(schema, dict) and depth < 6 else {}
     if '$ref' in s: s = root.get('$defs', {}).get(str(s['$ref']).rpartition('/')[2], {})
-    ways = s.get('anyOf') if isinstance(s.get('anyOf'), list) else []
+    ways = s.get('anyOf') or []
+    if not isinstance(ways, list): ways = []
     s = next((x for x in ways if isinstance(x, dict) and x.get('type') != 'null'), s)
     fields = s.get('properties')
     if isinstance(fields, dict) and fields:
