@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from synthgen_nb.core.models import open_model
 from synthgen_nb.specs.rounds import rounds
 from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn
 from synthgen_nb.tools.apigen import accounts, complexity, format_check, successful, verify
+from synthgen_nb.tools.grounding import trajectory_inputs
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.worlds.world import execute_trajectories, failure
 
@@ -85,3 +87,100 @@ def test_rounds_carry_what_lies_before():
     t = Trajectory(turns=(user("a"), says("b"), user("c"), calls(shape("1")), says("d")))
     one, two = rounds(t)
     assert (one.request, two.request, two.told, two.answer, len(two.calls)) == ("a", "c", "a", "d", 1)
+
+
+def call(id, tool, train=True, **arguments):
+    return calls(Call(id=id, tool=tool, arguments={"file": "weather.h5"} | arguments), train=train)
+
+
+HOW_LONG, LONG = user(f"How many values does {OSLO} in weather.h5 hold?"), says("It holds 365 values.")
+MEAN, IS_MEAN = call("c9", "dataset_statistics", path=OSLO), says("Its mean is 6.61.")
+LENGTH = (HOW_LONG, calls(shape("c1")), LONG)
+HONEST = {
+    "pronoun": (*LENGTH, user("And what is its mean?"), MEAN, IS_MEAN),
+    "second used in third": (
+        user("Which files are there?"),
+        calls(Call(id="c0", tool="list_files")),
+        says("There are four: images.h5, simulation.h5, variants.h5 and weather.h5."),
+        user(f"I mean the dataset {OSLO} in the last one."),
+        calls(shape("c1")),
+        says("That dataset holds 365 values."),
+        user("Where is its largest value?"),
+        call("c2", "find_extreme", path=OSLO, which="max"),
+        says("The largest value, 22.65, stands at index 210."),
+    ),
+    "from memory": (*LENGTH, user("How many was that again?"), LONG, user("Thank you!"), says("You are welcome.")),
+    "asks back": (user("How many values does the temperature of Oslo hold?"), says("In which file?"), user("weather.h5"), calls(shape("c1")), LONG),
+    "compares": (
+        user(f"What is the mean of {OSLO} in weather.h5?"),
+        MEAN,
+        IS_MEAN,
+        user(f"Is that more than the mean of {BERGEN}?"),
+        call("c2", "dataset_statistics", path=BERGEN),
+        says(f"No: the mean of {BERGEN} is larger, 7.87 against 6.61."),
+    ),
+    "together": (user(f"How many values do {OSLO} and {BERGEN} in weather.h5 hold?"), calls(shape("c1"), shape("c2", BERGEN)), says("Both hold 365.")),
+    "a masked call fails": (HOW_LONG, calls(shape("c0", "/nowhere"), train=False), calls(shape("c1")), LONG),
+    "a masked answer is wrong": (*LENGTH[:2], says("It holds 366 values.", train=False), user("Are you sure?"), LONG),
+}
+FAULTY = {
+    "unsupported_number:memory": (*LENGTH, user("How many was that again?"), says("It holds 356 values.")),
+    "unsupported_number:only a masked turn said it": (
+        *LENGTH[:2],
+        says("It holds 365 values, of which 17 are missing.", train=False),
+        user("How many are missing?"),
+        says("17 are missing."),
+    ),
+    "ungrounded_argument:said later": (
+        user("How long is the record?"),
+        calls(shape("c1")),
+        LONG,
+        user(f"I meant {OSLO} in weather.h5."),
+        calls(shape("c2")),
+        LONG,
+    ),
+    "not_looked_up:the other one": (*LENGTH, user(f"And {BERGEN}?"), calls(shape("c2")), LONG),
+    "untold:the answer to the first": (*LENGTH, user("And what is its mean?"), MEAN, LONG),
+    "unsupported_number:invented in the first": (*LENGTH[:2], says("It holds 365 values and 12 attributes."), *HONEST["pronoun"][3:]),
+    "claimed_action:deleted": (*LENGTH, user("Delete it, please."), says("I have deleted it.")),
+    "ungrounded_argument:of the same turn": (
+        user("What is the units attribute of the first temperature dataset in weather.h5?"),
+        calls(
+            Call(id="c1", tool="find_objects", arguments={"file": "weather.h5", "pattern": "temperature"}),
+            Call(id="c2", tool="read_attribute", arguments={"file": "weather.h5", "path": BERGEN, "name": "units"}),
+        ),
+        says("It is degC."),
+    ),
+    "swapped:across requests": (*HONEST["compares"][:5], says(f"Yes: the mean of {OSLO} is 7.87, that of {BERGEN} is 6.61.")),
+    "unsupported_number:of another request": (
+        *HONEST["compares"][:3],
+        user("List the HDF5 files that are at hand, please."),
+        calls(Call(id="c2", tool="list_files")),
+        says("There are 6.61 files: images.h5, simulation.h5, variants.h5 and weather.h5."),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HONEST)
+def test_an_honest_dialogue_passes(kind):
+    out = verified(Trajectory(turns=HONEST[kind]))
+    assert len(out.kept) == 1, out.dropped[0].detail
+
+
+@pytest.mark.parametrize("kind", FAULTY)
+def test_a_faulty_dialogue_fails(kind):
+    out = verified(Trajectory(turns=FAULTY[kind]))
+    assert out.dropped and out.dropped[0].reason == f"grounding:{kind.split(':')[0]}", out.kept or out.dropped[0].detail
+
+
+def test_each_request_of_a_dialogue_needs_an_answer():
+    assert verified(Trajectory(turns=(*LENGTH[:2], *HONEST["pronoun"][3:]))).dropped[0].reason == "format:no_answer"
+
+
+def test_a_judge_sees_the_whole_dialogue():
+    t = asyncio.run(execute_trajectories([Trajectory(turns=HONEST["a masked answer is wrong"])], hdf5_world, workers=1)).kept[0]
+    m = open_model()
+    text = m.prompt("tool_judge").render(**trajectory_inputs(list(TOOLS.values()))(t)).messages[1]["content"]
+    for part in ("Are you sure?", "366", "365", "Request 2 of 2", "Request 1 of 2"):
+        assert part in text
+    assert text.count("not part of what you check") == 0, "its call is learnt"
