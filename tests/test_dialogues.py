@@ -1,16 +1,20 @@
 """Dialogues, rows without a call, several calls in a turn: what may ground a turn, and what may not."""
 
 import asyncio
+import json
 
 import pytest
 
 from synthgen_nb.core.models import open_model
+from synthgen_nb.core.records import SynthgenError
+from synthgen_nb.export.conversations import CONVERSATION_FORMATS
+from synthgen_nb.export.formats import export
 from synthgen_nb.specs.rounds import rounds
-from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn
+from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, as_trajectory
 from synthgen_nb.tools.apigen import accounts, complexity, format_check, successful, verify
 from synthgen_nb.tools.grounding import trajectory_inputs
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
-from synthgen_nb.worlds.world import execute_trajectories, failure
+from synthgen_nb.worlds.world import execute_trajectories, execute_trajectory, failure
 
 TOOLS = {t.name: t for t in hdf5_tools()}
 OSLO, BERGEN = "/stations/oslo/temperature", "/stations/bergen/temperature"
@@ -184,3 +188,57 @@ def test_a_judge_sees_the_whole_dialogue():
     for part in ("Are you sure?", "366", "365", "Request 2 of 2", "Request 1 of 2"):
         assert part in text
     assert text.count("not part of what you check") == 0, "its call is learnt"
+
+
+# masks
+
+MASKED = (
+    *LENGTH,
+    user(f"And {BERGEN}?"),
+    calls(shape("c2", "/wrong"), train=False),
+    calls(shape("c3", BERGEN)),
+    says("It holds 365 values, too."),
+)
+
+
+def learnt(format, row):
+    "All that a trainer of this format takes a loss on, as one text"
+    if format in ("hf", "trl", "openai", "chatml"):
+        return json.dumps([m for m, on in zip(row["messages"], row["train_on"], strict=True) if on])
+    if format == "sharegpt":
+        return json.dumps([m for m in row["conversations"] if m["from"] in ("gpt", "function_call") and m.get("train", True)])
+    return row["text"] if "text" in row else row["output"] + json.dumps(row.get("history", ""))
+
+
+@pytest.mark.parametrize("format", ["hf", "trl", "openai", "chatml", "sharegpt", "alpaca", "functiongemma", "text"])
+def test_no_format_teaches_a_masked_turn(format, tmp_path):
+    async def run():
+        async with hdf5_world() as w:
+            return [await execute_trajectory(w, Trajectory(turns=x, world="hdf5", tools=("get_shape",))) for x in (MASKED, MASKED[3:], LENGTH)]
+
+    dropped = []
+    export(asyncio.run(run()), tmp_path / "out.jsonl", format, tools=TOOLS.values(), dropped=dropped)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    taught = [learnt(format, r) for r in rows]
+    assert taught and not any("/wrong" in x for x in taught), taught
+    assert sum(OSLO in x for x in taught) == 2, "what may be learnt is still there"
+    whole = format in ("functiongemma", "text")
+    assert [d.reason for d in dropped] == (["cannot_mask"] if whole else []) and len(rows) == (2 if whole else 4 if format == "alpaca" else 3)
+    if format == "alpaca":
+        assert "/wrong" in rows[1]["instruction"] and "history" not in rows[1]
+    elif not whole:
+        assert [x.train for x in as_trajectory(rows[0]).turns if x.role == "assistant"] == [True, True, False, True, True]
+
+
+def test_a_row_of_which_nothing_may_be_learnt_is_no_training_row(tmp_path):
+    dropped, row = [], Trajectory(turns=(user("How?"), says("So.", train=False)))
+    with pytest.raises(SynthgenError, match="nothing_to_learn"):
+        export([row], tmp_path / "out.jsonl", "hf", dropped=dropped)
+
+
+@pytest.mark.parametrize("format", ["hf", "openai", "chatml", "sharegpt", "functiongemma", "alpaca"])
+def test_calls_made_together_come_back_together(format):
+    t = asyncio.run(execute_trajectories([Trajectory(turns=HONEST["together"], tools=("get_shape",))], hdf5_world, workers=1)).kept[0]
+    back = as_trajectory(CONVERSATION_FORMATS[format](t, TOOLS))
+    assert [[c.arguments["path"] for c in x.calls] for x in back.turns if x.calls] == [[OSLO, BERGEN]]
+    assert [o.content["path"] for o in back.observations] == [OSLO, BERGEN]
