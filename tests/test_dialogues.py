@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import pytest
 
@@ -14,7 +15,8 @@ from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, as_traject
 from synthgen_nb.tools.apigen import accounts, complexity, format_check, successful, verify
 from synthgen_nb.tools.grounding import trajectory_inputs
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
-from synthgen_nb.worlds.world import execute_trajectories, execute_trajectory, failure
+from synthgen_nb.worlds.open import open_world
+from synthgen_nb.worlds.world import execute_trajectories, execute_trajectory, failure, replay, start_from
 
 TOOLS = {t.name: t for t in hdf5_tools()}
 OSLO, BERGEN = "/stations/oslo/temperature", "/stations/bergen/temperature"
@@ -242,3 +244,87 @@ def test_calls_made_together_come_back_together(format):
     back = as_trajectory(CONVERSATION_FORMATS[format](t, TOOLS))
     assert [[c.arguments["path"] for c in x.calls] for x in back.turns if x.calls] == [[OSLO, BERGEN]]
     assert [o.content["path"] for o in back.observations] == [OSLO, BERGEN]
+
+
+# where a row begins
+
+TILLS = """
+from mcp.server.mcpserver import MCPServer
+m, held = MCPServer("tills"), {}
+
+@m.tool()
+def put(till: str, amount: int) -> dict:
+    "Put an amount into a till."
+    held[till] = held.get(till, 0) + amount
+    return {"till": till, "held": held[till]}
+
+@m.tool()
+def count(till: str) -> dict:
+    "Count what a till holds."
+    return {"till": till, "held": held.get(till, 0)}
+
+m.run()
+"""
+FUNCTIONS = """
+held = {}
+
+def put(till: str, amount: int) -> dict:
+    "Put an amount into a till."
+    held[till] = held.get(till, 0) + amount
+    return {"till": till, "held": held[till]}
+
+def count(till: str) -> dict:
+    "Count what a till holds."
+    return {"till": till, "held": held.get(till, 0)}
+"""
+
+
+@pytest.mark.parametrize("kind", ["mcp", "python"])
+def test_a_row_begins_where_its_calls_bring_the_world(kind, tmp_path):
+    if kind == "mcp":
+        pytest.importorskip("mcp")
+    file = tmp_path / "tills.py"
+    file.write_text(TILLS if kind == "mcp" else FUNCTIONS)
+    name = f"mcp:{sys.executable} {file}" if kind == "mcp" else f"python:{file}"
+    setup = {"calls": [{"tool": "put", "arguments": {"till": "north", "amount": 740}}]}
+    put = Call(id="call_1", tool="put", arguments={"till": "north", "amount": 25})
+    count = Call(id="call_2", tool="count", arguments={"till": "north"})
+    row = Trajectory(
+        turns=(user("Put 25 into the till north, then count it."), calls(put), calls(count), says("The till north holds 765 now.")),
+        initial=setup,
+    )
+
+    async def go():
+        async with open_world(name) as w:
+            tools = {t.name: t for t in w.tools}
+            ran = await execute_trajectory(w, row)
+            again = await replay(w, ran.calls, ran.observations, setup)
+            elsewhere = await replay(w, ran.calls, ran.observations)
+        return list(tools.values()), ran, again, elsewhere
+
+    tools, ran, again, elsewhere = asyncio.run(go())
+    assert ran.observations[1].content == {"till": "north", "held": 765} and again == [] and elsewhere == ["call_1", "call_2"]
+    bad = [row.but(initial=x) for x in ({"calls": [{"tool": "pour"}]}, {"calls": "put"}, *[{"seed": 3}] * (kind == "mcp"))]
+    out = asyncio.run(verify([ran, *bad], tools, lambda: open_world(name), workers=1))
+    assert len(out.kept) == 1 and {d.reason for d in out.dropped} == {"execution:no_start"} and len(out.dropped) == len(bad)
+    assert "pour" in out.dropped[0].detail
+
+
+OPENED = [
+    {"tool": "open_file", "arguments": {"file": "weather.h5", "mode": "a"}},
+    {"tool": "create_group", "arguments": {"file": "weather.h5", "path": "/new"}},
+]
+
+
+def test_a_state_and_calls_go_together():
+    row = Trajectory(turns=LENGTH, initial={"seed": 5, "calls": OPENED})
+
+    async def go():
+        async with hdf5_world() as w:
+            await start_from(w, row.initial)
+            here = await w.state()
+            await start_from(w, {"seed": 5})
+            return here, await w.state()
+
+    with_group, without = asyncio.run(go())
+    assert with_group != without
