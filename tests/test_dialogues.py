@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from synthgen_nb.core.models import open_model
-from synthgen_nb.core.records import SynthgenError
+from synthgen_nb.core.records import SynthgenError, save
 from synthgen_nb.export.conversations import CONVERSATION_FORMATS
 from synthgen_nb.export.formats import export
 from synthgen_nb.specs.rounds import rounds
-from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, as_trajectory
+from synthgen_nb.specs.trajectory import Call, Ref, Trajectory, Turn, as_trajectory, read_trajectories
+from synthgen_nb.specs.views import as_pair
 from synthgen_nb.tools.apigen import accounts, complexity, format_check, successful, verify
 from synthgen_nb.tools.grounding import trajectory_inputs
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
@@ -328,3 +329,27 @@ def test_a_state_and_calls_go_together():
 
     with_group, without = asyncio.run(go())
     assert with_group != without
+
+
+# choosing among conversations
+
+
+def test_what_chooses_takes_conversations_and_what_rewrites_says_why_not(tmp_path, synthgen):
+    rows = [Trajectory(turns=HONEST[k]) for k in ("pronoun", "from memory", "asks back")]
+    rated = rows[0].model_copy(update=dict(id="again"))
+    file = tmp_path / "rows.jsonl"
+    save([*rows, rated], file)
+    synthgen("dedup", file, "-o", tmp_path / "one.jsonl")
+    kept = read_trajectories(tmp_path / "one.jsonl").kept
+    dropped = json.loads((tmp_path / "one_dropped.jsonl").read_text())
+    assert kept == rows and dropped["reason"] == f"duplicate_of:{rows[0].id}" and dropped["record"]["turns"]
+    synthgen("multi-score", file, "-o", tmp_path / "best.jsonl", "--top-k", "2", "--scorer", "sampled")
+    best = read_trajectories(tmp_path / "best.jsonl").kept
+    assert len(best) == 2 and all(t.calls and {"complexity", "quality"} <= {s.criterion for s in t.scores} for t in best)
+    said = synthgen("enrich", file, "-o", tmp_path / "no.jsonl", ok=False)
+    assert said.returncode and "takes pairs" in said.stderr and not (tmp_path / "no.jsonl").exists()
+
+
+def test_a_view_holds_what_may_be_learnt():
+    p = as_pair(Trajectory(turns=HONEST["a masked answer is wrong"][2:]))
+    assert (p.question, p.answer) == ("Are you sure?", LONG.text) and as_pair(Trajectory(turns=(user("a"), says("")))) is None
