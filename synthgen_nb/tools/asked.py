@@ -348,7 +348,7 @@ def points_back(r: Round) -> bool:
     "May the answer of a round rest on what was found before it?"
     before = r.before[-1] if r.before else None
     if not before: return False
-    asked = re.sub(r'“[^”]*”|"[^"]*"|[\w.-]*/[\w./-]+', '', r.request)
+    asked = re.sub(r'“[^”]*”|"[^"]*"|(?<![\w.-])[\w.-]*/[\w./-]+', '', r.request)
     first = re.split(r'(?<=[.!?])\s', asked.strip(), maxsplit=1)[0]
     short = len(words_of(asked)) < 7
     return short or before.text.rstrip().endswith('?') or bool(_POINTS.search(first) or _COMPARES_BACK.search(r.answer))
