@@ -370,7 +370,8 @@ def objections_to_round(
     mine = objections_to_evidence(evidence_of(t, tools, r, own=True, said=said if back else ()), shown)
     whole = evidence_of(t, tools, r, said=said)
     if not back or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
-    return [w for w in objections_to_evidence(whole, shown) if w in mine or w.split(':')[0] not in LEFT_OPEN]
+    def counts(w: str) -> bool: return w.split(':')[0] not in LEFT_OPEN or any(f'({c.id})' in w for c in r.calls)
+    return [w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)]
 
 # %% ../../nbs/tools/70d_asked.ipynb #claimed
 _DID = re.compile(r"""\bI(?:['’]ve|\ have)\ (?:(?:now|just|already|successfully)\ )*(?P<v>\w+(?:ed|en|nt|d|t|de|un|ut))\b
