@@ -47,6 +47,20 @@ def sample():
         parameters=dict(type="object", properties=dict(path=dict(type="string"))),
         returns=dict(type="string"),
         history="",
+        conversation=[
+            dict(role="user", text="Say why.", thought="", calls=[], results=[]),
+            dict(role="assistant", text="", thought="First.", calls=[step], results=[step]),
+        ],
+        message=dict(role="assistant", text="So.", thought="First.", calls=[step], results=[]),
+        exist=["a.md"],
+        giver=dict(name="open_file", description="Opens a file.", parameters={}, returns={}),
+        taker=dict(name="close_file", description="Closes a file.", parameters={}, returns={}),
+        tool=dict(name="open_file", description="Opens a file.", parameters={}, returns={}),
+        needed=[dict(name="open_file")],
+        field="/path",
+        param="/file",
+        intent="Somebody looks for a file.",
+        parts=["One.", "Two."],
         arguments='{"path": "a.h5"}',
         tools=[
             dict(

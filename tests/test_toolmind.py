@@ -208,8 +208,8 @@ def test_the_program_masks_whatever_the_judge_says_and_the_judge_masks_the_rest(
 def test_a_judge_sees_what_was_before_a_message_and_not_what_came_of_it():
     t = executed(user(ASK), shape("call_1", OSLO), says(TOLD))
     shown = turn_inputs(t, 1, TOOLS)
-    assert [m["role"] for m in shown["history"]] == ["user"] and shown["message"]["results"] == []
-    assert turn_inputs(t, 2, TOOLS)["history"][1]["results"][0]["status"] == "ok"
+    assert [m["role"] for m in shown["conversation"]] == ["user"] and shown["message"]["results"] == []
+    assert turn_inputs(t, 2, TOOLS)["conversation"][1]["results"][0]["status"] == "ok"
 
 
 def test_the_offline_judge_checks_what_can_be_checked():

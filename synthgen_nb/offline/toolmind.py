@@ -20,18 +20,18 @@ from ..tools.turns import Before, spoken_of, unsourced
 from ..tools.walks import inputs, outputs
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #judge
-def _before(history: Sequence[Mapping]) -> Before:
-    told = [m['text'] for m in history if m['role'] != 'assistant']
-    asked = [m['text'] for m in history if m['role'] == 'user']
-    results = [r for m in history for r in m['results']]
+def _before(conversation: Sequence[Mapping]) -> Before:
+    told = [m['text'] for m in conversation if m['role'] != 'assistant']
+    asked = [m['text'] for m in conversation if m['role'] == 'user']
+    results = [r for m in conversation for r in m['results']]
     seen = {r['call']: Observation(call=r['call'], status=r['status'], source='given', world='', content=r['content'], seconds=0)
             for r in results}
     return Before((asked or [''])[-1], '\n'.join(told), seen, (), ())
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #judge-turn
-def judge_turn(tools: list, history: list, message: dict, exist: list) -> dict: # thought, aligned, consistent, tool_use
+def judge_turn(tools: list, conversation: list, message: dict, exist: list) -> dict: # thought, aligned, consistent, tool_use
     "0 for what can be seen to be wrong"
-    b, known = _before(history), {t['name']: Tool(**t) for t in tools}
+    b, known = _before(conversation), {t['name']: Tool(**t) for t in tools}
     bad, idle = list[str](), list[str]()
     for c in message['calls']:
         tool = known.get(c['tool'])
@@ -49,14 +49,14 @@ def _fits(tool: Tool, arguments: Mapping[str, Any], b: Before, tools: Sequence[T
     return tool.effect != 'write' or bool(b.seen) or spoken or any(v in b.told.lower() for v in given)
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #edge
-def rate_edge(source: dict, target: dict, field: str, param: str) -> dict: # thought, score
+def rate_edge(giver: dict, taker: dict, field: str, param: str) -> dict: # thought, score
     "8 where a field of the result names what a parameter asks for, 5 where both are about one thing"
-    fields = {p.name for p in outputs(Tool(**source))}
-    asked = {p.name for p in inputs(Tool(**target))}
+    fields = {p.name for p in outputs(Tool(**giver))}
+    asked = {p.name for p in inputs(Tool(**taker))}
     named = [f'{k} for {x}' for k in sorted(fields) for x in sorted(asked)
-             if feeds(k, source['name'], x, target['name'])]
-    if named: return dict(thought=f'{source["name"]} gives {named[0]}.', score=8)
-    if same_thing(source['name'], target['name']): return dict(thought='Both are about one thing.', score=5)
+             if feeds(k, giver['name'], x, taker['name'])]
+    if named: return dict(thought=f'{giver["name"]} gives {named[0]}.', score=8)
+    if same_thing(giver['name'], taker['name']): return dict(thought='Both are about one thing.', score=5)
     return dict(thought='Nothing carries over.', score=2)
 
 def complete_tool(tool: dict) -> dict: # returns
@@ -80,25 +80,25 @@ def intend(tools: list, facts: list, needed: list) -> dict: # intent, parts
     about = list(dict.fromkeys(phrases(needed)[t['name']] for t in tools))
     return dict(intent=f'Somebody wants to {", ".join(about)}.', parts=parts)
 
-def user_says(intent: str, parts: list, history: list) -> dict: # text
+def user_says(intent: str, parts: list, conversation: list) -> dict: # text
     "The next part, or the stop word"
-    said = sum(m['role'] == 'user' for m in history)
+    said = sum(m['role'] == 'user' for m in conversation)
     return dict(text=parts[said] if said < len(parts) else '###STOP###')
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #assistant
-def assistant_does(tools: list, history: list, left: int) -> dict: # thought, action, arguments, answer
+def assistant_does(tools: list, conversation: list, left: int) -> dict: # thought, action, arguments, answer
     "The next step of the last request"
-    start = max((i for i, m in enumerate(history) if m['role'] == 'user'), default=0)
+    start = max((i for i, m in enumerate(conversation) if m['role'] == 'user'), default=0)
     steps = [dict(c, thought=m['thought'], status=r['status'], result=r['result'], content=r['content'])
-             for m in history[start + 1:] for c, r in zip(m['calls'], m['results'], strict=True)]
-    return act(history[start]['text'], tools, steps, [], left)
+             for m in conversation[start + 1:] for c, r in zip(m['calls'], m['results'], strict=True)]
+    return act(conversation[start]['text'], tools, steps, [], left)
 
-def judge_dialogue(tools: list, intent: str, history: list) -> dict: # thought, coherence, roles, logic, tool_use
+def judge_dialogue(tools: list, intent: str, conversation: list) -> dict: # thought, coherence, roles, logic, tool_use
     "1 where every request was answered, and its last call worked"
-    answered = all(b['role'] == 'assistant' for a, b in pairwise(history) if a['role'] == 'user')
-    ended = bool(history) and history[-1]['role'] == 'assistant' and bool(history[-1]['text'].strip())
-    said = ' '.join(m['text'] for m in history if m['role'] == 'user')
+    answered = all(b['role'] == 'assistant' for a, b in pairwise(conversation) if a['role'] == 'user')
+    ended = bool(conversation) and conversation[-1]['role'] == 'assistant' and bool(conversation[-1]['text'].strip())
+    said = ' '.join(m['text'] for m in conversation if m['role'] == 'user')
     named = [t['name'] for t in tools if '_' in t['name'] and t['name'] in said]
-    last = [m['results'][-1]['status'] == 'ok' for m, n in pairwise(history) if m['results'] and not n['calls']]
-    return dict(thought=f'{len(history)} messages', coherence=int(answered and ended), roles=int(not named), logic=1,
+    last = [m['results'][-1]['status'] == 'ok' for m, n in pairwise(conversation) if m['results'] and not n['calls']]
+    return dict(thought=f'{len(conversation)} messages', coherence=int(answered and ended), roles=int(not named), logic=1,
                 tool_use=int(all(last)))

@@ -136,7 +136,7 @@ STOP = '###STOP###'
 async def user_message(i: Intent, turns: Sequence[Turn], model: Model) -> tuple[str, Answer]:
     "What the user says next; nothing where all is done, or no reply came"
     said = [dict(role=x.role, text=x.text) for x in turns if x.text and not x.calls]
-    a = await model.ask(model.prompt('tool_user').render(intent=i.text, parts=list(i.parts), history=said))
+    a = await model.ask(model.prompt('tool_user').render(intent=i.text, parts=list(i.parts), conversation=said))
     text = a.value['text'].strip() if a.ok else ''
     return '' if STOP in text else text, a
 
@@ -149,7 +149,7 @@ async def assistant_step(
 ) -> Action:
     "What the assistant does next: a call, or words"
     names, p = [d['name'] for d in shown], model.prompt('tool_chat')
-    a = await model.ask(p.render(action_schema(names), tools=list(shown), history=history_of(turns), left=left))
+    a = await model.ask(p.render(action_schema(names), tools=list(shown), conversation=history_of(turns), left=left))
     if not a.ok: return Action('', error=a.error, calls=a.calls)
     return read_action(a.value, {n: tools[n] for n in names}, a.calls)
 
@@ -212,7 +212,7 @@ async def filter_dialogues(rows: Sequence[Trajectory], g: Ground, model: Model) 
     "The first filter: conversations that are good as a whole"
     by_name, p, out = {t.name: t for t in g.tools}, model.prompt('tool_dialogue'), Outcome[Trajectory]()
     def ask(t):
-        return p.render(tools=tool_docs(t.tools, by_name), intent=t.meta['intent'], history=history_of(t.turns))
+        return p.render(tools=tool_docs(t.tools, by_name), intent=t.meta['intent'], conversation=history_of(t.turns))
     async for t, a in model.over(rows, ask):
         low = [k for k in CRITERIA if a.ok and a.value[k] != 1]
         if not t.calls: out.dropped.append(drop(t, 'dialogue', 'no_calls', 'nothing was called'))

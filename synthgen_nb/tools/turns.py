@@ -325,11 +325,11 @@ def turn_inputs(
     i: int,                    # the turn's place
     tools: Mapping[str, Tool], # by name
     exist: Sequence[Any] = (), # values in it that the world knows
-) -> dict[str, Any]: # tools, history, message, exist
+) -> dict[str, Any]: # tools, conversation, message, exist
     "What a judge is shown of a turn: what was before it, and itself without what came of it"
     shown = history_of(t.turns[:i + 1])
     names = t.tools or list(dict.fromkeys(c.tool for c in t.calls))
-    return dict(tools=tool_docs(names, at_hand(t, tools)), history=shown[:i],
+    return dict(tools=tool_docs(names, at_hand(t, tools)), conversation=shown[:i],
                 message=shown[i] | dict(results=[]), exist=list(exist))
 
 # %% ../../nbs/tools/76b_turns.ipynb #turn-scores

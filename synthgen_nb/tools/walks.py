@@ -150,8 +150,8 @@ async def validated(
     "The edges that a model finds sound"
     by_name, p, out = {t.name: t for t in tools}, model.prompt('tool_edge'), list[Edge]()
     def ask(e: Edge):
-        source, target = tool_docs([e.source, e.target], by_name)
-        return p.render(source=source, target=target, field=e.field, param=e.param)
+        giver, taker = tool_docs([e.source, e.target], by_name)
+        return p.render(giver=giver, taker=taker, field=e.field, param=e.param)
     async for e, a in model.over(edges, ask):
         if a.ok and a.value['score'] >= least: out.append(e._replace(rating=a.value['score']))
     return out
