@@ -150,18 +150,16 @@ class Run(NamedTuple):
 
 async def run_row(
     t: Trajectory,
-    world: Callable[[], World], # makes a fresh one
-    timeout: float = 30,        # seconds for each call
+    world: World,        # entered; it starts afresh
+    timeout: float = 30, # seconds for each call
 ) -> Run:
-    "A row from the beginning to the end, in a fresh world"
-    async with world() as w:
-        why = '' if w.executed else 'a model plays the world'
-        if not resettable(w): return Run(t, None, 'the world cannot be reset')
-        row = await execute_trajectory(w, t, timeout)
-        reads = {x.name for x in w.tools if x.effect == 'read'}
-        state = await w.state()
-        if state is None and all(c.tool in reads for c in t.calls): state = 'nothing but reading tools was called'
-        return Run(row, state, why)
+    "A row from the beginning to the end"
+    if not resettable(world): return Run(t, None, 'the world cannot be reset')
+    row = await execute_trajectory(world, t, timeout)
+    reads = {x.name for x in world.tools if x.effect == 'read'}
+    state = await world.state()
+    if state is None and all(c.tool in reads for c in t.calls): state = 'nothing but reading tools was called'
+    return Run(row, state, '' if world.executed else 'a model plays the world')
 
 # %% ../../nbs/tools/78a_end_state.ipynb #outputs
 def outputs(
@@ -191,11 +189,10 @@ def unaccounted(
     t: Trajectory,     # a candidate, run
     r: Trajectory,     # its reference, run
 ) -> list[float]:
-    "Numbers of an answer that neither its run, the request nor the reference explains"
+    "Numbers of an answer that neither its results, the request nor the reference explain"
     seen = [float(v) for v in held(t) if isinstance(v, (int, float)) and not isinstance(v, bool)]
     texts = [v for v in held(t) if isinstance(v, str)]
-    asked = [str(v) for c in t.calls for _, v in all_leaves(c.arguments)]
-    for x in (t.told, said_by(r), *asked, *texts): seen += numbers_in(x)
+    for x in (t.told, said_by(r), *texts): seen += numbers_in(x)
     return [n for n in dict.fromkeys(numbers_in(said_by(t))) if not any(near(n, s) for s in seen)]
 
 # %% ../../nbs/tools/78a_end_state.ipynb #EndState
@@ -238,6 +235,8 @@ def told(
     if unseen: return None, f'unchecked: {clip(unseen[0], 60)!r} stands in none of its results'
     if _DENIES.search(text) and not _DENIES.search(said_by(r)): return None, 'unchecked: its answer speaks of a failure'
     if extra := unaccounted(t, r): return None, f'unchecked: nobody knows where its {extra[0]:g} comes from'
+    if other := [v for v in subjects(t) if not states(f'{t.told}\n{said_by(r)}', v) and not any(_same(v, x) for x in held(r))]:
+        return None, f'unchecked: its answer speaks of {clip(other[0], 60)!r}, which neither the request nor the reference does'
     named = subjects(r)
     if named and not facts and not any(states(text, v) for v in named):
         return None, 'unchecked: its answer names nothing of what was done'
@@ -257,7 +256,5 @@ async def end_states(
     timeout: float = 30,        # seconds for each call
 ) -> list[EndState]: # one for each candidate
     "Run candidates between two runs of their reference, and compare"
-    first = await run_row(reference, world, timeout)
-    ran = [await run_row(t, world, timeout) for t in rows]
-    again = await run_row(reference, world, timeout)
+    async with world() as w: first, *ran, again = [await run_row(t, w, timeout) for t in (reference, *rows, reference)]
     return [compared(c, first, again) for c in ran]
