@@ -52,7 +52,7 @@ def task_status(instruction: str, tools: list) -> dict: # reason, status
     known = set(re.findall(r'\w{5,}', ' '.join(f'{t["name"]} {t["description"]}' for t in tools).replace('_', ' ').lower()))
     return dict(reason=f'{len(words & known)} words in common', status='Solvable' if words & known else 'Unsure')
 
-def better_answer(instruction: str, first: str, second: str) -> dict: # reason, better
+def better_answer(instruction: str, first: str, second: str, first_path: str, second_path: str) -> dict: # reason, better
     "The one with more facts; a tie where they have as many"
     a, b = len(facts_in(first)), len(facts_in(second))
     return dict(reason=f'{a} facts beside {b}', better='first' if a > b else 'second' if b > a else 'tie')
