@@ -52,7 +52,8 @@ def _changed(b: Call, c: Call, o: Observation | None, tools: Mapping[str, Tool])
     return o.before != o.after if o and o.before else here.effect != 'read'
 
 # %% ../../nbs/tools/78a_end_state.ipynb #category
-CATEGORIES = tuple(f'{s}-server, {c}' for s in ('single', 'multi') for c in ('single call', 'parallel calls', 'sequential calls'))
+CATEGORIES = tuple(f'{s}-server, {c}' for s in ('single', 'multi')
+        for c in ('single call', 'parallel calls', 'sequential calls'))
 
 def category(
     t: Trajectory,
@@ -61,7 +62,8 @@ def category(
     "How many servers a row touches, and how its calls hang together"
     if not t.calls: return ''
     known, alone = at_hand(t, tools), len(t.calls) == 1
-    names = [*t.tools, t.calls[0].tool] if alone else [c.tool for c in t.calls] # one call: the servers to choose among
+    names = [*t.tools, t.calls[0].tool] if alone else [c.tool
+            for c in t.calls] # one call: the servers to choose among
     servers = {server_of(known[n]) for n in names if n in known}
     kind = 'single call' if alone else 'sequential calls' if any(depends(t, known)) else 'parallel calls'
     return f'{"multi" if len(servers) > 1 else "single"}-server, {kind}'
@@ -167,7 +169,8 @@ def outputs(
 ) -> list[Any]: # scalars, each once
     "The facts that a reference's answer states from its results"
     text = said_by(r)
-    found = [v for o in r.observations if o.ok for _, v in all_leaves(o.content) if states(text, v) and not states(r.told, v)]
+    found = [v for o in r.observations if o.ok for _, v in all_leaves(o.content) if states(text, v)
+            and not states(r.told, v)]
     return list({canonical(v): v for v in found}.values())
 
 def subjects(r: Trajectory) -> list[Any]: # what its answer names of what the calls were given
@@ -180,7 +183,8 @@ def held(t: Trajectory) -> list[Any]: # scalars of what it saw, and how many thi
     "Everything that a run showed"
     def lengths(v: Any) -> Iterator[int]:
         if isinstance(v, (list, dict)): yield len(v)
-        for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else (): yield from lengths(x)
+        for x in v.values() if isinstance(v, dict) else v if isinstance(v,
+                list) else (): yield from lengths(x)
     good = [o.content for o in t.observations if o.ok]
     return [v for x in good for _, v in all_leaves(x)] + [n for x in good for n in lengths(x)]
 
@@ -198,10 +202,11 @@ def unaccounted(
 # %% ../../nbs/tools/78a_end_state.ipynb #EndState
 class EndState(NamedTuple):
     "What came of holding a run against its reference"
-    passed: bool | None # None: it cannot be told
-    why: str            # the first reason
+    passed: bool | None   # None: it cannot be told
+    why: str              # the first reason
     state: Literal['same', 'differs', 'unchecked']
-    row: Trajectory     # the candidate, with what was observed
+    row: Trajectory       # the candidate, with what was observed
+    reference: Trajectory # likewise
 
 def compared(
     c: Run,       # candidate
@@ -209,12 +214,15 @@ def compared(
     again: Run,   # and after
 ) -> EndState:
     "The end of a run beside that of its reference"
-    def end(passed, why, state='unchecked'): return EndState(passed, why, state, c.row)
+    def end(passed, why, state='unchecked'): return EndState(passed, why, state, c.row, first.row)
     if why := c.why or first.why: return end(None, f'unchecked: {why}')
-    if bad := next((o for o in first.row.observations if not o.ok), None): return end(None, f'unchecked: the reference fails: {clip(bad.error, 120)}')
+    if bad := next((o for o in first.row.observations if not o.ok), None): return end(None,
+            f'unchecked: the reference fails: {clip(bad.error, 120)}')
     if c.state is None or first.state is None: return end(None, 'unchecked: the world shows no state')
-    if canonical(first.state) != canonical(again.state): return end(None, 'unchecked: two runs of the reference end in different states')
-    if canonical(c.state) != canonical(first.state): return end(False, 'state: it ends in another state than the reference', 'differs')
+    if canonical(first.state) != canonical(again.state): return end(None,
+            'unchecked: two runs of the reference end in different states')
+    if canonical(c.state) != canonical(first.state): return end(False,
+            'state: it ends in another state than the reference', 'differs')
     passed, why = told(c.row, first.row, again.row)
     return end(passed, why, 'same')
 
@@ -229,13 +237,15 @@ def told(
     if not text.strip(): return False, 'answer: it says nothing'
     if [o.content for o in r.observations] != [o.content for o in again.observations]:
         return None, 'unchecked: two runs of the reference give different results'
-    if lost := [v for v in facts if not states(text, v)]: return False, f'answer: it does not say {clip(lost[0], 60)!r}'
+    if lost := [v for v in facts if not states(text,
+            v)]: return False, f'answer: it does not say {clip(lost[0], 60)!r}'
     unseen = [v for v in facts if not any(_same(v, x) for x in mine)]
     if unseen and not mine: return False, f'answer: it says {clip(unseen[0], 60)!r}, and nothing was looked up'
     if unseen: return None, f'unchecked: {clip(unseen[0], 60)!r} stands in none of its results'
     if _DENIES.search(text) and not _DENIES.search(said_by(r)): return None, 'unchecked: its answer speaks of a failure'
     if extra := unaccounted(t, r): return None, f'unchecked: nobody knows where its {extra[0]:g} comes from'
-    if other := [v for v in subjects(t) if not states(f'{t.told}\n{said_by(r)}', v) and not any(_same(v, x) for x in held(r))]:
+    if other := [v for v in subjects(t) if not states(f'{t.told}\n{said_by(r)}', v)
+            and not any(_same(v, x) for x in held(r))]:
         return None, f'unchecked: its answer speaks of {clip(other[0], 60)!r}, which neither the request nor the reference does'
     named = subjects(r)
     if named and not facts and not any(states(text, v) for v in named):
@@ -246,7 +256,8 @@ _DENIES = re.compile(r"\b(?:(?:could|did|was|were|can|do|does)(?:n't| not)|canno
 
 def _same(v: Any, x: Any) -> bool:
     return canonical(v) == canonical(x) or (isinstance(x, str) and states(x, v)) or (
-        isinstance(v, (int, float)) and isinstance(x, (int, float)) and not isinstance(x, bool) and float(v) == float(x))
+        isinstance(v, (int, float)) and isinstance(x, (int, float)) and not isinstance(x, bool)
+                and float(v) == float(x))
 
 # %% ../../nbs/tools/78a_end_state.ipynb #end-states
 async def end_states(
@@ -256,5 +267,6 @@ async def end_states(
     timeout: float = 30,        # seconds for each call
 ) -> list[EndState]: # one for each candidate
     "Run candidates between two runs of their reference, and compare"
-    async with world() as w: first, *ran, again = [await run_row(t, w, timeout) for t in (reference, *rows, reference)]
+    async with world() as w: first, *ran, again = [await run_row(t, w, timeout)
+            for t in (reference, *rows, reference)]
     return [compared(c, first, again) for c in ran]

@@ -41,9 +41,11 @@ def as_row(
     "A job as a row"
     turns = list[Turn]()
     for part, answer in zip(job.parts, answers, strict=True):
-        turns += [Turn(role='user', text=part.text), *[Turn(role='assistant', calls=(c,)) for c in part.calls],
+        turns += [Turn(role='user', text=part.text),
+                *[Turn(role='assistant', calls=(c,)) for c in part.calls],
                   Turn(role='assistant', text=answer)]
-    return Trajectory(turns=tuple(turns), tools=job.tools, world=job.world, initial=job.initial, meta=dict(task=job.id))
+    return Trajectory(turns=tuple(turns), tools=job.tools, world=job.world, initial=job.initial,
+            meta=dict(task=job.id))
 
 # %% ../../nbs/tools/78b_task_set.ipynb #told
 def told_of(
@@ -55,9 +57,12 @@ def told_of(
         given = [v for _, v in all_leaves(c.arguments)]
         about = f' ({", ".join(clip(v, 60) for v in given[:4])})' if given else ''
         found = [f'{at.rpartition("/")[2]} {v}' if not at.rpartition('/')[2].isdigit() else f'{v}'
-                 for at, v in all_leaves(o.content) if v is not None and not isinstance(v, bool) and v not in given and len(str(v)) < 300]
-        return f'{c.tool.replace("_", " ")}{about}: ' + (', '.join(found[:5]) or 'done' if o.ok else 'this failed') + '.'
-    return ' '.join(one(c, o) for c, o in zip(calls, observations, strict=True)) or 'Nothing had to be called.'
+                 for at, v in all_leaves(o.content) if v is not None and not isinstance(v, bool)
+                         and v not in given and len(str(v)) < 300]
+        return f'{c.tool.replace("_", " ")}{about}: ' + (', '.join(found[:5]) or 'done' if o.ok
+                else 'this failed') + '.'
+    return ' '.join(one(c, o) for c, o in zip(calls, observations,
+            strict=True)) or 'Nothing had to be called.'
 
 async def carried_out(job: Job, world: Callable[[], World]) -> Trajectory:
     "A job, run, with answers told from its results"
@@ -76,7 +81,8 @@ def gold_jobs(
         names = tuple(t.name for t in bfcl_tools(g['backends']))
         for n in range(1, len(g['calls']) + 1):
             if not 0 < sum(map(len, g['calls'][:n])) <= most: continue
-            parts = tuple(Part(q, tuple(cs)) for q, cs in zip(g['questions'][:n], g['calls'][:n], strict=True))
+            parts = tuple(Part(q, tuple(cs)) for q,
+                    cs in zip(g['questions'][:n], g['calls'][:n], strict=True))
             out.append(Job(f'{g["id"]}/{n}', f'bfcl:{",".join(g["backends"])}', parts, names, g['initial']))
     random.Random(seed).shuffle(out)
     return out
@@ -99,7 +105,8 @@ async def surveyed_jobs(
     seed: int = 0,
 ) -> list[Job]: # in random order; an error where the world cannot be entered
     "Jobs from calls that worked in a world"
-    async with open_world(world) as w: facts, tools = await survey(w, max_facts=3, seed=seed), {t.name: t for t in w.tools}
+    async with open_world(world) as w: facts, tools = await survey(w, max_facts=3, seed=seed), {t.name: t
+            for t in w.tools}
     rng, out = random.Random(seed), list[Job]()
     for calls, found in (*_alone(facts), *_side_by_side(facts, tools, rng), *_in_turn(facts, rng)):
         made = tuple(Call(id=f'call_{i}', tool=n, arguments=a) for i, (n, a) in enumerate(calls, 1))
@@ -119,18 +126,22 @@ def _side_by_side(facts: Sequence[Mapping], tools: Mapping[str, Tool], rng: rand
     return [([(f['tool'], f['arguments']) for f in p], []) for p in pairs]
 
 def _in_turn(facts: Sequence[Mapping], rng: random.Random) -> list[Made]:
-    out: list[Made] = [([(b['tool'], b['arguments']) for b in (*f['before'], f)], []) for f in facts if f['before']]
+    out: list[Made] = [([(b['tool'], b['arguments']) for b in (*f['before'], f)], []) for f in facts
+            if f['before']]
     free = [f for f in facts if not f['before']]
     for f in rng.sample(free, len(free)):
         for g in free[:60]:
-            new = [v for _, v in all_leaves(g['content']) if isinstance(v, str) and len(v) > 3 and v not in g['arguments'].values()]
+            new = [v for _, v in all_leaves(g['content']) if isinstance(v, str) and len(v) > 3
+                    and v not in g['arguments'].values()]
             taken = [v for v in f['arguments'].values() if v in new]
-            if taken and f['tool'] != g['tool']: out.append(([(x['tool'], x['arguments']) for x in (g, f)], taken))
+            if taken and f['tool'] != g['tool']: out.append(([(x['tool'], x['arguments'])
+                    for x in (g, f)], taken))
             if len(out) > 200: return out
     return out
 
 # %% ../../nbs/tools/78b_task_set.ipynb #spoil
-KINDS = ('right', 'another way', 'wrong argument', 'missing call', 'wrong order', 'no call', "another's answer")
+KINDS = ('right', 'another way', 'wrong argument', 'missing call', 'wrong order', 'no call',
+        "another's answer")
 
 def spoilt(
     job: Job,
@@ -143,22 +154,29 @@ def spoilt(
     def but(change: Callable[[tuple[Call, ...]], Sequence[Call]]) -> Job:
         return job._replace(parts=tuple(p._replace(calls=tuple(change(p.calls))) for p in job.parts))
     gone, reads = rng.choice(every), [c for c in every if tools[c.tool].effect == 'read']
-    out = {'right': job, 'missing call': but(lambda cs: [c for c in cs if c.id != gone.id]), 'no call': but(lambda cs: [])}
+    out = {'right': job, 'missing call': but(lambda cs: [c for c in cs if c.id != gone.id]),
+            'no call': but(lambda cs: [])}
     if any(len(p.calls) > 1 for p in job.parts): out['wrong order'] = but(lambda cs: cs[::-1])
-    if reads: out['another way'] = but(lambda cs: [*cs, *[c.model_copy(update=dict(id='again')) for c in cs if c.id == reads[-1].id]])
-    if wrong := _other_argument(every, tools, pool, rng): out['wrong argument'] = but(lambda cs: [wrong if c.id == wrong.id else c for c in cs])
+    if reads: out['another way'] = but(lambda cs: [*cs,
+            *[c.model_copy(update=dict(id='again')) for c in cs if c.id == reads[-1].id]])
+    for w in _other_argument(every, tools, pool, rng):
+        out['wrong argument'] = but(lambda cs, w=w: [w if c.id == w.id else c
+                for c in cs]) # type: ignore[misc]
     return out
 
 # %% ../../nbs/tools/78b_task_set.ipynb #other-argument
-def _other_argument(calls: Sequence[Call], tools: Mapping[str, Tool], pool: Mapping[str, Sequence[Any]], rng: random.Random) -> Call | None:
+def _other_argument(calls: Sequence[Call], tools: Mapping[str, Tool], pool: Mapping[str, Sequence[Any]],
+        rng: random.Random) -> list[Call]: # one; none where no other value can be had
     places = [(c, k) for c in calls for k in c.arguments]
     for c, k in rng.sample(places, len(places)):
         v, schema = c.arguments[k], tools[c.tool].properties.get(k, {})
         one_of = schema.get('enum', []) if isinstance(schema, dict) else []
-        others = [x for x in (one_of or pool.get(k, [])) if canonical(x) != canonical(v) and type(x) is type(v)]
-        new = rng.choice(others) if others else v + 1 if type(v) in (int, float) else f'{v}_2' if isinstance(v, str) and v else None
-        if new is not None: return c.model_copy(update=dict(arguments=c.arguments | {k: new}))
-    return None
+        others = [x for x in (one_of or pool.get(k, [])) if canonical(x) != canonical(v)
+                and type(x) is type(v)]
+        new = rng.choice(others) if others else v + 1 if type(v) in (int,
+                float) else f'{v}_2' if isinstance(v, str) and v else None
+        if new is not None: return [c.model_copy(update=dict(arguments=c.arguments | {k: new}))]
+    return []
 
 # %% ../../nbs/tools/78b_task_set.ipynb #Case
 class Case(NamedTuple):
@@ -198,10 +216,12 @@ async def task_set(
 # %% ../../nbs/tools/78b_task_set.ipynb #chosen
 async def _references(stock: Mapping[str, list[Job]], each: int) -> list[tuple[Job, Trajectory, str]]:
     "Jobs whose reference holds, evenly over the categories, the sources in turn"
-    found, out, count, left = None, [], dict.fromkeys(CATEGORIES, 0), {s: list(jobs) for s, jobs in stock.items()}
+    found, out, count, left = None, [], dict.fromkeys(CATEGORIES, 0), {s: list(jobs) for s,
+            jobs in stock.items()}
     while any(left.values()) and min(count.values()) < each:
         for jobs in (j for j in left.values() if j):
-            while jobs and not (found := await _reference(jobs.pop(), {s for s in CATEGORIES if count[s] < each})): pass
+            while jobs and not (found := await _reference(jobs.pop(),
+                    {s for s in CATEGORIES if count[s] < each})): pass
             if not found: continue
             count[found[2]] += 1
             out.append(found)
@@ -210,7 +230,8 @@ async def _references(stock: Mapping[str, list[Job]], each: int) -> list[tuple[J
 async def _reference(job: Job, wanted: set[str]) -> tuple[Job, Trajectory, str] | None:
     known, world = {t.name: t for t in await _tools(job)}, fresh_worlds(job.world)
     servers, _, kind = category(as_row(job, [''] * len(job.parts)), known).partition(', ')
-    if not any(s.startswith(servers) and (kind == 'single call') == s.endswith('single call') for s in wanted): return None
+    if not any(s.startswith(servers) and (kind == 'single call') == s.endswith('single call')
+            for s in wanted): return None
     reference = await carried_out(job, world)
     held = (await end_states([reference], reference, world))[0]
     sort = category(held.row, known)
@@ -224,13 +245,15 @@ async def _tools(job: Job) -> list[Tool]: # of its world, entered once
     return _KNOWN[job.world]
 
 # %% ../../nbs/tools/78b_task_set.ipynb #cases
-async def _cases(job: Job, reference: Trajectory, sort: str, other: Trajectory, pool: Mapping[str, Sequence[Any]],
+async def _cases(job: Job, reference: Trajectory, sort: str, other: Trajectory,
+        pool: Mapping[str, Sequence[Any]],
                  rng: random.Random) -> list[Case]:
     "The candidates of one task, with the truth"
     world, rows = fresh_worlds(job.world), dict[str, Trajectory]()
     answers = [t.text for t in reference.turns if t.role == 'assistant' and not t.calls]
     for kind, j in spoilt(job, {t.name: t for t in await _tools(job)}, pool, rng).items():
         rows[kind] = as_row(j, answers) if kind == 'no call' else await carried_out(j, world)
-    if other.answer != reference.answer: rows["another's answer"] = as_row(job, [other.answer] * len(job.parts))
+    if other.answer != reference.answer: rows["another's answer"] = as_row(job,
+            [other.answer] * len(job.parts))
     truth = await end_states(list(rows.values()), reference, world)
     return [Case(job.id, sort, k, t.row, reference, t) for k, t in zip(rows, truth, strict=True)]
