@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CATEGORIES', 'server_of', 'depends', 'category', 'numbers_in', 'near', 'states', 'Reference', 'own_reference',
-           'as_reference', 'said_by', 'references', 'Run', 'run_row', 'outputs', 'subjects', 'held', 'unaccounted',
-           'EndState', 'compared', 'told', 'end_states']
+           'as_reference', 'said_by', 'references', 'Run', 'run_row', 'outputs', 'subjects', 'held', 'tells',
+           'unaccounted', 'EndState', 'compared', 'told', 'end_states']
 
 # %% ../../nbs/tools/78a_end_state.ipynb #imports
 import math, re
@@ -188,6 +188,15 @@ def held(t: Trajectory) -> list[Any]: # scalars of what it saw, and how many thi
     good = [o.content for o in t.observations if o.ok]
     return [v for x in good for _, v in all_leaves(x)] + [n for x in good for n in lengths(x)]
 
+def tells(r: Trajectory) -> bool: # a reference, run
+    "Can anything be compared with it: has it changed a state, or found what its answer states?"
+    return any(o.before != o.after for o in r.observations) or bool(outputs(r))
+
+def _covers(t: Trajectory, r: Trajectory) -> bool: # has it seen all that the reference saw?
+    def seen(x: Trajectory) -> set[str]:
+        return {canonical([c.tool, o.content]) for c, o in zip(x.calls, x.observations, strict=True) if o.ok}
+    return seen(r) <= seen(t)
+
 # %% ../../nbs/tools/78a_end_state.ipynb #unaccounted
 def unaccounted(
     t: Trajectory,     # a candidate, run
@@ -247,6 +256,8 @@ def told(
     if other := [v for v in subjects(t) if not states(f'{t.told}\n{said_by(r)}', v)
             and not any(_same(v, x) for x in held(r))]:
         return None, f'unchecked: its answer speaks of {clip(other[0], 60)!r}, which neither the request nor the reference does'
+    if not tells(r) and not _covers(t, r):
+        return None, 'unchecked: the reference changes nothing, and its answer states nothing that it found'
     named = subjects(r)
     if named and not facts and not any(states(text, v) for v in named):
         return None, 'unchecked: its answer names nothing of what was done'

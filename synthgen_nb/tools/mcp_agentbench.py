@@ -248,9 +248,9 @@ def agreement(
     drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g]
             for _ in range(draws if groups else 0)]
     return dict(rows=len(every), tasks=len(groups),
-            unjudged=sum(s is None and t is not None for s, t in zip(said, truth, strict=True)),
+                unjudged=sum(s is None and t is not None for s, t in zip(said, truth, strict=True)),
                 accuracy=hit(every) if every else None, accuracy_95=_middle([hit(d) for d in drawn]),
-                kappa=kappa(every), kappa_95=_middle([k for d in drawn if (k := kappa(d)) is not None]))
+                kappa=kappa(every), kappa_95=_middle([x for d in drawn if (x := kappa(d)) is not None]))
 
 def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
     xs = sorted(xs)

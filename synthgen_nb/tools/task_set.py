@@ -14,7 +14,7 @@ from ..core.listed import all_leaves
 from ..core.records import SynthgenError, canonical, clip
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
-from .end_state import CATEGORIES, EndState, category, end_states, run_row, states
+from .end_state import CATEGORIES, EndState, category, end_states, run_row, tells
 from .survey import survey
 from ..worlds.bfcl import bfcl_tools, gold_trajectories
 from ..worlds.open import fresh_worlds, open_world
@@ -235,7 +235,7 @@ async def _reference(job: Job, wanted: set[str]) -> tuple[Job, Trajectory, str] 
     reference = await carried_out(job, world)
     held = (await end_states([reference], reference, world))[0]
     sort = category(held.row, known)
-    return (job, reference, sort) if held.passed and sort in wanted else None
+    return (job, reference, sort) if held.passed and tells(held.reference) and sort in wanted else None
 
 _KNOWN = dict[str, list[Tool]]()
 
