@@ -290,8 +290,16 @@ def test_evidence_stands_in_what_was_shown():
 
 @pytest.mark.parametrize(
     "end, judge, strict, verdict",
-    [(True, False, False, True), (False, True, False, False), (None, True, False, True), (None, None, False, None)]
-    + [(True, True, True, True), (True, None, True, None), (None, True, True, None), (True, False, True, False)],
+    [
+        (True, False, False, True),
+        (False, True, False, False),
+        (None, True, False, True),
+        (None, None, False, None),
+        (True, True, True, True),
+        (True, None, True, None),
+        (None, True, True, None),
+        (True, False, True, False),
+    ],
 )
 def test_who_decides(end, judge, strict, verdict):
     assert decided(EndState(end, "", "same", GOLD, GOLD), Judged(judge), strict=strict) is verdict
