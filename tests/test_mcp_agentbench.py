@@ -425,3 +425,15 @@ def test_end_states_in_an_mcp_server():
 
 def test_a_reference_is_a_record():
     assert Reference.model_validate_json(as_reference(GOLD).model_dump_json()) == as_reference(GOLD)
+
+
+def test_a_row_that_cannot_begin_is_unchecked():
+    t = row([("ls", {})], "It holds notes.", request="List.").but(world="bfcl:GorillaFileSystem", initial={"GorillaFileSystem": {"root": "x"}})
+    (e,) = asyncio.run(end_states([t], t, fresh_worlds(t.world)))
+    assert e.passed is None and "cannot be run" in e.why
+
+
+def test_a_reference_without_calls_leaves_the_answer_to_the_judge():
+    gold = row([], "No tool of mine can do that.", request="Sing.")
+    same, other, wrote = gold, row([GET], "It is done.", request="Sing."), row([PUT], "No tool of mine can do that.", request="Sing.")
+    assert [e.passed for e in ends(same, other, wrote, gold=gold)] == [True, None, False]

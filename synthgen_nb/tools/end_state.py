@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ..core.facts import NUMBER_WORDS, fold, number_facts
 from ..core.listed import all_leaves
-from ..core.records import canonical, clip
+from ..core.records import SynthgenError, canonical, clip
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, Turn, as_trajectory, at_hand
 from .grounding import filled
@@ -157,7 +157,9 @@ async def run_row(
 ) -> Run:
     "A row from the beginning to the end"
     if not resettable(world): return Run(t, None, 'the world cannot be reset')
-    row = await execute_trajectory(world, t, timeout)
+    try: row = await execute_trajectory(world, t, timeout)
+    except (SynthgenError, LookupError, TypeError, ValueError, AttributeError) as e: # it cannot begin where it says
+        return Run(t, None, f'it cannot be run: {clip(e, 160)}')
     reads = {x.name for x in world.tools if x.effect == 'read'}
     state = await world.state()
     if state is None and all(c.tool in reads for c in t.calls): state = 'nothing but reading tools was called'
@@ -256,6 +258,8 @@ def told(
     if other := [v for v in subjects(t) if not states(f'{t.told}\n{said_by(r)}', v)
             and not any(_same(v, x) for x in held(r))]:
         return None, f'unchecked: its answer speaks of {clip(other[0], 60)!r}, which neither the request nor the reference does'
+    if not r.calls and text.split() != said_by(r).split():
+        return None, 'unchecked: the reference calls nothing, and its answer is another'
     if not tells(r) and not _covers(t, r):
         return None, 'unchecked: the reference changes nothing, and its answer states nothing that it found'
     named = subjects(r)
