@@ -48,6 +48,7 @@ def answer_status(instruction: str, answer: str, steps: list) -> dict: # reason,
             for s in steps): return dict(reason='it states something', status='Solved')
     return dict(reason='it states no fact', status='Unsure')
 
+# %% ../../nbs/offline/94d_mcp_agentbench.ipynb #task_status
 def task_status(instruction: str, tools: list) -> dict: # reason, status
     "Unsolvable without tools, unsure where no word of the request is in their descriptions"
     if not tools: return dict(reason='there is no tool', status='Unsolvable')

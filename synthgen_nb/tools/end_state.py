@@ -80,6 +80,7 @@ def near(a: float, b: float) -> bool: # is `a` the number `b`, or `b` rounded to
     digits = len(f'{abs(a):.12g}'.replace('.', '').strip('0'))
     return digits >= 3 and math.isclose(a, float(f'{b:.{digits}g}'), rel_tol=1e-9)
 
+# %% ../../nbs/tools/78a_end_state.ipynb #states-def
 def states(
     text: str,
     value: Any, # a scalar
@@ -102,6 +103,7 @@ class Reference(BaseModel):
     variants: tuple[str, ...] = ()  # others that are as good
     row: Trajectory | None = None   # calls that reach the end state; None: there is none to run
 
+# %% ../../nbs/tools/78a_end_state.ipynb #own_reference
 def own_reference(
     t: Trajectory,
 ) -> Reference | None: # None: it brings none that can be read
@@ -190,6 +192,7 @@ def held(t: Trajectory) -> list[Any]: # scalars of what it saw, and how many thi
     good = [o.content for o in t.observations if o.ok]
     return [v for x in good for _, v in all_leaves(x)] + [n for x in good for n in lengths(x)]
 
+# %% ../../nbs/tools/78a_end_state.ipynb #tells
 def tells(r: Trajectory) -> bool: # a reference, run
     "Can anything be compared with it: has it changed a state, or found what its answer states?"
     return any(o.before != o.after for o in r.observations) or bool(outputs(r))
@@ -219,6 +222,7 @@ class EndState(NamedTuple):
     row: Trajectory       # the candidate, with what was observed
     reference: Trajectory # likewise
 
+# %% ../../nbs/tools/78a_end_state.ipynb #compared
 def compared(
     c: Run,       # candidate
     first: Run,   # the reference, before
@@ -267,6 +271,7 @@ def told(
         return None, 'unchecked: its answer names nothing of what was done'
     return True, 'the same end state, and all facts of the reference'
 
+# %% ../../nbs/tools/78a_end_state.ipynb #denies
 _DENIES = re.compile(r"\b(?:(?:could|did|was|were|can|do|does)(?:n't| not)|cannot|unable|failed|sorry)\b", re.I)
 
 def _same(v: Any, x: Any) -> bool:

@@ -122,6 +122,7 @@ def sort_of(t: Trajectory, r: Reference | None, e: EndState | None,
     able = e.reference if e else r.row if r and r.row and r.row.calls else e.row if e else t
     return category(able, tools)
 
+# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #judged-def
 async def judged(
     rows: Sequence[Trajectory],
     refs: Sequence[Reference | None],  # one for each
@@ -163,6 +164,7 @@ async def run_all(
         out |= dict(zip(group, ends, strict=True))
     return [out.get(i) for i in range(len(rows))], known
 
+# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #_entered
 async def _entered(place: str, tools: Sequence[Tool], known: dict[str, Tool]) -> str: # '' or why not
     try:
         async with open_world(place, tools or None) as w: known |= {t.name: t for t in w.tools}

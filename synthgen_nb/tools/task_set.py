@@ -34,6 +34,7 @@ class Job(NamedTuple):
     tools: tuple[str, ...]  # on offer
     initial: Any = None     # the state it begins with
 
+# %% ../../nbs/tools/78b_task_set.ipynb #as_row
 def as_row(
     job: Job,
     answers: Sequence[str], # one for each part
@@ -64,6 +65,7 @@ def told_of(
     return ' '.join(one(c, o) for c, o in zip(calls, observations,
             strict=True)) or 'Nothing had to be called.'
 
+# %% ../../nbs/tools/78b_task_set.ipynb #carried_out
 async def carried_out(job: Job, world: Callable[[], World]) -> Trajectory:
     "A job, run, with answers told from its results"
     async with world() as w: ran = (await run_row(as_row(job, [''] * len(job.parts)), w)).row
@@ -100,6 +102,7 @@ def asked(
         return f'{does} ({", ".join(said)})' if said else does
     return 'Please do this: ' + '; then: '.join(map(one, calls)) + '. Tell me what comes of it.'
 
+# %% ../../nbs/tools/78b_task_set.ipynb #surveyed_jobs
 async def surveyed_jobs(
     world: str, # as `open_world` takes it
     seed: int = 0,
@@ -125,6 +128,7 @@ def _side_by_side(facts: Sequence[Mapping], tools: Mapping[str, Tool], rng: rand
     pairs = [rng.sample(reads, 2) for _ in reads] if len(reads) > 1 else []
     return [([(f['tool'], f['arguments']) for f in p], []) for p in pairs]
 
+# %% ../../nbs/tools/78b_task_set.ipynb #_in_turn
 def _in_turn(facts: Sequence[Mapping], rng: random.Random) -> list[Made]:
     out: list[Made] = [([(b['tool'], b['arguments']) for b in (*f['before'], f)], []) for f in facts
             if f['before']]
@@ -227,6 +231,7 @@ async def _references(stock: Mapping[str, list[Job]], each: int) -> list[tuple[J
             out.append(found)
     return out
 
+# %% ../../nbs/tools/78b_task_set.ipynb #_reference
 async def _reference(job: Job, wanted: set[str]) -> tuple[Job, Trajectory, str] | None:
     known, world = {t.name: t for t in await _tools(job)}, fresh_worlds(job.world)
     servers, _, kind = category(as_row(job, [''] * len(job.parts)), known).partition(', ')

@@ -49,6 +49,7 @@ async def tooleval(
                 else 'tooleval:failed', p.why))
     return out.check(len(rows))
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #temperature-0-2
 TEMPERATURE = 0.2 # of the judge, as in the paper's evaluator
 
 def _request(t: Trajectory) -> str: return ' '.join(t.instruction.split()).casefold()
@@ -95,6 +96,7 @@ def tree_solution(
     return Solution(id, a['query'], _offered(a['function']), _steps(calls), end,
             final_answer(a['final_answer']))
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #final_answer
 def final_answer(text: str) -> str: # of the arguments of Finish; '' where there is none
     try: given = json.loads(text)
     except ValueError: return text.strip()
@@ -128,6 +130,7 @@ def _converted(id: str, d: Mapping) -> Solution:
     return Solution(id, d['query'], _offered(d['available_tools']), _steps(calls), end, '' if gave_up
             else final_answer(said))
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #_messages
 def _messages(node: Mapping) -> Iterator[Mapping]:
     todo = [node]
     while todo:
@@ -158,6 +161,7 @@ class Label(NamedTuple):
     why: str = ''
     error: str = ''             # why there is no label
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #label
 async def label(
     s: Solution,
     model: Model,   # the judge
@@ -187,6 +191,7 @@ class Passed(NamedTuple):
     tossed: int = 0           # repetitions that a coin decided
     why: str = ''
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #vote-def
 def vote(
     labels: Sequence[Label],
     id: str,       # of the solution
@@ -214,6 +219,7 @@ def path_of(s: Solution) -> str:
     failed, again = sum(x['status'] != 'ok' for x in s.steps), sum(n - 1 for n in seen.values())
     return f'{len(s.steps)} calls of {len({x["tool"] for x in s.steps})} tools, {failed} failed, {again} repeated'
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #preferred-def
 async def preferred(
     a: Solution,
     b: Solution,        # of the same request
@@ -263,6 +269,7 @@ def wilson(
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return max(0.0, (p + z * z / (2 * n) - half) / mid), min(1.0, (p + z * z / (2 * n) + half) / mid)
 
+# %% ../../nbs/tools/74b_tooleval.ipynb #shares
 def shares(told: Sequence[bool | None]) -> dict[str, Any]: # None: unchecked; these are counted beside the share
     "How many passed, with an interval"
     known = [x for x in told if x is not None]
