@@ -2,9 +2,11 @@
 
 # %% auto #0
 __all__ = ['DEEPEST', 'MOST_PLACES', 'EMPTY', 'OPEN', 'KINDS', 'MOST_LISTED', 'MOST_NAMED', 'EVIDENCE', 'WEIGHTS', 'BIAS', 'WEAK',
-           'STRONG', 'Label', 'ENDING', 'MOST_GIVERS', 'Slot', 'type_of', 'given_by', 'taken_by', 'said_by',
-           'own_words', 'described', 'value_kinds', 'Index', 'takes_anything', 'candidates', 'fits', 'echoes', 'told',
-           'Texts', 'subjects', 'all_pairs', 'evidence', 'scores', 'scored', 'Edge', 'label_of', 'edges_of', 'flowed']
+           'STRONG', 'Label', 'ENDING', 'MOST_GIVERS', 'METHOD', 'Pair', 'Slot', 'type_of', 'given_by', 'taken_by',
+           'said_by', 'own_words', 'described', 'value_kinds', 'Index', 'takes_anything', 'candidates', 'fits',
+           'echoes', 'told', 'Texts', 'subjects', 'all_pairs', 'evidence', 'scores', 'scored', 'Edge', 'label_of',
+           'edges_of', 'flowed', 'shape_of', 'with_observed', 'proved', 'voted', 'referenced', 'agreement',
+           'tool_pairs']
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #imports
 import math, re
@@ -17,12 +19,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import sparse
 from ..core.embed import embed
-from ..core.listed import all_leaves
+from ..core.listed import all_leaves, listed
+from ..core.methods import Method
+from ..core.models import Model
 from ..core.records import canonical, leaves
-from ..specs.tool import Tool, flat
-from .feeds import COMMON, IDS, base, feeds, kinds, nouns
+from ..specs.tool import Tool, flat, legal
+from .feeds import COMMON, IDS, SUCCEEDED, base, feeds, kinds, nouns
 from .seen import forms
-from ..worlds.roles import VERB_OF, WRAPS, plain_schema, singular
+from ..worlds.roles import STATUS, VERB_OF, WRAPS, plain_schema, singular
 from ..worlds.values import words
 
 # %% [markdown] slots-why
@@ -225,7 +229,7 @@ class Texts:
         return (said @ own.T).toarray() / np.maximum(2, own.sum(1).A1)
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #evidence
-EVIDENCE = ('rule', 'words', 'told', 'kind', 'fits', 'anything', 'mentioned', 'product', 'subject', 'near', 'family',
+EVIDENCE = ('rule', 'words', 'told', 'kind', 'fits', 'mentioned', 'product', 'subject', 'near', 'family',
             'kin', 'ids', 'nested', 'echo')
 
 def subjects(index: Index) -> np.ndarray: # of inputs, 0 to 1
@@ -259,25 +263,26 @@ def evidence(index: Index, i: np.ndarray, o: np.ndarray, named: np.ndarray) -> n
     shared = np.minimum(index.in_kinds[i], index.out_kinds[o]).max(1) if len(i) else np.zeros(0)
     product = of(outs, lambda y: 1 / math.sqrt(max(1, index.tops[y.tool])) / (1 + ('.' in y.path)))[o]
     subject, other = subjects(index)[i], of(ins, _is_id)[i] != of(outs, _is_id)[o]
-    anything = of(ins, takes_anything)[i] * (fit > 0)
     return np.stack([rule, _dots(t.in_words, t.out_words, i, o), _dots(t.in_told, t.out_told, i, o), shared * product * fit, fit,
-        anything * product * subject, t.mentioned[i, a], product, subject, t.near[a, b], t.family[a, b], rule * t.family[a, b],
+        t.mentioned[i, a], product, subject, t.near[a, b], t.family[a, b], rule * t.family[a, b],
         other, of(outs, lambda y: '.' in y.path)[o], echoes(index)[o]], 1).astype(float)
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #scores
-WEIGHTS = dict(rule=.8, words=1.0, told=.7, kind=.5, fits=.5, anything=.1, mentioned=.6, product=.4, subject=.4, near=.7,
-               family=.4, kin=.1, ids=-.5, nested=-.1, echo=-1.0)
-BIAS = -4.9
-WEAK, STRONG = .06, .2 # least scores
+WEIGHTS = dict(rule=.9, words=1.1, told=.7, kind=.5, fits=.5, mentioned=.6, product=.4, subject=.5, near=.6, family=.5, kin=.2,
+               ids=-.5, nested=-.1, echo=-1.0)
+BIAS = -5.0
+WEAK, STRONG = .07, .2 # least scores
 
 def scores(e: np.ndarray, weights: Mapping[str, float] = WEIGHTS, bias: float = BIAS) -> np.ndarray: # 0 to 1
     "The score of each row of evidence"
     return 1 / (1 + np.exp(-(e @ np.array([weights[k] for k in EVIDENCE]) + bias)))
 
 def scored(index: Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # inputs, outputs, scores
-    "All candidates of an index, scored"
+    "The candidates of an index that something ties together, scored"
     i, o, named = all_pairs(index)
-    return i, o, scores(evidence(index, i, o, named))
+    e = evidence(index, i, o, named)
+    tied = e[:, [EVIDENCE.index(k) for k in ('rule', 'words', 'kind')]].any(1) | np.array([takes_anything(x) for x in index.ins], bool)[i]
+    return i[tied], o[tied], scores(e[tied])
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #Edge
 Label = Literal['strong', 'weak', 'none']
@@ -298,7 +303,9 @@ def label_of(y: Slot, x: Slot, score: float, echo: bool) -> tuple[Label, str]: #
     "The label of a pair"
     fit, condition = fits(y.type, x.type)
     ended = bool(set(said_by(y.tool)[:1]) & ENDING) and (feeds(y.name, y.tool, x.name, x.tool) or _is_id(y))
-    if not fit or echo or ended or score < WEAK: return 'none', ''
+    how = flat(y.name) in STATUS | SUCCEEDED and flat(x.name) != flat(y.name) # how the call went is no thing
+    if not fit or echo or ended or how or score < WEAK: return 'none', ''
+    if x.closed: condition = ', '.join(filter(None, [condition, 'only some values are taken']))
     if '[]' in y.path and y.type != 'array': condition = ', '.join(filter(None, ['one of several', condition]))
     if takes_anything(x) and not feeds(y.name, y.tool, x.name, x.tool): condition = condition or 'it takes any such value'
     return ('strong', '') if score >= STRONG and not condition else ('weak', condition)
@@ -324,19 +331,21 @@ def edges_of(tools: Sequence[Tool]) -> list[Edge]: # the best first, for each in
     return out
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #flowed
-def _tells(v: Any, told: str = '') -> bool: # could a value be told from any other?
+def _tells(v: Any, said: str | None) -> bool: # could a value be told from any other?
     if isinstance(v, bool) or v in (None, ''): return False
-    return (len(v) > 2 if isinstance(v, str) else abs(v) > 20 or v != int(v)) and str(v).lower() not in told
+    if isinstance(v, str): return len(v) > 2 and v.lower() not in (said or '')
+    if said is None: return abs(v) > 20 or v != int(v)
+    return not re.search(rf'(?<![\d.]){re.escape(str(v))}(?![\d.])', said)
 
 def flowed(
     steps: Sequence[Mapping], # that worked, in order: tool, arguments, content
-    told: str = '',           # what was said before, in small letters
+    said: str | None = None,  # all that was said, in small letters; None: nobody knows
 ) -> Iterator[tuple[str, str, str, str, str]]: # giver, output, taker, input, value
     "Values of results that a later call was given"
     held = defaultdict[str, list[tuple[str, str]]](list)
     for s in steps:
         for at, v in leaves(s['arguments']):
-            if isinstance(v, (str, int, float)) and _tells(v, told):
+            if isinstance(v, (str, int, float)) and _tells(v, said):
                 for giver, path in held.get(canonical(v), ()):
                     if giver != s['tool']: yield giver, path, s['tool'], _place(at), canonical(v)
         own = {canonical(v) for _, v in leaves(s['arguments'])}
@@ -350,3 +359,115 @@ def _place(pointer: str) -> str:
     out = ''
     for p in pointer.split('/')[1:]: out += '[]' if p.isdigit() else f'.{p}' if out else p
     return out or '*'
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #observed
+def shape_of(values: Sequence[Any]) -> dict[str, Any]: # a JSON Schema without requirements
+    "What values look like, taken together"
+    objects, lists = [v for v in values if isinstance(v, Mapping)], [v for v in values if isinstance(v, list)]
+    if objects:
+        named = dict.fromkeys(k for v in objects for k in v)
+        return {'type': 'object', 'properties': {k: shape_of([v[k] for v in objects if v.get(k) is not None]) for k in named}}
+    if lists: return {'type': 'array', 'items': shape_of([x for v in lists for x in v[:20]])}
+    kinds_seen = {bool: 'boolean', int: 'integer', float: 'number', str: 'string'}
+    seen = {kinds_seen.get(type(v), '') for v in values} - {''}
+    return {'type': 'number' if seen == {'integer', 'number'} else min(seen)} if seen else {}
+
+def with_observed(
+    tools: Sequence[Tool],
+    facts: Sequence[Mapping], # of a survey: tool, content
+) -> list[Tool]:
+    "Tools with the results that they were seen to give, where they declare none"
+    seen = defaultdict[str, list](list)
+    for f in facts: seen[f['tool']].append(listed(f['content']) if isinstance(f['content'], str) else f['content'])
+    return [t if t.returns or t.name not in seen else t.but(returns=shape_of(seen[t.name])) for t in tools]
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #proved
+def proved(
+    edges: Sequence[Edge],
+    tools: Sequence[Tool],
+    runs: Iterable[Sequence[Mapping]], # each some calls that worked, in order: tool, arguments, content
+) -> list[Edge]: # what flowed and was no edge is one, if weak
+    "Edges with what execution adds"
+    values = defaultdict[tuple[str, str, str, str], set[str]](set)
+    for steps in runs:
+        for g, y, t, x, v in flowed(steps): values[g, y, t, x].add(v)
+    ins = {(s.tool, s.path): s for t in tools for s in taken_by(t)}
+    known = {e[:4]: e for e in edges}
+    for k, vs in values.items():
+        if k in known: known[k] = known[k]._replace(sources=(*known[k].sources, 'execution'))
+        elif (k[2], k[3]) in ins: known[k] = Edge(*k, 'weak', 0, f'{len(vs)} of its values worked', ('execution',))
+    return list(known.values())
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #voted
+async def voted(
+    edges: Sequence[Edge],
+    tools: Sequence[Tool],
+    model: Model, # who votes
+) -> tuple[list[Edge], int]: # with its labels, those it denies left out; inputs it gave no answer on
+    "Edges after a model has voted on them"
+    by, p, out, silent = {t.name: t for t in tools}, model.prompt('tool_edges'), list[Edge](), 0
+    ins = {(s.tool, s.path): s for t in tools for s in taken_by(t)}
+    outs = {(s.tool, s.path): s for t in tools for s in given_by(t)}
+    about = defaultdict[tuple[str, str], list[Edge]](list)
+    for e in edges: about[e.taker, e.input].append(e)
+    def shown(n, e):
+        s = outs.get((e.giver, e.output)) or Slot(e.giver, e.output, e.output, 'any')
+        return dict(n=n, tool=s.tool, description=by[s.tool].description, path=s.path, type=s.type, about=s.about)
+    def ask(key):
+        x = ins[key]
+        return p.render(taker=dict(name=x.tool, description=by[x.tool].description),
+                        argument=dict(path=x.path, type=x.type, about=x.about, required=x.required),
+                        givers=[shown(n, e) for n, e in enumerate(about[key], 1)])
+    async for key, a in model.over(list(about), ask):
+        votes = {v['n']: v for v in a.value['votes']} if a.ok else {}
+        silent += not votes
+        for n, e in enumerate(about[key], 1):
+            v = votes.get(n)
+            if v is None: out.append(e)
+            elif v['label'] != 'none':
+                out.append(e._replace(label=v['label'], condition=v.get('condition') or '', sources=(*e.sources, 'votes')))
+    return out, silent
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #METHOD
+METHOD = Method(
+    name='in_n_out', title='In-N-Out', paper='arXiv 2509.01560', faithful='approximation',
+    claim='Draw which result of a tool can be given to which argument of another, and tell chains of calls from mere sequences.',
+    takes='tools', stage='', command='tool-deps', step='',
+    note='labels come from names, types and descriptions, from calls that ran and from votes; the paper has experts and fine-tuned models',
+    replies={'tool_edges': 'synthgen_nb.offline.in_n_out:tool_edges'},
+)
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #referenced
+Pair = tuple[str, ...] # giver, output, taker, input; or giver, taker
+
+def _plain(path: str) -> str: return re.sub(r'\[\d*\]', '', path).strip('*.')
+
+def referenced(rows: Iterable[Mapping]) -> set[Pair]: # of NESTFUL: output, a list of calls with name, arguments, label
+    "The edges that nested sequences use"
+    out = set[Pair]()
+    for r in rows:
+        label = {c.get('label'): c['name'] for c in r['output']}
+        for c in r['output']:
+            for at, v in leaves(c['arguments']) if c['name'] != 'var_result' else ():
+                m = re.fullmatch(r'\$(\w+)\.?(.*?)\$', v) if isinstance(v, str) else None
+                if m and m[1] in label: out.add((legal(label[m[1]]), _plain(m[2]), legal(c['name']), _plain(_place(at))))
+    return out
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #agreement
+def agreement(found: Mapping[Pair, float], gold: set[Pair]) -> tuple[float, float]: # AP, R-precision
+    "How well scores put gold first"
+    groups, hits, seen, ap, first = Counter[float](found.values()), Counter[float](), 0, 0.0, 0.0
+    for k in gold & set(found): hits[found[k]] += 1
+    got = 0
+    for s in sorted(groups, reverse=True):
+        room = max(0, min(groups[s], len(gold) - seen))
+        first += hits[s] * room / groups[s]
+        seen, got = seen + groups[s], got + hits[s]
+        ap += hits[s] * got / seen
+    return ap / max(1, len(gold)), first / max(1, len(gold))
+
+def tool_pairs(found: Mapping[Pair, float]) -> dict[Pair, float]: # by the best of its parameters
+    "Scores of pairs of tools"
+    out: dict[Pair, float] = {}
+    for k, s in found.items(): out[k[0], k[2]] = max(out.get((k[0], k[2]), s), s)
+    return out
