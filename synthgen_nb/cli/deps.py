@@ -88,9 +88,9 @@ def _write(output: Path, tools: list, edges: list, found: list[list[str]]):
 
 # %% ../../nbs/cli/94a_deps.ipynb #told
 def _summary(source: str, tools: list, edges: list):
-    from synthgen_nb.tools.chains import needs
+    from synthgen_nb.tools.chains import all_needs
     strong, proved = sum(e.label == 'strong' for e in edges), sum('execution' in e.sources for e in edges)
-    first = sum(bool(needs(t, [e for e in edges if e.taker == t.name])) for t in tools) if len(tools) < 300 else 0
+    first = sum(map(bool, all_needs(tools, edges).values()))
     print(f'{source}: {len(tools)} tools, {len(edges)} edges: {strong} strong, {len(edges) - strong} weak'
           + (f'; {proved} seen to work' if proved else '') + (f'; {first} tools need another call first' if first else ''))
 

@@ -2,10 +2,10 @@
 
 # %% auto #0
 __all__ = ['DEEPEST', 'MOST_PLACES', 'EMPTY', 'OPEN', 'KINDS', 'MOST_LISTED', 'MOST_NAMED', 'EVIDENCE', 'WEIGHTS', 'BIAS', 'WEAK',
-           'STRONG', 'Label', 'ENDING', 'MOST_GIVERS', 'METHOD', 'Pair', 'Slot', 'type_of', 'given_by', 'taken_by',
-           'said_by', 'own_words', 'described', 'value_kinds', 'Index', 'takes_anything', 'candidates', 'fits',
-           'echoes', 'told', 'Texts', 'subjects', 'all_pairs', 'evidence', 'scores', 'scored', 'Edge', 'label_of',
-           'edges_of', 'flowed', 'shape_of', 'with_observed', 'proved', 'voted', 'referenced', 'agreement',
+           'STRONG', 'Label', 'ENDING', 'MOST_GIVERS', 'METHOD', 'Pair', 'Slot', 'type_of', 'kind_of', 'given_by',
+           'taken_by', 'said_by', 'own_words', 'described', 'value_kinds', 'Index', 'takes_anything', 'candidates',
+           'fits', 'echoes', 'told', 'Texts', 'subjects', 'all_pairs', 'evidence', 'scores', 'scored', 'Edge',
+           'label_of', 'edges_of', 'flowed', 'shape_of', 'with_observed', 'proved', 'voted', 'referenced', 'agreement',
            'tool_pairs']
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #imports
@@ -40,7 +40,7 @@ class Slot(NamedTuple):
     tool: str                # whose it is
     path: str                # movies[].director, body.owner; * for a result that is one value
     name: str                # director
-    type: str                # JSON type; any where nothing is said
+    type: str                # JSON type; objects for a list of them; any where nothing is said
     about: str = ''          # its description
     required: bool = True
     closed: bool = False     # few values are allowed, or there is a default
@@ -50,6 +50,11 @@ def type_of(schema: Mapping) -> str: # the first that is not null
     "The JSON type of a schema"
     said = schema.get('type') or ('object' if 'properties' in schema else 'array' if 'items' in schema else 'any')
     return said if isinstance(said, str) else next((t for t in said if t != 'null'), 'any')
+
+def kind_of(schema: Mapping, root: Any) -> str: # its type; objects for a list of objects
+    "What a schema describes"
+    kind = type_of(schema)
+    return 'objects' if kind == 'array' and type_of(plain_schema(schema.get('items', {}), root)) == 'object' else kind
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #given-by
 DEEPEST, MOST_PLACES = 5, 120 # of a result
@@ -62,8 +67,8 @@ def given_by(t: Tool) -> list[Slot]: # outermost first
         for path, name, schema, up in row:
             s = plain_schema(schema, t.returns)
             kind, again = type_of(s), flat(name) in known and flat(name) not in COMMON
-            if path and not again: out.append(Slot(t.name, path, name, kind, str(s.get('description') or ''), up=up))
-            elif not path and s and kind != 'object': out.append(Slot(t.name, '*', (nouns(t.name) or ('result',))[-1], kind))
+            if path and not again: out.append(Slot(t.name, path, name, kind_of(s, t.returns), str(s.get('description') or ''), up=up))
+            elif not path and s and kind != 'object': out.append(Slot(t.name, '*', (nouns(t.name) or ('result',))[-1], kind_of(s, t.returns)))
             while kind == 'array':
                 s, path = plain_schema(s.get('items', {}), t.returns), path + '[]'
                 kind = type_of(s)
@@ -84,7 +89,7 @@ def taken_by(t: Tool) -> list[Slot]:
             if kind == 'object' and s.get('properties') and depth < 2:
                 walk(s['properties'], s.get('required') or [] if n in need else [], f'{before}{n}.', depth + 1)
                 continue
-            out.append(Slot(t.name, before + n, n, kind, str(s.get('description') or ''), n in need, closed or kind == 'boolean'))
+            out.append(Slot(t.name, before + n, n, kind_of(s, t.parameters), str(s.get('description') or ''), n in need, closed or kind == 'boolean'))
     walk(t.properties, t.required, '', 0)
     return out
 
@@ -172,6 +177,7 @@ def fits(
     number = {'integer', 'number'}
     if a == b or {a, b} <= number: return 1, ''
     if 'any' in (a, b): return .7, 'the type is not said'
+    if 'objects' in (a, b): return (.5, 'one item of it' if a == 'objects' else 'as the only item of a list') if 'object' in (a, b) else (.2, '')
     if b == 'array': return (.5, 'as the only item of a list') if a != 'object' else (0, '')
     if a == 'array': return .5, 'one item of it'
     if b == 'string' and a in number: return .6, 'written as text'
@@ -304,9 +310,9 @@ def label_of(y: Slot, x: Slot, score: float, echo: bool) -> tuple[Label, str]: #
     fit, condition = fits(y.type, x.type)
     ended = bool(set(said_by(y.tool)[:1]) & ENDING) and (feeds(y.name, y.tool, x.name, x.tool) or _is_id(y))
     how = flat(y.name) in STATUS | SUCCEEDED and flat(x.name) != flat(y.name) # how the call went is no thing
-    if not fit or echo or ended or how or score < WEAK: return 'none', ''
+    if fit < .3 or echo or ended or how or score < WEAK: return 'none', ''
     if x.closed: condition = ', '.join(filter(None, [condition, 'only some values are taken']))
-    if '[]' in y.path and y.type != 'array': condition = ', '.join(filter(None, ['one of several', condition]))
+    if '[]' in y.path and y.type not in ('array', 'objects'): condition = ', '.join(filter(None, ['one of several', condition]))
     if takes_anything(x) and not feeds(y.name, y.tool, x.name, x.tool): condition = condition or 'it takes any such value'
     return ('strong', '') if score >= STRONG and not condition else ('weak', condition)
 
@@ -394,9 +400,13 @@ def proved(
     ins = {(s.tool, s.path): s for t in tools for s in taken_by(t)}
     known = {e[:4]: e for e in edges}
     for k, vs in values.items():
-        if k in known: known[k] = known[k]._replace(sources=(*known[k].sources, 'execution'))
+        k = next((w for w in ((k[0], y, k[2], x) for y in _wholes(k[1]) for x in _wholes(k[3])) if w in known), k)
+        if k in known: known[k] = known[k]._replace(sources=(*dict.fromkeys((*known[k].sources, 'execution')),))
         elif (k[2], k[3]) in ins: known[k] = Edge(*k, 'weak', 0, f'{len(vs)} of its values worked', ('execution',))
     return list(known.values())
+
+def _wholes(path: str) -> list[str]: # files[] is an item of files, and [] one of *
+    return [path, path.removesuffix('[]') or '*', path.replace('[]', '') or '*']
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #voted
 async def voted(
@@ -442,6 +452,8 @@ Pair = tuple[str, ...] # giver, output, taker, input; or giver, taker
 
 def _plain(path: str) -> str: return re.sub(r'\[\d*\]', '', path).strip('*.')
 
+_REFERENCE = re.compile(r'\$(\w+)(?:\.([^$\s]*))?\$')
+
 def referenced(rows: Iterable[Mapping]) -> set[Pair]: # of NESTFUL: output, a list of calls with name, arguments, label
     "The edges that nested sequences use"
     out = set[Pair]()
@@ -449,8 +461,9 @@ def referenced(rows: Iterable[Mapping]) -> set[Pair]: # of NESTFUL: output, a li
         label = {c.get('label'): c['name'] for c in r['output']}
         for c in r['output']:
             for at, v in leaves(c['arguments']) if c['name'] != 'var_result' else ():
-                m = re.fullmatch(r'\$(\w+)\.?(.*?)\$', v) if isinstance(v, str) else None
-                if m and m[1] in label: out.add((legal(label[m[1]]), _plain(m[2]), legal(c['name']), _plain(_place(at))))
+                for of, path in _REFERENCE.findall(v) if isinstance(v, str) else (): # also inside a text
+                    if label.get(of) not in (None, c['name']):
+                        out.add((legal(label[of]), _plain(path), legal(c['name']), _plain(_place(at).partition('[')[0])))
     return out
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #agreement
