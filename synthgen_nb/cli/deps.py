@@ -15,37 +15,6 @@ import typer
 from .app import Config, Known, Live, ModelName, Provider, Seed, Tools, Workers, app, option, print
 from .files import door, paid
 
-# %% ../../nbs/cli/94a_deps.ipynb #tool-deps
-@app.command('tool-deps')
-def tool_deps(
-    source: Tools,
-    output: Annotated[Path | None, option('-o', '--output',
-        help='The graph as .json, or drawn as .png or .svg; '
-                                          'the other one goes beside it. Default: only a summary.')] = None,
-    tool: Annotated[str, option('--tool', help='Only what this tool takes and gives.')] = '',
-    chains: Annotated[bool, typer.Option('--chains', help='Sample chains of calls.')] = False,
-    max_chain_length: Annotated[int, typer.Option('--max-chain-length', min=2,
-        help='Most calls of a chain.')] = 4,
-    validate: Annotated[str, option('--validate',
-        help='Is this a chain? Tools with commas between, in the order of '
-                                    'their calls. If not, the status is 1.')] = '',
-    world: Annotated[str, option('--world', help='Where the tools are tried, so that their results are seen. '
-                                 'Default: they are not tried.')] = '',
-    value: Known = None, live: Live = False, seed: Seed = 0, workers: Workers = None, provider: Provider = None,
-    model: ModelName = None, config: Config = None,
-):
-    "Find which result can be given to which argument of another tool. Edges are strong or weak, each with its condition."
-    tools, edges, said = asyncio.run(_graph(source, world, value or [], live, seed,
-        (config, provider, model, workers)))
-    names = [v.strip() for v in validate.split(',') if v.strip()]
-    found = _sampled(tools, edges, max_chain_length, seed) if chains else []
-    if output: _write(output, tools, edges, found)
-    if tool: _one(tool, tools, edges)
-    elif not names: _summary(source, tools, edges)
-    for line in said: print(line, file=sys.stderr)
-    for c in found: print(' → '.join(c))
-    if names: _validated(names, tools, edges)
-
 # %% ../../nbs/cli/94a_deps.ipynb #graph
 async def _graph(source: str, world: str, values: list[str], live: bool, seed: int,
     models: tuple[Any, Any, Any, Any]) -> tuple[list, list, list[str]]:
@@ -145,3 +114,34 @@ def _given(before: list[str], taker: str, edges: list) -> dict[str, list]: # by 
     for e in edges:
         if e.taker == taker and e.giver in before: out.setdefault(e.input, []).append(e)
     return out
+
+# %% ../../nbs/cli/94a_deps.ipynb #tool-deps
+@app.command('tool-deps')
+def tool_deps(
+    source: Tools,
+    output: Annotated[Path | None, option('-o', '--output',
+        help='The graph as .json, or drawn as .png or .svg; '
+                                          'the other one goes beside it. Default: only a summary.')] = None,
+    tool: Annotated[str, option('--tool', help='Only what this tool takes and gives.')] = '',
+    chains: Annotated[bool, typer.Option('--chains', help='Sample chains of calls.')] = False,
+    max_chain_length: Annotated[int, typer.Option('--max-chain-length', min=2,
+        help='Most calls of a chain.')] = 4,
+    validate: Annotated[str, option('--validate',
+        help='Is this a chain? Tools with commas between, in the order of '
+                                    'their calls. If not, the status is 1.')] = '',
+    world: Annotated[str, option('--world', help='Where the tools are tried, so that their results are seen. '
+                                 'Default: they are not tried.')] = '',
+    value: Known = None, live: Live = False, seed: Seed = 0, workers: Workers = None, provider: Provider = None,
+    model: ModelName = None, config: Config = None,
+):
+    "Find which result can be given to which argument of another tool. Edges are strong or weak, each with its condition."
+    tools, edges, said = asyncio.run(_graph(source, world, value or [], live, seed,
+        (config, provider, model, workers)))
+    names = [v.strip() for v in validate.split(',') if v.strip()]
+    found = _sampled(tools, edges, max_chain_length, seed) if chains else []
+    if output: _write(output, tools, edges, found)
+    if tool: _one(tool, tools, edges)
+    elif not names: _summary(source, tools, edges)
+    for line in said: print(line, file=sys.stderr)
+    for c in found: print(' → '.join(c))
+    if names: _validated(names, tools, edges)
