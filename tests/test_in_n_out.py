@@ -88,6 +88,8 @@ def test_an_echo_an_ended_thing_and_how_a_call_went_give_nothing():
     assert not [e for e in EDGES if e.output in ("registered", "ok", "status")]
     gone = [tool("delete_pet", {"name": "string"}, {"pet_id": "string"}), tool("get_pet", {"pet_id": "string"}, {"age": "number"})]
     assert edges_of(gone) == []
+    gone[0] = tool("Pets_Delete", {"name": "string"}, {"pet_id": "string"})
+    assert edges_of(gone) == []
     gone[0] = tool("create_pet", {"name": "string"}, {"pet_id": "string"})
     assert [e.label for e in edges_of(gone)] == ["strong"]
 

@@ -7,8 +7,8 @@ __all__ = ['DEEPEST', 'MOST_PLACES', 'Place', 'EMPTY', 'OPEN', 'KINDS', 'MOST_LI
            'BIAS', 'WEAK', 'STRONG', 'Label', 'ENDING', 'MOST_GIVERS', 'METHOD', 'Pair', 'Slot', 'type_of', 'kind_of',
            'given_by', 'taken_by', 'said_by', 'own_words', 'described', 'value_kinds', 'Index', 'takes_anything',
            'candidates', 'fits', 'echoes', 'told', 'Texts', 'subjects', 'all_pairs', 'evidence', 'scores', 'scored',
-           'Edge', 'label_of', 'edges_of', 'flowed', 'shape_of', 'with_observed', 'proved', 'voted', 'referenced',
-           'agreement', 'tool_pairs']
+           'Edge', 'ends', 'label_of', 'edges_of', 'flowed', 'shape_of', 'with_observed', 'proved', 'voted',
+           'referenced', 'agreement', 'tool_pairs']
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #imports
 import math, re
@@ -327,10 +327,14 @@ class Edge(NamedTuple):
     condition: str = ''  # of a weak one
     sources: tuple[str, ...] = ('evidence',) # and execution, votes
 
+def ends(tool: str) -> bool: # by the first word of its name that says what is done
+    "Is the thing that a tool is about no longer there after it?"
+    return next((w in ENDING for w in words(tool) if w in ENDING or w in VERB_OF), False)
+
 def label_of(y: Slot, x: Slot, score: float, echo: bool) -> tuple[Label, str]: # and the condition
     "The label of a pair"
     fit, condition = fits(y.type, x.type)
-    ended = bool(set(said_by(y.tool)[:1]) & ENDING) and (feeds(y.name, y.tool, x.name, x.tool) or _is_id(y))
+    ended = ends(y.tool) and (feeds(y.name, y.tool, x.name, x.tool) or _is_id(y))
     how = flat(y.name) in STATUS | SUCCEEDED and flat(x.name) != flat(y.name) # how the call went is no thing
     if fit < .3 or echo or ended or how or score < WEAK: return 'none', ''
     if x.closed: condition = ', '.join(filter(None, [condition, 'only some values are taken']))
