@@ -222,7 +222,7 @@ def enhance_cot(
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
 @app.command()
 def dedup(source: In, output: Out):
-    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts. Takes pairs, or rows with tool calls."
+    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
     from synthgen_nb.select.dedup import dedup as do
     apart(source, output)
     pairs, bad, back = to_choose(source)
