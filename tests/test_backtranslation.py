@@ -91,8 +91,8 @@ def test_the_driver_gives_a_training_set_for_every_iteration():
     sets = asyncio.run(backtranslation.humpback(chunks, model, [model, model], [SEED], load_rubric("humpback"), k=1))
     fit = backtranslation.segments(chunks).kept
     answers = {c.text for c in fit}
-    assert len(sets) == 2 and all(rows[0]["messages"][1]["content"] == SEED.question for rows in sets), "the seeds are always there"
-    assert all({r["messages"][2]["content"] for r in rows[1:]} <= answers for rows in sets) and len(sets[0]) > 1
+    assert len(sets) == 2 and all(rows[0].question == SEED.question for rows in sets), "the seeds are always there"
+    assert all({r.answer for r in rows[1:]} <= answers for rows in sets) and len(sets[0]) > 1
     one = asyncio.run(backtranslation.humpback(chunks, model, [model], [SEED], load_rubric("humpback"), k=1, tuned=True))
     assert len(one) == 1, "a finetuned backward model is shown no seeds"
 
