@@ -26,7 +26,7 @@ def next_calls(facts: Sequence[Mapping], steps: Sequence[Mapping], names: Sequen
     "The calls that can be made where a workflow stands"
     for f in facts:
         first = next((b for b in f['before'] if not any(same(b, s) for s in steps)), None)
-        new = dict(first, setup=True) if first else dict(f)
+        new = dict(first, setup=True, serves=f['tool']) if first else dict(f, serves=f['tool'])
         if new['tool'] in names and undone(new, steps): yield new
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #worth
@@ -50,7 +50,7 @@ def worth(c: Mapping, steps: Sequence[Mapping], gives: bool, place: float, rng: 
     about = steps and any(v in s['arguments'].values() for s in steps for v in c['arguments'].values())
     again = c['tool'] in {s['tool'] for s in steps}
     other = any(isinstance(v, str) and s['arguments'].get(k, v) != v for s in steps for k, v in c['arguments'].items()) # another file
-    return 2 * min(2, len(taken(c, steps))) + bool(about) + (gives and not steps) - 2 * again - other - 2 * place + rng.random()
+    return 3 * min(2, len(taken(c, steps))) + bool(about) + (gives and not steps) - 2 * again - other - 4 * place + rng.random()
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #asked-for
 def asked_for(steps: Sequence[Mapping], docs: Mapping[str, Mapping], salt: int = 0) -> str: # '' where none can be written
@@ -67,7 +67,7 @@ def propose(tools: list, facts: list, steps: list, n: int) -> dict: # reason, pr
     rng, sound = random.Random(canonical([names, [(s['tool'], s['arguments']) for s in steps]])), likely(facts)
     place = {name: i / len(names) for i, name in enumerate(names)}
     give, steps = givers(sound) if not steps else set(), [dict(s, places=places(s)) for s in steps]
-    able = [(worth(c, steps, c['tool'] in give, place[c['tool']], rng), i, c) for i, c in enumerate(next_calls(sound, steps, names))]
+    able = [(worth(c, steps, c['tool'] in give, min(place[c['tool']], place.get(c['serves'], 1)), rng), i, c) for i, c in enumerate(next_calls(sound, steps, names))]
     for _, _, c in sorted(able, reverse=True):
         if len(out) == n: break
         if any(p['tools'] == [c['tool']] for p in out): continue
