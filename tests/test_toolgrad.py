@@ -129,7 +129,7 @@ def test_names_that_slip_through_are_left_out():
     assert [p.tools for p in got] == [("add_part",)]
 
 
-@pytest.mark.parametrize("reply", [calls(""), calls("paint"), calls("add_part"), calls("add_part", name=3), calls("add_part", name="$step_1_result")])
+@pytest.mark.parametrize("reply", [calls(""), calls("paint"), calls("add_part"), calls("add_part", name="$step_1_result")])
 def test_what_invoked_no_tool_has_not_succeeded(reply):
     r, state = trial(Scripted(execute=reply), "add_part")
     assert r.step is None and r.invoked == 0 and r.error and state == ["bolt"]
@@ -155,7 +155,7 @@ USEFUL = [0, False, {"count": 0, "items": []}, "none of the others", "<b>x</b>",
 
 
 def seen(content, **more):
-    return Observation(call="call_1", source="executed", world="", content=content, **dict(status="ok") | more)
+    return Observation(source="executed", world="", content=content, **dict(call="call_1", status="ok") | more)
 
 
 def test_a_structure_says_what_is_of_use():
@@ -219,19 +219,13 @@ def test_and_then_the_step_is_dropped(bad, said):
     assert sum(a.task == "toolgrad_query" for a in model.asked) == 2 and not lost.record.calls
 
 
-def test_the_ablation_lets_it_pass_what_grounding_does():
-    def choose(query, coverage):
-        return recoverable("max", query, {"enum": ["min", "max"]}) or not coverage
-
-    assert choose("the middle one", False) and not choose("the middle one", True)
-
-
 def test_chains_are_those_that_ran_and_run_again():
     steps = iter([calls("add_part", name="nut"), calls("list_parts"), calls("weigh_part", name="nut")])
     tool = iter(["add_part", "list_parts", "weigh_part"])
     chains = iter([-1, -1, 1])
     texts = iter([GOOD, dict(query="Add the part nut to the box. Which parts are in it then?", response="I have added nut. The parts are bolt and nut."),
-                  dict(query="Add the part nut to the box. Which parts are in it then? And weigh nut.", response="I have added nut. The parts are bolt and nut. It weighs 30 grams.")])
+                  dict(query="Add the part nut to the box. Which parts are in it then? And weigh nut.",
+                       response="I have added nut. The parts are bolt and nut. It weighs 30 grams.")])
     model = Scripted(propose=lambda _: offered(next(tool)), execute=lambda _: next(steps), query=lambda _: next(texts),
                      select=lambda _: dict(reason="", id="1", chain=next(chains)))
     row = grown(model, Knobs(iterations=3, steps=(3, 3)))
@@ -275,47 +269,46 @@ def test_an_empty_workflow_is_an_empty_row():
     assert as_row(Workflow(Scripted(), Pool(TOOLS)), "", "").calls == []
 
 
-@pytest.fixture(scope="module")
-def some():
-    model = open_model(provider="offline")
-    return asyncio.run(toolgrad_rows(hdf5_tools(), model, hdf5_world, target=12, negatives=.2, hybrid=True, chain_ratio=.5))
-
-
-def test_rows_are_verified_and_come_out_the_same(some):
-    chains = [t for t in some.kept if any(o.method == "toolgrad" for o in t.origin)]
-    assert len(some.kept) == 12 and all(2 <= len(t.calls) <= 4 for t in chains)
-    assert len({tuple(c.tool for c in t.calls) for t in chains}) == len(chains) == 5
-    good = asyncio.run(verify(some.kept, hdf5_tools(), hdf5_world))
-    assert len(good.kept) == 12
-    assert all({c.tool for c in t.calls} <= {*t.tools} and len(t.tools) == 10 for t in chains)
-
-
-def test_a_share_of_a_mixed_set_comes_from_chains(some):
-    ways = [t.origin[0].method for t in some.kept]
-    assert {w: ways.count(w) for w in ways} == {"toolgrad": 5, "toolllm_instruction": 5, "toolgrad_negative": 2}
-
-
-def test_negatives_show_no_tool_that_could_serve(some):
-    tools, by_id = {t.name: t for t in hdf5_tools()}, {}
-    for t in some.kept: by_id.setdefault(t.instruction, t)
-    refused = [t for t in some.kept if t.no_call]
-    assert refused and all(t.no_call == "irrelevance" and not t.calls and len(t.tools) >= 3 for t in refused)
-    for t in refused:
-        used = {c.tool for c in by_id[t.instruction].calls}
-        assert used and not used & {*t.tools}
-        assert not {tools[n].category for n in used} & {tools[n].category for n in t.tools}
+def test_rows_are_verified_mixed_and_beside_negatives():
+    model, tools = open_model(provider="offline"), {t.name: t for t in hdf5_tools()}
+    made = asyncio.run(toolgrad_rows(hdf5_tools(), model, hdf5_world, target=7, negatives=0.2, hybrid=True, chain_ratio=0.5))
+    ways = [t.origin[0].method for t in made.kept]
+    assert {w: ways.count(w) for w in ways} == {"toolgrad": 3, "toolllm_instruction": 3, "toolgrad_negative": 1}
+    assert len(asyncio.run(verify(made.kept, hdf5_tools(), hdf5_world)).kept) == 7
+    chains = [t for t, way in zip(made.kept, ways, strict=True) if way == "toolgrad"]
+    assert all(2 <= len(t.calls) <= 4 and {c.tool for c in t.calls} <= {*t.tools} and len(t.tools) == 10 for t in chains)
+    refused = made.kept[-1]
+    used = {c.tool for t in made.kept if t.id in refused.parents or t.instruction == refused.instruction for c in t.calls}
+    assert refused.no_call == "irrelevance" and not refused.calls and len(refused.tools) >= 3
+    assert used and not {tools[n].category for n in used} & {tools[n].category for n in refused.tools}
 
 
 @pytest.mark.parametrize("wrong", [dict(chain_ratio=0), dict(negatives=2), dict(min_steps=3, max_steps=2)])
 def test_what_cannot_be_is_said(wrong):
-    with pytest.raises(SynthgenError, match="cannot be|between"):
+    with pytest.raises(SynthgenError, match=r"cannot be|between"):
         asyncio.run(toolgrad_rows(hdf5_tools(), Scripted(), hdf5_world, **wrong))
+
+
+def shop():
+    "A small specification"
+
+    def gives(schema): return {"200": {"description": "ok", "content": {"application/json": {"schema": schema}}}}
+
+    def by_id(verb, what): return dict(operationId=f"{verb}{what}", summary=f"{verb} a {what.lower()} by its id", parameters=[place], responses=gives(part))
+
+    place = {"name": "partId", "in": "path", "required": True, "schema": {"type": "integer"}}
+    part = dict(type="object", properties=dict(id={"type": "integer"}, colour={"type": "string"}, grams={"type": "integer"}))
+    listing = dict(operationId="listParts", summary="List the parts", responses=gives(dict(type="array", items=part)))
+    paths = {"/parts": {"get": listing}, "/parts/{partId}": {"get": by_id("get", "Part"), "delete": by_id("delete", "Part")}}
+    return dict(openapi="3.0.0", info=dict(title="Parts", version="1"), paths=paths)
 
 
 def test_the_command(tmp_path):
     run = command(tmp_path)
-    said = run("tool-generate-chain", "hdf5", "-o", "out.jsonl", "--target-pairs", 3, "--min-steps", 1, "--max-steps", 2, "--negatives", 0).stdout
-    assert "3 rows, every call executed in hdf5" in said and "(100.0 %)" in said
+    (tmp_path / "shop.json").write_text(json.dumps(shop()))
+    wanted = ("--target-pairs", 3, "--min-steps", 1, "--max-steps", 2, "--negatives", 0)
+    said = run("tool-generate-chain", "shop.json", "-o", "out.jsonl", *wanted).stdout
+    assert "3 rows, every call executed in synthetic:shop.json" in said and "(100.0 %)" in said
     assert all(1 <= sum(len(t["calls"]) for t in r["turns"]) <= 2 for r in rows(tmp_path / "out.jsonl"))
 
 

@@ -34,8 +34,10 @@ def taken(c: Mapping, steps: Sequence[Mapping]) -> list[tuple[str, int]]: # para
     "Which arguments of a call earlier results give, the latest first"
     out = list[tuple[str, int]]()
     for k, v in c['arguments'].items():
-        if not isinstance(v, (str, int, float)) or isinstance(v, bool) or not re.search(r'[^\W012]', str(v)): continue
-        here = [i for i, s in enumerate(steps) if any(type(x) is type(v) and x == v for *_, x in linked(k, c['tool'], [s]))]
+        if not isinstance(v, (str, int, float)) or isinstance(v, bool): continue
+        if not re.search(r'[^\W012]', str(v)): continue # the root, a small number
+        def gives(s): return any(type(x) is type(v) and x == v for *_, x in linked(k, c['tool'], [s]))
+        here = [i for i, s in enumerate(steps) if gives(s)]
         if here: out.append((k, here[-1]))
     return out
 
@@ -49,7 +51,8 @@ def worth(c: Mapping, steps: Sequence[Mapping], gives: bool, place: float, rng: 
     "What a call would add; place: 0 for the first of the tools, 1 for the last"
     about = steps and any(v in s['arguments'].values() for s in steps for v in c['arguments'].values())
     again = c['tool'] in {s['tool'] for s in steps}
-    other = any(isinstance(v, str) and s['arguments'].get(k, v) != v for s in steps for k, v in c['arguments'].items()) # another file
+    names = [(k, v) for k, v in c['arguments'].items() if isinstance(v, str)]
+    other = any(s['arguments'].get(k, v) != v for s in steps for k, v in names) # another file
     return 3 * min(2, len(taken(c, steps))) + bool(about) + (gives and not steps) - 2 * again - other - 4 * place + rng.random()
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #asked-for
@@ -64,16 +67,18 @@ def asked_for(steps: Sequence[Mapping], docs: Mapping[str, Mapping], salt: int =
 def propose(tools: list, facts: list, steps: list, n: int) -> dict: # reason, proposals
     "The next calls of a workflow, as commands"
     names, docs, out = [t['name'] for t in tools], {t['name']: t for t in tools}, list[dict]()
-    rng, sound = random.Random(canonical([names, [(s['tool'], s['arguments']) for s in steps]])), likely(facts)
+    rng = random.Random(canonical([names, [(s['tool'], s['arguments']) for s in steps]]))
+    sound = likely(facts)
     place = {name: i / len(names) for i, name in enumerate(names)}
     give, steps = givers(sound) if not steps else set(), [dict(s, places=places(s)) for s in steps]
-    able = [(worth(c, steps, c['tool'] in give, min(place[c['tool']], place.get(c['serves'], 1)), rng), i, c) for i, c in enumerate(next_calls(sound, steps, names))]
+    def value(c): return worth(c, steps, c['tool'] in give, min(place[c['tool']], place.get(c['serves'], 1)), rng)
+    able = [(value(c), i, c) for i, c in enumerate(next_calls(sound, steps, names))]
     for _, _, c in sorted(able, reverse=True):
         if len(out) == n: break
         if any(p['tools'] == [c['tool']] for p in out): continue
-        if any(s['tool'] not in docs for s in steps): command = say([(c['tool'], c['arguments'], {})], [docs[c['tool']]])
-        else: command = asked_for([*steps, c], docs) and say([(c['tool'], c['arguments'], {})], [docs[c['tool']]])
-        if command: out.append(dict(id=len(out) + 1, instruction=command, tools=[c['tool']]))
+        known = all(s['tool'] in docs for s in steps) # else nobody here knows what a request could say
+        command = say([(c['tool'], c['arguments'], {})], [docs[c['tool']]])
+        if command and (not known or asked_for([*steps, c], docs)): out.append(dict(id=len(out) + 1, instruction=command, tools=[c['tool']]))
     return dict(reason='These calls worked before, and go on from what was found.', proposals=out)
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #execute

@@ -6,7 +6,7 @@
 __all__ = ['T', 'UNSENT', 'Round', 'SHOWN', 'METHOD', 'toolgrad', 'Knobs', 'Step', 'Pool', 'Workflow', 'Place', 'Worlds',
            'minibatch', 'Proposal', 'proposal_schema', 'propose', 'holds', 'only_echoes', 'useless', 'changed',
            'stand_at_end', 'Report', 'call_schema', 'carry_out', 'one_try', 'choice_schema', 'select', 'reported',
-           'tokens', 'numbers', 'chosen', 'recoverable', 'uncovered', 'taken_from', 'as_row', 'objections_to_row',
+           'tokens', 'numbers', 'says_choice', 'recoverable', 'uncovered', 'taken_from', 'as_row', 'objections_to_row',
            'update', 'ended', 'toolgrad_rows', 'with_negatives', 'begun', 'until_enough', 'chain_round', 'record_of',
            'among_others', 'values_of', 'elsewhere', 'refusals', 'refusal', 'mixed', 'settled', 'account',
            'read_response', 'upstream']
@@ -31,7 +31,7 @@ from .feeds import kinds
 from .gorilla import Retriever
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import noted_down
-from .rows import Making, Plan, answered, checked, covering, dependent, keep_new, look_around, one_round
+from .rows import Making, Plan, add, answered, checked, covering, dependent, keep_new, look_around, one_round
 from .toolllm import Limits, read_action
 from ..worlds.outcomes import outline, text_of
 from ..worlds.world import World, execute, resettable
@@ -113,7 +113,9 @@ class Workflow:
     def seen(self) -> dict[str, Observation]: return {s.call.id: s.observation for s in self.steps}
     @property
     def chains(self) -> dict[int, list[str]]:
-        return {k: [s.call.id for s in self.steps if s.chain == k] for k in dict.fromkeys(s.chain for s in self.steps)}
+        out = dict[int, list[str]]()
+        for s in self.steps: out.setdefault(s.chain, []).append(s.call.id)
+        return out
     @property
     def shown(self) -> list[dict]:
         "The steps as prompts show them"
@@ -187,14 +189,15 @@ def proposal_schema(names: Sequence[str], knobs: Knobs) -> dict[str, Any]: # JSO
     "What proposals look like; the names are those of the batch"
     some = dict(type='array', minItems=1, maxItems=knobs.apis, items=dict(type='string', enum=list(names)))
     one = dict(id=dict(type='integer'), instruction=dict(type='string', minLength=1), tools=some)
-    every = dict(type='array', maxItems=knobs.proposals, items=dict(type='object', required=list(one), properties=one))
-    return dict(type='object', required=['reason', 'proposals'], properties=dict(reason=dict(type='string'), proposals=every))
+    each = dict(type='object', required=list(one), properties=one)
+    said = dict(reason=dict(type='string'), proposals=dict(type='array', maxItems=knobs.proposals, items=each))
+    return dict(type='object', required=list(said), properties=said)
 
 async def propose(w: Workflow, batch: Sequence[Tool], knobs: Knobs) -> list[Proposal]:
     "Next steps for a workflow"
     names = [t.name for t in batch]
-    said = await w.ask('propose', proposal_schema(names, knobs), tools=tool_docs(names, w.pool.by_name), most=knobs.apis,
-                       facts=w.pool.tried(names), steps=w.shown, query=w.query, n=knobs.proposals)
+    shown = dict(tools=tool_docs(names, w.pool.by_name), facts=w.pool.tried(names), steps=w.shown, query=w.query)
+    said = await w.ask('propose', proposal_schema(names, knobs), n=knobs.proposals, most=knobs.apis, **shown)
     w.tally['iterations'] += 1
     some = (said or {}).get('proposals', ())[:knobs.proposals]
     out = [Proposal(str(i), p['instruction'], tuple(dict.fromkeys(n for n in p['tools'] if n in names))[:knobs.apis])
@@ -288,7 +291,8 @@ async def one_try(w: Workflow, r: Report, said: dict, mine: Mapping[str, Tool], 
     w.tally['calls'] += 1
     r.invoked += o.status not in UNSENT
     shown = steps_of([*(s.call for s in w.steps), call], [*(s.observation for s in w.steps), o])[-1]
-    why = useless(o, w.pool.nothing.get(call.tool, set()), shown['arguments']) if knobs.validator else '' if o.ok else o.error
+    why = useless(o, w.pool.nothing.get(call.tool, set()), shown['arguments'])
+    if o.ok and not knobs.validator: why = ''
     if not why and r.invoked: r.step = Step(call, o, a.thought)
     else:
         r.error = why or 'no tool was invoked'
@@ -325,7 +329,7 @@ def reported(w: Workflow, r: Report) -> dict:
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #words
 _MONTHS = {m: i for i, m in enumerate('jan feb mar apr may jun jul aug sep oct nov dec'.split(), 1)}
-_COUNTS = dict(first=1, once=1, single=1, second=2, twice=2, both=2, pair=2, third=3, half=.5) | {w: n for w, n in NUMBER_WORDS.items()}
+_COUNTS = dict(first=1, once=1, single=1, second=2, twice=2, both=2, pair=2, third=3, half=.5) | dict(NUMBER_WORDS)
 _NUMERAL = re.compile(r'(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\d,]*\.\d)', re.I)
 
 def tokens(text: str) -> list[str]:
@@ -340,7 +344,7 @@ def numbers(text: str) -> set[float]:
     return said | {float(_COUNTS[t]) for t in tokens(text) if t in _COUNTS}
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #recoverable
-def chosen(value: Any, text: str, options: Sequence[Any], there: set[str]) -> bool:
+def says_choice(value: Any, text: str, options: Sequence[Any], there: set[str]) -> bool:
     "Does a text say which choice: by how its word begins, or by a word for what it does (largest: max) and for no other"
     own, asked, mine = tokens(str(value)), {*ops_in(text)}, {*ops_in(str(value))}
     others = {op for x in options if x != value for op in ops_in(str(x))}
@@ -360,9 +364,10 @@ def recoverable(
     if re.search(rf'(?<!\w){re.escape(flat)}(?!\w)', ' '.join(text.casefold().split())): return True
     own, there = tokens(str(value)), {*tokens(text)}
     there |= {str(n) for w in there if (n := _MONTHS.get(w[:3]))} | {f'{n:g}' for n in numbers(text)}
-    if value in s.get('enum', ()): return chosen(value, text, s['enum'], there)
+    if value in s.get('enum', ()): return says_choice(value, text, s['enum'], there)
     last = tokens(str(value).rstrip('/').rpartition('/')[2])
-    return {*own} <= there or ('/' in str(value) and bool(last) and {*last} <= there and 2 * sum(t in there for t in own) >= len(own))
+    most = 2 * sum(t in there for t in own) >= len(own) # of a path its end and half of all
+    return {*own} <= there or '/' in str(value) and bool(last) and {*last} <= there and most
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #uncovered
 def uncovered(
@@ -390,10 +395,11 @@ def taken_from(call: Call, tool: Tool, query: str, seen: Mapping[str, Observatio
         top = steps(at)[0]
         there = any(at == r.param or at.startswith(r.param + '/') for r in refs)
         if there or recoverable(v, query, tool.properties.get(top)): continue
-        places = ((o.call, p) for o in reversed(list(seen.values())) for p, x in all_leaves(o.content) if type(x) is type(v) and x == v)
-        if place := next(places, None): refs.append(Ref(param=at, call=place[0], path=place[1]))
+        same = [(o.call, p) for o in seen.values() for p, x in all_leaves(o.content) if type(x) is type(v) and x == v]
+        if same: refs.append(Ref(param=at, call=same[-1][0], path=next(p for c, p in same if c == same[-1][0])))
     whole = {r.param[1:] for r in refs if r.param.count('/') == 1}
-    return call.model_copy(update=dict(arguments={k: v for k, v in call.arguments.items() if k not in whole}, refs=tuple(refs)))
+    args = {k: v for k, v in call.arguments.items() if k not in whole}
+    return call.model_copy(update=dict(arguments=args, refs=tuple(refs)))
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #as-row
 def as_row(w: Workflow, query: str, response: str) -> Trajectory:
@@ -465,7 +471,8 @@ async def toolgrad_rows(
 ) -> Outcome[Trajectory]: # verified in a fresh world
     "Rows by ToolGrad"
     knobs = Knobs(iterations, n_apis, proposals, steps=(min_steps, max_steps))
-    if not 0 < chain_ratio <= 1 or not 0 <= negatives <= 1: raise SynthgenError('chain_ratio is between 0 and 1, negatives too')
+    if not 0 < chain_ratio <= 1 or not 0 <= negatives <= 1:
+        raise SynthgenError('chain_ratio is between 0 and 1, and so is negatives')
     m = begun(tools, model, world, target, seed, min_steps, max_steps)
     await look_around(m, values)
     few, tally = target - round(target * negatives / (1 + negatives)), Counter[str]()
@@ -490,7 +497,9 @@ async def with_negatives(
         m.plan = replace(m.plan, target=max(1, round(share * wanted)))
         await until_enough(m, chains, values, cover=share == 1)
         m.plan = replace(m.plan, target=wanted)
-        if share < 1: await until_enough(m, one_round, values)
+        if share < 1:
+            m.pool = mixed(m, share, wanted) # a surplus of chains takes no request's place
+            await until_enough(m, one_round, values)
         rows = mixed(m, share, wanted)
         rows += refusals(m, rows, target - len(rows))
         if len(rows) >= target: break
@@ -515,7 +524,8 @@ async def until_enough(
     "Rounds, until there are rows enough or four in a row gave nothing new"
     m.idle = m.stale = 0
     for _ in range(3):
-        while m.idle < 4 and (m.short or (cover and m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target)):
+        def missing(): return cover and m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target
+        while m.idle < 4 and (m.short or missing()):
             await one(m)
             if m.idle == 4 and m.short and m.later: await look_around(m, values)
         if not await dependent(m): break
@@ -526,7 +536,8 @@ SHOWN = 10 # tools of a row (num_tools)
 async def chain_round(m: Making, worlds: Worlds, knobs: Knobs, tally: Counter):
     "Grow workflows, verify them, and keep what is new"
     few, usable = 0 if m.short else 2 * len(m.unused), {f['tool'] for f in m.made.facts}
-    n, first, unused = max(4, min(64, m.short + m.short // 3), few), 100_000 * m.plan.seed + tally['samples'], len(m.unused)
+    n, unused = max(4, min(64, m.short + m.short // 3), few), len(m.unused)
+    first = 100_000 * m.plan.seed + tally['samples']
     pool = Pool([t for t in m.tools if t.name in usable], m.made.facts, m.used, m.nothing)
     ran = await asyncio.gather(*[toolgrad(pool, m.model, worlds, first + i, knobs) for i in range(n)])
     rows, lost = [x for x in ran if isinstance(x, Trajectory)], [x for x in ran if isinstance(x, Drop)]
@@ -535,7 +546,7 @@ async def chain_round(m: Making, worlds: Worlds, knobs: Knobs, tally: Counter):
     found = answered(m, Outcome(rows, lost))
     good = await m.accept([among_others(t, m.tools, m.plan.seed) for t in found.kept]) if m.accept else found
     m.made.solved.dropped += found.dropped
-    m.made.accepted.kept, m.made.accepted.dropped = m.made.accepted.kept + good.kept, m.made.accepted.dropped + good.dropped
+    add(m.made.accepted, good)
     m.idle = 0 if keep_new(m, good.kept) else m.idle + 1
     m.stale = 0 if m.short or len(m.unused) < unused else m.stale + 1
 
@@ -550,7 +561,8 @@ def among_others(t: Trajectory, tools: Sequence[Tool], seed: int) -> Trajectory:
     return t.but(tools=tuple(names))
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #kin
-def values_of(content: Any) -> set[str]: return {f'{type(v).__name__} {v}' for _, v in leaves(content) if holds(v) and not isinstance(v, bool)}
+def values_of(content: Any) -> set[str]: # what a result holds, yes and no left out
+    return {f'{type(v).__name__} {v}' for _, v in leaves(content) if holds(v) and not isinstance(v, bool)}
 
 def elsewhere(t: Trajectory, m: Making, gave: Mapping[str, set[str]]) -> list[str]: # names
     "Tools that cannot serve the request of a row"
@@ -577,8 +589,8 @@ def refusal(t: Trajectory, names: Sequence[str]) -> Trajectory:
     "The request of a row with tools that cannot serve it"
     says = Turn(role='assistant', text='None of the tools I have here can do this.')
     by = Origin(method='toolgrad_negative', faithful='paper', model='')
-    return Trajectory(turns=(Turn(role='user', text=t.instruction), says), tools=tuple(names), world=t.world, no_call='irrelevance',
-                      origin=(by,), parents=(t.id,))
+    turns = (Turn(role='user', text=t.instruction), says)
+    return Trajectory(turns=turns, tools=tuple(names), world=t.world, no_call='irrelevance', origin=(by,), parents=(t.id,))
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #mixed
 def mixed(m: Making, share: float, wanted: int) -> list[Trajectory]:
@@ -600,8 +612,8 @@ async def settled(m: Making, rows: list[Trajectory], tally: Counter) -> Outcome[
 def account(tally: Mapping[str, int]) -> str:
     "What a set cost, in words"
     n, grown = max(1, tally['samples']), max(1, tally['grown'])
-    return (f'{tally["passed"]} of {tally["samples"]} workflows with a call that succeeded ({100 * tally["passed"] / n:.1f} %), '
-            f'{tally["grown"]} long enough; {tally["replies"] / grown:.1f} replies for each')
+    share = f'{tally["passed"]} of {tally["samples"]} workflows with a call that succeeded ({100 * tally["passed"] / n:.1f} %)'
+    return f'{share}, {tally["grown"]} long enough; {tally["replies"] / grown:.1f} replies for each'
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #upstream
 def read_response(text: Any) -> Any:
@@ -622,7 +634,7 @@ def upstream(
         for action, got in chain['intermediate_steps']:
             id = f'call_{sum(map(len, chains)) + 1}'
             call = Call(id=id, tool=action['tool'], arguments=action['tool_input'])
-            o = Observation(call=id, status='error' if got.get('error') else 'ok', source='given', world='',
+            o = Observation(call=id, status='error' if got.get('error') else 'ok', source='given', world='', seconds=0,
                             content=read_response(got['response']), error=str(got.get('error') or ''))
             turns.append(Turn(role='assistant', calls=(call,), observations=(o,)))
             chains[-1].append(id)
@@ -636,8 +648,10 @@ METHOD = Method(
     options={'min_steps': 'Fewest calls of a row.', 'max_steps': 'Most calls of a row.',
              'hybrid': 'Mix chains with rows whose request is written first.',
              'chain_ratio': 'With --hybrid: share of the rows that come from chains.',
-             'negatives': 'Rows for each row with calls whose tools cannot serve the request; they are among the rows asked for.',
+             'negatives': 'Rows whose tools cannot serve the request, for each row with calls; they count as rows.',
              'iterations': 'Most iterations of a workflow (T).', 'n_apis': 'Tools of a mini-batch.',
              'proposals': 'Next steps tried in an iteration.'},
-    replies={'toolgrad_propose': 'synthgen_nb.offline.toolgrad:propose', 'toolgrad_execute': 'synthgen_nb.offline.toolgrad:execute',
-             'toolgrad_select': 'synthgen_nb.offline.toolgrad:select', 'toolgrad_query': 'synthgen_nb.offline.toolgrad:query'})
+    replies={'toolgrad_propose': 'synthgen_nb.offline.toolgrad:propose',
+             'toolgrad_execute': 'synthgen_nb.offline.toolgrad:execute',
+             'toolgrad_select': 'synthgen_nb.offline.toolgrad:select',
+             'toolgrad_query': 'synthgen_nb.offline.toolgrad:query'})
