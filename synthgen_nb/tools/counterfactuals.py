@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from ..core.methods import Method, one_of
-from ..core.records import Origin, Outcome, Record, Row, SynthgenError, clip, content_id, drop, leaves
+from ..core.records import Origin, Outcome, Row, SynthgenError, clip, drop, leaves
 from ..core.models import Model
 from ..export.conversations import messages
 from ..specs.tool import Tool
@@ -81,7 +81,8 @@ def wrong_arguments(
             if isinstance(v, (int, float)) and free: changed.append(('far off', v + 10 ** 6))
             if more := [x for x in others.get((c.tool, name), ()) if x != v]: changed.append(('of another row', rng.choice(more)))
             ways = [(f'{name} {how}', args | {name: new}) for how, new in changed]
-            if name in tools[c.tool].required: ways.append((f'{name} left out', {x: y for x, y in args.items() if x != name}))
+            if name in tools[c.tool].required:
+                ways.append((f'{name} left out', {x: y for x, y in args.items() if x != name}))
             for why, new in ways: yield Variant('wrong_argument', k, wrong(c, new), why, o)
 
 def wrong(c: Call, arguments: dict[str, Any]) -> Call: return Call(id=f'wrong_{c.id}', tool=c.tool, arguments=arguments)
@@ -119,7 +120,9 @@ def left(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]: # names
 def missing(t: Trajectory, tools: Mapping[str, Tool]) -> Iterator[Variant]:
     "The first call of a row, with its tool not there"
     first = next(single(t), None)
-    if first and left(t, tools): yield Variant('missing_tool', first[0], wrong(first[1], first[3]), 'its tool is not there', first[2])
+    if first and left(t, tools):
+        k, c, o, args = first
+        yield Variant('missing_tool', k, wrong(c, args), 'its tool is not there', o)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #needless
 def told_again(t: Trajectory) -> tuple[str, str, int] | None: # request, answer, turn whose call would be made again
@@ -130,8 +133,10 @@ def told_again(t: Trajectory) -> tuple[str, str, int] | None: # request, answer,
         for at, v in leaves(o.content):
             *way, name = at.split('/')
             if name == '0' and way and not any(p == f'{"/".join(way)}/1' for p, _ in leaves(o.content)): name = way[-1] # all there is
-            plain = isinstance(v, (int, float, str)) and not isinstance(v, bool) and 0 < len(str(v)) < 40 and v not in given
-            if plain and not name.isdigit() and name and stated(v, t.answer) and label_of(name) in t.answer.casefold():
+            plain = isinstance(v, (int, float, str)) and not isinstance(v, bool) and v not in given
+            plain = plain and 0 < len(str(v)) < 40
+            once = t.answer.casefold().count(label_of(name)) == 1 # else it is not said of what
+            if plain and name and not name.isdigit() and stated(v, t.answer) and once:
                 return f'You have just told me: “{t.answer}” What is the {label_of(name)}, then?', f'The {label_of(name)} is {v}.', k
     return None
 
@@ -161,10 +166,10 @@ SORRY = 'None of the tools I have here can do this.'
 
 def recovery(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Trajectory | None:
     "A row with a wrong call, its error, and what is right"
-    if not v.fails or v.kind == 'no_tool_needed' or v.observation is None: return None
+    if not v.fails or v.kind not in VARIANTS[:2] or v.observation is None: return None
     slip = Turn(role='assistant', thought=t.turns[v.turn].thought, calls=(v.call,), observations=(v.observation,), train=False)
-    if v.kind == 'missing_tool': return None
-    again = t.turns[v.turn].model_copy(update=dict(thought=f'That failed: {clip(v.observation.error, 160)}. {t.turns[v.turn].thought}'.strip()))
+    then = t.turns[v.turn]
+    again = then.model_copy(update=dict(thought=f'That failed: {clip(v.observation.error, 160)}. {then.thought}'.strip()))
     return t.but(turns=(*t.turns[:v.turn], slip, again, *t.turns[v.turn + 1:]), scores=(), **signed(t, v))
 
 def signed(t: Trajectory, v: Variant) -> dict[str, Any]:
@@ -192,8 +197,9 @@ def preference(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Preferen
     base = said()
     n = len(base['messages'])
     good, bad = said(right[0])['messages'][n:n + 1], said(slip)['messages'][n:n + 1]
-    why = dict(kind=v.kind, why=v.why, outcome=v.observation.status if v.observation else '', error=v.observation.error if v.observation else '')
-    return Preference(prompt=base['messages'], chosen=good, rejected=bad, tools=base['tools'], **signed(t, v) | dict(meta=why))
+    o = v.observation
+    meta = dict(kind=v.kind, why=v.why, outcome=o.status if o else '', error=o.error if o else '')
+    return Preference(prompt=base['messages'], chosen=good, rejected=bad, tools=base['tools'], **signed(t, v) | dict(meta=meta))
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #negative
 def negative(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Trajectory:
@@ -203,7 +209,8 @@ def negative(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Trajectory
     turns = (Turn(role='user', text=ask), Turn(role='assistant', text=say))
     shown = tuple(left(t, tools)) if absent else t.tools or tuple(dict.fromkeys(c.tool for c in t.calls))
     why: Any = 'irrelevance' if absent else 'no_tool_needed'
-    return Trajectory(turns=turns, tools=shown, world=t.world, own=t.own, no_call=why, **signed(t, v) | dict(meta=dict(kind=v.kind)))
+    by = signed(t, v) | dict(meta=dict(kind=v.kind))
+    return Trajectory(turns=turns, tools=shown, world=t.world, own=t.own, no_call=why, **by)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #counterfactuals
 FORMS = ('recovery', 'preference', 'negative')
@@ -222,7 +229,8 @@ async def counterfactuals(
     wanted = VARIANTS if variant == 'all' else (one_of(variant, VARIANTS, 'variant'),)
     known = {t.name: t for t in await tools_for(rows, tools)}
     out, good = Outcome[Any](), [t for t in rows if ran_well(t)]
-    out.dropped += [drop(t, 'counterfactuals', 'not_executed', 'not every call of it ran and worked') for t in rows if not ran_well(t)]
+    not_run = 'not every call of it ran and worked'
+    out.dropped += [drop(t, 'counterfactuals', 'not_executed', not_run) for t in rows if not ran_well(t)]
     for place in dict.fromkeys(t.world for t in good):
         some = [t for t in good if t.world == place]
         fresh = fresh_worlds(place, list(known.values()))
@@ -248,10 +256,11 @@ async def made_of(
         return await of_row(t, tools, others, w, kind, wanted, per_row, random.Random(f'{seed} {t.id}'))
     found = await in_worlds(rows, world, try_all)
     new = [x for xs in found for x in xs]
-    out = Outcome[Any]([], [drop(t, 'counterfactuals', 'none', 'no variant of it is wrong') for t, xs in zip(rows, found, strict=True) if not xs])
-    if kind == 'preference': return Outcome(new, out.dropped)
+    none = [t for t, xs in zip(rows, found, strict=True) if not xs]
+    lost = [drop(t, 'counterfactuals', 'none', 'no variant of it is what it is meant to be') for t in none]
+    if kind == 'preference': return Outcome(new, lost)
     checked = await verify(new, list(tools.values()), world)
-    return Outcome(checked.kept, out.dropped + checked.dropped)
+    return Outcome(checked.kept, lost + checked.dropped)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #of-row
 async def of_row(
@@ -275,8 +284,9 @@ async def of_row(
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #METHOD
 METHOD = Method(
-    name='counterfactuals', title='Counterfactuals', faithful='heuristic', takes='trajectories', stage='', command='tool-counterfactuals',
-    step='counterfactuals', claim='Change executed calls in one place, run them, and keep what really goes wrong.',
+    name='counterfactuals', title='Counterfactuals', faithful='heuristic', takes='trajectories',
+    command='tool-counterfactuals', step='counterfactuals',
+    claim='Change executed calls in one place, run them, and keep what really goes wrong.',
     options={'kind': 'recovery (masked error, then the right call), preference (DPO pairs) or negative (no call).',
              'variant': 'wrong_argument, permuted_order, missing_tool, no_tool_needed, or all.',
              'per_row': 'Most that come of one row.',
