@@ -37,7 +37,8 @@ W = {"file": "weather.h5"}
 
 def row(request, answer, *calls, tools=(), world=hdf5_world):
     "A row of calls that ran"
-    turns = [Turn(role="assistant", thought=f"Step {i}.", calls=(Call(id=f"call_{i}", tool=n, arguments=a, refs=tuple(r)),)) for i, (n, a, *r) in enumerate(calls, 1)]
+    made = [Call(id=f"call_{i}", tool=n, arguments=a, refs=tuple(r)) for i, (n, a, *r) in enumerate(calls, 1)]
+    turns = [Turn(role="assistant", thought=f"For {c.tool}.", calls=(c,)) for c in made]
     t = Trajectory(turns=(Turn(role="user", text=request), *turns, Turn(role="assistant", text=answer)), tools=tools)
 
     async def run():
@@ -86,7 +87,8 @@ def test_only_what_really_goes_wrong_counts(searched):
     other = next(v for v in variants(searched, {("get_shape", "path"): ["/stations/bergen/temperature"]}) if v.why == "path of another row")
     same_shape = ran(searched, other)
     assert same_shape.observation.ok and same_shape.differs and not same_shape.fails  # another path: another result
-    same = ran(searched, Variant("wrong_argument", 1, Call(id="wrong_call_1", tool="find_objects", arguments=W | {"pattern": "temp*"}), "", searched.observations[0]))
+    wider = Call(id="wrong_call_1", tool="find_objects", arguments=W | {"pattern": "temp*"})
+    same = ran(searched, Variant("wrong_argument", 1, wider, "", searched.observations[0]))
     assert same.observation.ok and not counts(same) # it finds the same
     typed = ran(searched, next(v for v in variants(searched) if v.why == "path mistyped"))
     assert counts(typed) and typed.observation.status == "error" and "nothing at" in typed.observation.error

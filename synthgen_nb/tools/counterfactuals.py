@@ -11,6 +11,7 @@ __all__ = ['VARIANTS', 'SORRY', 'FORMS', 'METHOD', 'Variant', 'single', 'mistype
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 from ..core.methods import Method, one_of
 from ..core.records import Origin, Outcome, Row, SynthgenError, clip, drop, leaves
@@ -45,7 +46,7 @@ class Variant:
     def differs(self) -> bool:
         "Did it fail, or give something else than the right one?"
         o = self.observation
-        return bool(o) and (not o.ok or o.content != self.meant.content)
+        return o is not None and (not o.ok or o.content != self.meant.content)
 
 def single(t: Trajectory) -> Iterator[tuple[int, Call, Observation, dict[str, Any]]]:
     "Turns of one call that worked: place, call, observation, arguments in full"
@@ -91,7 +92,7 @@ def wrong(c: Call, arguments: dict[str, Any]) -> Call: return Call(id=f'wrong_{c
 def permuted(t: Trajectory) -> Iterator[Variant]:
     "A call made before the call that it follows"
     turns = list(single(t))
-    for (k, first, _, _), (_, c, o, args) in zip(turns, turns[1:], strict=False):
+    for (k, first, _, _), (_, c, o, args) in pairwise(turns):
         lost = {r.param.split('/')[1] for r in c.refs if r.call == first.id}
         early = {x: v for x, v in args.items() if x not in lost}
         yield Variant('permuted_order', k, wrong(c, early), f'before {first.tool}', o)
@@ -143,7 +144,7 @@ def told_again(t: Trajectory) -> tuple[str, str, int] | None: # request, answer,
 def needless(t: Trajectory) -> Iterator[Variant]:
     "The same call once more"
     if not (told := told_again(t)): return
-    k, c, o, args = next(x for x in single(t) if x[0] == told[2])
+    _, c, o, args = next(x for x in single(t) if x[0] == told[2])
     yield Variant('no_tool_needed', len(t.turns), wrong(c, args), 'what it finds has been said', o)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #outcome

@@ -7,8 +7,8 @@ __all__ = ['T', 'UNSENT', 'Round', 'SHOWN', 'METHOD', 'toolgrad', 'Knobs', 'Step
            'minibatch', 'Proposal', 'proposal_schema', 'propose', 'holds', 'only_echoes', 'useless', 'changed',
            'stand_at_end', 'Report', 'call_schema', 'carry_out', 'one_try', 'choice_schema', 'select', 'reported',
            'tokens', 'numbers', 'says_choice', 'recoverable', 'uncovered', 'taken_from', 'as_row', 'objections_to_row',
-           'update', 'ended', 'toolgrad_rows', 'with_negatives', 'begun', 'until_enough', 'chain_round', 'record_of',
-           'among_others', 'values_of', 'elsewhere', 'refusals', 'refusal', 'mixed', 'settled', 'account',
+           'update', 'ended', 'toolgrad_rows', 'with_negatives', 'begun', 'look_for_use', 'until_enough', 'chain_round',
+           'record_of', 'among_others', 'values_of', 'elsewhere', 'refusals', 'refusal', 'mixed', 'settled', 'account',
            'read_response', 'upstream']
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #imports
@@ -474,7 +474,7 @@ async def toolgrad_rows(
     if not 0 < chain_ratio <= 1 or not 0 <= negatives <= 1:
         raise SynthgenError('chain_ratio is between 0 and 1, and so is negatives')
     m = begun(tools, model, world, target, seed, min_steps, max_steps)
-    await look_around(m, values)
+    await look_for_use(m, values)
     few, tally = target - round(target * negatives / (1 + negatives)), Counter[str]()
     async with Worlds(world) as worlds:
         chains = partial(chain_round, worlds=worlds, knobs=knobs, tally=tally)
@@ -515,6 +515,12 @@ def begun(
                 limits=Limits(max(5, high)), seed=seed)
     return Making(tools, model, world, checked(plan), None)
 
+async def look_for_use(m: Making, values: Mapping[str, Sequence[Any]] | None = None):
+    "Look around; a tool that only reads and gave nothing is of no use to a workflow"
+    await look_around(m, values)
+    reads = {t.name for t in m.tools if t.effect != 'write'}
+    m.made.facts = [f for f in m.made.facts if f['tool'] not in reads or holds(f['content'])] or m.made.facts
+
 async def until_enough(
     m: Making,
     one: Round,
@@ -527,7 +533,7 @@ async def until_enough(
         def missing(): return cover and m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target
         while m.idle < 4 and (m.short or missing()):
             await one(m)
-            if m.idle == 4 and m.short and m.later: await look_around(m, values)
+            if m.idle == 4 and m.short and m.later: await look_for_use(m, values)
         if not await dependent(m): break
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #chain-round
