@@ -21,8 +21,8 @@ from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, Turn, at_hand
 from .apigen import verify
 from .curation import tools_for
-from .feeds import kinds
 from .grounding import filled, label_of, stated
+from .toolgrad import alike
 from .toolllm import in_worlds
 from ..worlds.open import fresh_worlds
 from ..worlds.world import World, afresh, execute, resettable
@@ -111,12 +111,8 @@ class Without:
 
 def left(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]: # names
     "The tools of a row that cannot do any of what it does"
-    used = [tools[n] for n in dict.fromkeys(c.tool for c in t.calls)]
-    subjects, about = {u.category for u in used} - {''}, {k for u in used for k in kinds(u.name)}
-    if len({x.category for x in tools.values()}) < 2: subjects = set()
-    names = {u.name for u in used}
-    near = lambda x: x.name in names or x.category in subjects or bool(kinds(x.name) & about)
-    return [n for n in t.tools if n in tools and not near(tools[n])]
+    near = alike(t, tools)
+    return [n for n in t.tools if n in tools and n not in near]
 
 def missing(t: Trajectory, tools: Mapping[str, Tool]) -> Iterator[Variant]:
     "The first call of a row, with its tool not there"

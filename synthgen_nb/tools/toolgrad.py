@@ -8,8 +8,8 @@ __all__ = ['T', 'UNSENT', 'Round', 'SHOWN', 'METHOD', 'toolgrad', 'Knobs', 'Step
            'stand_at_end', 'Report', 'call_schema', 'carry_out', 'one_try', 'choice_schema', 'select', 'reported',
            'tokens', 'numbers', 'says_choice', 'recoverable', 'uncovered', 'taken_from', 'as_row', 'objections_to_row',
            'update', 'ended', 'toolgrad_rows', 'with_negatives', 'begun', 'look_for_use', 'until_enough', 'chain_round',
-           'record_of', 'among_others', 'values_of', 'elsewhere', 'refusals', 'refusal', 'mixed', 'settled', 'account',
-           'read_response', 'upstream']
+           'record_of', 'among_others', 'values_of', 'fields_of', 'alike', 'elsewhere', 'refusals', 'refusal', 'mixed',
+           'settled', 'account', 'read_response', 'upstream']
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #imports
 import ast, asyncio, json, random, re
@@ -27,7 +27,7 @@ from ..specs.tool import Tool, steps
 from ..specs.trajectory import Call, Observation, Ref, Trajectory, Turn
 from .answers import ops_in
 from .apigen import grounding_check, verify
-from .feeds import kinds
+from .feeds import COMMON, kinds
 from .gorilla import Retriever
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import noted_down
@@ -570,17 +570,32 @@ def among_others(t: Trajectory, tools: Sequence[Tool], seed: int) -> Trajectory:
 def values_of(content: Any) -> set[str]: # what a result holds, yes and no left out
     return {f'{type(v).__name__} {v}' for _, v in leaves(content) if holds(v) and not isinstance(v, bool)}
 
+def fields_of(value: Any) -> set[str]: # names of fields that say what they hold
+    "The fields of a result, those that stand in any result left out"
+    named = {p.lower() for at, _ in leaves(value) for p in steps(at) if not p.isdigit()}
+    return {n for n in named if n.replace('_', '') not in COMMON | {'result', 'results', 'path', 'file', 'value', 'values'}}
+
+def alike(
+    t: Trajectory,
+    tools: Mapping[str, Tool], # by name
+) -> set[str]: # names
+    "Tools that may serve a request as well: those of a row, of their category, about the same thing, with the same fields"
+    mine, split = [tools[c.tool] for c in t.calls], len({x.category for x in tools.values()}) > 1
+    about, subjects = {k for x in mine for k in kinds(x.name)}, {x.category for x in mine} - {''} if split else set()
+    asked = {k.lower() for c in t.calls for k in c.arguments}
+    told = {f for o in t.observations for f in fields_of(o.content)} - asked
+    def near(x: Tool) -> bool:
+        promised = {k.lower() for k in x.returns.get('properties') or ()}
+        return x.category in subjects or bool(kinds(x.name) & about) or bool(promised & told)
+    return {x.name for x in mine} | {n for n, x in tools.items() if near(x)}
+
 def elsewhere(t: Trajectory, m: Making, gave: Mapping[str, set[str]]) -> list[str]: # names
     "Tools that cannot serve the request of a row"
-    used = {c.tool for c in t.calls}
-    mine, split = [x for x in m.tools if x.name in used], len({x.category for x in m.tools}) > 1
-    about, found = {k for x in mine for k in kinds(x.name)}, {x.name for x in m.retriever.rank(t.instruction)[:3]}
+    near = alike(t, {x.name: x for x in m.tools}) | {x.name for x in m.retriever.rank(t.instruction)[:3]}
     told = {v for o in t.observations for v in values_of(o.content)} - {v for c in t.calls for v in values_of(c.arguments)}
-    def near(x: Tool) -> bool:
-        alike = split and x.category in {y.category for y in mine} or bool(kinds(x.name) & about)
-        return x.name in used | found or alike or bool(gave.get(x.name, set()) & told)
-    return [x.name for x in m.tools if not near(x)]
+    return [x.name for x in m.tools if x.name not in near and not gave.get(x.name, set()) & told]
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #refusals
 def refusals(m: Making, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     "Negatives of some rows: no call is right"
     rng, gave, out = random.Random(m.plan.seed), dict[str, set[str]](), list[Trajectory]()
