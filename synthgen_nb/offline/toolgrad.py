@@ -52,6 +52,7 @@ def givers(facts: Sequence[Mapping]) -> set[str]: # names
     for f in facts: fields.setdefault(f['tool'], set()).update(f['places'] if 'places' in f else places(f))
     return {g for g, named in fields.items() if any(g != t and feeds(x, g, k, t) for x in named for k, t in takes)}
 
+# %% ../../nbs/offline/94a_toolgrad.ipynb #worth-of
 def worth(c: Mapping, steps: Sequence[Mapping], feeding: bool, place: float, rng: random.Random) -> float:
     "What a call would add; place: 0 for the first of the tools, 1 for the last"
     about = steps and any(v in s['arguments'].values() for s in steps for v in c['arguments'].values())

@@ -48,6 +48,7 @@ class Variant:
         o = self.observation
         return o is not None and (not o.ok or o.content != self.meant.content)
 
+# %% ../../nbs/tools/79d_counterfactuals.ipynb #single
 def single(t: Trajectory) -> Iterator[tuple[int, Call, Observation, dict[str, Any]]]:
     "Turns of one call that worked: place, call, observation, arguments in full"
     before = list[Observation]()
@@ -67,6 +68,7 @@ def other_kind(v: Any) -> Any:
     "A value of another type"
     return f'{v} or so' if isinstance(v, (int, float)) else [v] if isinstance(v, str) else str(v)
 
+# %% ../../nbs/tools/79d_counterfactuals.ipynb #wrong-arguments
 def wrong_arguments(
     t: Trajectory,
     tools: Mapping[str, Tool],
@@ -109,6 +111,7 @@ class Without:
     def tools(self) -> list[Tool]: return [t for t in self.world.tools if t.name in self.names]
     def __getattr__(self, name: str) -> Any: return getattr(self.world, name)
 
+# %% ../../nbs/tools/79d_counterfactuals.ipynb #left
 def left(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]: # names
     "The tools of a row that cannot do any of what it does"
     near = alike(t, tools)
@@ -235,6 +238,7 @@ async def counterfactuals(
         out.kept, out.dropped = out.kept + new.kept, out.dropped + new.dropped
     return out
 
+# %% ../../nbs/tools/79d_counterfactuals.ipynb #ran-well
 def ran_well(t: Trajectory) -> bool:
     return bool(t.calls) and len(t.observations) == len(t.calls) and all(o.ok and o.executed for o in t.observations)
 

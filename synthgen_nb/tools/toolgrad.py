@@ -71,6 +71,7 @@ class Knobs:
     validator: bool = True            # the structural one
     coverage: bool = True             # must a request hold the values of its calls?
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #Step
 @dataclass(frozen=True)
 class Step:
     "An executed call of a workflow"
@@ -79,6 +80,7 @@ class Step:
     thought: str = ''
     chain: int = 1
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #Pool
 @dataclass
 class Pool:
     "The APIs, and what is known of them"
@@ -139,6 +141,7 @@ class Place:
     world: World
     after: tuple | None = None # None: not known
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #worlds-class
 class Worlds:
     "Worlds that stay open; each does one thing at a time"
     def __init__(self,
@@ -193,6 +196,7 @@ def proposal_schema(names: Sequence[str], knobs: Knobs) -> dict[str, Any]: # JSO
     said = dict(reason=dict(type='string'), proposals=dict(type='array', maxItems=knobs.proposals, items=each))
     return dict(type='object', required=list(said), properties=said)
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #propose-step
 async def propose(w: Workflow, batch: Sequence[Tool], knobs: Knobs) -> list[Proposal]:
     "Next steps for a workflow"
     names = [t.name for t in batch]
@@ -221,6 +225,7 @@ def only_echoes(content: Any, arguments: Mapping[str, Any]) -> bool:
     lacks = isinstance(content, Mapping) and any(not holds(v) for v in content.values())
     return lacks and not any(holds(v) and str(v) not in given and re.search(r'\w', str(v)) for _, v in leaves(content))
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #useless
 def useless(
     o: Observation,
     said: frozenset[str] | set[str] = frozenset(), # what its tool says of what is not there
@@ -266,6 +271,7 @@ def call_schema(names: Sequence[str]) -> dict[str, Any]: # JSON Schema
                 arguments=dict(type='array', items=dict(type='object', required=list(one), properties=one)))
     return dict(type='object', required=list(said), properties=said)
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #carry-out-step
 async def carry_out(w: Workflow, p: Proposal, knobs: Knobs, place: Place) -> Report:
     "A small agent with the tools of one proposal"
     r, mine, docs = Report(p), {n: w.pool.by_name[n] for n in p.tools}, tool_docs(p.tools, w.pool.by_name)
@@ -305,6 +311,7 @@ def choice_schema(ids: Sequence[str], chains: Sequence[int]) -> dict[str, Any]: 
                 chain=dict(type='integer', enum=[*chains, -1]))
     return dict(type='object', required=list(said), properties=said)
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #select-step
 async def select(w: Workflow, reports: Sequence[Report], knobs: Knobs, rng: random.Random) -> tuple[Step, int] | None:
     "The step that is added, and its chain; None: no step"
     good, chains = {r.proposal.id: r for r in reports if r.step}, list(w.chains)
@@ -321,6 +328,7 @@ async def select(w: Workflow, reports: Sequence[Report], knobs: Knobs, rng: rand
     step = good[said['id']].step
     return (step, said['chain'] if said['chain'] in chains else new) if step else None
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #reported
 def reported(w: Workflow, r: Report) -> dict:
     "A report as the selector sees it"
     if not r.step: return {}
@@ -414,6 +422,7 @@ def as_row(w: Workflow, query: str, response: str) -> Trajectory:
     meta = dict(chains=[v for v in w.chains.values()], toolgrad=dict(w.tally))
     return Trajectory(turns=(*turns, Turn(role='assistant', text=response)), tools=names, world=world, meta=meta)
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #objections-to-row
 def objections_to_row(w: Workflow, t: Trajectory, knobs: Knobs) -> list[str]:
     "What of a request and its response cannot be used: values that are missing, an answer that quotes no result"
     if not t.instruction.strip() or not t.answer.strip(): return ['nothing: there is no request, or no answer']
@@ -521,6 +530,7 @@ async def look_for_use(m: Making, values: Mapping[str, Sequence[Any]] | None = N
     reads = {t.name for t in m.tools if t.effect != 'write'}
     m.made.facts = [f for f in m.made.facts if f['tool'] not in reads or holds(f['content'])] or m.made.facts
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #until-enough
 async def until_enough(
     m: Making,
     one: Round,
@@ -556,6 +566,7 @@ async def chain_round(m: Making, worlds: Worlds, knobs: Knobs, tally: Counter):
     m.idle = 0 if keep_new(m, good.kept) else m.idle + 1
     m.stale = 0 if m.short or len(m.unused) < unused else m.stale + 1
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #record-of
 def record_of(x: Trajectory | Drop) -> Any: return x.record if isinstance(x, Drop) else x
 
 def among_others(t: Trajectory, tools: Sequence[Tool], seed: int) -> Trajectory:
@@ -575,6 +586,7 @@ def fields_of(value: Any) -> set[str]: # names of fields that say what they hold
     named = {p.lower() for at, _ in leaves(value) for p in steps(at) if not p.isdigit()}
     return {n for n in named if n.replace('_', '') not in COMMON | {'result', 'results', 'path', 'file', 'value', 'values'}}
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #alike
 def alike(
     t: Trajectory,
     tools: Mapping[str, Tool], # by name
@@ -589,6 +601,7 @@ def alike(
         return x.category in subjects or bool(kinds(x.name) & about) or bool(promised & told)
     return {x.name for x in mine} | {n for n, x in tools.items() if near(x)}
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #elsewhere
 def elsewhere(t: Trajectory, m: Making, gave: Mapping[str, set[str]]) -> list[str]: # names
     "Tools that cannot serve the request of a row"
     near = alike(t, {x.name: x for x in m.tools}) | {x.name for x in m.retriever.rank(t.instruction)[:3]}
@@ -620,6 +633,7 @@ def mixed(m: Making, share: float, wanted: int) -> list[Trajectory]:
     chains = covering([t for t in m.pool if grown(t)], round(share * wanted))
     return chains + covering([t for t in m.pool if not grown(t)], wanted - len(chains))
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #settled
 async def settled(m: Making, rows: list[Trajectory], tally: Counter) -> Outcome[Trajectory]:
     "Rows with what was lost, and an account of the loop"
     made, refused = m.made, [t for t in rows if not t.calls]
@@ -630,6 +644,7 @@ async def settled(m: Making, rows: list[Trajectory], tally: Counter) -> Outcome[
     out.note = f'{account(tally)}; {len(good.kept)} negatives{unused}'
     return out
 
+# %% ../../nbs/tools/78_toolgrad.ipynb #account
 def account(tally: Mapping[str, int]) -> str:
     "What a set cost, in words"
     n, grown = max(1, tally['samples']), max(1, tally['grown'])
