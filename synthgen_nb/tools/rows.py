@@ -203,8 +203,8 @@ def add(all_: Outcome, new: Outcome):
 
 # %% ../../nbs/tools/76_rows.ipynb #keep-new
 def signature(t: Trajectory) -> str:
-    "The calls of a row, as text"
-    calls = [[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls]
+    "The calls of a row, as text; of one without calls what was said"
+    calls = [[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls] or [[x.role, x.text] for x in t.turns]
     return json.dumps(calls, sort_keys=True, default=str)
 
 def keep_new(
