@@ -14,13 +14,13 @@ from .requests import say
 
 # %% ../../nbs/offline/94g_apigen.ipynb #pairs
 def pairs(
-    tools: list, values: list, style: str, examples: list, complaints: list, n: int,
+    tools: list, worked: list, style: str, verified: list, complaints: list, n: int,
 ) -> dict: # pairs: [{query, answers}]
     "Pairs of the style that is asked for"
-    rng, out, said = random.Random(canonical([tools, style, examples])), list[dict](), {e['query'] for e in examples}
+    rng, out, said = random.Random(canonical([tools, style, verified])), list[dict](), {e['query'] for e in verified}
     for _ in range(8 * n):
         if len(out) == n: break
-        calls = chosen(tools, values, style, rng)
+        calls = chosen(tools, worked, style, rng)
         query = say([(f['tool'], f['arguments'], {}) for f in calls], tools, rng.random()) if calls else ''
         if not query or query in said: continue
         said.add(query)

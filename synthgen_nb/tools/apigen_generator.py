@@ -117,7 +117,7 @@ async def write(
         d = drawn[i]
         shown = [noted_down(f) for n in d.tools for f in m.facts if f['tool'] == n]
         said = m.complaints.get(d.style, [])[-4:] if m.feedback else []
-        return p.render(tools=tool_docs(d.tools, by_name), values=shown, style=d.style, examples=d.examples,
+        return p.render(tools=tool_docs(d.tools, by_name), worked=shown, style=d.style, verified=d.examples,
                         complaints=said, n=m.pairs)
     async for i, a in m.model.over(range(len(drawn)), ask):
         d = drawn[i]
