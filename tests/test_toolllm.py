@@ -105,7 +105,7 @@ def test_an_answer_is_put_back_once_with_the_objection(good, asked):
 
 def test_a_chain_is_no_search_and_says_so():
     model = open_model(provider="offline")
-    rows = [asyncio.run(toolllm(hdf5_tools(), model, hdf5_world, n=2, width=w)).kept[0] for w in (1, 2)]
+    rows = [asyncio.run(toolllm(hdf5_tools(), model, hdf5_world, target=2, width=w)).kept[0] for w in (1, 2)]
     assert [t.origin[-1].faithful for t in rows] == ["approximation", "paper"] and rows[0].origin[-1].note
 
 

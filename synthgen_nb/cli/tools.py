@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated
 import typer
 from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
-                                 Rows, RubricName, Seed, Single, Threshold,
-    Tools, Workers, World, app, argument, option, print)
+                                 Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, app,
+                                 argument, option, print)
 from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
+from .making import tools_and_worlds
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
 @app.command('tool-parse')
@@ -48,8 +49,7 @@ def _effects(tools) -> str:
 @app.command('tool-generate')
 def tool_generate(
     source: Tools, output: Out,
-    target_pairs: Annotated[int, typer.Option('--target-pairs', min=1,
-                                              help='Exactly so many verified rows.')] = 20,
+    target_pairs: TargetRows = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
     value: Known = None, live: Live = False,
     seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
@@ -82,22 +82,12 @@ def tool_generate(
 # %% ../../nbs/cli/94_tools.ipynb #made
 async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
                 values: list[str], seed: int, live: bool):
-    from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.tools.rows import Plan, make_rows
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
-    from synthgen_nb.tools.survey import unheard_of
-    from synthgen_nb.worlds.open import entered, fresh_worlds, notice, offered, place_of, tools_of
-    tools, place, both = await tools_of(source), place_of(source, world), single == multi
-    for d in tools.dropped[:5]: print(d.detail, file=sys.stderr)
-    if not tools.kept: raise SynthgenError(f'{source}: no usable tool in it')
     several(multi, max_steps)
-    known = known_values(values)
-    for name in unheard_of(known, tools.kept): print(f'--value {name}', file=sys.stderr)
-    fresh = fresh_worlds(place, tools.kept, model, live, source)
-    looked = await entered(fresh)
-    own = offered(looked, tools.kept)
-    if said := notice(looked, own): print(said, file=sys.stderr)
+    known, both = known_values(values), single == multi
+    own, fresh, place = await tools_and_worlds(source, world, model, live, known)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), seed=seed)
     return await make_rows(own, model, fresh, plan, values=known), place

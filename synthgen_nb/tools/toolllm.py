@@ -34,7 +34,7 @@ async def toolllm(
     tools: Sequence[Tool],      # S_API
     model: Model,               # writes and decides
     world: Callable[[], World], # makes a fresh one, in which calls run
-    n: int = 4,                 # instructions
+    target: int = 4,            # instructions
     max_steps: int = 5,         # most calls on a path
     width: int = 2,             # most actions tried at one point
     budget: int = 30,           # most replies of the model for one instruction
@@ -43,19 +43,19 @@ async def toolllm(
     "Instruction generation and solution path annotation"
     async with world() as w: facts = await survey(w, tools, seed=seed)         # ours: what can be asked for
     rng, used, groups = random.Random(seed), Counter[str](), list[list[Tool]]()
-    for _ in range(n):                                                         # 2.2: sample API_1 … API_N
+    for _ in range(target):                                                    # 2.2: sample API_1 … API_N
         groups.append(sample_group(tools, facts, used, rng.randint(3, 5), rng))
         used[groups[-1][0].name] += 1
     instructions = await propose(groups, facts, model)                         # 2.2: [S_rel, Inst], filtered
     paths = await solve(instructions.kept, tools, world, model, Limits(max_steps, width, budget)) # 2.3: DFSDT
-    return Outcome(paths.kept, [*instructions.dropped, *paths.dropped]).check(n)
+    return Outcome(paths.kept, [*instructions.dropped, *paths.dropped]).check(target)
 
 # %% ../../nbs/tools/74a_toolllm.ipynb #METHOD
 METHOD = Method(
     name='toolllm', title='ToolLLM', paper='arXiv 2307.16789', faithful='paper',
     claim='Write requests that need the tools, and solve each by a search over calls that really run.',
     takes='tools', stage='generate', command='tool-generate', step='toolllm',
-    options={'n': 'instructions wanted', 'max_steps': 'most calls on a path', 'seed': 'of sampling',
+    options={'max_steps': 'most calls on a path',
              'width': 'most actions tried at one point', 'budget': 'most replies for one instruction'},
     replies={'tool_instructions': 'synthgen_nb.offline.tools:instructions',
              'tool_act': 'synthgen_nb.offline.tools:act'},
