@@ -730,7 +730,7 @@ _PLAIN = frozenset('''there their these those this that they them with have from
     together matches match least most exist exists contains contain else case'''.split())
 
 @of_results
-def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.results} {ev.docs}')}
+def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.docs}')}
 
 def sweeping(ev: Evidence, own: str) -> Iterator[str]:
     "Sentences about all or about the others, in words that nobody used and without a value"

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'STAGES', 'NOT_REPEATABLE', 'verify', 'verdict', 'Check', 'unknown_parameters', 'call_problem',
-           'format_check', 'format_score', 'execution_check', 'made_up', 'written_for_good', 'execution_stage',
-           'says_nothing', 'informs', 'grounding_check', 'semantic_score', 'semantic_stage', 'how_faithful', 'signed',
-           'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
+           'format_check', 'no_answers', 'format_score', 'execution_check', 'made_up', 'written_for_good',
+           'execution_stage', 'says_nothing', 'informs', 'grounding_check', 'ungrounded', 'semantic_score',
+           'semantic_stage', 'how_faithful', 'signed', 'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
 
 # %% ../../nbs/tools/75_apigen.ipynb #imports
 import re
@@ -18,9 +18,10 @@ from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.records import Faithful, Origin, Outcome, Score, SynthgenError, clip, drop, leaves
 from ..core.settings import nearest
+from ..specs.rounds import rounds
 from ..specs.tool import Tool, problems
 from ..specs.trajectory import Call, Observation, Trajectory, at_hand, resolve
-from .asked import objections
+from .asked import objections, told_before
 from .feeds import only_succeeded
 from .grounding import filled, placeholders, sourced, trajectory_inputs
 from .toolllm import in_worlds
@@ -42,7 +43,7 @@ async def verify(
     if world:
         await in_worlds(alive(), world, execution_stage, workers)             # stage 2: execution
     for c in alive():                                                         # ours: where values come from
-        if c.row.observations: c.scores.append(grounding_check(c.row, at_hand(c.row, by_name)))
+        if c.row.observations or not c.row.calls: c.scores.append(grounding_check(c.row, at_hand(c.row, by_name)))
     if judge: await semantic_stage(alive(), tools, judge)                     # stage 3: semantic
     return sorted_out(checks, judge)
 
@@ -121,16 +122,25 @@ def format_check(
     tools: Mapping[str, Tool], # by name
 ) -> list[tuple[str, str, str]]: # call id, machine reason, detail
     "Everything that is wrong with the form of a trajectory"
-    if not t.calls: return [('', 'no_calls', 'nothing is called')]
+    if not t.calls and not t.no_call: return [('', 'no_calls', 'nothing is called')]
+    if t.calls and t.no_call in ('irrelevance', 'no_tool_needed'):
+        return [(t.calls[0].id, 'needless_call', f'{t.calls[0].tool} is called, and the row says {t.no_call}')]
     out, seen, before = [], {o.call: o for o in t.observations}, set[str]()
-    for c in t.calls:
-        late = [r.call for r in c.refs if r.call not in before]
-        before.add(c.id)
-        why, detail = '', ''
-        if late: why, detail = 'unresolved_reference', f'{c.id} refers to {late[0]}, which is not before it'
-        elif t.observations or not c.refs: why, detail = call_problem(c, tools, seen)
-        if why: out.append((c.id, why, detail))
-    return out + ([] if t.answer.strip() else [('', 'no_answer', 'the chain ends without an answer')])
+    for turn in t.turns:
+        for c in turn.calls:
+            late = [r.call for r in c.refs if r.call not in before]
+            why, detail = '', ''
+            if late: why, detail = 'unresolved_reference', f'{c.id} refers to {late[0]}, which is not before it'
+            elif t.observations or not c.refs: why, detail = call_problem(c, tools, seen)
+            if why and turn.train: out.append((c.id, why, detail))
+        before |= {c.id for c in turn.calls}
+    return out + no_answers(t)
+
+# %% ../../nbs/tools/75_apigen.ipynb #no-answers
+def no_answers(t: Trajectory) -> list[tuple[str, str, str]]: # as of `format_check`
+    "Requests that nobody answers; those whose turns no model learns may stand open"
+    open_ = [r for r in rounds(t) if not r.answer.strip() and (r.learnt or not r.turns)]
+    return [('', 'no_answer', f'“{clip(r.request, 60)}” is left without an answer') for r in open_[:1]]
 
 # %% ../../nbs/tools/75_apigen.ipynb #format-score
 def format_score(t: Trajectory, tools: Mapping[str, Tool]) -> Score:
@@ -145,13 +155,15 @@ async def execution_check(
     world: World,  # entered; it is reset
 ) -> tuple[Trajectory, Score]: # with observations
     "Run a trajectory from reset and look"
+    if not t.calls: return t, verdict('execution', True, 'nothing to run', world.name)
     wrote = written_for_good(t, world)
     had = bool(t.observations) and all(o.source != 'given' for o in t.observations) # what a row claims was not seen
     new = t if wrote and had else await execute_trajectory(world, t)
     live = not resettable(world) and had # what was seen there was seen
     ran = list(zip(t.calls, t.observations if live else new.observations, strict=True))
-    failed = [f'{o.status}: {c.tool}: {o.error}' for c, o in ran if not o.ok]
-    broken = [f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in ran if o.mismatch]
+    learnt = {c.id for turn in t.turns if turn.train for c in turn.calls}
+    failed = [f'{o.status}: {c.tool}: {o.error}' for c, o in ran if not o.ok and c.id in learnt]
+    broken = [f'mismatch: {c.tool}: {"; ".join(o.mismatch)}' for c, o in ran if o.mismatch and c.id in learnt]
     pairs = zip(t.observations, new.observations, strict=False)
     same = all(again_so(a, b) if had else a.ok == b.ok and (a.content == b.content or not a.ok)
                for a, b in pairs if a.status != 'unseen')
@@ -193,7 +205,7 @@ def informs(
 ) -> bool:
     "Did a call find or change anything?"
     for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True)):
-        if o.ok and (tools[c.tool].effect == 'write' or o.before != o.after): return True
+        if o.ok and (c.tool in tools and tools[c.tool].effect == 'write' or o.before != o.after): return True
         args = filled(c, t.observations[:i])
         given = [v for _, v in leaves(args)]
         fresh = [v for at, v in leaves(o.content) if v not in given or at.rpartition('/')[2] not in args] # no echo
@@ -206,15 +218,22 @@ def grounding_check(
     tools: Mapping[str, Tool], # by name
 ) -> Score:
     "Are arguments given, and does the answer come from the results?"
-    seen: dict[str, Observation] = {}
-    for c, o in zip(t.calls, t.observations, strict=True):
-        lost = ', '.join(sourced(c, tools[c.tool], t.told, seen)[1])
-        nowhere = f'{c.id} {c.tool}: {lost} stands neither in the instruction nor in an earlier result'
-        if lost: return verdict('grounding', False, f'ungrounded_argument: {nowhere}')
-        seen[c.id] = o
-    if not informs(t, tools): return verdict('grounding', False, 'no_information: no call found or changed anything')
+    if lost := ungrounded(t, tools): return verdict('grounding', False, f'ungrounded_argument: {lost[0]}')
+    if t.calls and not informs(t, tools):
+        return verdict('grounding', False, 'no_information: no call found or changed anything')
     found = objections(t, tools)
     return verdict('grounding', not found, '; '.join(found[:3]))
+
+def ungrounded(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
+    "Arguments that come from nothing that was said or found before their turn"
+    seen, out = dict[str, Observation](), list[str]()
+    for r, told, _ in told_before(t, tools):
+        for turn in r.turns:
+            for c in turn.calls if turn.train else ():
+                lost = ', '.join(sourced(c, tools[c.tool], told, seen)[1])
+                if lost: out.append(f'{c.id} {c.tool}: {lost} stands neither in the instruction nor in an earlier result')
+            seen |= {o.call: o for o in turn.observations}
+    return out
 
 # %% ../../nbs/tools/75_apigen.ipynb #semantic-score
 def semantic_score(a: Answer) -> Score: # a: the judge's reply
@@ -301,18 +320,18 @@ def successful(
     "Leave out chains too few of whose calls succeeded"
     out = Outcome[Trajectory]()
     for t in rows:
-        share = sum(o.ok for o in t.observations) / max(1, len(t.calls))
+        share = sum(o.ok for o in t.observations) / len(t.calls) if t.calls else float(bool(t.no_call))
         if share >= min_share: out.kept.append(t)
-        elif not t.observations:
+        elif t.calls and not t.observations:
             out.dropped.append(drop(t, 'curate', 'not_observed', 'its calls show no result; run tool-execute first'))
         else: out.dropped.append(drop(t, 'curate', 'low_success', f'{share:.0%} of its calls succeeded'))
     return out.check(len(rows))
 
 # %% ../../nbs/tools/75_apigen.ipynb #complexity
-def complexity(t: Trajectory) -> str: # simple, medium or complex
-    "By the number of calls: one; two or three; more"
+def complexity(t: Trajectory) -> str: # none, simple, medium or complex
+    "By the number of calls: none; one; two or three; more"
     n = len(t.calls)
-    return 'simple' if n < 2 else 'medium' if n < 4 else 'complex'
+    return 'none' if not n else 'simple' if n < 2 else 'medium' if n < 4 else 'complex'
 
 # %% ../../nbs/tools/75_apigen.ipynb #balance
 def balance(

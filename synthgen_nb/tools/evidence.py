@@ -19,6 +19,7 @@ from ..core.claims import claims
 from ..core.facts import LINK, NUMBER_WORDS, SIZES
 from ..core.listed import listed
 from ..core.records import canonical, leaves
+from ..specs.rounds import Round, rounds
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Trajectory
 from .grounding import filled
@@ -169,6 +170,8 @@ class Seen:
     calls: list[Step]
     tools: Mapping[str, Tool]
     read: dict = field(default_factory=dict, repr=False) # what was read off the results, by what read it
+    told: str = ''                # what was said before the request
+    at_hand: tuple[str, ...] = () # tools whose documentation counts where nothing is called
 
     @cached_property
     def given(self) -> list[Any]: return [v for c in self.calls for _, v in leaves(c.arguments)]
@@ -184,8 +187,15 @@ class Seen:
         return [(i, k, xs) for i, c in enumerate(self.calls) for k, xs in _columns(c.content)]
     @cached_property
     def numbers(self) -> list[float]:
-        texts = [self.request, *(v for v in self.values if isinstance(v, str))]
+        texts = [self.request, self.told, *(v for v in self.values if isinstance(v, str))]
+        if self.at_hand: texts.append(f'{self.docs} {len(self.at_hand)}') # which an answer without a call may count
         return [float(v) for v in self.values if is_number(v)] + [n for t in texts for n in _numbers_of(t)]
+    @cached_property
+    def docs(self) -> str: # what the tools that were called say of themselves
+        names = dict.fromkeys([*(c.tool for c in self.calls), *self.at_hand])
+        used = [self.tools[n] for n in names if n in self.tools]
+        said = [f'{t.name} {t.description} {json.dumps([t.parameters, t.returns])}' for t in used]
+        return flat(' '.join(said))
     @cached_property
     def asked(self) -> list[float]: return [m.value for m in numbers_in(self.request)]
 
@@ -200,12 +210,8 @@ class Evidence(Seen):
     def results(self) -> str:
         return flat(' '.join([*(str(x.value) for x in self.leaves), *sorted(self.keys)]))
     @cached_property
-    def text(self) -> str: return flat(' '.join([self.request, *map(str, self.values), *sorted(self.keys)]))
-    @cached_property
-    def docs(self) -> str: # what the tools that were called say of themselves
-        used = [self.tools[n] for n in dict.fromkeys(c.tool for c in self.calls) if n in self.tools]
-        said = [f'{t.name} {t.description} {json.dumps([t.parameters, t.returns])}' for t in used]
-        return flat(' '.join(said))
+    def text(self) -> str:
+        return flat(' '.join([self.request, self.told, *map(str, self.values), *sorted(self.keys)]))
     @cached_property
     def vocabulary(self) -> set[str]: return {*words_of(self.text), *words_of(self.docs)}
     @cached_property
@@ -218,7 +224,7 @@ class Evidence(Seen):
         suffix = {w for c in camel for w in (c, c.lower())} | suffix
         return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(str(t)) for t in [self.docs, *self.values]))
     @cached_property
-    def units(self) -> set[Unit]: return self.stated | units_in(self.request)
+    def units(self) -> set[Unit]: return self.stated | units_in(self.request) | units_in(self.told)
 
     def saying(self, answer: str) -> 'Evidence': # what was read off the results is not read again
         "The same with another answer"
@@ -243,13 +249,20 @@ def of_results(f: Callable[..., T]) -> Callable[..., T]:
 def evidence_of(
     t: Trajectory,              # observed
     tools: Mapping[str, Tool],  # by name
+    r: Round | None = None,     # whose answer it is; None: the last
+    own: bool = False,          # only the calls that it made itself, to be learnt
+    said: Sequence[str] = (),   # earlier answers, which rest on results
 ) -> Evidence:
-    "What the answer of a trajectory can rest on"
+    "What an answer of a trajectory can rest on"
+    r = r or rounds(t)[-1]
+    mine = [c.id for x in r.turns if x.train for c in x.calls]
+    there = {*mine, *(c.id for x in (*r.before, *r.turns) for c in x.calls if not own)}
     made = [Step(c.id, c.tool, filled(c, t.observations[:i]), o.content if o.ok else o.error, o.ok,
                  o.before != o.after, c.refs)
-            for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True))]
-    plain = re.sub(r'(?<=/)`([^`\s]+)`', r'\1', t.answer.replace('**', '')) # markup inside a path
-    return Evidence(t.instruction, plain, made, tools)
+            for i, (c, o) in enumerate(zip(t.calls, t.observations, strict=True)) if c.id in there]
+    plain = re.sub(r'(?<=/)`([^`\s]+)`', r'\1', r.answer.replace('**', '')) # markup inside a path
+    about = () if r.calls else t.tools or tuple(tools)
+    return Evidence(r.request, plain, made, tools, told='\n'.join([r.told, *said]).strip(), at_hand=about)
 
 # %% ../../nbs/tools/70a_evidence.ipynb #says
 _SCALES = {'thousand': 1e3, 'million': 1e6, 'billion': 1e9, 'k': 1e3}

@@ -299,7 +299,7 @@ def _alternatives(docs: str) -> Iterator[set[str]]:
 def _choices(ev: Evidence) -> list[set[str]]: return list(_alternatives(ev.docs))
 
 @of_results
-def _beginnings(ev: Evidence) -> set[str]: return {w[:4] for w in words_of(f'{ev.request} {ev.results} {ev.given}')}
+def _beginnings(ev: Evidence) -> set[str]: return {w[:4] for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.given}')}
 
 def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
     "A word that the documentation has beside the one of the result"
@@ -358,7 +358,7 @@ def dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where i
 
 def wrong_dates(ev: Evidence, own: str) -> Iterator[str]:
     "A date that is not among those found, where some are"
-    there = dates(f'{ev.request} {" ".join(map(str, ev.values))}')
+    there = dates(f'{ev.request} {ev.told} {" ".join(map(str, ev.values))}')
     for y, m, d in dates(own) if there else ():
         if not any((m, d) == (m2, d2) and (y == y2 or not y or not y2) for y2, m2, d2 in there):
             yield f'unsupported_date: nothing has the date {y or "…"}-{m:02}-{d:02}'

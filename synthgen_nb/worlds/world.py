@@ -211,8 +211,9 @@ async def execute_trajectory(
     seen: dict[str, Observation] = {}
     turns = []
     for turn in t.turns:
-        for c in turn.calls: seen[c.id] = await execute(world, c, seen, timeout)
-        turns.append(turn.model_copy(update={'observations': tuple(seen[c.id] for c in turn.calls)}))
+        came = [await execute(world, c, seen, timeout) for c in turn.calls] # made together: none knows another's result
+        seen |= {o.call: o for o in came}
+        turns.append(turn.model_copy(update={'observations': tuple(came)}))
     return t.but(turns=tuple(turns), world=world.name)
 
 # %% ../../nbs/worlds/30_world.ipynb #execute-many
@@ -238,9 +239,10 @@ async def execute_trajectories(
 # %% ../../nbs/worlds/30_world.ipynb #failure
 def failure(t: Trajectory) -> tuple[str, str]:
     "Why an executed trajectory cannot be kept, and what its first failed call says; ('', '') when it can"
-    if not t.calls: return 'no_calls', ''
+    if not t.calls and not t.no_call: return 'no_calls', ''
+    learnt = {c.id for turn in t.turns if turn.train for c in turn.calls}
     for c, o in zip(t.calls, t.observations, strict=True):
-        if not o.ok: return f'{o.status}:{c.tool}', f'{c.id}: {o.error}'
+        if not o.ok and c.id in learnt: return f'{o.status}:{c.tool}', f'{c.id}: {o.error}'
     return '', ''
 
 # %% ../../nbs/worlds/30_world.ipynb #WorldKind
