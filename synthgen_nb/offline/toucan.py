@@ -8,8 +8,7 @@ __all__ = ['task', 'label', 'rate', 'decline', 'vary', 'split', 'follow_up', 'tu
 # %% ../../nbs/offline/94c_toucan.ipynb #imports
 import random, re
 from collections.abc import Mapping, Sequence
-from typing import Any
-from ..core.records import canonical, clip
+from ..core.records import canonical
 from .requests import read, say
 from .tellings import answer_from
 from .tools import act, found_in, instructions, plan
@@ -24,7 +23,7 @@ def task(
     tools = [t for s in servers for t in s['tools']]
     of = {t['name']: s['name'] for s in servers for t in s['tools']}
     about = f'Tools to {", ".join(phrases(tools)[t["name"]] for t in tools[:2])}.' if tools else 'No tools.'
-    for i in range(len(tools)): # each tool first, once
+    for i in range(min(4, len(tools))): # another tool first each time
         made = instructions(tools[i:] + tools[:i], facts, 2, n, n, avoid)['instructions']
         for x in made:
             names = x['tools']
@@ -41,7 +40,7 @@ def label(name: str, offers: list, labels: list) -> dict: # primary, secondary
     stems = lambda s: {w[:5] for w in re.findall('[a-z]{3,}', s.lower())}
     worth = {l: sum(w[:5] in stems(l) for w in words) for l in labels}
     best = sorted(worth, key=lambda l: -worth[l])
-    return dict(primary=best[0] if worth[best[0]] else 'Other', secondary=[l for l in best[1:3] if worth[l]])
+    return dict(primary=best[0] if worth[best[0]] else 'Others' if 'Others' in labels else 'Other', secondary=[l for l in best[1:3] if worth[l]])
 
 # %% ../../nbs/offline/94c_toucan.ipynb #rate
 _NOW = re.compile(r'\b(?:now|today|tonight|current(?:ly)?|latest|newest|recent(?:ly)?|live|nearby|random)\b', re.I)

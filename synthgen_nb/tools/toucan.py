@@ -7,12 +7,12 @@ __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'NEAR
            'published', 'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'synthesise',
            'few', 'near_duplicates', 'sanitise', 'as_question', 'question_inputs', 'rated', 'mean', 'failed_by_words',
            'failed_response', 'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness',
-           'good_responses']
+           'response_inputs', 'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ from ..core.models import Model
 from ..core.records import Drop, Origin, Outcome, Score, SynthgenError, content_id, drop, read_rows
 from ..core.settings import nearest
 from ..specs.parse import mcp_tool
+from ..specs.rounds import rounds
 from ..specs.tool import Tool, flat, with_unique_names
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .grounding import tool_docs, trajectory_inputs
 from .instructions import Task, noted_down
 from .sampled import group
-from ..worlds.outcomes import error_in_words, text_of
+from ..worlds.outcomes import error_in_words, objected, text_of
 
 # %% ../../nbs/tools/79a_toucan.ipynb #Server
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ def published(tools: Sequence[Tool]) -> list[Server]: # with what `read_servers`
 # %% ../../nbs/tools/79a_toucan.ipynb #labelled
 LABELS = ('Web Search & Research', 'Browser Automation', 'Memory Management', 'Operating System', 'Data Analysis & Processing',
           'Cryptocurrency & Blockchain', 'Daily Productivity', 'File Management', 'Database Operations', 'API Integration',
-          'Communication Tools', 'Development Tools', 'Security & Authentication', 'Cloud Infrastructure', 'AI/ML Tools',
-          'Content Creation', 'Social Media', 'Financial Services', 'E-commerce', 'Gaming', 'Education', 'Healthcare',
-          'Travel & Maps', 'News & Media', 'Weather', 'Time & Calendar')
+          'Communication Tools', 'Development Tools', 'Security & Authentication', 'Cloud Services', 'AI/ML Tools',
+          'Content Creation', 'Social Media', 'Financial Services', 'E-commerce', 'Gaming', 'Education', 'Travel & Maps',
+          'News & Media', 'Weather', 'Time & Calendar', 'Others')
 
 async def labelled(
     servers: Sequence[Server],
@@ -300,7 +301,7 @@ async def rated(
         if v.rating is None:
             out.dropped.append(drop(t, 'question', 'unrated', v.scores[-1].rationale))
             continue
-        of = v.scores[-1].model_copy(update=dict(criterion='question', value=mean(v.scores[:-1]), scale=(1, 5), raw=''))
+        of = v.scores[-1].model_copy(update=dict(criterion='question_overall', value=mean(v.scores[:-1]), scale=(1, 5), raw=''))
         t = t.but(meta=t.meta | dict(scores=[s.model_dump() for s in (*v.scores[:-1], of)]), origin=(*t.origin, v.origin))
         low = below_floor(v.scores, r)
         if low: out.dropped.append(drop(t, 'question', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
@@ -330,7 +331,8 @@ def failed_by_words(content: Any) -> bool:
 
 def failed_response(o: Observation, tool: Tool | None = None) -> bool:
     "Did a call fail, by its status, or by a result that says so?"
-    return not o.ok or bool(error_in_words(o.content, tool))
+    in_words = error_in_words(o.content, tool) or (objected(o.content) if isinstance(o.content, Mapping) else '')
+    return not o.ok or bool(in_words)
 
 # %% ../../nbs/tools/79a_toucan.ipynb #rule-filter
 _OWN_PATH = re.compile(r'(?<![\w/.])(?:/(?:home|Users|root|tmp|var|private|mnt|opt)/[\w.-]+[^\s"\'“”,;)]*|[A-Z]:\\[\w.-]+[^\s"\'“”,;)]*)')
@@ -380,6 +382,18 @@ def order_correctness(
     rest = iter(called)
     return len(called) >= len(targets) and all(t in rest for t in targets)
 
+# %% ../../nbs/tools/79a_toucan.ipynb #response-inputs
+def response_inputs(
+    tools: Sequence[Tool], # the database
+) -> Callable[[Trajectory], dict[str, Any]]:
+    "What a judge is shown of a row: of a conversation all that was asked and answered"
+    show = trajectory_inputs(tools)
+    def of(t: Trajectory) -> dict[str, Any]:
+        parts = rounds(t)
+        if len(parts) < 2: return show(t)
+        return show(t) | dict(instruction='\n\n'.join(r.request for r in parts), answer='\n\n'.join(r.answer for r in parts))
+    return of
+
 # %% ../../nbs/tools/79a_toucan.ipynb #accepted
 async def good_responses(
     rows: Sequence[Trajectory],        # observed; meta: targets
@@ -397,7 +411,7 @@ async def good_responses(
         elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused', f'{used:.0%} of {", ".join(targets)}'))
         else: left.append(t)
     r = rubric or load_rubric('toucan_response', model.folder)
-    async for t, v in _beside(left, judge(left, model, r, trajectory_inputs(tools))):
+    async for t, v in _beside(left, judge(left, model, r, response_inputs(tools))):
         t, low = t.but(scores=(*t.scores, *v.scores), origin=(*t.origin, v.origin)), below_floor(v.scores, r)
         if v.rating is None: out.dropped.append(drop(t, 'response', 'unrated', v.scores[-1].rationale))
         elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
