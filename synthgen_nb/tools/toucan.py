@@ -195,6 +195,7 @@ def rejected(
 ) -> tuple[str, str]: # machine reason and detail; ('', '') when it is fit
     "Why a written question cannot be used"
     targets, of = list(x['target_tools']), {t.name: s.name for s in ask.servers for t in s.tools}
+    if not x['question'].strip(): return 'nothing_to_ask', 'the writer found nothing more to ask'
     if foreign := [t for t in targets if t not in of]:
         return f'foreign_tool:{foreign[0]}', f'{foreign[0]!r} was not shown{nearest(foreign[0], list(of))}'
     if len(targets) != ask.n or len(set(targets)) != ask.n:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SUBSET', 'STAGES', 'Next', 'EXTEND', 'toucan', 'named', 'parts', 'first_seeds', 'Work', 'grow',
-           'core_round', 'answers_to', 'asked_by', 'filtered', 'yields', 'fields_of', 'may_serve', 'tools_apart',
-           'irrelevance', 'calls_made', 'varied', 'converse', 'scripted', 'simulated_user', 'conversations',
-           'assembled']
+           'core_round', 'answers_to', 'asked_by', 'filtered', 'yields', 'About', 'profiles', 'may_serve', 'siblings',
+           'tools_apart', 'irrelevance', 'calls_made', 'varied', 'converse', 'scripted', 'simulated_user',
+           'conversations', 'assembled']
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #imports
 import math, random
@@ -203,67 +203,95 @@ _GENERAL = frozenset('''id name file path ok success succeeded status message re
     number info detail total page size limit offset date time url link code version description title note the and for with from that
     this all one by get set which what has have are its new not'''.split())
 
-def _words(text: str) -> set[str]:
-    return {singular(x) for x in label_of(text).split() if len(x) > 2 and x.isalpha()} - _GENERAL
+_KEYS = frozenset('access_token token api_key apikey key user_id username password session_id auth'.split()) # who asks
 
-def fields_of(t: Tool, facts: Sequence[Mapping]) -> set[str]: # words of the fields that its results have
-    "What a tool's results are about, as declared and as seen"
-    def inside(s: Any) -> set[str]:
-        if isinstance(s, list): return {x for v in s for x in inside(v)}
-        if not isinstance(s, dict): return set()
-        props = s.get('properties') if isinstance(s.get('properties'), dict) else {}
-        return {x for k in props for x in _words(k)} | {x for v in s.values() for x in inside(v)}
-    seen = {p for f in facts if f['tool'] == t.name for at, _ in leaves(f['content']) for p in at.split('/') if not p.isdigit()}
-    return inside(t.returns) | {x for p in seen for x in _words(p)}
+def _words(text: str) -> set[str]:
+    return {singular(x) for x in label_of(text).split() if len(x) > 2 and x.isalpha()}
+
+def _named_inside(s: Any) -> set[str]: # names of properties in a schema
+    if isinstance(s, list): return {x for v in s for x in _named_inside(v)}
+    if not isinstance(s, dict): return set()
+    props = s.get('properties') if isinstance(s.get('properties'), dict) else {}
+    return {x for k in props for x in _words(k)} | {x for v in s.values() for x in _named_inside(v)}
+
+def _telling(v: Any) -> bool: # a value that says where it comes from
+    return isinstance(v, str) and len(v) > 3 or isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) > 20
+
+def _plain(v: Any) -> str: return str(v).strip('/').rpartition('/')[2].strip().lower() # however it is written
+
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #About
+@dataclass(frozen=True)
+class About:
+    "What is known of a tool, for telling whether it could be of use"
+    server: str
+    things: frozenset[str]  # what its name says it is about
+    said: frozenset[str]    # all words that are said of it
+    own: frozenset[str]     # of these the ones that are not said of half of all tools
+    fields: frozenset[str]  # words of the fields that its results have, as declared and as seen
+    gave: frozenset[str]    # telling values that it gave when it was tried
+    takes: frozenset[str]   # parameters
+    counts: bool            # takes nothing but numbers
+
+def profiles(
+    tools: Sequence[Tool],
+    facts: Sequence[Mapping], # of a survey
+) -> dict[str, About]: # by name
+    "What is known of each tool"
+    out, of, tried = dict[str, About](), {t.name: s.name for s in servers_of(tools) for t in s.tools}, dict[str, list[Any]]()
+    usual = Counter(x for t in tools for x in _words(f'{t.name} {t.description}'))
+    for f in facts: tried.setdefault(f['tool'], []).append(f['content'])
+    for t in tools:
+        found = [x for c in tried.get(t.name, ()) for x in leaves(c)]
+        fields = _named_inside(t.returns) | {w for at, _ in found for p in at.split('/') if not p.isdigit() for w in _words(p)}
+        kinds = {k for p in t.properties.values() if isinstance(p, dict) for k in (p.get('type'), (p.get('items') or {}).get('type')) if k}
+        said = _words(f'{t.name} {t.description}')
+        out[t.name] = About(of[t.name], frozenset(singular(n) for n in nouns(t.name)), frozenset(said | fields),
+                            frozenset(x for x in said if 2 * usual[x] < len(tools)), frozenset(fields), frozenset(_plain(v) for _, v in found if _telling(v)) - {''}, frozenset(t.properties) - _KEYS,
+                            bool(kinds) and {str(k) for k in kinds} <= {'number', 'integer', 'array', 'float'})
+    return out
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #may-serve
 def may_serve(
-    tool: Tool,               # that would be shown
-    row: Trajectory,          # whose question it must not serve
-    tools: Mapping[str, Tool], # by name
-    facts: Sequence[Mapping], # of a survey
+    name: str,                  # of a tool that would be shown
+    row: Trajectory,            # whose question it must not serve
+    known: Mapping[str, About], # of `profiles`
 ) -> str: # why; '' where it does not serve
     "Could a tool be of use to a question? In doubt, yes"
-    targets = [tools[n] for n in dict.fromkeys([*row.meta.get('targets', ()), *(c.tool for c in row.calls)]) if n in tools]
-    if any(flat(t.name) == flat(tool.name) for t in targets): return 'the tool itself'
-    if tool.category and any(t.category == tool.category for t in targets): return f'of the same server, {tool.category}'
-    fields = fields_of(tool, facts)
-    said = {singular(x) for x in label_of(f'{tool.name} {tool.description}').split()} | fields
-    things = {singular(n) for t in targets for n in nouns(t.name)} # what a target is about, however general
-    if same := things & said: return f'about the same, {min(same)}'
-    if same := {x for t in targets for x in fields_of(t, facts)} & said - _GENERAL: return f'speaks of {min(same)}'
-    if same := {singular(n) for n in nouns(tool.name)} & _words(row.instruction) - _GENERAL: return f'the question names {min(same)}'
-    return _found_too(tool, row, facts)
+    targets = [n for n in dict.fromkeys([*row.meta.get('targets', ()), *(c.tool for c in row.calls)]) if n in known]
+    if any(flat(n) == flat(name) for n in targets): return 'the tool itself'
+    it, several = known[name], len({a.server for a in known.values()}) > 1
+    for t in (known[n] for n in targets):
+        if t.server == it.server and (why := f'of the same server, {t.server}' if several else siblings(it, t)): return why
+        if same := t.things & it.said: return f'about the same, {min(same)}'
+        if same := t.fields & it.said - _GENERAL: return f'speaks of {min(same)}'
+    if same := it.things & _words(row.instruction) - _GENERAL: return f'the question names {min(same)}'
+    found = {_plain(v) for o in row.observations if o.ok for _, v in leaves(o.content) if _telling(v) and str(v) not in row.instruction}
+    return f'it gave {min(found & it.gave)[:40]}, too' if found & it.gave else ''
 
-def _found_too(tool: Tool, row: Trajectory, facts: Sequence[Mapping]) -> str:
-    "A value that the row's calls found and the tool gave as well"
-    def telling(v): return isinstance(v, str) and len(v) > 3 or isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) > 20
-    told = row.instruction
-    found = {str(v) for o in row.observations if o.ok for _, v in leaves(o.content) if telling(v) and str(v) not in told}
-    gave = {str(v) for f in facts if f['tool'] == tool.name for _, v in leaves(f['content']) if telling(v)}
-    return f'it gave {min(found & gave)[:40]}, too' if found & gave else ''
+def siblings(a: About, b: About) -> str: # why they may stand for each other
+    "Tools of the only server: alike in words or parameters, or both do sums"
+    if a.counts and b.counts: return 'both compute'
+    if same := (a.takes & b.takes) - _GENERAL: return f'takes {min(same)}, too'
+    return 'said in the same words' if len(a.own & b.own) > .34 * len(a.own | b.own) else ''
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #shuffled
 def tools_apart(
     row: Trajectory,
     others: Sequence[Trajectory], # whose tools it may get
-    tools: Mapping[str, Tool],    # by name
-    facts: Sequence[Mapping],     # of a survey
+    known: Mapping[str, About],   # of `profiles`
     rng: random.Random,
     few: int = 2,
     most: int = 6,
-) -> list[Tool]: # none of which serves; fewer than `few`: there are none
+) -> list[str]: # tools none of which serves; fewer than `few`: there are no more
     "Tools of other questions"
-    found = dict[str, Tool]()
+    found = list[str]()
     for other in rng.sample(list(others), len(others)):
-        for n in other.tools:
-            if n in tools and n not in found and not may_serve(tools[n], row, tools, facts): found[n] = tools[n]
+        found += [n for n in other.tools if n in known and n not in found and not may_serve(n, row, known)]
+        if len(found) >= few: return found[:most]
+    for n in rng.sample(list(known), len(known)):
         if len(found) >= few: break
-    rest = [t for t in rng.sample(list(tools.values()), len(tools)) if t.name not in found] if len(found) < few else []
-    for t in rest:
-        if len(found) >= few: break
-        if not may_serve(t, row, tools, facts): found[t.name] = t
-    return list(found.values())[:most]
+        if n not in found and not may_serve(n, row, known): found.append(n)
+    return found[:most]
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #irrelevance
 async def irrelevance(
@@ -275,12 +303,12 @@ async def irrelevance(
 ) -> Outcome[Trajectory]: # `no_tools_apart`, `called`, `names_a_tool`
     "The same questions with tools that do not serve, declined"
     p, out, by_name = model.prompt('toucan_decline'), Outcome[Trajectory](), {t.name: t for t in tools}
-    rng, todo = random.Random(seed), list[tuple[Trajectory, list[Tool]]]()
+    rng, known, todo = random.Random(seed), profiles(tools, facts), list[tuple[Trajectory, list[str]]]()
     for t in rows:
-        apart = tools_apart(t, [x for x in rows if x.id != t.id], by_name, facts, rng)
+        apart = tools_apart(t, [x for x in rows if x.id != t.id], known, rng)
         if len(apart) > 1: todo.append((t, apart))
         else: out.dropped.append(drop(t, 'irrelevance', 'no_tools_apart', f'{len(apart)} of {len(tools)} tools certainly do not serve'))
-    def ask(x): return p.render(instruction=x[0].instruction, tools=tool_docs([t.name for t in x[1]], by_name))
+    def ask(x): return p.render(instruction=x[0].instruction, tools=tool_docs(x[1], by_name))
     async for (t, apart), a in model.over(todo, ask):
         why, detail = (a.error.split(':')[0], a.error) if not a.ok else _declined(a.value, apart)
         if why: out.dropped.append(drop(t, 'irrelevance', why, detail))
@@ -288,17 +316,17 @@ async def irrelevance(
     return out.check(len(rows))
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #declined
-def _declined(said: Mapping[str, str], apart: Sequence[Tool]) -> tuple[str, str]: # reason and detail
+def _declined(said: Mapping[str, str], apart: Sequence[str]) -> tuple[str, str]: # reason and detail
     "Is a reply a plain no?"
     if said['tool'].strip(): return 'called', f'it would call {said["tool"]}'
     if not said['answer'].strip(): return 'empty_answer', 'nothing is said'
-    named = names_a_tool(said['answer'], [t.name for t in apart])
+    named = names_a_tool(said['answer'], apart)
     return ('names_a_tool', named) if named else ('', '')
 
-def _no_row(t: Trajectory, apart: Sequence[Tool], said: Mapping[str, str], by: Origin) -> Trajectory:
+def _no_row(t: Trajectory, apart: Sequence[str], said: Mapping[str, str], by: Origin) -> Trajectory:
     turns = (t.turns[0], Turn(role='assistant', thought=said['thought'], text=said['answer']))
     meta = dict(extension='irrelevance', withheld=t.meta.get('targets', []))
-    return Trajectory(turns=turns, tools=tuple(x.name for x in apart), world=t.world, no_call='irrelevance', origin=(*t.origin[:1], by),
+    return Trajectory(turns=turns, tools=tuple(apart), world=t.world, no_call='irrelevance', origin=(*t.origin[:1], by),
                       parents=(t.id,), meta=meta)
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #calls-made
@@ -448,12 +476,12 @@ def _conversation(t: Trajectory, turns: Sequence[Turn], way: str, model: Model) 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #extend
 async def _extend_irrelevance(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     assert w.making.accept
-    out, shown = list[Trajectory](), set[tuple]()
+    out, shown = list[Trajectory](), set[Any]()
     for i in range(2): # other tools the second time
         if len(out) >= n: break
         new = w.passed('irrelevant', await irrelevance(rows, w.tools, w.facts, w.model, w.making.plan.seed + i))
-        good = w.passed('declined', await w.making.accept([t for t in new if (t.instruction, t.tools) not in shown]))
-        shown |= {(t.instruction, t.tools) for t in new}
+        good = w.passed('declined', await w.making.accept([t for t in new if (t.instruction, frozenset(t.tools)) not in shown]))
+        shown |= {(t.instruction, frozenset(t.tools)) for t in new}
         out += good
     return out[:n]
 
