@@ -87,15 +87,16 @@ def test_a_judge_is_given_what_its_prompt_takes_and_no_more():
     p, m = Pair(question="What is a chunk?", answer="The unit of I/O.", chunk_id="c"), open_model()
     ask = judge_ask(pair_inputs({"c": "A source."})(p), m.prompt("judge_alpagasus"), load_rubric("alpagasus"))
     assert set(ask.inputs) == set(m.prompt("judge_alpagasus").inputs) and "A source." not in ask.messages[1]["content"]
-    with pytest.raises(SynthgenError, match=r"a judge is not given .'instruction', 'steps', 'tools'."):
+    with pytest.raises(SynthgenError, match=r"a judge is not given .'no_call', 'rounds', 'tools'."):
         judge_ask(pair_inputs({})(p), m.prompt("tool_rate"), load_rubric("tools"))
 
 
 def test_conversations_are_judged_by_their_own_prompt():
     "A row of any kind, shown as its rubric's prompt wants it"
     row, m = Pair(question="Which files are there?", answer="a.h5"), open_model().at("judge")
-    step = dict(call="c1", tool="ls", arguments={}, status="ok", result="a.h5", content="a.h5", thought="I list them.")
-    show = lambda p: dict(tools=[dict(name="ls", description="Lists files", parameters={})], instruction=p.question, steps=[step], answer=p.answer)
+    step = dict(call="c1", tool="ls", arguments={}, status="ok", result="a.h5", content="a.h5", thought="I list them.", learnt=True)
+    one = lambda p: dict(system="", instruction=p.question, steps=[step], answer=p.answer, learnt=True)
+    show = lambda p: dict(tools=[dict(name="ls", description="Lists files", parameters={})], rounds=[one(p)], no_call="")
     out = asyncio.run(curate([row], m, load_rubric("tools"), show, 0))
     (kept,) = out.kept
     assert [s.criterion for s in kept.scores] == ["tool_selection", "parameters", "reasoning", "usefulness", "overall"]

@@ -13,6 +13,7 @@ from synthgen_nb.core.records import SynthgenError
 
 
 def sample():
+    step = dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened", learnt=True)
     return dict(
         text="Some text.",
         section="A > B",
@@ -56,7 +57,9 @@ def sample():
                 effect="read",
             )
         ],
-        steps=[dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
+        steps=[step],
+        rounds=[dict(system="Be brief.", instruction="Open a.h5.", steps=[step], answer="It is open.", learnt=n > 1) for n in (1, 2)],
+        no_call="",
         facts=[dict(tool="open_file", arguments={"path": "a.h5"}, given=["path: a.h5"], before=[], content="opened", came_back=["opened"])],
         tried=[],
         left=3,

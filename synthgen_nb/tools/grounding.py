@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['stated', 'sourced', 'filled', 'quotable', 'unquoted', 'placeholders', 'steps_of', 'thoughts_of', 'label_of',
-           'in_lines', 'tool_docs', 'trajectory_inputs']
+           'in_lines', 'tool_docs', 'rounds_shown', 'trajectory_inputs']
 
 # %% ../../nbs/tools/70_grounding.ipynb #imports
 import json, re
@@ -14,6 +14,7 @@ from typing import Any
 from ..core.facts import NUMBER_WORDS
 from ..core.listed import all_leaves
 from ..core.records import clip, leaves
+from ..specs.rounds import rounds
 from ..specs.tool import Tool, look_up, steps
 from ..specs.trajectory import Call, Observation, Ref, Trajectory, at_hand, put
 
@@ -218,13 +219,22 @@ def tool_docs(
     return [{f: getattr(tools[n], f) for f in fields} for n in names if n in tools]
 
 # %% ../../nbs/tools/70_grounding.ipynb #trajectory-inputs
+def rounds_shown(t: Trajectory) -> list[dict[str, Any]]: # system, instruction, steps, answer, learnt
+    "The rounds of a trajectory as the prompts take them"
+    steps = iter(steps_of(t.calls, t.observations, thoughts_of(t)))
+    out = list[dict[str, Any]]()
+    for r in rounds(t):
+        made = [next(steps) | dict(learnt=x.train) for x in r.turns for _ in x.calls]
+        system = '\n'.join(x.text for x in r.asked if x.role == 'system')
+        out.append(dict(system=system, instruction=r.request, steps=made, answer=r.answer, learnt=r.learnt))
+    return out
+
 def trajectory_inputs(
     tools: Sequence[Tool], # the database
-) -> Callable[[Trajectory], dict[str, Any]]: # trajectory → tools, instruction, steps, answer
-    "What a judge is shown of a trajectory"
+) -> Callable[[Trajectory], dict[str, Any]]: # trajectory → tools, rounds, no_call
+    "What a judge is shown of a trajectory: the whole conversation"
     by_name = {t.name: t for t in tools}
     def show(t: Trajectory) -> dict[str, Any]:
         names = t.tools or list(dict.fromkeys(c.tool for c in t.calls))
-        return dict(tools=tool_docs(names, at_hand(t, by_name)), instruction=t.instruction,
-                    steps=steps_of(t.calls, t.observations, thoughts_of(t)), answer=t.answer)
+        return dict(tools=tool_docs(names, at_hand(t, by_name)), rounds=rounds_shown(t), no_call=t.no_call)
     return show

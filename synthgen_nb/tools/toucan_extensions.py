@@ -225,8 +225,7 @@ class About:
     "What is known of a tool, for telling whether it could be of use"
     server: str
     things: frozenset[str]  # what its name says it is about
-    said: frozenset[str]    # all words that are said of it
-    own: frozenset[str]     # of these the ones that are not said of half of all tools
+    own: frozenset[str]     # words that are said of it, and not of half of all tools
     fields: frozenset[str]  # words of the fields that its results have, as declared and as seen
     gave: frozenset[str]    # telling values that it gave when it was tried
     takes: frozenset[str]   # parameters
@@ -245,7 +244,7 @@ def profiles(
         fields = _named_inside(t.returns) | {w for at, _ in found for p in at.split('/') if not p.isdigit() for w in _words(p)}
         kinds = {k for p in t.properties.values() if isinstance(p, dict) for k in (p.get('type'), (p.get('items') or {}).get('type')) if k}
         said = _words(f'{t.name} {t.description}')
-        out[t.name] = About(of[t.name], frozenset(singular(n) for n in nouns(t.name)), frozenset(said | fields),
+        out[t.name] = About(of[t.name], frozenset(singular(n) for n in nouns(t.name)),
                             frozenset(x for x in said if 2 * usual[x] < len(tools)), frozenset(fields), frozenset(_plain(v) for _, v in found if _telling(v)) - {''}, frozenset(t.properties) - _KEYS,
                             bool(kinds) and {str(k) for k in kinds} <= {'number', 'integer', 'array', 'float'})
     return out
@@ -262,8 +261,8 @@ def may_serve(
     it, several = known[name], len({a.server for a in known.values()}) > 1
     for t in (known[n] for n in targets):
         if t.server == it.server and (why := f'of the same server, {t.server}' if several else siblings(it, t)): return why
-        if same := t.things & it.said: return f'about the same, {min(same)}'
-        if same := t.fields & it.said - _GENERAL: return f'speaks of {min(same)}'
+        if same := t.things & (it.own | it.things | it.fields): return f'about the same, {min(same)}'
+        if same := t.fields & (it.own | it.fields) - _GENERAL: return f'speaks of {min(same)}'
     if same := it.things & _words(row.instruction) - _GENERAL: return f'the question names {min(same)}'
     found = {_plain(v) for o in row.observations if o.ok for _, v in leaves(o.content) if _telling(v) and str(v) not in row.instruction}
     return f'it gave {min(found & it.gave)[:40]}, too' if found & it.gave else ''
