@@ -7,7 +7,7 @@ __all__ = ['task', 'label', 'rate', 'decline', 'vary', 'split', 'follow_up', 'tu
 
 # %% ../../nbs/offline/94c_toucan.ipynb #imports
 import random, re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ..core.records import canonical
 from .requests import read, say
 from .tellings import answer_from
@@ -23,14 +23,26 @@ def task(
     tools = [t for s in servers for t in s['tools']]
     of = {t['name']: s['name'] for s in servers for t in s['tools']}
     about = f'Tools to {", ".join(phrases(tools)[t["name"]] for t in tools[:2])}.' if tools else 'No tools.'
-    for i in range(min(4, len(tools))): # another tool first each time
-        made = instructions(tools[i:] + tools[:i], facts, 2, n, n, avoid)['instructions']
-        for x in made:
+    for own in _tries(servers, facts, n, several, len(avoid)):
+        for x in instructions(tools, own, 1, n, n, avoid)['instructions']:
             names = x['tools']
             if len(set(names)) != n or several and len({of[t] for t in names}) < 2: continue
             flow = ' then '.join(phrases(tools)[t] for t in names)
             return dict(server_analysis=about, workflow=flow, target_tools=names, question=x['instruction'])
     return dict(server_analysis=about, workflow='', target_tools=[], question='')
+
+# %% ../../nbs/offline/94c_toucan.ipynb #tries
+def _tries(servers: list, facts: list, n: int, several: bool, turn: int) -> Iterator[list]: # facts to choose from
+    "All that worked, unless servers must meet; then that of some tools of each, others each time"
+    able = {f['tool'] for f in facts}
+    each = [[t['name'] for t in s['tools'] if t['name'] in able] for s in servers]
+    if not several: yield facts
+    for i in range(5):
+        rng = random.Random(canonical([each, n, turn, i]))
+        first = [rng.choice(x) for x in rng.sample(each, len(each)) if x][:n] if several else []
+        rest = [t for x in each for t in x if t not in first]
+        names = {*first, *rng.sample(rest, min(len(rest), n - len(first)))}
+        yield [f for f in facts if f['tool'] in names]
 
 # %% ../../nbs/offline/94c_toucan.ipynb #label
 def label(name: str, offers: list, labels: list) -> dict: # primary, secondary

@@ -7,12 +7,12 @@ __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'NEAR
            'published', 'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'synthesise',
            'few', 'near_duplicates', 'sanitise', 'as_question', 'question_inputs', 'rated', 'mean', 'failed_by_words',
            'failed_response', 'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness',
-           'response_inputs', 'good_responses']
+           'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from ..core.models import Model
 from ..core.records import Drop, Origin, Outcome, Score, SynthgenError, content_id, drop, read_rows
 from ..core.settings import nearest
 from ..specs.parse import mcp_tool
-from ..specs.rounds import rounds
 from ..specs.tool import Tool, flat, with_unique_names
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .grounding import tool_docs, trajectory_inputs
@@ -383,18 +382,6 @@ def order_correctness(
     rest = iter(called)
     return len(called) >= len(targets) and all(t in rest for t in targets)
 
-# %% ../../nbs/tools/79a_toucan.ipynb #response-inputs
-def response_inputs(
-    tools: Sequence[Tool], # the database
-) -> Callable[[Trajectory], dict[str, Any]]:
-    "What a judge is shown of a row: of a conversation all that was asked and answered"
-    show = trajectory_inputs(tools)
-    def of(t: Trajectory) -> dict[str, Any]:
-        parts = rounds(t)
-        if len(parts) < 2: return show(t)
-        return show(t) | dict(instruction='\n\n'.join(r.request for r in parts), answer='\n\n'.join(r.answer for r in parts))
-    return of
-
 # %% ../../nbs/tools/79a_toucan.ipynb #accepted
 async def good_responses(
     rows: Sequence[Trajectory],        # observed; meta: targets
@@ -412,7 +399,7 @@ async def good_responses(
         elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused', f'{used:.0%} of {", ".join(targets)}'))
         else: left.append(t)
     r = rubric or load_rubric('toucan_response', model.folder)
-    async for t, v in _beside(left, judge(left, model, r, response_inputs(tools))):
+    async for t, v in _beside(left, judge(left, model, r, trajectory_inputs(tools))):
         t, low = t.but(scores=(*t.scores, *v.scores), origin=(*t.origin, v.origin)), below_floor(v.scores, r)
         if v.rating is None: out.dropped.append(drop(t, 'response', 'unrated', v.scores[-1].rationale))
         elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))

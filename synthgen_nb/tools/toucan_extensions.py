@@ -214,6 +214,8 @@ def _named_inside(s: Any) -> set[str]: # names of properties in a schema
     props = s.get('properties') if isinstance(s.get('properties'), dict) else {}
     return {x for k in props for x in _words(k)} | {x for v in s.values() for x in _named_inside(v)}
 
+def _items(p: Mapping) -> Mapping: return x if isinstance(x := p.get('items'), Mapping) else {}
+
 def _telling(v: Any) -> bool: # a value that says where it comes from
     return isinstance(v, str) and len(v) > 3 or isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) > 20
 
@@ -242,11 +244,11 @@ def profiles(
     for t in tools:
         found = [x for c in tried.get(t.name, ()) for x in leaves(c)]
         fields = _named_inside(t.returns) | {w for at, _ in found for p in at.split('/') if not p.isdigit() for w in _words(p)}
-        kinds = {k for p in t.properties.values() if isinstance(p, dict) for k in (p.get('type'), (p.get('items') or {}).get('type')) if k}
+        kinds = {str(k) for p in t.properties.values() if isinstance(p, dict) for k in (p.get('type'), _items(p).get('type')) if k}
         said = _words(f'{t.name} {t.description}')
         out[t.name] = About(of[t.name], frozenset(singular(n) for n in nouns(t.name)),
                             frozenset(x for x in said if 2 * usual[x] < len(tools)), frozenset(fields), frozenset(_plain(v) for _, v in found if _telling(v)) - {''}, frozenset(t.properties) - _KEYS,
-                            bool(kinds) and {str(k) for k in kinds} <= {'number', 'integer', 'array', 'float'})
+                            bool(kinds) and kinds <= {'number', 'integer', 'array', 'float'})
     return out
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #may-serve
