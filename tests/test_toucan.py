@@ -336,9 +336,9 @@ def test_conversations_go_on_where_they_were(made):
 
 def test_the_command(tmp_path):
     do = command(tmp_path)
-    said = do("tool-generate-tasks", "bfcl:MessageAPI,TicketAPI", "-o", "rows.jsonl", "--target-pairs", 4, "--sampling", "multi_random").stdout
+    said = do("tool-generate-tasks", "bfcl:MessageAPI,TicketAPI", "-o", "rows.jsonl", "--target-pairs", 3, "--sampling", "multi_random").stdout
     got = read_trajectories(tmp_path / "rows.jsonl").kept
-    assert "4 rows, every call executed in bfcl:MessageAPI,TicketAPI" in said and "→ well asked" in said and len(got) == 4
+    assert "3 rows, every call executed in bfcl:MessageAPI,TicketAPI" in said and "→ well asked" in said and len(got) == 3
     assert all(len(t.meta["servers"]) == 2 and t.origin[0].method == "toucan_task" for t in got)
     bad = do("tool-generate-tasks", "hdf5", "-o", "none.jsonl", "--sampling", "ranked", ok=False)
     assert "unknown sampling 'ranked'" in bad.stderr and not (tmp_path / "none.jsonl").exists() and rows(tmp_path / "rows.jsonl")

@@ -214,7 +214,10 @@ def _named_inside(s: Any) -> set[str]: # names of properties in a schema
     props = s.get('properties') if isinstance(s.get('properties'), dict) else {}
     return {x for k in props for x in _words(k)} | {x for v in s.values() for x in _named_inside(v)}
 
-def _items(p: Mapping) -> Mapping: return x if isinstance(x := p.get('items'), Mapping) else {}
+def _counts(t: Tool) -> bool: # does it take nothing but numbers?
+    parts = [p for p in t.properties.values() if isinstance(p, dict)]
+    kinds = {str(x.get('type')) for p in parts for x in (p, p.get('items')) if isinstance(x, dict)}
+    return bool(kinds) and kinds <= {'number', 'integer', 'array', 'float'}
 
 def _telling(v: Any) -> bool: # a value that says where it comes from
     return isinstance(v, str) and len(v) > 3 or isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) > 20
@@ -227,7 +230,7 @@ class About:
     "What is known of a tool, for telling whether it could be of use"
     server: str
     things: frozenset[str]  # what its name says it is about
-    own: frozenset[str]     # words that are said of it, and not of half of all tools
+    own: frozenset[str]     # words that are said of it; those of half of all tools say nothing, here and below
     fields: frozenset[str]  # words of the fields that its results have, as declared and as seen
     gave: frozenset[str]    # telling values that it gave when it was tried
     takes: frozenset[str]   # parameters
@@ -238,18 +241,18 @@ def profiles(
     facts: Sequence[Mapping], # of a survey
 ) -> dict[str, About]: # by name
     "What is known of each tool"
-    out, of, tried = dict[str, About](), {t.name: s.name for s in servers_of(tools) for t in s.tools}, dict[str, list[Any]]()
-    usual = Counter(x for t in tools for x in _words(f'{t.name} {t.description}'))
-    for f in facts: tried.setdefault(f['tool'], []).append(f['content'])
-    for t in tools:
-        found = [x for c in tried.get(t.name, ()) for x in leaves(c)]
-        fields = _named_inside(t.returns) | {w for at, _ in found for p in at.split('/') if not p.isdigit() for w in _words(p)}
-        kinds = {str(k) for p in t.properties.values() if isinstance(p, dict) for k in (p.get('type'), _items(p).get('type')) if k}
-        said = _words(f'{t.name} {t.description}')
-        out[t.name] = About(of[t.name], frozenset(singular(n) for n in nouns(t.name)),
-                            frozenset(x for x in said if 2 * usual[x] < len(tools)), frozenset(fields), frozenset(_plain(v) for _, v in found if _telling(v)) - {''}, frozenset(t.properties) - _KEYS,
-                            bool(kinds) and kinds <= {'number', 'integer', 'array', 'float'})
-    return out
+    of, tried = {t.name: s.name for s in servers_of(tools) for t in s.tools}, dict[str, list[tuple[str, Any]]]()
+    for f in facts: tried.setdefault(f['tool'], []).extend(leaves(f['content']))
+    said = {t.name: _words(f'{t.name} {t.description}') for t in tools}
+    fields = {t.name: _named_inside(t.returns) | {w for at, _ in tried.get(t.name, ()) for p in at.split('/') if not p.isdigit() for w in _words(p)}
+              for t in tools}
+    usual = Counter(x for n in said for x in said[n] | fields[n])
+    common = {x for x, n in usual.items() if 2 * n >= len(tools) > 2}
+    def one(t: Tool) -> About:
+        gave = {_plain(v) for _, v in tried.get(t.name, ()) if _telling(v)} - {''}
+        return About(of[t.name], frozenset(singular(n) for n in nouns(t.name)), frozenset(said[t.name] - common), frozenset(fields[t.name] - common),
+                     frozenset(gave), frozenset(t.properties) - _KEYS, _counts(t))
+    return {t.name: one(t) for t in tools}
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #may-serve
 def may_serve(
