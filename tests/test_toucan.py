@@ -275,7 +275,8 @@ def test_the_kin_of_a_tool_may_serve():
         tool("ping", "Answers.", "words"),
     ]
     facts = [dict(tool="ping", content={"pong": 7731}), dict(tool="get_price", content={"price": 7731})]
-    t = log(content={"price": 7731}).but(meta=dict(targets=["get_price"]), turns=(Turn(role="user", text="What does a plum cost?"), *log(content={"price": 7731}).turns[1:]))
+    t = log(content={"price": 7731}).but(meta=dict(targets=["get_price"]))
+    t = t.but(turns=(Turn(role="user", text="What does a plum cost?"), *t.turns[1:]))
     known = profiles(tools, facts)
     assert [n for n in known if not may_serve(n, t, known)] == ["translate"]
     assert may_serve("ping", t, known) == "it gave 7731, too" and may_serve("list_fruits", t, known) == "of the same server, shop"

@@ -12,34 +12,41 @@ from ..tools.topic import plural
 from ..worlds.roles import singular
 
 # %% ../../nbs/offline/94h_topic.ipynb #things
-_STOP = frozenset('''the and for with from into about that this our their your all any some new of in on at to by an service services system systems
-    management app tool tools api online platform data'''.split())
+_STOP = frozenset('''the and for with from into about that this our their your all any some new of in on at to by an
+    service services system systems management app tool tools api online platform data'''.split())
 
 def nouns_in(topic: str) -> list[str]: # in the singular, letters that names may have
     "What a topic speaks of"
     words = [w for w in re.findall('[a-z]+', topic.lower()) if len(w) > 2 and w not in _STOP]
     return list(dict.fromkeys(singular(w) for w in reversed(words)))[:4] or ['item']
 
-def _field(name: str, kind: str = 'string', about: str = '') -> dict: return dict(name=name, type=kind, description=about)
+def _field(name: str, kind: str = 'string', about: str = '') -> dict: return dict(name=name, type=kind,
+    description=about)
 
 def thing(name: str, other: str = '') -> dict: # name, description, fields
     "What is kept of one"
     rng = random.Random(name)
-    more = rng.sample([_field('quantity', 'integer', 'How many there are'), _field('price', 'number', 'In euros'), _field('city', 'string', 'Where it is'),
-                       _field('active', 'boolean', 'Whether it is in use'), _field('start_date', 'date', 'The first day')], 2)
+    more = rng.sample([_field('quantity', 'integer', 'How many there are'),
+                       _field('price', 'number', 'In euros'), _field('city', 'string', 'Where it is'),
+                       _field('active', 'boolean', 'Whether it is in use'),
+                       _field('start_date', 'date', 'The first day')], 2)
     link = [_field(f'{other}_id', 'string', f'The {other} it belongs to')] if other else []
-    fields = [_field(f'{name}_id', 'string', f'Identifies a {name}'), _field('name', 'string', f'What the {name} is called'), *link,
+    fields = [_field(f'{name}_id', 'string', f'Identifies a {name}'),
+              _field('name', 'string', f'What the {name} is called'), *link,
               _field('status', 'string', 'open or closed'), *more]
     return dict(name=name, description=f'A {name}.', fields=fields)
 
 # %% ../../nbs/offline/94h_topic.ipynb #topic
-_SAYS = dict(list='List all {many}.', get='Get one {one} by its id.', search='Search {many} by their name.', create='Create a new {one}.',
+_SAYS = dict(list='List all {many}.', get='Get one {one} by its id.', search='Search {many} by their name.',
+             create='Create a new {one}.',
              update='Change the name or the status of a {one}.', delete='Delete a {one} for good.')
 
-def topic(topic: str, n: int, avoid: Sequence = (), known: Sequence = (), complaints: Sequence = ()) -> dict: # things, tools
+def topic(topic: str, n: int, avoid: Sequence = (), known: Sequence = (),
+          complaints: Sequence = ()) -> dict: # things, tools
     "The usual tools for the things of a topic"
     names = nouns_in(topic)
-    extra = [f'{names[0]}_{x}' for x in ('note', 'group', 'event', 'contact', 'report', 'file', 'label', 'comment')]
+    extra = [f'{names[0]}_{x}' for x in ('note', 'group', 'event', 'contact', 'report', 'file', 'label',
+                                         'comment')]
     things, taken, tools = list[dict](), {t['name'] for t in avoid}, list[dict]()
     for i, name in enumerate([*names, *extra]):
         things.append(thing(name, names[i - 1] if 0 < i < len(names) else names[0] if i else ''))
@@ -52,9 +59,13 @@ def topic(topic: str, n: int, avoid: Sequence = (), known: Sequence = (), compla
 
 def _tool(action: str, of: dict, many: str) -> dict:
     name, key = of['name'], of['fields'][0]
-    said = [f | dict(required=action == 'create') for f in of['fields'][1:] if f['name'] in ('name', 'status')]
-    given = dict(list=[], search=[said[0] | dict(required=True)], create=said, update=[key | dict(required=True), *(p | dict(required=p['name'] == 'status') for p in said)]).get(action, [key | dict(required=True)])
+    said = [f | dict(required=action == 'create') for f in of['fields'][1:]
+            if f['name'] in ('name', 'status')]
+    which, change = [key | dict(required=True)], [p | dict(required=p['name'] == 'status') for p in said]
+    takes = dict(list=[], search=[said[0] | dict(required=True)], create=said, update=[*which, *change])
+    given = takes.get(action, which)
     status = dict(choices=['open', 'closed'])
     given = [p | status if p['name'] == 'status' else p for p in given]
     words = _SAYS[action].format(one=name.replace('_', ' '), many=many.replace('_', ' '))
-    return dict(name=f'{action}_{many if action in ("list", "search") else name}', description=words, action=action, thing=name, parameters=given)
+    called = f'{action}_{many if action in ("list", "search") else name}'
+    return dict(name=called, description=words, action=action, thing=name, parameters=given)

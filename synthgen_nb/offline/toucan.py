@@ -32,7 +32,8 @@ def task(
     return dict(server_analysis=about, workflow='', target_tools=[], question='')
 
 # %% ../../nbs/offline/94c_toucan.ipynb #tries
-def _tries(servers: list, facts: list, n: int, several: bool, turn: int) -> Iterator[list]: # facts to choose from
+def _tries(servers: list, facts: list, n: int, several: bool,
+           turn: int) -> Iterator[list]: # facts to choose from
     "All that worked, unless servers must meet; then that of some tools of each, others each time"
     able = {f['tool'] for f in facts}
     each = [[t['name'] for t in s['tools'] if t['name'] in able] for s in servers]
@@ -52,13 +53,16 @@ def label(name: str, offers: list, labels: list) -> dict: # primary, secondary
     stems = lambda s: {w[:5] for w in re.findall('[a-z]{3,}', s.lower())}
     worth = {l: sum(w[:5] in stems(l) for w in words) for l in labels}
     best = sorted(worth, key=lambda l: -worth[l])
-    return dict(primary=best[0] if worth[best[0]] else 'Others' if 'Others' in labels else 'Other', secondary=[l for l in best[1:3] if worth[l]])
+    first = best[0] if worth[best[0]] else 'Others'
+    return dict(primary=first, secondary=[l for l in best[1:3] if worth[l]])
 
 # %% ../../nbs/offline/94c_toucan.ipynb #rate
-_NOW = re.compile(r'\b(?:now|today|tonight|current(?:ly)?|latest|newest|recent(?:ly)?|live|nearby|random)\b', re.I)
+_NOW = re.compile(r'\b(?:now|today|tonight|current(?:ly)?|latest|newest|recent(?:ly)?|live|nearby|random)\b',
+                  re.I)
 _CALL = re.compile(r'[{}\[\]<>=]|\w+_\w+\(|\w+: \S+, \w+: ')
 
-def rate(tools: list, targets: list, question: str, rubric: dict) -> dict: # for each criterion rationale, score
+def rate(tools: list, targets: list, question: str,
+         rubric: dict) -> dict: # for each criterion rationale, score
     "Six ratings from counts"
     asked = {w[:5] for w in re.findall('[a-z]{3,}', question.lower())}
     share = lambda t: len({n[:5] for n in nouns(t)} & asked) / max(1, len(nouns(t)))
@@ -67,22 +71,27 @@ def rate(tools: list, targets: list, question: str, rubric: dict) -> dict: # for
     plain = not _CALL.search(question)
     given = dict(
         tool_selection_difficulty=min(5, 1 + len(targets) + (sum(map(share, targets)) < .7 * len(targets))),
-        tool_selection_uniqueness=max(1, 5 - len(near)), question_quality=2 + sentence + plain + (4 <= words <= 90),
-        scenario_realism=3 + plain + (4 <= words <= 90), verifiable=5 if targets else 2, stability=2 if _NOW.search(question) else 5)
+        tool_selection_uniqueness=max(1, 5 - len(near)),
+                 question_quality=2 + sentence + plain + (4 <= words <= 90),
+        scenario_realism=3 + plain + (4 <= words <= 90), verifiable=5 if targets else 2,
+                 stability=2 if _NOW.search(question) else 5)
     why = f'Counted: {words} words, {len(targets)} tools meant, {len(near)} others share its words.'
     middle = lambda c: (c['low'] + c['high']) // 2
     return {c['name']: dict(rationale=why, score=given.get(c['name'], middle(c))) for c in rubric['criteria']}
 
 # %% ../../nbs/offline/94c_toucan.ipynb #decline
-_ENDS = ('None of the tools at hand does that', 'This is not something that I can do with what is at hand', 'I have nothing at hand that does this')
+_ENDS = ('none of the tools at hand does that', 'this is not something that I can do with what is at hand',
+         'I have nothing at hand that does this')
 
 def decline(instruction: str, tools: list) -> dict: # thought, tool, answer
     "The first tool that a request reads as, or a plain no"
-    if calls := read(instruction, tools): return dict(thought='The request can be read as a call.', tool=calls[0][0], answer='')
+    if calls := read(instruction, tools): return dict(thought='The request can be read as a call.',
+        tool=calls[0][0], answer='')
     can = [phrases([t])[t['name']] for t in tools[:2]]
     no = _ENDS[random.Random(instruction).randrange(len(_ENDS))]
     offer = f' What I can do here is {" or ".join(can)}.' if can else ''
-    return dict(thought='What is asked for is not what these tools give.', tool='', answer=f'I am sorry, but {no[0].lower() if no[:2] != "I " else "I"}{no[1:]}.{offer}')
+    return dict(thought='What is asked for is not what these tools give.', tool='',
+                answer=f'I am sorry, but {no}.{offer}')
 
 # %% ../../nbs/offline/94c_toucan.ipynb #vary
 def vary(question: str, calls: list, tools: list, facts: list, mode: str, n: int) -> dict: # questions
@@ -94,10 +103,13 @@ def vary(question: str, calls: list, tools: list, facts: list, mode: str, n: int
         if len(out) == n: break
         rng = random.Random(canonical([question, mode, i]))
         steps = plan(own, len(names), len(names), rng) if mode == 'diverse' else _wider(calls, own, rng)
-        if [s['tool'] for s in steps] != names or [[s['tool'], s['arguments']] for s in steps] == was: continue
-        text = say([(s['tool'], s['arguments'], f) for s, f in zip(steps, found_in(steps), strict=True)], tools, i)
+        if [s['tool'] for s in steps] != names or [[s['tool'], s['arguments']]
+                                                   for s in steps] == was: continue
+        text = say([(s['tool'], s['arguments'], f) for s, f in zip(steps, found_in(steps), strict=True)],
+                   tools, i)
         if text and text not in (question, *out): out.append(text)
-    if mode != 'diverse' and not out and question.endswith('.') and 'so that I can' not in question: # no tool tried with more
+    plain = question.endswith('.') and 'so that I can' not in question
+    if mode != 'diverse' and not out and plain: # nothing was tried with more
         out.append(f'{question[:-1]}, so that I can put it into a report for tomorrow.')
     return dict(questions=out)
 
@@ -106,7 +118,8 @@ def _wider(calls: Sequence[Mapping], facts: Sequence[Mapping], rng: random.Rando
     steps = [dict(c, content=c.get('content'), places={}, before=[]) for c in calls]
     known = [f for f in facts if f['content'] is not None]
     for i in rng.sample(range(len(steps)), len(steps)):
-        more = [f for f in known if f['tool'] == steps[i]['tool'] and f['arguments'].items() > steps[i]['arguments'].items()]
+        more = [f for f in known if f['tool'] == steps[i]['tool']
+                and f['arguments'].items() > steps[i]['arguments'].items()]
         if more:
             steps[i] = dict(rng.choice(more))
             return steps
@@ -116,7 +129,8 @@ def _wider(calls: Sequence[Mapping], facts: Sequence[Mapping], rng: random.Rando
 def split(question: str, calls: list, tools: list) -> dict: # questions
     "The sentences of a request that reads as these calls, one each"
     parts = re.split(r'(?<=[.?!]) (?=[A-Z])', question)
-    fits = len(parts) == len(calls) > 1 and all(len(read(' '.join(parts[:i + 1]), tools)) == i + 1 for i in range(len(parts)))
+    fits = len(parts) == len(calls) > 1 and all(len(read(' '.join(parts[:i + 1]), tools)) == i + 1
+                                                for i in range(len(parts)))
     return dict(questions=parts if fits else [])
 
 # %% ../../nbs/offline/94c_toucan.ipynb #follow-up
@@ -125,13 +139,15 @@ def follow_up(conversation: list, tools: list, called: list, facts: list) -> dic
     said = canonical(conversation)
     fresh = [f for f in facts if not f['before'] and f['tool'] not in called]
     about = {w for t in conversation for w in re.findall('[a-z]{4,}', t['text'].lower())}
-    def near(f): return len(about & {w for v in f['arguments'].values() for w in re.findall('[a-z]{4,}', str(v).lower())})
+    def near(f): return len(about & {w for v in f['arguments'].values()
+                                     for w in re.findall('[a-z]{4,}', str(v).lower())})
     for f in sorted(fresh, key=lambda f: (-near(f), random.Random(said + f['tool']).random()))[:6]:
         if text := say([(f['tool'], f['arguments'], {})], tools, said): return dict(question=text)
     return dict(question='')
 
 # %% ../../nbs/offline/94c_toucan.ipynb #turn
-def turn(conversation: list, tools: list, steps: list, here: int, left: int) -> dict: # thought, action, arguments, answer
+def turn(conversation: list, tools: list, steps: list, here: int,
+         left: int) -> dict: # thought, action, arguments, answer
     "A step towards what was said last"
     asked = [t['text'] for t in conversation if t['role'] == 'user']
     whole, own = ' '.join(asked), steps[len(steps) - here:] if here else []

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.models import Model
 from ..core.records import Drop, Outcome, SynthgenError, content_id
 from ..core.replies import lost_rows
-from ..specs.tool import Tool, flat, legal, unsound
+from ..specs.tool import Tool, flat, unsound
 from ..worlds.synthetic import SyntheticWorld, modelled
 
 # %% ../../nbs/tools/79e_topic.ipynb #from-topic
@@ -24,7 +24,7 @@ async def tools_from_topic(
     n: int = 12,   # tools wanted
 ) -> Outcome[Tool]: # dropped: what was wrong with a tool; its note says how many were valid
     "The tools of a service about a topic"
-    if not topic.strip(): raise SynthgenError('the topic is empty: name what the service is about, for example "library loans"')
+    if not topic.strip(): raise SynthgenError('the topic is empty: say what the service is about, as in "library loans"')
     out, things, idle = Outcome[Tool](), dict[str, dict](), 0
     while len(out.kept) < n and idle < 2:
         before, complaints = len(out.kept), list[str]()
@@ -41,7 +41,8 @@ async def tools_from_topic(
 
 # %% ../../nbs/tools/79e_topic.ipynb #ask-for
 async def _ask_for(
-    topic: str, model: Model, want: int, out: Outcome[Tool], things: dict[str, dict], complaints: Sequence[str],
+    topic: str, model: Model, want: int, out: Outcome[Tool], things: dict[str, dict],
+                   complaints: Sequence[str],
 ) -> list[str]: # what is wrong with the new ones
     "One ask, and what of it can be used"
     p = model.prompt('topic_tools')
@@ -49,17 +50,20 @@ async def _ask_for(
     a = await model.ask(p.render(topic=topic, n=want, known=known, complaints=list(complaints),
                                  avoid=[dict(name=t.name, description=t.description) for t in out.kept]))
     if not a.ok:
-        out.dropped.append(Drop(id=content_id(topic, want, len(out.dropped)), stage='topic', reason=a.error.split(':')[0], detail=a.error, record=dict(text=a.text)))
+        _lost(out, topic, a.error, dict(text=a.text))
         return [a.error]
     for t in a.value['things']: things.setdefault(t['name'], t)
-    wrong, bad = [(row if isinstance(row, dict) else dict(row=row), f'schema_error: {why}') for row, why in lost_rows(a.value, 'tools')], list[str]()
+    lost = lost_rows(a.value, 'tools') # those that did not fit the form
+    wrong = [(row if isinstance(row, dict) else dict(row=row), f'schema_error: {why}') for row, why in lost]
     for s in a.value['tools']:
         if why := flaw(s, things, out.kept): wrong.append((s, why))
         else: out.kept.append(as_tool(s, things[s['thing']], topic))
-    for s, why in wrong:
-        bad.append(f'{s.get("name", "a tool")}: {why}')
-        out.dropped.append(Drop(id=content_id(topic, s, len(out.dropped)), stage='topic', reason=why.split(':')[0], detail=bad[-1], record=s))
-    return bad
+    for s, why in wrong: _lost(out, topic, why, s)
+    return [f'{s.get("name", "a tool")}: {why}' for s, why in wrong]
+
+def _lost(out: Outcome[Tool], topic: str, why: str, record: dict):
+    id = content_id(topic, record, len(out.dropped))
+    out.dropped.append(Drop(id=id, stage='topic', reason=why.split(':')[0], detail=why, record=record))
 
 # %% ../../nbs/tools/79e_topic.ipynb #flaw
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{1,59}')
@@ -71,10 +75,11 @@ def flaw(
 ) -> str: # `reason: words`; '' where nothing is wrong
     "Why a written tool cannot be used"
     names, params = {flat(t.name) for t in others}, [p['name'] for p in s['parameters']]
-    if not _NAME.fullmatch(s['name']) or legal(s['name']) != s['name']: return f'bad_name: {s["name"]!r} is not letters, digits and _'
+    if not _NAME.fullmatch(s['name']): return f'bad_name: {s["name"]!r} is not letters, digits and _'
     if flat(s['name']) in names: return f'same_name: there is a tool {s["name"]!r} already'
-    if s['thing'] not in things: return f'unknown_thing: {s["thing"]!r} is not described; there are {", ".join(things) or "none"}'
-    if odd := [p for p in params if not _NAME.fullmatch(p)]: return f'bad_parameter: {odd[0]!r} is not letters, digits and _'
+    if s['thing'] not in things: return f'unknown_thing: {s["thing"]!r} is not one of {", ".join(things) or "no things"}'
+    if odd := [p for p in params
+               if not _NAME.fullmatch(p)]: return f'bad_parameter: {odd[0]!r} is not letters, digits and _'
     if len({flat(p) for p in params}) < len(params): return 'same_parameter: two parameters have one name'
     if len(s['description'].split()) < 3: return 'no_description: it does not say what the tool does'
     return _key_missing(s, things[s['thing']])
@@ -82,25 +87,27 @@ def flaw(
 def _key_missing(s: Mapping[str, Any], thing: Mapping[str, Any]) -> str:
     "Does it say which one, and what is to be done to it?"
     key, given = key_of(thing), {p['name'] for p in s['parameters'] if p['required']}
-    if s['action'] in ('get', 'update', 'delete') and key not in given: return f'no_key: {key!r} must be a required parameter'
-    rest = {p['name'] for p in s['parameters']} - {key}
-    fields = {f['name'] for f in thing['fields']}
-    if s['action'] in ('create', 'update') and not rest & fields: return f'nothing_to_say: it takes none of the fields of {thing["name"]!r}'
+    if s['action'] in ('get', 'update',
+                       'delete') and key not in given: return f'no_key: {key!r} must be a required parameter'
+    takes, fields = {p['name'] for p in s['parameters']} - {key}, {f['name'] for f in thing['fields']}
+    if s['action'] in ('create', 'update') and not takes & fields: return f'nothing_to_say: no field of {thing["name"]!r} is taken'
     return ''
 
 def key_of(thing: Mapping[str, Any]) -> str: # a field
     "The field that identifies a thing: its id, else the first"
     names = [f['name'] for f in thing['fields']]
-    own = [n for n in names if flat(n) in (flat(thing['name']) + 'id', 'id', flat(thing['name']) + 'key', flat(thing['name']) + 'code')]
+    own = [n for n in names if flat(n).removeprefix(flat(thing['name'])) in ('id', 'key', 'code')]
     return (own or names)[0]
 
 # %% ../../nbs/tools/79e_topic.ipynb #as-tool
 def schema_of(x: Mapping[str, Any]) -> dict[str, Any]: # x: name, type, description, choices
     "A field as JSON Schema"
-    kind = dict(date=dict(type='string', format='date'), list=dict(type='array', items=dict(type='string'))).get(x['type'], dict(type=x['type']))
-    said = dict(description=x['description']) if x['description'].strip() else {}
-    choices = dict(enum=list(dict.fromkeys(x['choices']))) if x.get('choices') and x['type'] == 'string' else {}
-    return kind | said | choices
+    special: dict[str, dict[str, Any]] = dict(date=dict(type='string', format='date'),
+                                              list=dict(type='array', items=dict(type='string')))
+    out = dict(special.get(x['type'], dict(type=x['type'])))
+    if x['description'].strip(): out['description'] = x['description']
+    if x.get('choices') and x['type'] == 'string': out['enum'] = list(dict.fromkeys(x['choices']))
+    return out
 
 def as_tool(
     s: Mapping[str, Any],     # a tool as it was written, without a flaw
@@ -109,18 +116,25 @@ def as_tool(
 ) -> Tool:
     "A written tool as a specification"
     many = s['action'] in ('list', 'search')
-    whole = dict(type='object', properties={f['name']: schema_of(f) for f in thing['fields']}, required=[f['name'] for f in thing['fields']])
-    done = dict(type='object', properties=dict(deleted=dict(type='boolean')), required=['deleted'])
-    each = plural(thing['name'])
-    several = dict(type='object', properties={each: dict(type='array', items=whole)}, required=[each])
-    given = dict(type='object', properties={p['name']: schema_of(p) for p in s['parameters']}, required=[p['name'] for p in s['parameters'] if p['required']])
+    whole = _object({f['name']: schema_of(f) for f in thing['fields']})
+    several = _object({plural(thing['name']): dict(type='array', items=whole)})
+    done = _object(dict(deleted=dict(type='boolean')))
+    given = _object({p['name']: schema_of(p) for p in s['parameters']},
+                    [p['name'] for p in s['parameters'] if p['required']])
+    gives = done if s['action'] == 'delete' else several if many else whole
     effect: Any = 'read' if many or s['action'] == 'get' else 'write'
-    return Tool(name=s['name'], description=s['description'].strip(), parameters=given, returns=done if s['action'] == 'delete' else several if many else whole,
+    return Tool(name=s['name'], description=s['description'].strip(), parameters=given, returns=gives,
                 effect=effect, category=thing['name'], source=f'topic: {topic}')
+
+def _object(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]: # None: all
+    return dict(type='object', properties=properties,
+                required=list(properties if required is None else required))
 
 def plural(noun: str) -> str:
     if noun.endswith('s'): return noun if noun[-2:] != 'ss' else noun + 'es'
-    return noun[:-1] + 'ies' if re.search('[^aeiou]y$', noun) else noun + ('es' if noun.endswith(('x', 'ch', 'sh')) else 's')
+    return noun[:-1] + 'ies' if re.search('[^aeiou]y$',
+                                          noun) else noun + ('es'
+                                              if noun.endswith(('x', 'ch', 'sh')) else 's')
 
 # %% ../../nbs/tools/79e_topic.ipynb #said-of
 def kept_things(tools: Sequence[Tool]) -> dict[str, str]: # tool → modelled, constant or made up
@@ -131,4 +145,5 @@ def said_of(out: Outcome[Tool]) -> str:
     "The shares, in words"
     written, ways = len(out.kept) + len(out.dropped), kept_things(out.kept)
     kept = sum(x != 'made up' for x in ways.values())
-    return f'{len(out.kept)} of {written} valid ({len(out.kept) / written:.0%}); a synthetic world keeps the things of {kept} of {len(out.kept)}'
+    valid = f'{len(out.kept)} of {written} valid ({len(out.kept) / written:.0%})'
+    return f'{valid}; a synthetic world keeps the things of {kept} of {len(out.kept)}'

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ..core.embed import embed
 from ..core.judge import Rubric, below_floor, judge, load_rubric
+from ..core.methods import one_of
 from ..core.models import Model
 from ..core.records import Drop, Origin, Outcome, Score, SynthgenError, content_id, drop, read_rows
 from ..core.settings import nearest
@@ -50,7 +51,8 @@ def servers_of(
     own = Counter(t.category for t in tools)
     paths = any(t.binding.get('path') for t in tools)
     groups: dict[str, list[Tool]] = {}
-    for t in tools: groups.setdefault(t.category or (group(t) if paths else '' if len(own) == 1 else 'other'), []).append(t)
+    for t in tools: groups.setdefault(t.category or (group(t) if paths else '' if len(own) == 1 else 'other'),
+                                      []).append(t)
     order = sorted(groups.items(), key=lambda x: -len(x[1]))
     return [Server(n, tuple(ts), rank=i, featured=i <= FEATURED) for i, (n, ts) in enumerate(order, 1)]
 
@@ -65,7 +67,8 @@ def read_servers(
         for d in row.get('tools') or []:
             try: found.append(mcp_tool(d, f'{path}: {where}', row['server']).but(meta=said))
             except (ValueError, KeyError, TypeError, AttributeError) as e:
-                out.dropped.append(Drop(id=content_id(d), stage='load', reason='unreadable_tool', detail=f'{where}: {e}', record=dict(d=d)))
+                out.dropped.append(Drop(id=content_id(d), stage='load', reason='unreadable_tool',
+                                        detail=f'{where}: {e}', record=dict(d=d)))
     out.kept = with_unique_names(found)
     return out
 
@@ -78,10 +81,14 @@ def published(tools: Sequence[Tool]) -> list[Server]: # with what `read_servers`
     return sorted(out, key=lambda s: s.rank)
 
 # %% ../../nbs/tools/79a_toucan.ipynb #labelled
-LABELS = ('Web Search & Research', 'Browser Automation', 'Memory Management', 'Operating System', 'Data Analysis & Processing',
-          'Cryptocurrency & Blockchain', 'Daily Productivity', 'File Management', 'Database Operations', 'API Integration',
-          'Communication Tools', 'Development Tools', 'Security & Authentication', 'Cloud Services', 'AI/ML Tools',
-          'Content Creation', 'Social Media', 'Financial Services', 'E-commerce', 'Gaming', 'Education', 'Travel & Maps',
+LABELS = ('Web Search & Research', 'Browser Automation', 'Memory Management', 'Operating System',
+          'Data Analysis & Processing',
+          'Cryptocurrency & Blockchain', 'Daily Productivity', 'File Management', 'Database Operations',
+          'API Integration',
+          'Communication Tools', 'Development Tools', 'Security & Authentication', 'Cloud Services',
+          'AI/ML Tools',
+          'Content Creation', 'Social Media', 'Financial Services', 'E-commerce', 'Gaming', 'Education',
+          'Travel & Maps',
           'News & Media', 'Weather', 'Time & Calendar', 'Others')
 
 async def labelled(
@@ -101,7 +108,8 @@ async def labelled(
     return out
 
 # %% ../../nbs/tools/79a_toucan.ipynb #sample-servers
-SINGLE, SEVERAL = ('random', 'uniform', 'power_law', 'featured'), ('multi_random', 'same_label', 'different_labels')
+SINGLE, SEVERAL = ('random', 'uniform', 'power_law', 'featured'), ('multi_random', 'same_label',
+    'different_labels')
 SAMPLING = (*SINGLE, *SEVERAL)
 
 def sample_servers(
@@ -113,7 +121,7 @@ def sample_servers(
     size: int = 2,       # servers of a group of several
 ) -> list[list[Server]]:
     "Servers to ask about, a group for each question"
-    if how not in SAMPLING: raise SynthgenError(f'unknown sampling {how!r}{nearest(how, SAMPLING) or "."} Known: {", ".join(SAMPLING)}.')
+    one_of(how, SAMPLING, 'sampling')
     if how == 'featured': return [_featured(servers)] * n
     if how in SEVERAL: return [_several(servers, how, size, rng) for _ in range(n)]
     if how == 'uniform':
@@ -134,9 +142,9 @@ def _several(servers: Sequence[Server], how: str, size: int, rng: random.Random)
     chosen = [rng.choice(first)] if first else []
     while chosen and len(chosen) < size:
         taken = {s.primary for s in chosen}
-        fits = dict(multi_random=lambda s: True, same_label=lambda s: s.primary in taken,
-                    different_labels=lambda s: s.primary and s.primary not in taken)[how]
-        rest = [s for s in servers if s not in chosen and fits(s)]
+        fits = dict(multi_random=servers, same_label=[s for s in servers if s.primary in taken],
+                    different_labels=[s for s in servers if s.primary and s.primary not in taken])[how]
+        rest = [s for s in fits if s not in chosen]
         if not rest: break
         chosen.append(rng.choice(rest))
     if len(chosen) == size: return chosen
@@ -168,7 +176,9 @@ def asks_for(
     out = list[Ask]()
     for g in sample_servers(servers, how, n, rng):
         each = -(-SHOWN // len(g)) # never more than are shown in all, by much
-        parts = tuple(replace(s, tools=tuple(sorted(s.tools, key=lambda t: (used[t.name], rng.random()))[:each])) for s in g)
+        parts = tuple(replace(s, tools=tuple(sorted(s.tools,
+                                                    key=lambda t: (used[t.name], rng.random()))[:each]))
+                      for s in g)
         low, high = 2 if how in SEVERAL else 1, sum(len(s.tools) for s in parts)
         if high >= low: out.append(Ask(parts, rng.randint(low, max(low, min(most, high))), how in SEVERAL))
     return out
@@ -182,7 +192,8 @@ def names_a_tool(
     for n in (n for n in names if n.strip()):
         plain = n.isalpha() and (n.islower() or n.istitle())
         word = rf'(?<![\w-]){re.escape(n)}(?![\w-])'
-        marked = rf'[`"“\'‘]{re.escape(n)}[`"”\'’]|{word}\s*\(\)|{word} (?:tool|function|server|api|endpoint)\b|\b(?:tool|function|api) {word}'
+        marked = (rf'[`"“\'‘]{re.escape(n)}[`"”\'’]|{word}\s*\(\)|{word} (?:tool|function|server|api|endpoint)\b'
+                  rf'|\b(?:tool|function|api) {word}')
         if re.search(marked if plain else word, question, re.I): return n
     return ''
 
@@ -199,8 +210,10 @@ def rejected(
         return f'foreign_tool:{foreign[0]}', f'{foreign[0]!r} was not shown{nearest(foreign[0], list(of))}'
     if len(targets) != ask.n or len(set(targets)) != ask.n:
         return 'wrong_number', f'{", ".join(targets)}: exactly {ask.n} different tools were asked for'
-    if ask.several and len({of[t] for t in targets}) < 2: return 'single_server', f'all are of {of[targets[0]]}'
-    if named := names_a_tool(x['question'], [*of, *(s.name for s in ask.servers)]): return 'names_a_tool', named
+    if ask.several and len({of[t]
+                            for t in targets}) < 2: return 'single_server', f'all are of {of[targets[0]]}'
+    if named := names_a_tool(x['question'], [*of, *(s.name
+                                                    for s in ask.servers)]): return 'names_a_tool', named
     return ('repeated', 'it was asked before') if flat(x['question']) in known else ('', '')
 
 # %% ../../nbs/tools/79a_toucan.ipynb #synthesise
@@ -216,18 +229,22 @@ async def synthesise(
     def render(numbered):
         i, a = numbered
         by_name = {t.name: t for t in a.tools}
-        servers = [dict(name=s.name, label=s.primary, tools=tool_docs([t.name for t in s.tools], by_name)) for s in a.servers]
-        return p.render(servers=servers, facts=few(facts, by_name, i), n=a.n, several=a.several, brainstorm=brainstorm,
+        servers = [dict(name=s.name, label=s.primary, tools=tool_docs([t.name for t in s.tools], by_name))
+                   for s in a.servers]
+        return p.render(servers=servers, facts=few(facts, by_name, i), n=a.n, several=a.several,
+                        brainstorm=brainstorm,
                         avoid=list(avoid)[-10:])
     async for (i, ask), a in model.over(list(enumerate(asks, len(avoid))), render):
         names = tuple(t.name for t in ask.tools)
         why, detail = rejected(a.value, ask, known) if a.ok else (a.error.split(':')[0], a.error)
         if why:
-            out.dropped.append(Drop(id=content_id(names, i, why), stage='synthesis', reason=why, detail=detail, record=a.value or dict(text=a.text)))
+            out.dropped.append(Drop(id=content_id(names, i, why), stage='synthesis', reason=why,
+                                    detail=detail, record=a.value or dict(text=a.text)))
             continue
         known.add(flat(a.value['question']))
         about = dict(servers=[s.name for s in ask.servers], n=ask.n, analysis=a.value['server_analysis'])
-        out.kept.append(Task(instruction=a.value['question'], tools=names, relevant=tuple(a.value['target_tools']),
+        out.kept.append(Task(instruction=a.value['question'], tools=names,
+                             relevant=tuple(a.value['target_tools']),
                              origin=(p.origin('toucan_task', a),), meta=about))
     return out.check(len(asks))
 
@@ -279,7 +296,8 @@ def sanitise(
 
 # %% ../../nbs/tools/79a_toucan.ipynb #as-question
 def as_question(t: Task) -> Trajectory: # a row that a judge can be shown
-    return Trajectory(id=t.id, turns=(Turn(role='user', text=t.instruction),), tools=t.tools, meta=dict(targets=list(t.relevant)))
+    return Trajectory(id=t.id, turns=(Turn(role='user', text=t.instruction),), tools=t.tools,
+                      meta=dict(targets=list(t.relevant)))
 
 def question_inputs(tools: Sequence[Tool]):
     "What a judge is shown of a question"
@@ -301,10 +319,13 @@ async def rated(
         if v.rating is None:
             out.dropped.append(drop(t, 'question', 'unrated', v.scores[-1].rationale))
             continue
-        of = v.scores[-1].model_copy(update=dict(criterion='question_overall', value=mean(v.scores[:-1]), scale=(1, 5), raw=''))
-        t = t.but(meta=t.meta | dict(scores=[s.model_dump() for s in (*v.scores[:-1], of)]), origin=(*t.origin, v.origin))
+        of = v.scores[-1].model_copy(update=dict(criterion='question_overall', value=mean(v.scores[:-1]),
+                                                 scale=(1, 5), raw=''))
+        t = t.but(meta=t.meta | dict(scores=[s.model_dump() for s in (*v.scores[:-1], of)]),
+                  origin=(*t.origin, v.origin))
         low = below_floor(v.scores, r)
-        if low: out.dropped.append(drop(t, 'question', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
+        if low: out.dropped.append(drop(t, 'question', f'low:{low.criterion}',
+                                        f'{low.value:g}: {low.rationale}'))
         else: out.kept.append(t)
     return out.check(len(tasks))
 
@@ -319,10 +340,14 @@ async def _beside(items: Sequence[Any], verdicts: Any):
 
 # %% ../../nbs/tools/79a_toucan.ipynb #paper-patterns
 _FAILED = re.compile('|'.join((
-    r'\berror\b', r'\bexception\b', r'\bfail(?:ed|ure)\b', r'\bnot found\b', r'\bunavailable\b', r'\binvalid\b', r'\btim(?:ed out|eout)\b',
-    r'\bcould not\b', r'\bcannot\b', r'\bunable to\b', r'\bdoes not exist\b', r'\btoo many requests\b', r'\brate limit', r'\bunauthori[sz]ed\b',
-    r'\bforbidden\b', r'\b(?:permission|access) denied\b', r'\bmissing required\b', r'\bbad request\b', r'\binternal server error\b', r'\btraceback\b',
-    r'\bconnection (?:refused|reset|closed)\b', r'\bno such\b', r'\bnot (?:supported|allowed)\b', r'\bbad gateway\b')), re.I)
+    r'\berror\b', r'\bexception\b', r'\bfail(?:ed|ure)\b', r'\bnot found\b', r'\bunavailable\b',
+                               r'\binvalid\b', r'\btim(?:ed out|eout)\b',
+    r'\bcould not\b', r'\bcannot\b', r'\bunable to\b', r'\bdoes not exist\b', r'\btoo many requests\b',
+                               r'\brate limit', r'\bunauthori[sz]ed\b',
+    r'\bforbidden\b', r'\b(?:permission|access) denied\b', r'\bmissing required\b', r'\bbad request\b',
+                               r'\binternal server error\b', r'\btraceback\b',
+    r'\bconnection (?:refused|reset|closed)\b', r'\bno such\b', r'\bnot (?:supported|allowed)\b',
+                               r'\bbad gateway\b')), re.I)
 
 def failed_by_words(content: Any) -> bool:
     "Does a response hold one of the paper's words for failure, anywhere?"
@@ -331,13 +356,16 @@ def failed_by_words(content: Any) -> bool:
 
 def failed_response(o: Observation, tool: Tool | None = None) -> bool:
     "Did a call fail, by its status, or by a result that says so?"
-    in_words = error_in_words(o.content, tool) or (objected(o.content) if isinstance(o.content, Mapping) else '')
+    in_words = error_in_words(o.content, tool) or (objected(o.content)
+                                                   if isinstance(o.content, Mapping) else '')
     return not o.ok or bool(in_words)
 
 # %% ../../nbs/tools/79a_toucan.ipynb #rule-filter
-_OWN_PATH = re.compile(r'(?<![\w/.])(?:/(?:home|Users|root|tmp|var|private|mnt|opt)/[\w.-]+[^\s"\'“”,;)]*|[A-Z]:\\[\w.-]+[^\s"\'“”,;)]*)')
+_OWN_PATH = re.compile(r'(?<![\w/.])(?:/(?:home|Users|root|tmp|var|private|mnt|opt)/[\w.-]+[^\s"\'“”,;)]*'
+                       r'|[A-Z]:\\[\w.-]+[^\s"\'“”,;)]*)')
 
-def responses(t: Trajectory) -> list[tuple[Call, Observation]]: # in a conversation those after the second user turn
+def responses(t: Trajectory) -> list[tuple[Call,
+                                           Observation]]: # in a conversation those after the second user turn
     users, out = 0, list[tuple[Call, Observation]]()
     several = sum(x.role == 'user' for x in t.turns) > 1
     for x in t.turns:
@@ -360,7 +388,8 @@ def rule_filter(
     if not said: return ['not_started']
     text, of = '\n'.join(x.text for x in said), tools or {}
     found = dict(no_call=not t.calls,
-                 no_clean_response=bool(t.calls) and all(failed_response(o, of.get(c.tool)) for c, o in responses(t)),
+                 no_clean_response=bool(t.calls) and all(failed_response(o, of.get(c.tool)) for c,
+                     o in responses(t)),
                  error_text='[Error' in text, empty_answer=not said[-1].text.strip(),
                  degenerate='!!!!!!!!!!!!' in text, local_path=bool(machine_paths(t)))
     return [k for k, v in found.items() if v]
@@ -394,14 +423,17 @@ async def good_responses(
     for t in rows:
         targets, called = t.meta.get('targets', []), [c.tool for c in t.calls]
         used, why = desired_tools_used(targets, called), rule_filter(t, by_name)
-        t = t.but(meta=t.meta | dict(desired_tools_used=used, order_correctness=order_correctness(targets, called)))
+        t = t.but(meta=t.meta | dict(desired_tools_used=used,
+                                     order_correctness=order_correctness(targets, called)))
         if why: out.dropped.append(drop(t, 'rules', f'rules:{why[0]}', ', '.join(why)))
-        elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused', f'{used:.0%} of {", ".join(targets)}'))
+        elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused',
+                                               f'{used:.0%} of {", ".join(targets)}'))
         else: left.append(t)
     r = rubric or load_rubric('toucan_response', model.folder)
     async for t, v in _beside(left, judge(left, model, r, trajectory_inputs(tools))):
         t, low = t.but(scores=(*t.scores, *v.scores), origin=(*t.origin, v.origin)), below_floor(v.scores, r)
         if v.rating is None: out.dropped.append(drop(t, 'response', 'unrated', v.scores[-1].rationale))
-        elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
+        elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}',
+                                          f'{low.value:g}: {low.rationale}'))
         else: out.kept.append(t)
     return out.check(len(rows))

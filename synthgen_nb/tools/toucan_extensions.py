@@ -15,10 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from ..core.methods import Method
+from ..core.methods import Method, one_of
 from ..core.models import Model
-from ..core.records import Drop, Origin, Outcome, Score, SynthgenError, content_id, drop, leaves
-from ..core.settings import nearest
+from ..core.records import Drop, Origin, Outcome, Score, content_id, drop, leaves
 from ..specs.rounds import rounds
 from ..specs.tool import Tool, flat
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
@@ -27,7 +26,8 @@ from .grounding import label_of, sourced, steps_of, tool_docs
 from .instructions import Task
 from .rows import Making, Plan, add, answered, look_around, signature
 from .toolllm import GIVE_ANSWER, Limits, action_schema, dfsdt, in_worlds, model_policy, nodes, read_action, solve
-from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness, rated, sanitise, servers_of,
+from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness,
+                                      rated, sanitise, servers_of,
                                       synthesise)
 from ..worlds.roles import singular
 from ..worlds.world import World, afresh, execute
@@ -48,7 +48,8 @@ async def toucan(
 ) -> Outcome[Trajectory]: # its note says how many came through each stage
     "Tasks, their quality, trajectories, filters, extensions"
     wanted = parts(target, named(extensions))
-    w = Work(Making(tools, model, world, Plan(target, seed=seed), None), sampling, most_tools, variations, embeddings)
+    w = Work(Making(tools, model, world, Plan(target, seed=seed), None), sampling, most_tools, variations,
+             embeddings)
     await look_around(w.making, values)
     more, seeds = {k: list[Trajectory]() for k in wanted if k != 'core'}, first_seeds(wanted, variations)
     for _ in range(3):
@@ -64,30 +65,36 @@ async def toucan(
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #METHOD
 METHOD = Method(
     name='toucan', title='TOUCAN', paper='arXiv 2510.01179', faithful='approximation',
-    claim='Write questions for the tools of servers, judge them before they are answered, answer them with calls that run, and filter; with rows '
-          'that need no call, variations, and conversations.',
+    claim='Write questions for the tools of servers, judge them before they are answered, answer them with calls that '
+          'run, and filter; with rows that need no call, variations, and conversations.',
     note='the writer is also shown what came of trying the tools; one model plays every part; the agent is a search',
     takes='tools', stage='generate', command='tool-generate-tasks', step='toucan',
-    options={'sampling': 'servers of a question: random, uniform, power_law, featured; multi_random, same_label, different_labels',
+    options={'sampling': 'servers of a question: random, uniform, power_law, featured; multi_random, same_label, '
+                         'different_labels',
              'most_tools': 'largest number of tools that a question needs',
              'extensions': 'irrelevance, diversify, multi_turn; several with commas; all',
              'variations': 'variations of a question, in each of the two ways',
              'embeddings': 'model that finds near-duplicate questions'},
-    replies={'toucan_task': 'synthgen_nb.offline.toucan:task', 'toucan_label': 'synthgen_nb.offline.toucan:label',
-             'toucan_rate': 'synthgen_nb.offline.toucan:rate', 'toucan_decline': 'synthgen_nb.offline.toucan:decline',
-             'toucan_vary': 'synthgen_nb.offline.toucan:vary', 'toucan_split': 'synthgen_nb.offline.toucan:split',
-             'toucan_follow_up': 'synthgen_nb.offline.toucan:follow_up', 'toucan_turn': 'synthgen_nb.offline.toucan:turn'},
+    replies={'toucan_task': 'synthgen_nb.offline.toucan:task',
+             'toucan_label': 'synthgen_nb.offline.toucan:label',
+             'toucan_rate': 'synthgen_nb.offline.toucan:rate',
+             'toucan_decline': 'synthgen_nb.offline.toucan:decline',
+             'toucan_vary': 'synthgen_nb.offline.toucan:vary',
+             'toucan_split': 'synthgen_nb.offline.toucan:split',
+             'toucan_follow_up': 'synthgen_nb.offline.toucan:follow_up',
+             'toucan_turn': 'synthgen_nb.offline.toucan:turn'},
 )
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #parts
-SUBSET = dict(core=28.3, irrelevance=40.0, diversify=15.8, multi_turn=35.2) # thousand rows of the released subset
+SUBSET = dict(core=28.3, irrelevance=40.0, diversify=15.8,
+              multi_turn=35.2) # thousand rows of the released subset
 
 def named(extensions: str) -> list[str]:
     "Extensions by their names"
     known = [k for k in SUBSET if k != 'core']
-    names = known if extensions.strip() == 'all' else [x.strip().replace('-', '_') for x in extensions.split(',') if x.strip()]
-    for x in names:
-        if x not in known: raise SynthgenError(f'unknown extension {x!r}{nearest(x, known) or "."} Known: {", ".join(known)}, all.')
+    given = [x.strip().replace('-', '_') for x in extensions.split(',') if x.strip()]
+    names = known if given == ['all'] else given
+    for x in names: one_of(x, [*known, 'all'], 'extension')
     return list(dict.fromkeys(names))
 
 def parts(
@@ -199,8 +206,9 @@ def yields(counts: Mapping[str, int]) -> list[dict[str, Any]]: # rows of a table
     return out
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #words-about
-_GENERAL = frozenset('''id name file path ok success succeeded status message result data value type error text content key count list item
-    number info detail total page size limit offset date time url link code version description title note the and for with from that
+_GENERAL = frozenset('''id name file path ok success succeeded status message result data value type error text content
+    key count list item number info detail total page size limit offset date time url link code version description
+    title note the and for with from that
     this all one by get set which what has have are its new not'''.split())
 
 _KEYS = frozenset('access_token token api_key apikey key user_id username password session_id auth'.split()) # who asks
@@ -211,7 +219,7 @@ def _words(text: str) -> set[str]:
 def _named_inside(s: Any) -> set[str]: # names of properties in a schema
     if isinstance(s, list): return {x for v in s for x in _named_inside(v)}
     if not isinstance(s, dict): return set()
-    props = s.get('properties') if isinstance(s.get('properties'), dict) else {}
+    props = x if isinstance(x := s.get('properties'), dict) else {}
     return {x for k in props for x in _words(k)} | {x for v in s.values() for x in _named_inside(v)}
 
 def _counts(t: Tool) -> bool: # does it take nothing but numbers?
@@ -220,7 +228,8 @@ def _counts(t: Tool) -> bool: # does it take nothing but numbers?
     return bool(kinds) and kinds <= {'number', 'integer', 'array', 'float'}
 
 def _telling(v: Any) -> bool: # a value that says where it comes from
-    return isinstance(v, str) and len(v) > 3 or isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) > 20
+    if isinstance(v, bool): return False
+    return len(v) > 3 if isinstance(v, str) else isinstance(v, (int, float)) and abs(v) > 20
 
 def _plain(v: Any) -> str: return str(v).strip('/').rpartition('/')[2].strip().lower() # however it is written
 
@@ -241,16 +250,19 @@ def profiles(
     facts: Sequence[Mapping], # of a survey
 ) -> dict[str, About]: # by name
     "What is known of each tool"
-    of, tried = {t.name: s.name for s in servers_of(tools) for t in s.tools}, dict[str, list[tuple[str, Any]]]()
+    of = {t.name: s.name for s in servers_of(tools) for t in s.tools}
+    tried: dict[str, list[tuple[str, Any]]] = {}
     for f in facts: tried.setdefault(f['tool'], []).extend(leaves(f['content']))
     said = {t.name: _words(f'{t.name} {t.description}') for t in tools}
-    fields = {t.name: _named_inside(t.returns) | {w for at, _ in tried.get(t.name, ()) for p in at.split('/') if not p.isdigit() for w in _words(p)}
+    places = {n: {p for at, _ in found for p in at.split('/') if not p.isdigit()} for n, found in tried.items()}
+    fields = {t.name: _named_inside(t.returns) | {w for p in places.get(t.name, ()) for w in _words(p)}
               for t in tools}
     usual = Counter(x for n in said for x in said[n] | fields[n])
     common = {x for x, n in usual.items() if 2 * n >= len(tools) > 2}
     def one(t: Tool) -> About:
         gave = {_plain(v) for _, v in tried.get(t.name, ()) if _telling(v)} - {''}
-        return About(of[t.name], frozenset(singular(n) for n in nouns(t.name)), frozenset(said[t.name] - common), frozenset(fields[t.name] - common),
+        return About(of[t.name], frozenset(singular(n) for n in nouns(t.name)),
+                     frozenset(said[t.name] - common), frozenset(fields[t.name] - common),
                      frozenset(gave), frozenset(t.properties) - _KEYS, _counts(t))
     return {t.name: one(t) for t in tools}
 
@@ -261,15 +273,19 @@ def may_serve(
     known: Mapping[str, About], # of `profiles`
 ) -> str: # why; '' where it does not serve
     "Could a tool be of use to a question? In doubt, yes"
-    targets = [n for n in dict.fromkeys([*row.meta.get('targets', ()), *(c.tool for c in row.calls)]) if n in known]
+    targets = [n for n in dict.fromkeys([*row.meta.get('targets', ()), *(c.tool for c in row.calls)])
+               if n in known]
     if any(flat(n) == flat(name) for n in targets): return 'the tool itself'
     it, several = known[name], len({a.server for a in known.values()}) > 1
     for t in (known[n] for n in targets):
-        if t.server == it.server and (why := f'of the same server, {t.server}' if several else siblings(it, t)): return why
-        if same := t.things & (it.own | it.things | it.fields): return f'about the same, {min(same)}'
-        if same := t.fields & (it.own | it.fields) - _GENERAL: return f'speaks of {min(same)}'
-    if same := it.things & _words(row.instruction) - _GENERAL: return f'the question names {min(same)}'
-    found = {_plain(v) for o in row.observations if o.ok for _, v in leaves(o.content) if _telling(v) and str(v) not in row.instruction}
+        same = t.server == it.server
+        if same and several: return f'of the same server, {t.server}'
+        if same and (why := siblings(it, t)): return why
+        if about := t.things & (it.own | it.things | it.fields): return f'about the same, {min(about)}'
+        if told := t.fields & (it.own | it.fields) - _GENERAL: return f'speaks of {min(told)}'
+    if asked := it.things & _words(row.instruction) - _GENERAL: return f'the question names {min(asked)}'
+    held = [v for o in row.observations if o.ok for _, v in leaves(o.content)]
+    found = {_plain(v) for v in held if _telling(v) and str(v) not in row.instruction}
     return f'it gave {min(found & it.gave)[:40]}, too' if found & it.gave else ''
 
 def siblings(a: About, b: About) -> str: # why they may stand for each other
@@ -311,7 +327,8 @@ async def irrelevance(
     for t in rows:
         apart = tools_apart(t, [x for x in rows if x.id != t.id], known, rng)
         if len(apart) > 1: todo.append((t, apart))
-        else: out.dropped.append(drop(t, 'irrelevance', 'no_tools_apart', f'{len(apart)} of {len(tools)} tools certainly do not serve'))
+        else: out.dropped.append(drop(t, 'irrelevance', 'no_tools_apart',
+                                      f'{len(apart)} of {len(tools)} tools certainly do not serve'))
     def ask(x): return p.render(instruction=x[0].instruction, tools=tool_docs(x[1], by_name))
     async for (t, apart), a in model.over(todo, ask):
         why, detail = (a.error.split(':')[0], a.error) if not a.ok else _declined(a.value, apart)
@@ -330,7 +347,8 @@ def _declined(said: Mapping[str, str], apart: Sequence[str]) -> tuple[str, str]:
 def _no_row(t: Trajectory, apart: Sequence[str], said: Mapping[str, str], by: Origin) -> Trajectory:
     turns = (t.turns[0], Turn(role='assistant', thought=said['thought'], text=said['answer']))
     meta = dict(extension='irrelevance', withheld=t.meta.get('targets', []))
-    return Trajectory(turns=turns, tools=tuple(apart), world=t.world, no_call='irrelevance', origin=(*t.origin[:1], by),
+    return Trajectory(turns=turns, tools=tuple(apart), world=t.world, no_call='irrelevance',
+                      origin=(*t.origin[:1], by),
                       parents=(t.id,), meta=meta)
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #calls-made
@@ -357,17 +375,22 @@ async def varied(
     n: int = 2,                 # V, variations in each way
 ) -> Outcome[Task]:
     "Other questions for the same tools"
-    p, out, by_name, known = model.prompt('toucan_vary'), Outcome[Task](), {t.name: t for t in tools}, {flat(t.instruction) for t in rows}
+    p, out, by_name = model.prompt('toucan_vary'), Outcome[Task](), {t.name: t for t in tools}
+    known = {flat(t.instruction) for t in rows}
     todo = [(t, mode) for t in rows for mode in ('diverse', 'complicate')]
     def ask(x):
         t, own = x[0], {c.tool: by_name[c.tool] for c in x[0].calls}
-        calls = [{k: s[k] for k in ('tool', 'arguments', 'content')} for s in steps_of(t.calls, t.observations)]
-        return p.render(question=t.instruction, calls=calls, tools=tool_docs(t.tools, by_name), facts=few(facts, own, most=6), mode=x[1], n=n)
+        calls = [{k: s[k] for k in ('tool', 'arguments', 'content')}
+                 for s in steps_of(t.calls, t.observations)]
+        return p.render(question=t.instruction, calls=calls, tools=tool_docs(t.tools, by_name),
+                        facts=few(facts, own, most=6), mode=x[1], n=n)
     async for (t, mode), a in model.over(todo, ask):
         for i, q in enumerate((a.value['questions'] if a.ok else [])[:n] or ['']):
             why, detail = _unlike(q, a, known, list(t.tools))
-            if why: out.dropped.append(Drop(id=content_id(t.id, mode, i), stage='diversify', reason=why, detail=detail, record=t))
-            else: out.kept.append(Task(instruction=q, tools=t.tools, relevant=tuple(t.meta['targets']), origin=(p.origin(f'toucan_{mode}', a),),
+            if why: out.dropped.append(Drop(id=content_id(t.id, mode, i), stage='diversify', reason=why,
+                                            detail=detail, record=t))
+            else: out.kept.append(Task(instruction=q, tools=t.tools, relevant=tuple(t.meta['targets']),
+                                       origin=(p.origin(f'toucan_{mode}', a),),
                                        meta=dict(extension=mode, of=t.id)))
             known.add(flat(q))
     return out
@@ -395,7 +418,8 @@ async def converse(
     for c in (c for x in start for c in x.calls): seen[c.id] = await execute(world, c, seen)
     while said := await say(turns):
         turns.append(Turn(role='user', text=said))
-        if why := await _answered(turns, seen, {t.name: t for t in tools}, world, model, most): return turns, why
+        why = await _answered(turns, seen, {t.name: t for t in tools}, world, model, most)
+        if why: return turns, why
     return turns, ''
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #answered-turn
@@ -407,7 +431,8 @@ async def _answered(
     for left in range(most, -1, -1):
         here, calls = len(seen) - before, [c for x in turns for c in x.calls]
         said = [dict(role=x.role, text=x.text) for x in turns if x.text]
-        a = await model.ask(p.render(action_schema(list(tools)), conversation=said, tools=tool_docs(list(tools), tools),
+        a = await model.ask(p.render(action_schema(list(tools)), conversation=said,
+                                     tools=tool_docs(list(tools), tools),
                                      steps=steps_of(calls, list(seen.values())), here=here, left=left))
         if not a.ok: return a.error
         act = read_action(a.value, tools, a.calls)
@@ -433,14 +458,16 @@ def scripted(questions: Sequence[str]) -> Next:
         return questions[n] if n < len(questions) else ''
     return say
 
-def simulated_user(tools: Sequence[Tool], facts: Sequence[Mapping], model: Model, until: int = 2) -> Next: # user turns in all
+def simulated_user(tools: Sequence[Tool], facts: Sequence[Mapping], model: Model,
+                   until: int = 2) -> Next: # user turns in all
     "A user who reads what was said, and asks on"
     p, by_name = model.prompt('toucan_follow_up'), {t.name: t for t in tools}
     async def say(turns: list[Turn]) -> str:
         if sum(x.role == 'user' for x in turns) >= until: return ''
         said = [dict(role=x.role, text=x.text[:1500]) for x in turns if x.text]
         called = list(dict.fromkeys(c.tool for x in turns for c in x.calls))
-        a = await model.ask(p.render(conversation=said, tools=tool_docs(list(by_name), by_name), called=called,
+        a = await model.ask(p.render(conversation=said, tools=tool_docs(list(by_name), by_name),
+                                     called=called,
                                      facts=few(facts, by_name, most=2)))
         named = a.ok and names_a_tool(a.value['question'], list(by_name))
         return a.value['question'] if a.ok and not named else ''
@@ -458,24 +485,31 @@ async def conversations(
     "Each question split, where it needs several calls; else asked on"
     p, by_name = model.prompt('toucan_split'), {t.name: t for t in tools}
     async def parts_of(t: Trajectory) -> list[str]:
-        a = await model.ask(p.render(question=t.instruction, calls=steps_of(t.calls, t.observations), tools=tool_docs(t.tools, by_name)))
+        a = await model.ask(p.render(question=t.instruction, calls=steps_of(t.calls, t.observations),
+                                     tools=tool_docs(t.tools, by_name)))
         found = [q for q in a.value['questions'] if q.strip()] if a.ok else []
-        return found if 1 < len(found) <= len(t.calls) and not any(names_a_tool(q, t.tools) for q in found) else []
+        named = any(names_a_tool(q, t.tools) for q in found)
+        return found if 1 < len(found) <= len(t.calls) and not named else []
     async def one(t: Trajectory, w: World) -> Trajectory | Drop:
-        own, split = [by_name[n] for n in t.tools if n in by_name], await parts_of(t) if len(t.calls) > 1 else []
+        own = [by_name[n] for n in t.tools if n in by_name]
+        split = await parts_of(t) if len(t.calls) > 1 else []
         user = scripted(split) if split else simulated_user(own, facts, model)
         turns, why = await converse([] if split else t.turns, own, w, model, user)
         if not why and len(rounds(t.but(turns=tuple(turns)))) < 2: why = 'nothing_more: the user asked for nothing more'
-        return drop(t, 'multi_turn', why.split(':')[0], why) if why else _conversation(t, turns, 'split' if split else 'follow_up', model)
+        if why: return drop(t, 'multi_turn', why.split(':')[0], why)
+        return _conversation(t, turns, 'split' if split else 'follow_up', model)
     found = await in_worlds(rows, world, one, workers)
-    return Outcome([x for x in found if isinstance(x, Trajectory)], [x for x in found if isinstance(x, Drop)]).check(len(rows))
+    return Outcome([x for x in found if isinstance(x, Trajectory)],
+                   [x for x in found if isinstance(x, Drop)]).check(len(rows))
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #conversation-row
 def _conversation(t: Trajectory, turns: Sequence[Turn], way: str, model: Model) -> Trajectory:
     p = model.prompt('toucan_turn')
-    by = Origin(method='toucan_multi_turn', faithful='approximation', model=model.name, prompt=p.name, prompt_hash=p.hash, note=way)
+    by = Origin(method='toucan_multi_turn', faithful='approximation', model=model.name, prompt=p.name,
+                prompt_hash=p.hash, note=way)
     meta = dict(extension=way, targets=t.meta.get('targets', []), of=t.id)
-    return Trajectory(turns=tuple(turns), tools=t.tools, world=t.world, initial=t.initial, origin=(*t.origin[:1], by), parents=(t.id,), meta=meta)
+    return Trajectory(turns=tuple(turns), tools=t.tools, world=t.world, initial=t.initial,
+                      origin=(*t.origin[:1], by), parents=(t.id,), meta=meta)
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #extend
 async def _extend_irrelevance(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
@@ -484,14 +518,15 @@ async def _extend_irrelevance(w: Work, rows: Sequence[Trajectory], n: int) -> li
     for i in range(2): # other tools the second time
         if len(out) >= n: break
         new = w.passed('irrelevant', await irrelevance(rows, w.tools, w.facts, w.model, w.making.plan.seed + i))
-        good = w.passed('declined', await w.making.accept([t for t in new if (t.instruction, frozenset(t.tools)) not in shown]))
+        fresh = [t for t in new if (t.instruction, frozenset(t.tools)) not in shown]
         shown |= {(t.instruction, frozenset(t.tools)) for t in new}
-        out += good
+        out += w.passed('declined', await w.making.accept(fresh))
     return out[:n]
 
 async def _extend_diversify(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     enough = rows[:math.ceil(n / max(1, w.variations)) + 1]
-    tasks = sanitise(w.passed('varied', await varied(enough, w.tools, w.facts, w.model, w.variations)), w.tasks, w.embeddings)
+    tasks = sanitise(w.passed('varied', await varied(enough, w.tools, w.facts, w.model, w.variations)),
+                     w.tasks, w.embeddings)
     w.dropped += tasks.dropped
     w.tasks += tasks.kept
     good = await answers_to(w, tasks.kept, 'diversify')
@@ -502,7 +537,8 @@ async def _extend_diversify(w: Work, rows: Sequence[Trajectory], n: int) -> list
 async def _extend_multi_turn(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     m, out = w.making, list[Trajectory]()
     for i in range(0, len(rows), max(4, n)):
-        talks = w.passed('talked', await conversations(rows[i:i + max(4, n)], m.tools, w.facts, m.model, m.world, m.plan.workers))
+        some = rows[i:i + max(4, n)]
+        talks = w.passed('talked', await conversations(some, m.tools, w.facts, m.model, m.world, m.plan.workers))
         out += await filtered(w, talks, 'multi_turn')
         if len(out) >= n: break
     return out[:n]
@@ -510,7 +546,8 @@ async def _extend_multi_turn(w: Work, rows: Sequence[Trajectory], n: int) -> lis
 EXTEND = dict(irrelevance=_extend_irrelevance, diversify=_extend_diversify, multi_turn=_extend_multi_turn)
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #assembled
-def assembled(w: Work, wanted: Mapping[str, int], more: Mapping[str, list[Trajectory]], target: int) -> Outcome[Trajectory]:
+def assembled(w: Work, wanted: Mapping[str, int], more: Mapping[str, list[Trajectory]],
+              target: int) -> Outcome[Trajectory]:
     "Rows of each kind; where an extension gave fewer, core rows take their place"
     extra = [t for k, rows in more.items() for t in rows[:wanted[k]]]
     kept = [*w.rows[:max(0, target - len(extra))], *extra][:target]
