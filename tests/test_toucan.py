@@ -37,8 +37,9 @@ from synthgen_nb.tools.toucan import (
     sanitise,
     servers_of,
 )
-from synthgen_nb.tools.toucan_extensions import calls_made, may_serve, named, parts, profiles, tools_apart, toucan
+from synthgen_nb.tools.toucan_extensions import calls_made, may_serve, named, parts, profiles, tools_apart, toucan, untold
 from synthgen_nb.worlds.open import fresh_worlds
+from synthgen_nb.worlds.world import execute_all
 
 
 def run(work):
@@ -281,6 +282,20 @@ def test_the_kin_of_a_tool_may_serve():
     assert [n for n in known if not may_serve(n, t, known)] == ["translate"]
     assert may_serve("ping", t, known) == "it gave 7731, too" and may_serve("list_fruits", t, known) == "of the same server, shop"
     assert tools_apart(t, [], known, random.Random(0)) == ["translate"]
+
+
+def test_what_is_left_is_tried_with_the_values_of_the_row():
+    fresh = fresh_worlds("hdf5")
+
+    async def go():
+        async with fresh() as w:
+            (seen,) = await execute_all(w, [Call(id="a", tool="find_objects", arguments=dict(file="images.h5"))])
+            call = Turn(role="assistant", calls=(Call(id="a", tool="find_objects", arguments=dict(file="images.h5")),), observations=(seen,))
+            row = Trajectory(turns=(Turn(role="user", text="What is in images.h5?"), call), tools=("find_objects",))
+            by_name = {t.name: t for t in w.tools}
+            return await untold(row, ["open_file", "list_files", "close_file", "get_shape"], by_name, w)
+
+    assert run(go()) == ["list_files", "close_file", "get_shape"], "what is at the top of a file is a part of what is in it"
 
 
 @pytest.mark.parametrize("target", [1, 7, 100])

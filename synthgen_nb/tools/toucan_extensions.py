@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SUBSET', 'STAGES', 'Next', 'EXTEND', 'toucan', 'named', 'parts', 'first_seeds', 'Work', 'grow',
-           'core_round', 'answers_to', 'asked_by', 'filtered', 'yields', 'About', 'profiles', 'may_serve', 'siblings',
-           'tools_apart', 'irrelevance', 'calls_made', 'varied', 'converse', 'scripted', 'simulated_user',
-           'conversations', 'assembled']
+           'core_round', 'answers_to', 'asked_by', 'filtered', 'yields', 'About', 'profiles', 'may_serve', 'found_by',
+           'siblings', 'tools_apart', 'untold', 'irrelevance', 'calls_made', 'varied', 'converse', 'scripted',
+           'simulated_user', 'conversations', 'assembled']
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #imports
 import math, random
@@ -22,7 +22,7 @@ from ..specs.rounds import rounds
 from ..specs.tool import Tool, flat
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .feeds import nouns
-from .grounding import label_of, sourced, steps_of, tool_docs
+from .grounding import filled, label_of, sourced, steps_of, tool_docs
 from .instructions import Task
 from .rows import Making, Plan, add, answered, look_around, signature
 from .toolllm import GIVE_ANSWER, Limits, action_schema, dfsdt, in_worlds, model_policy, nodes, read_action, solve
@@ -30,7 +30,7 @@ from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_
                                       rated, sanitise, servers_of,
                                       synthesise)
 from ..worlds.roles import singular
-from ..worlds.world import World, afresh, execute
+from ..worlds.world import World, afresh, execute, resettable
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #toucan
 async def toucan(
@@ -254,7 +254,8 @@ def profiles(
     tried: dict[str, list[tuple[str, Any]]] = {}
     for f in facts: tried.setdefault(f['tool'], []).extend(leaves(f['content']))
     said = {t.name: _words(f'{t.name} {t.description}') for t in tools}
-    places = {n: {p for at, _ in found for p in at.split('/') if not p.isdigit()} for n, found in tried.items()}
+    places = {n: {p for at, _ in found for p in at.split('/') if not p.isdigit()} for n,
+              found in tried.items()}
     fields = {t.name: _named_inside(t.returns) | {w for p in places.get(t.name, ()) for w in _words(p)}
               for t in tools}
     usual = Counter(x for n in said for x in said[n] | fields[n])
@@ -284,9 +285,13 @@ def may_serve(
         if about := t.things & (it.own | it.things | it.fields): return f'about the same, {min(about)}'
         if told := t.fields & (it.own | it.fields) - _GENERAL: return f'speaks of {min(told)}'
     if asked := it.things & _words(row.instruction) - _GENERAL: return f'the question names {min(asked)}'
+    both = found_by(row) & it.gave
+    return f'it gave {min(both)[:40]}, too' if both else ''
+
+def found_by(row: Trajectory) -> set[str]:
+    "The telling values that a row's calls found, and its question does not say"
     held = [v for o in row.observations if o.ok for _, v in leaves(o.content)]
-    found = {_plain(v) for v in held if _telling(v) and str(v) not in row.instruction}
-    return f'it gave {min(found & it.gave)[:40]}, too' if found & it.gave else ''
+    return {_plain(v) for v in held if _telling(v) and str(v) not in row.instruction} - {''}
 
 def siblings(a: About, b: About) -> str: # why they may stand for each other
     "Tools of the only server: alike in words or parameters, or both do sums"
@@ -313,19 +318,42 @@ def tools_apart(
         if n not in found and not may_serve(n, row, known): found.append(n)
     return found[:most]
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #tried
+async def untold(
+    row: Trajectory,           # answered
+    names: Sequence[str],      # of tools that are to be shown with its question
+    tools: Mapping[str, Tool], # by name
+    world: World,              # entered
+) -> list[str]: # those that gave nothing of what the row found
+    "Call tools with the arguments of a row's calls, and look"
+    given = {k: v for i, c in enumerate(row.calls) for k, v in filled(c, row.observations[:i]).items()}
+    out, found = list[str](), found_by(row)
+    for n in names:
+        args, safe = {k: v for k, v in given.items()
+                      if k in tools[n].properties}, tools[n].effect == 'read' or resettable(world)
+        gave = set[str]()
+        if found and safe and set(tools[n].required) <= set(args):
+            await world.reset(row.initial)
+            o = await execute(world, Call(id='call_1', tool=n, arguments=args))
+            gave = {_plain(v) for _, v in leaves(o.content) if _telling(v)} if o.ok else set()
+        if not gave & found: out.append(n)
+    return out
+
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #irrelevance
 async def irrelevance(
     rows: Sequence[Trajectory], # with questions, targets, and calls that answer them
     tools: Sequence[Tool],      # the database
     facts: Sequence[Mapping],   # of a survey
     model: Model,               # who declines
+    world: Callable[[], World], # makes a fresh one, in which tools are tried
     seed: int = 0,
 ) -> Outcome[Trajectory]: # `no_tools_apart`, `called`, `names_a_tool`
     "The same questions with tools that do not serve, declined"
     p, out, by_name = model.prompt('toucan_decline'), Outcome[Trajectory](), {t.name: t for t in tools}
     rng, known, todo = random.Random(seed), profiles(tools, facts), list[tuple[Trajectory, list[str]]]()
-    for t in rows:
-        apart = tools_apart(t, [x for x in rows if x.id != t.id], known, rng)
+    drawn = [(t, tools_apart(t, [x for x in rows if x.id != t.id], known, rng)) for t in rows]
+    left = await in_worlds(drawn, world, lambda x, w: untold(*x, by_name, w))
+    for t, apart in zip(rows, left, strict=True):
         if len(apart) > 1: todo.append((t, apart))
         else: out.dropped.append(drop(t, 'irrelevance', 'no_tools_apart',
                                       f'{len(apart)} of {len(tools)} tools certainly do not serve'))
@@ -424,7 +452,8 @@ async def converse(
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #answered-turn
 async def _answered(
-    turns: list[Turn], seen: dict[str, Observation], tools: Mapping[str, Tool], world: World, model: Model, most: int,
+    turns: list[Turn], seen: dict[str, Observation], tools: Mapping[str, Tool], world: World, model: Model,
+                    most: int,
 ) -> str: # why there is no answer
     "Steps, until what was said last is answered"
     p, before = model.prompt('toucan_turn'), len(seen)
@@ -514,10 +543,11 @@ def _conversation(t: Trajectory, turns: Sequence[Turn], way: str, model: Model) 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #extend
 async def _extend_irrelevance(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     assert w.making.accept
-    out, shown = list[Trajectory](), set[Any]()
+    out, shown, seed = list[Trajectory](), set[Any](), w.making.plan.seed
     for i in range(2): # other tools the second time
         if len(out) >= n: break
-        new = w.passed('irrelevant', await irrelevance(rows, w.tools, w.facts, w.model, w.making.plan.seed + i))
+        new = w.passed('irrelevant', await irrelevance(rows, w.tools, w.facts, w.model, w.making.world,
+            seed + i))
         fresh = [t for t in new if (t.instruction, frozenset(t.tools)) not in shown]
         shown |= {(t.instruction, frozenset(t.tools)) for t in new}
         out += w.passed('declined', await w.making.accept(fresh))
@@ -538,7 +568,8 @@ async def _extend_multi_turn(w: Work, rows: Sequence[Trajectory], n: int) -> lis
     m, out = w.making, list[Trajectory]()
     for i in range(0, len(rows), max(4, n)):
         some = rows[i:i + max(4, n)]
-        talks = w.passed('talked', await conversations(some, m.tools, w.facts, m.model, m.world, m.plan.workers))
+        talks = w.passed('talked', await conversations(some, m.tools, w.facts, m.model, m.world,
+            m.plan.workers))
         out += await filtered(w, talks, 'multi_turn')
         if len(out) >= n: break
     return out[:n]
