@@ -23,6 +23,7 @@ def nouns_in(topic: str) -> list[str]: # in the singular, letters that names may
 def _field(name: str, kind: str = 'string', about: str = '') -> dict: return dict(name=name, type=kind,
     description=about)
 
+# %% ../../nbs/offline/94h_topic.ipynb #things-2
 def thing(name: str, other: str = '') -> dict: # name, description, fields
     "What is kept of one"
     rng = random.Random(name)
@@ -57,6 +58,7 @@ def topic(topic: str, n: int, avoid: Sequence = (), known: Sequence = (),
     order = sorted(tools[:max(n, len(tools))], key=lambda t: list(_SAYS).index(t['action']) // 3)
     return dict(things=things, tools=order[:n])
 
+# %% ../../nbs/offline/94h_topic.ipynb #topic-2
 def _tool(action: str, of: dict, many: str) -> dict:
     name, key = of['name'], of['fields'][0]
     said = [f | dict(required=action == 'create') for f in of['fields'][1:]

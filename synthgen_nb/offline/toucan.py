@@ -61,6 +61,7 @@ _NOW = re.compile(r'\b(?:now|today|tonight|current(?:ly)?|latest|newest|recent(?
                   re.I)
 _CALL = re.compile(r'[{}\[\]<>=]|\w+_\w+\(|\w+: \S+, \w+: ')
 
+# %% ../../nbs/offline/94c_toucan.ipynb #rate-2
 def rate(tools: list, targets: list, question: str,
          rubric: dict) -> dict: # for each criterion rationale, score
     "Six ratings from counts"
@@ -113,6 +114,7 @@ def vary(question: str, calls: list, tools: list, facts: list, mode: str, n: int
         out.append(f'{question[:-1]}, so that I can put it into a report for tomorrow.')
     return dict(questions=out)
 
+# %% ../../nbs/offline/94c_toucan.ipynb #vary-2
 def _wider(calls: Sequence[Mapping], facts: Sequence[Mapping], rng: random.Random) -> list[dict]:
     "The same calls, one of them with an argument more that was tried"
     steps = [dict(c, content=c.get('content'), places={}, before=[]) for c in calls]

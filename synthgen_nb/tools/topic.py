@@ -18,6 +18,7 @@ from ..worlds.synthetic import SyntheticWorld, modelled
 # %% ../../nbs/tools/79e_topic.ipynb #from-topic
 EACH = 12 # tools of one ask
 
+# %% ../../nbs/tools/79e_topic.ipynb #from-topic-2
 async def tools_from_topic(
     topic: str,    # what the service is about
     model: Model,  # who writes
@@ -61,6 +62,7 @@ async def _ask_for(
     for s, why in wrong: _lost(out, topic, why, s)
     return [f'{s.get("name", "a tool")}: {why}' for s, why in wrong]
 
+# %% ../../nbs/tools/79e_topic.ipynb #ask-for-2
 def _lost(out: Outcome[Tool], topic: str, why: str, record: dict):
     id = content_id(topic, record, len(out.dropped))
     out.dropped.append(Drop(id=id, stage='topic', reason=why.split(':')[0], detail=why, record=record))
@@ -84,6 +86,7 @@ def flaw(
     if len(s['description'].split()) < 3: return 'no_description: it does not say what the tool does'
     return _key_missing(s, things[s['thing']])
 
+# %% ../../nbs/tools/79e_topic.ipynb #flaw-2
 def _key_missing(s: Mapping[str, Any], thing: Mapping[str, Any]) -> str:
     "Does it say which one, and what is to be done to it?"
     key, given = key_of(thing), {p['name'] for p in s['parameters'] if p['required']}
@@ -109,6 +112,7 @@ def schema_of(x: Mapping[str, Any]) -> dict[str, Any]: # x: name, type, descript
     if x.get('choices') and x['type'] == 'string': out['enum'] = list(dict.fromkeys(x['choices']))
     return out
 
+# %% ../../nbs/tools/79e_topic.ipynb #as-tool-2
 def as_tool(
     s: Mapping[str, Any],     # a tool as it was written, without a flaw
     thing: Mapping[str, Any], # that it works on
@@ -126,6 +130,7 @@ def as_tool(
     return Tool(name=s['name'], description=s['description'].strip(), parameters=given, returns=gives,
                 effect=effect, category=thing['name'], source=f'topic: {topic}')
 
+# %% ../../nbs/tools/79e_topic.ipynb #as-tool-3
 def _object(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]: # None: all
     return dict(type='object', properties=properties,
                 required=list(properties if required is None else required))

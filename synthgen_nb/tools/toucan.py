@@ -44,6 +44,7 @@ class Server:
 
 FEATURED = 25 # servers that the paper's writer sees all at once
 
+# %% ../../nbs/tools/79a_toucan.ipynb #Server-2
 def servers_of(
     tools: Sequence[Tool], # of a world or a specification
 ) -> list[Server]: # the one with most tools first
@@ -72,6 +73,7 @@ def read_servers(
     out.kept = with_unique_names(found)
     return out
 
+# %% ../../nbs/tools/79a_toucan.ipynb #read-servers-2
 def published(tools: Sequence[Tool]) -> list[Server]: # with what `read_servers` kept of them
     out = list[Server]()
     for s in servers_of(tools):
@@ -91,6 +93,7 @@ LABELS = ('Web Search & Research', 'Browser Automation', 'Memory Management', 'O
           'Travel & Maps',
           'News & Media', 'Weather', 'Time & Calendar', 'Others')
 
+# %% ../../nbs/tools/79a_toucan.ipynb #labelled-2
 async def labelled(
     servers: Sequence[Server],
     model: Model,             # who labels those without a label
@@ -112,6 +115,7 @@ SINGLE, SEVERAL = ('random', 'uniform', 'power_law', 'featured'), ('multi_random
     'different_labels')
 SAMPLING = (*SINGLE, *SEVERAL)
 
+# %% ../../nbs/tools/79a_toucan.ipynb #sample-servers-2
 def sample_servers(
     servers: Sequence[Server],
     how: str,            # of SAMPLING
@@ -130,6 +134,7 @@ def sample_servers(
     weights = [s.rank ** -alpha if how == 'power_law' else 1 for s in servers]
     return [[s] for s in rng.choices(servers, weights, k=n)]
 
+# %% ../../nbs/tools/79a_toucan.ipynb #sample-servers-3
 def _featured(servers: Sequence[Server]) -> list[Server]:
     if found := [s for s in servers if s.featured]: return found
     raise SynthgenError('no server is featured; use another sampling')
@@ -164,6 +169,7 @@ class Ask:
 
 SHOWN = 12 # tools of an ask
 
+# %% ../../nbs/tools/79a_toucan.ipynb #Asked-2
 def asks_for(
     servers: Sequence[Server],
     how: str,            # of SAMPLING
@@ -280,6 +286,7 @@ def near_duplicates(
         else: kept.append(i)
     return out
 
+# %% ../../nbs/tools/79a_toucan.ipynb #sanitise-2
 def sanitise(
     tasks: Sequence[Task],
     earlier: Sequence[Task] = (), # kept before
@@ -306,6 +313,7 @@ def question_inputs(tools: Sequence[Tool]):
         return dict(tools=tool_docs(q.tools, by_name), targets=q.meta['targets'], question=q.instruction)
     return show
 
+# %% ../../nbs/tools/79a_toucan.ipynb #as-question-2
 async def rated(
     tasks: Sequence[Task],
     tools: Sequence[Tool],  # the database
@@ -379,6 +387,7 @@ def machine_paths(t: Trajectory) -> list[str]:
     said = '\n'.join(x.text for x in t.turns if x.role == 'assistant')
     return [p for p in _OWN_PATH.findall(said) if p.rstrip('.:') not in known]
 
+# %% ../../nbs/tools/79a_toucan.ipynb #rule-filter-2
 def rule_filter(
     t: Trajectory,
     tools: Mapping[str, Tool] | None = None, # by name

@@ -97,6 +97,7 @@ def named(extensions: str) -> list[str]:
     for x in names: one_of(x, [*known, 'all'], 'extension')
     return list(dict.fromkeys(names))
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #parts-2
 def parts(
     target: int,                 # rows
     extensions: Sequence[str],
@@ -157,6 +158,7 @@ async def grow(w: Work, seeds: int):
             await look_around(w.making)
             idle = 0
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #grow-2
 async def core_round(w: Work, n: int):
     "n questions, and what becomes of them"
     rng = random.Random(f'{w.making.plan.seed} {w.counts["asked"]}')
@@ -222,6 +224,7 @@ def _named_inside(s: Any) -> set[str]: # names of properties in a schema
     props = x if isinstance(x := s.get('properties'), dict) else {}
     return {x for k in props for x in _words(k)} | {x for v in s.values() for x in _named_inside(v)}
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #words-about-2
 def _counts(t: Tool) -> bool: # does it take nothing but numbers?
     parts = [p for p in t.properties.values() if isinstance(p, dict)]
     kinds = {str(x.get('type')) for p in parts for x in (p, p.get('items')) if isinstance(x, dict)}
@@ -245,6 +248,7 @@ class About:
     takes: frozenset[str]   # parameters
     counts: bool            # takes nothing but numbers
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #About-2
 def profiles(
     tools: Sequence[Tool],
     facts: Sequence[Mapping], # of a survey
@@ -288,6 +292,7 @@ def may_serve(
     both = found_by(row) & it.gave
     return f'it gave {min(both)[:40]}, too' if both else ''
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #may-serve-2
 def found_by(row: Trajectory) -> set[str]:
     "The telling values that a row's calls found, and its question does not say"
     held = [v for o in row.observations if o.ok for _, v in leaves(o.content)]
@@ -352,7 +357,7 @@ async def irrelevance(
     p, out, by_name = model.prompt('toucan_decline'), Outcome[Trajectory](), {t.name: t for t in tools}
     rng, known, todo = random.Random(seed), profiles(tools, facts), list[tuple[Trajectory, list[str]]]()
     drawn = [(t, tools_apart(t, [x for x in rows if x.id != t.id], known, rng)) for t in rows]
-    left = await in_worlds(drawn, world, lambda x, w: untold(*x, by_name, w))
+    left = await in_worlds(drawn, world, lambda x, place: untold(x[0], x[1], by_name, place))
     for t, apart in zip(rows, left, strict=True):
         if len(apart) > 1: todo.append((t, apart))
         else: out.dropped.append(drop(t, 'irrelevance', 'no_tools_apart',
@@ -423,6 +428,7 @@ async def varied(
             known.add(flat(q))
     return out
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #diversify-2
 def _unlike(q: str, a: Any, known: set[str], names: Sequence[str]) -> tuple[str, str]: # reason and detail
     if not a.ok: return a.error.split(':')[0], a.error
     if not q.strip(): return 'nothing_written', 'no variation was written'
@@ -476,6 +482,7 @@ async def _answered(
         if not o.ok: return f'failed_call: {call.tool}: {o.error}'
     return 'gave_up: too many calls'
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #answered-turn-2
 def _next(seen: Mapping[str, Any]) -> str: # an id that no call has
     return next(f'call_{i}' for i in range(len(seen) + 1, 10**6) if f'call_{i}' not in seen)
 
@@ -487,6 +494,7 @@ def scripted(questions: Sequence[str]) -> Next:
         return questions[n] if n < len(questions) else ''
     return say
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #users-2
 def simulated_user(tools: Sequence[Tool], facts: Sequence[Mapping], model: Model,
                    until: int = 2) -> Next: # user turns in all
     "A user who reads what was said, and asks on"
@@ -553,6 +561,7 @@ async def _extend_irrelevance(w: Work, rows: Sequence[Trajectory], n: int) -> li
         out += w.passed('declined', await w.making.accept(fresh))
     return out[:n]
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #extend-2
 async def _extend_diversify(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     enough = rows[:math.ceil(n / max(1, w.variations)) + 1]
     tasks = sanitise(w.passed('varied', await varied(enough, w.tools, w.facts, w.model, w.variations)),
@@ -564,6 +573,7 @@ async def _extend_diversify(w: Work, rows: Sequence[Trajectory], n: int) -> list
     w.dropped += [drop(t, 'diversify', 'other_order') for t in good if t not in order]
     return order[:n]
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #extend-3
 async def _extend_multi_turn(w: Work, rows: Sequence[Trajectory], n: int) -> list[Trajectory]:
     m, out = w.making, list[Trajectory]()
     for i in range(0, len(rows), max(4, n)):
