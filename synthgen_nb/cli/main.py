@@ -7,18 +7,11 @@ __all__ = ['main']
 
 # %% ../../nbs/cli/98_main.ipynb #imports
 import sys
-<<<<<<< /tmp/tmpu6iyqr1_
-<<<<<<< /tmp/tmpa1pxqjdi
-from synthgen_nb.cli import documents, evaluate, looking, pairs, runs, tools, topic # each registers its commands
-=======
-from synthgen_nb.cli import deps, documents, looking, pairs, runs, tools # each registers its commands
->>>>>>> /tmp/tmp5avj078i
-=======
-from synthgen_nb.cli import documents, evaluate, looking, pairs, runs, serving, tools # each registers its commands
->>>>>>> /tmp/tmpe499n4fb
-from synthgen_nb.cli.app import app, guarded
-from synthgen_nb.cli.methods import register
-from synthgen_nb.core.ended import listen
+from . import (deps, documents, evaluate, looking, pairs, runs, serving, tools,
+                             topic) # each registers its commands
+from .app import app, guarded
+from .methods import register
+from ..core.ended import listen
 
 # %% ../../nbs/cli/98_main.ipynb #main
 def main():
