@@ -85,6 +85,17 @@ def sample():
         left=3,
         least=1,
         most=2,
+        servers=[dict(name="files", label="File Management", tools=[dict(name="open_file", description="Opens.", parameters={}, effect="read")])],
+        several=True,
+        brainstorm=False,
+        targets=["open_file"],
+        calls=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
+        called=["open_file"],
+        mode="diverse",
+        conversation=[dict(role="user", text="Say why.")],
+        here=1,
+        offers=[dict(name="open_file", description="Opens.")],
+        labels=["Files"],
     )
 
 

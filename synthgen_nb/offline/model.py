@@ -34,7 +34,8 @@ def reply(
 
 # %% ../../nbs/offline/95_model.ipynb #tasks
 TASKS = {'rate': 'synthgen_nb.offline.ratings:rate', 'rate_many': 'synthgen_nb.offline.ratings:rate_many',
-         'simulate_tool': 'synthgen_nb.offline.tools:simulate', 'together': 'synthgen_nb.offline.model:together'}
+         'simulate_tool': 'synthgen_nb.offline.tools:simulate', 'together': 'synthgen_nb.offline.model:together',
+         'topic_tools': 'synthgen_nb.offline.topic:topic'}
 
 def tasks() -> dict[str, str]: # task → module:function
     "Every task that can be answered"

@@ -236,7 +236,8 @@ def rate_chain(
     c, steps = counted_in(rounds, no_call), sum(len(r['steps']) for r in rounds)
     share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'],
                  reasoning=(c['thought'] + c['quoted']) / 2,
-                 usefulness=c['quoted'] * c['said'] * (1 if steps > 1 or no_call else .6))
+                 usefulness=c['quoted'] * c['said'] * (1 if steps > 1 or no_call else .6),
+                 completeness=c['ok'] * c['quoted'] * c['said'], conciseness=c['ok'] * c['distinct'])
     scaled = lambda x: int(x['low']) + int(share.get(x['name'],
         min(c.values())) * (int(x['high']) - int(x['low'])) + .5)
     return {x['name']: dict(rationale=_in_percent(c), score=scaled(x)) for x in rubric['criteria']}
