@@ -34,7 +34,7 @@ async def apigen_mt(
     policy: str = '',           # rules that the agent must keep; '': those of the world, if it has any
     feedback: int = 3,          # revisions of a blueprint that is refused
     committee: int = 3,         # members; 0: no vote
-    recombine: bool = True,     # concatenate small tasks to longer ones
+    parts: int = 3,             # most small tasks that are put together to one; 1: none are
     max_turns: int = 12,        # of the user
     tries: int = 2,             # dialogues sampled for one blueprint
 ) -> Outcome[Trajectory]:
@@ -45,7 +45,7 @@ async def apigen_mt(
         before, missing = len(made.rows), target - len(made.rows)
         new = await blueprints(place, model, missing, rng, made.tasks, feedback, committee) # phase 1
         made.add(new, 'tasks')
-        todo = made.add(await recombined(made.tasks, place, missing, rng, used)) if recombine else []
+        todo = made.add(await recombined(made.tasks, place, missing, rng, used, parts)) if parts > 1 else []
         todo += new.kept[:missing - len(todo)]                                              # small ones where few fit together
         talked = made.add(await dialogues(todo, place, model, limits))                     # phase 2
         made.add(await verify(talked, tools, world, model.at('verify')), 'rows')           # as every row
@@ -78,7 +78,7 @@ METHOD = Method(
     note='one model plays every part unless others are given; a policy is kept as far as the world refuses and the committee sees',
     options={'policy': 'Rules that the agent must keep. Default: those of the world, if it has any.',
              'feedback': 'Revisions of a blueprint that is refused.', 'committee': 'Members of the committee; 0: no vote.',
-             'recombine': 'Put small tasks together to longer ones.', 'max_turns': 'Most messages of the user.',
+             'parts': 'Most small tasks that are put together to one; 1: none are.', 'max_turns': 'Most messages of the user.',
              'tries': 'Dialogues sampled for one blueprint.'},
     replies={'tool_blueprint': 'synthgen_nb.offline.apigen_mt:blueprint', 'tool_committee': 'synthgen_nb.offline.apigen_mt:committee',
              'tool_user': 'synthgen_nb.offline.apigen_mt:user', 'tool_dialogue': 'synthgen_nb.offline.apigen_mt:dialogue'},
@@ -156,7 +156,7 @@ async def refused(t: Talk, place: Place, world: World) -> str: # world: as the t
     "Why a dialogue is rejected, as `reason: words`"
     if t.ended != 'stopped': return t.ended
     end = t.task.end
-    now = await snapshot(world, end.how, place.probes) if end.how else {}
+    now = await snapshot(world, end.how, end.probes) if end.how else {}
     if not now or not end.seen or not end.seen.keys() <= now.keys():
         return 'unchecked: after the dialogue the world shows nothing that can be compared'
     if other := [k for k, v in end.seen.items() if now[k] != v]: return f'end_state: {differs(t, other, place)}'
@@ -166,12 +166,11 @@ async def refused(t: Talk, place: Place, world: World) -> str: # world: as the t
 
 def differs(t: Talk, other: Sequence[str], place: Place) -> str:
     "What is known of an end that is another one"
-    def changed(o: Observation, tool: str) -> bool: return o.ok and place.by_name[tool].effect != 'read'
     calls = [c for x in t.turns for c in x.calls]
-    done = [c.tool for c in calls if changed(t.seen[c.id], c.tool)]
-    wanted = [c.tool for c in t.task.actions if place.by_name[c.tool].effect != 'read']
-    where = '' if t.task.end.how == 'state' else f'; {place.probes[int(other[0])][0].name} says something else'
-    return f'changed by the dialogue: {", ".join(done) or "nothing"}; by the actions: {", ".join(wanted) or "nothing"}{where}'
+    done = [c.tool for c in calls if t.seen[c.id].ok and place.writes(c)]
+    wanted = [c.tool for c in t.task.actions if place.writes(c)]
+    probe = next((f'; {c.tool}({c.arguments}) says something else' for c in t.task.end.probes if c.id in other), '')
+    return f'changed by the dialogue: {", ".join(done) or "nothing"}; by the actions: {", ".join(wanted) or "nothing"}{probe}'
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #dialogue
 async def dialogue(b: Blueprint, place: Place, world: World, model: Model, limits: Limits) -> Trajectory | Drop:
