@@ -172,7 +172,7 @@ def drafted(place, m, rounds=3, members=3):
     async def run():
         async with place.world() as w:
             d = Draw([t.name for t in TOOLS], "patient", [], [], rounds, members)
-            return await blueprint(d, place, w, m, m)
+            return await blueprint(d, place, w, m)
     return asyncio.run(run())
 
 

@@ -56,7 +56,8 @@ def committee(
     tools: list, policy: str, persona: str, wants: list, steps: list, outputs: list,
 ) -> dict: # thought, and points for each criterion
     "Points from counts"
-    c, text = counted(' '.join(wants), steps, ' '.join(outputs)), json.dumps([s['content'] for s in steps], ensure_ascii=False)
+    c = counted(' '.join(wants), steps, ' '.join(outputs))
+    text = json.dumps([s['content'] for s in steps], ensure_ascii=False)
     def points(share: float) -> int: return 1 + round(4 * share)
     there = sum(json.dumps(o, ensure_ascii=False).strip('"') in text for o in outputs) / len(outputs) if outputs else 1.0
     lost = ', '.join(k for k, v in (('ok', c['ok']), ('given', c['given']), ('outputs', there)) if v < 1)
@@ -93,7 +94,7 @@ def dialogue(policy: str, tools: list, rounds: list, left: int) -> dict: # thoug
     start, before, calls = meant(rounds, tools)
     here = rounds[-1]['steps']
     steps, done = [s for r in rounds[start:] for s in r['steps']], before + len(here)
-    if not calls: return _step('I do not understand what is wanted.', 'give_answer', answer='Could you say that in other words?')
+    if not calls: return _step('I do not understand it.', 'give_answer', answer='Could you say that in other words?')
     if here and here[-1]['status'] != 'ok':
         return _step('The last call failed.', 'give_answer', answer='That did not work. What should I do instead?')
     if done >= len(calls):

@@ -91,7 +91,8 @@ def probes(
 ) -> tuple[Call, ...]:
     "Reading calls in which a change should show"
     reads = [t for t in place.tools if t.effect == 'read']
-    steps = [dict(call=c.id, tool=c.tool, arguments=c.arguments, content=o.content) for c, o in zip(calls, ran, strict=True)]
+    steps = [dict(call=c.id, tool=c.tool, arguments=c.arguments, content=o.content)
+             for c, o in zip(calls, ran, strict=True)]
     own = [(t.name, a) for c in calls for t in reads if t.required and (a := about(t, c, steps))]
     known = {canonical(v) for c in calls for _, v in leaves(c.arguments)}
     facts = [f for f in place.facts if not f['before'] and place.by_name[f['tool']].effect == 'read']
@@ -151,8 +152,9 @@ def said_in(output: str, text: str) -> bool:
     whole, there = flat(output).casefold(), f' {flat(text).casefold()} '
     at = there.find(whole)
     while whole and at > 0:
-        if not (there[at - 1].isalnum() and whole[0].isalnum() or there[at + len(whole)].isalnum() and whole[-1].isalnum()):
-            return True
+        end = at + len(whole)
+        inside = there[at - 1].isalnum() and whole[0].isalnum() or there[end].isalnum() and whole[-1].isalnum()
+        if not inside: return True
         at = there.find(whole, at + 1)
     return False
 
@@ -164,8 +166,10 @@ async def validated(
 ) -> tuple[Blueprint, list[Observation], str]: # with its end; what the actions gave; why not, as `reason: words`
     "Stage 1: format, execution, policy as far as the world keeps it, and something to hold a dialogue against"
     for c in b.actions:
-        if c.tool not in b.tools: return b, [], f'format: {clip(c.tool, 60) or "an action without a name"} is not among the tools shown'
-        if (bad := call_problem(c, place.by_name, {}))[0]: return b, [], f'format: {c.tool}: {bad[1]}'
+        named = clip(c.tool, 60) or 'an action without a name'
+        if c.tool not in b.tools: return b, [], f'format: {named} is not among the tools shown'
+        bad = call_problem(c, place.by_name, {})
+        if bad[0]: return b, [], f'format: {c.tool}: {bad[1]}'
     ran, end = await end_of(world, b.actions, place)
     for c, o in zip(b.actions, ran, strict=True):
         if o.ok: continue
@@ -191,13 +195,21 @@ def vote(a: Answer) -> bool | None: # None: unreadable
 def decided(votes: Sequence[Answer]) -> tuple[bool | None, list[str]]: # None: nobody could be read; what was said against it
     "What the majority says"
     cast = [vote(a) for a in votes]
-    if all(v is None for v in cast): return None, [f'unreadable: {clip(votes[0].error, 120)}' if votes else 'nobody was asked']
-    low = [f'{c} {a.value[c]} of 5' for a, v in zip(votes, cast, strict=True) if v is False for c in CRITERIA if a.value[c] <= THRESHOLD]
-    said = [clip(a.value['thought'], 300) if a.ok else 'a member could not be read' for a, v in zip(votes, cast, strict=True) if not v]
+    if all(v is None for v in cast):
+        return None, [f'unreadable: {clip(votes[0].error, 120)}' if votes else 'nobody was asked']
+    against = [a for a, v in zip(votes, cast, strict=True) if not v]
+    said = [clip(a.value['thought'], 300) if a.ok else 'a member could not be read' for a in against]
+    low = [f'{c} {a.value[c]} of 5' for a in against if a.ok for c in CRITERIA if a.value[c] <= THRESHOLD]
     words = [w for w in dict.fromkeys([*said, ', '.join(dict.fromkeys(low))]) if w]
     return 2 * sum(v is True for v in cast) > len(cast), words
 
-async def committee(b: Blueprint, ran: Sequence[Observation], place: Place, judge: Model, members: int) -> list[Answer]:
+async def committee(
+    b: Blueprint,
+    ran: Sequence[Observation], # what its actions gave
+    place: Place,
+    judge: Model,
+    members: int,
+) -> list[Answer]: # one for each member
     "Ask each member"
     p = judge.prompt('tool_committee')
     ask = p.render(tools=tool_docs(b.tools, place.by_name), policy=b.policy, persona=b.persona, wants=list(b.wants),
@@ -217,8 +229,9 @@ def drafted(
     for i, a in enumerate(x['actions'], 1):
         try: arguments = json.loads(a['arguments'])
         except ValueError as e: arguments, why = None, f'format: the arguments of {a["name"]} are no JSON: {clip(e, 80)}'
-        if not isinstance(arguments, dict): why = why or f'format: the arguments of {a["name"]} are no JSON object'
-        calls.append(Call(id=f'call_{i}', tool=a['name'], arguments=arguments if isinstance(arguments, dict) else {}))
+        if not isinstance(arguments, dict):
+            arguments, why = {}, why or f'format: the arguments of {a["name"]} are no JSON object'
+        calls.append(Call(id=f'call_{i}', tool=a['name'], arguments=arguments))
     told = tuple(dict.fromkeys(o for o in map(str.strip, x['outputs']) if o))
     b = Blueprint(wants=tuple(x['wants']), actions=tuple(calls), outputs=told, tools=tuple(names), persona=persona,
                   policy=place.policy, origin=by)
@@ -226,7 +239,8 @@ def drafted(
     return b, why or ('format: the same action twice' if twice else '')
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Draw
-PERSONAS = ('patient and friendly, says one thing at a time and waits for it', 'in a hurry, says what is wanted in as few words as possible',
+PERSONAS = ('patient and friendly, says one thing at a time and waits for it',
+            'in a hurry, says what is wanted in as few words as possible',
             'precise, gives every detail and checks what is said', 'new to this, describes what is meant in plain words')
 
 @dataclass
@@ -246,26 +260,27 @@ def asked(p: Prompt, d: Draw, place: Place, previous: Any, feedback: list[str]):
     "The prompt for a draft, or for its revision"
     shown = [noted_down(f) for n in d.names for f in place.facts if f['tool'] == n]
     return p.render(tools=tool_docs(d.names, place.by_name), facts=shown, policy=place.policy, persona=d.persona,
-                    examples=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous, feedback=feedback)
+                    examples=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous,
+                    feedback=feedback)
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #blueprint
 async def blueprint(
     d: Draw,
     place: Place,
     world: World,  # entered
-    writer: Model,
-    judge: Model,
+    model: Model,  # writes and votes
 ) -> Blueprint | Drop:
     "Write, validate, vote; and again with the reasons"
-    p, previous, feedback, tries = writer.prompt('tool_blueprint'), None, list[str](), list[str]()
+    p, previous, feedback, tries = model.prompt('tool_blueprint'), None, list[str](), list[str]()
     for k in range(d.rounds + 1):
-        a = await writer.ask(asked(p, d, place, previous, feedback), sample=d.sample)
+        a = await model.ask(asked(p, d, place, previous, feedback), sample=d.sample)
         if not a.ok: return lost(d, a)
         b, why = drafted(a.value, place, d.names, d.persona, (p.origin('apigen_mt', a),))
         ran = list[Observation]()
         if not why: b, ran, why = await validated(b, place, world)                              # stage 1
-        ok, said = (False, [why]) if why else (True, [])
-        if not why and d.members: ok, said = decided(await committee(b, ran, place, judge, d.members)) # stage 2
+        voted: tuple[bool | None, list[str]] = (not why, [why])
+        if not why and d.members: voted = decided(await committee(b, ran, place, model, d.members)) # stage 2
+        ok, said = voted
         reason = why.split(':')[0] if why else 'committee' if ok is False else 'unchecked:committee'
         if ok: return b.model_copy(update=dict(meta=dict(revisions=k, refused=tries)))
         tries.append(reason)
@@ -275,7 +290,8 @@ async def blueprint(
 def lost(d: Draw, a: Answer) -> Drop:
     "A draft that could not be read"
     record = dict(tools=d.names, text=a.text)
-    return Drop(id=content_id(record, d.persona, d.sample), stage='blueprint', reason=a.error.split(':')[0], detail=a.error, record=record)
+    return Drop(id=content_id(record, d.persona, d.sample), stage='blueprint', reason=a.error.split(':')[0],
+                detail=a.error, record=record)
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #blueprints
 async def blueprints(
@@ -294,8 +310,7 @@ async def blueprints(
         place.used[group[0].name] += 1
         examples = [as_example(b) for b in rng.sample(known, min(2, len(known)))]
         draws.append(Draw([t.name for t in group], PERSONAS[i % len(PERSONAS)], avoid, examples, feedback, members, sample=i))
-    judge = model.at('committee')
-    async def one(d: Draw, w: World): return await blueprint(d, place, w, model, judge)
+    async def one(d: Draw, w: World): return await blueprint(d, place, w, model)
     out, seen = Outcome[Blueprint](), {signature(b) for b in known}
     for x in await in_worlds(draws, place.world, one):
         if isinstance(x, Drop): out.dropped.append(x)
@@ -315,8 +330,9 @@ def joined(parts: Sequence[Blueprint]) -> Blueprint:
     calls = [c for b in parts for c in b.actions]
     every = [c.model_copy(update=dict(id=f'call_{i}')) for i, c in enumerate(calls, 1)]
     def of(what): return tuple(dict.fromkeys(x for b in parts for x in getattr(b, what)))
-    return parts[0].model_copy(update=dict(id=content_id('Blueprint', *[b.id for b in parts]), actions=tuple(every), end=End(),
-        **{k: of(k) for k in ('wants', 'outputs', 'tools', 'origin')}, meta=dict(parts=[b.id for b in parts])))
+    new = {k: of(k) for k in ('wants', 'outputs', 'tools', 'origin')} | dict(actions=tuple(every), end=End())
+    ids = [b.id for b in parts]
+    return parts[0].model_copy(update=new | dict(id=content_id('Blueprint', *ids), meta=dict(parts=ids)))
 
 async def recombined(
     tasks: Sequence[Blueprint], # validated
@@ -335,7 +351,8 @@ async def recombined(
         uses.update(b.id for b in least)
         b = joined(rng.sample(least, n))
         writes = [canonical([c.tool, c.arguments]) for c in b.actions if place.writes(c)]
-        if len({*writes}) == len(writes) and signature(b) not in known: drawn.append(b) # nothing is done twice
+        once = len({*writes}) == len(writes)
+        if once and signature(b) not in known: drawn.append(b)
         known.add(signature(b))
     async def again(b: Blueprint, w: World): return await validated(b, place, w)
     for b, _, why in await in_worlds(drawn, place.world, again):
