@@ -100,7 +100,7 @@ def dialogue(policy: str, tools: list, rounds: list, left: int) -> dict: # thoug
     if done >= len(calls):
         text = answer_from(here, tools, rounds[-1]['request'])
         return _step('Every part of the request has its result.', 'give_answer', answer=text or 'Done.')
-    if not left: return _step('No more calls can be made.', 'give_answer', answer='That takes more calls than I can make.')
+    if not left: return _step('No call is left.', 'give_answer', answer='That takes more calls than I can make.')
     name, values, found = calls[done]
     requested = {shown(v) for _, args, _ in calls for v in args.values()}
     return _call(next(t for t in tools if t['name'] == name), values, found, tools, steps, requested, 0)

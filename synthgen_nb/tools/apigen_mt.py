@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from ..core.methods import Method
 from ..core.models import Model
-from ..core.records import Drop, Origin, Outcome, Score, clip, drop
+from ..core.records import Drop, Origin, Outcome, Score, canonical, clip, drop
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .apigen import verify
 from .blueprints import Blueprint, Place, blueprints, place_in, recombined, said_in, signature, snapshot
-from .grounding import rounds_shown, sourced, tool_docs
+from .grounding import filled, rounds_shown, sourced, tool_docs
 from .toolllm import GIVE_ANSWER, GIVE_UP, Action, action_schema, in_worlds, read_action
 from ..worlds.world import World, execute
 
@@ -46,7 +46,7 @@ async def apigen_mt(
         new = await blueprints(place, model, missing, rng, made.tasks, feedback, committee) # phase 1
         made.add(new, 'tasks')
         todo = made.add(await recombined(made.tasks, place, missing, rng, used, parts)) if parts > 1 else []
-        todo += new.kept[:missing - len(todo)]                                              # small ones where few fit together
+        todo += new.kept[:missing - len(todo)] # small ones, where few fit together
         talked = made.add(await dialogues(todo, place, model, limits))                     # phase 2
         made.add(await verify(talked, tools, world, model.at('verify')), 'rows')           # as every row
         idle = 0 if len(made.rows) > before else idle + 1
@@ -77,12 +77,15 @@ METHOD = Method(
     takes='tools', stage='generate', command='tool-generate-dialogues', step='apigen_mt',
     note='one model plays every part; a policy is kept as far as the world refuses and the committee sees',
     options={'policy': 'Rules that the agent must keep. Default: those of the world, if it has any.',
-             'feedback': 'Revisions of a blueprint that is refused.', 'committee': 'Members of the committee; 0: no vote.',
-             'parts': 'Most small tasks that are put together to one; 1: none are.', 'max_turns': 'Most messages of the user.',
+             'feedback': 'Revisions of a blueprint that is refused.',
+             'committee': 'Members of the committee; 0: no vote.',
+             'parts': 'Most small tasks that are put together to one; 1: none are.',
+             'max_turns': 'Most messages of the user.',
              'tries': 'Dialogues sampled for one blueprint.'},
     replies={'tool_blueprint': 'synthgen_nb.offline.apigen_mt:blueprint',
              'tool_committee': 'synthgen_nb.offline.apigen_mt:committee',
-             'tool_user': 'synthgen_nb.offline.apigen_mt:user', 'tool_dialogue': 'synthgen_nb.offline.apigen_mt:dialogue'},
+             'tool_user': 'synthgen_nb.offline.apigen_mt:user',
+             'tool_dialogue': 'synthgen_nb.offline.apigen_mt:dialogue'},
 )
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #Talk
@@ -147,7 +150,7 @@ async def agent_says(
         if act.kind == GIVE_ANSWER and act.answer.strip():
             t.turns.append(Turn(role='assistant', thought=act.thought, text=act.answer))
             return True
-        if act.kind in ('', GIVE_ANSWER): return over(t, f'unreadable: {clip(act.error or "the agent said nothing", 120)}')
+        if act.kind in ('', GIVE_ANSWER): return over(t, f'unreadable: {clip(act.error, 120) or "nothing was said"}')
         if act.kind == GIVE_UP: return over(t, f'gave_up: {clip(act.thought, 120)}')
         if left: await called(t, act, place, world)
     return over(t, f'budget: {limits.calls} calls, and nothing was said to the user')
@@ -175,11 +178,14 @@ async def refused(t: Talk, place: Place, world: World) -> str: # world: as the t
 
 def differs(t: Talk, other: Sequence[str], place: Place) -> str:
     "What is known of an end that is another one"
-    calls = [c for x in t.turns for c in x.calls]
-    done = [c.tool for c in calls if t.seen[c.id].ok and place.writes(c)]
-    wanted = [c.tool for c in t.task.actions if place.writes(c)]
-    probe = next((f'; {c.tool}({c.arguments}) says something else' for c in t.task.end.probes if c.id in other), '')
-    return f'changed by the dialogue: {", ".join(done) or "nothing"}; by the actions: {", ".join(wanted) or "nothing"}{probe}'
+    def shown(calls, seen=()): return [f'{c.tool}({canonical(filled(c, seen))})' for c in calls if place.writes(c)]
+    seen = list(t.seen.values())
+    done = shown([c for x in t.turns for c in x.calls if t.seen[c.id].ok], seen)
+    wanted = shown(t.task.actions)
+    said = [f'{name}: {", ".join(xs)}' for name, xs in (('not done', [x for x in wanted if x not in done]),
+                                                       ('not asked for', [x for x in done if x not in wanted])) if xs]
+    probe = [f'{c.tool}({canonical(c.arguments)}) says something else' for c in t.task.end.probes if c.id in other][:1]
+    return clip('; '.join([*said, *probe]) or 'the same changes, another end', 400)
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #dialogue
 async def dialogue(b: Blueprint, place: Place, world: World, model: Model, limits: Limits) -> Trajectory | Drop:
@@ -191,7 +197,8 @@ async def dialogue(b: Blueprint, place: Place, world: World, model: Model, limit
         while await user_says(t, model, limits) and await agent_says(t, place, world, model, limits): pass
         if not (said := await refused(t, place, world)): return as_row(t, world, model, why)
         why.append(said)
-    lost = b.model_copy(update=dict(meta=b.meta | dict(dialogue=[x.model_dump(exclude_defaults=True) for x in t.turns])))
+    last = [x.model_dump(exclude_defaults=True) for x in t.turns]
+    lost = b.model_copy(update=dict(meta=b.meta | dict(dialogue=last)))
     return drop(lost, 'dialogue', why[-1].split(':')[0], '; '.join(dict.fromkeys(why)))
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #as_row

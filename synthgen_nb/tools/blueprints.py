@@ -117,8 +117,9 @@ async def snapshot(
     "What a world is like now"
     if how == 'state': return {'state': s} if (s := await state_hash(world)) else {}
     by_name = {t.name: t for t in world.tools}
-    seen = [(await attempt_call(world, by_name[c.tool], dict(c.arguments), 10))[:2] for c in probes if c.tool in by_name]
-    return {c.id: content_id(*x) for c, x in zip(probes, seen, strict=True)}
+    asked = [c for c in probes if c.tool in by_name]
+    seen = [(await attempt_call(world, by_name[c.tool], dict(c.arguments), 10))[:2] for c in asked]
+    return {c.id: content_id(*x) for c, x in zip(asked, seen, strict=True)}
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #end_of
 async def end_of(
@@ -179,7 +180,7 @@ async def validated(
     missing = [o for o in b.outputs if not said_in(o, results)]
     if missing: return b, ran, f'outputs: “{clip(missing[0], 60)}” is in no result of the actions'
     if not end.how: return b, ran, 'unchecked: after the actions the world shows nothing that can be compared'
-    if not end.changed and not b.outputs: return b, ran, 'nothing_to_check: nothing is changed and nothing has to be told'
+    if not end.changed and not b.outputs: return b, ran, 'nothing_to_check: nothing is changed and nothing to be told'
     return b.model_copy(update=dict(end=end)), ran, ''
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #committee
@@ -192,7 +193,7 @@ def vote(a: Answer) -> bool | None: # None: unreadable
     points = [a.value[c] for c in CRITERIA]
     return sum(points) / len(points) > THRESHOLD and min(points) > 1
 
-def decided(votes: Sequence[Answer]) -> tuple[bool | None, list[str]]: # None: nobody could be read; what was said against it
+def decided(votes: Sequence[Answer]) -> tuple[bool | None, list[str]]: # None: all unreadable; what speaks against it
     "What the majority says"
     cast = [vote(a) for a in votes]
     if all(v is None for v in cast):
@@ -228,9 +229,9 @@ def drafted(
     calls, why = list[Call](), ''
     for i, a in enumerate(x['actions'], 1):
         try: arguments = json.loads(a['arguments'])
-        except ValueError as e: arguments, why = None, f'format: the arguments of {a["name"]} are no JSON: {clip(e, 80)}'
+        except ValueError as e: arguments, why = None, f'format: arguments of {a["name"]} are no JSON: {clip(e, 80)}'
         if not isinstance(arguments, dict):
-            arguments, why = {}, why or f'format: the arguments of {a["name"]} are no JSON object'
+            arguments, why = {}, why or f'format: arguments of {a["name"]} are no JSON object'
         calls.append(Call(id=f'call_{i}', tool=a['name'], arguments=arguments))
     told = tuple(dict.fromkeys(o for o in map(str.strip, x['outputs']) if o))
     b = Blueprint(wants=tuple(x['wants']), actions=tuple(calls), outputs=told, tools=tuple(names), persona=persona,
@@ -309,12 +310,13 @@ async def blueprints(
         group = sample_group(place.tools, place.facts, place.used, rng.randint(3, 5), rng, place.tied)
         place.used[group[0].name] += 1
         examples = [as_example(b) for b in rng.sample(known, min(2, len(known)))]
-        draws.append(Draw([t.name for t in group], PERSONAS[i % len(PERSONAS)], avoid, examples, feedback, members, sample=i))
+        names, persona = [t.name for t in group], PERSONAS[i % len(PERSONAS)]
+        draws.append(Draw(names, persona, avoid, examples, feedback, members, sample=i))
     async def one(d: Draw, w: World): return await blueprint(d, place, w, model)
     out, seen = Outcome[Blueprint](), {signature(b) for b in known}
     for x in await in_worlds(draws, place.world, one):
         if isinstance(x, Drop): out.dropped.append(x)
-        elif signature(x) in seen: out.dropped.append(drop(x, 'blueprint', 'repeated', 'these actions were there before'))
+        elif signature(x) in seen: out.dropped.append(drop(x, 'blueprint', 'repeated', 'its actions were there before'))
         else: out.kept.append(x)
         if not isinstance(x, Drop): seen.add(signature(x))
     return out.check(target)
