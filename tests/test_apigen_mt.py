@@ -266,11 +266,11 @@ def never_stops(x, ask):
     if STOP in x["message"]: x["message"] = "And what else is there?"
 
 
-BENT = {"skips": (skips_writes, "tool_dialogue", "end_state"), "more": (does_more, "tool_dialogue", "end_state"),
-        "mumbles": (mumbles, "tool_dialogue", "outputs"), "silent": (lambda x, a: says(x, a, " "), "tool_dialogue", "unreadable"),
-        "gives up": (lambda x, a: x.update(action="give_up_and_restart"), "tool_dialogue", "gave_up"),
-        "endless": (never_stops, "tool_user", "no_stop"), "at once": (lambda x, a: x.update(message=STOP), "tool_user", "stopped_at_once"),
-        "unreadable": (lambda x, a: Answer(error="not_json: ?"), "tool_user", "not_json")}
+BENT = {"skips": (skips_writes, "tool_converse", "end_state"), "more": (does_more, "tool_converse", "end_state"),
+        "mumbles": (mumbles, "tool_converse", "outputs"), "silent": (lambda x, a: says(x, a, " "), "tool_converse", "unreadable"),
+        "gives up": (lambda x, a: x.update(action="give_up_and_restart"), "tool_converse", "gave_up"),
+        "endless": (never_stops, "tool_customer", "no_stop"), "at once": (lambda x, a: x.update(message=STOP), "tool_customer", "stopped_at_once"),
+        "unreadable": (lambda x, a: Answer(error="not_json: ?"), "tool_customer", "not_json")}
 
 
 @pytest.mark.parametrize("who", BENT)
@@ -287,7 +287,7 @@ def test_a_lie_is_caught_by_what_reading_tools_say(kind):
     p = there(shop(kind))
     b = good(p)
     assert b.end.how == "reads" and talk(b, p).kept
-    out = talk(b, p, Bent(skips_writes, "tool_dialogue"))
+    out = talk(b, p, Bent(skips_writes, "tool_converse"))
     assert [d.reason for d in out.dropped] == ["end_state"]
 
 
@@ -298,7 +298,7 @@ def test_an_end_that_cannot_be_looked_at_is_no_pass(place):
 
 def test_the_agent_stops_calling_after_so_many(place):
     again = lambda x, a: x.update(action="list_products", arguments=[], answer="")
-    out = talk(good(place), place, Bent(again, "tool_dialogue"), calls=3)
+    out = talk(good(place), place, Bent(again, "tool_converse"), calls=3)
     assert out.dropped[0].reason == "budget"
 
 
@@ -307,7 +307,7 @@ def test_a_rejected_dialogue_is_sampled_again(place):
     def once(x, ask):
         seen.append(1)
         if len(seen) == 1: says(x, ask)
-    row = talk(good(place), place, Bent(once, "tool_dialogue"), tries=2).kept[0]
+    row = talk(good(place), place, Bent(once, "tool_converse"), tries=2).kept[0]
     assert row.meta["rejected"] and row.meta["rejected"][0] in ("end_state", "outputs")
 
 
@@ -321,7 +321,7 @@ def test_a_call_that_failed_is_part_of_the_talk_and_not_learnt(place):
                                                            for r in ask.inputs["rounds"]])))
     from synthgen_nb.offline.apigen_mt import dialogue
     def model_reply(inputs): return dialogue(**inputs)
-    rows = talk(good(place), place, Bent(wrong_first, "tool_dialogue")).kept
+    rows = talk(good(place), place, Bent(wrong_first, "tool_converse")).kept
     assert rows and [t.train for t in rows[0].turns if t.observations and not t.observations[0].ok] == [False]
     kept = asyncio.run(verify(rows, TOOLS, shop()))
     assert kept.kept, [d.detail for d in kept.dropped]

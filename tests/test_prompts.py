@@ -13,7 +13,7 @@ from synthgen_nb.core.records import SynthgenError
 
 
 def sample():
-    step = dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened", learnt=True)
+    step = dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened", learnt=True, chain=1)
     return dict(
         text="Some text.",
         section="A > B",
@@ -72,7 +72,7 @@ def sample():
             )
         ],
         steps=[step],
-        rounds=[dict(system="Be brief.", instruction="Open a.h5.", steps=[step], answer="It is open.", learnt=n > 1) for n in (1, 2)],
+        rounds=[dict(system="Be brief.", instruction="Open a.h5.", request="Open a.h5.", steps=[step], answer="It is open.", learnt=n > 1) for n in (1, 2)],
         no_call="",
         worked=[dict(tool="open_file", given=["path: a.h5"])],
         verified=[dict(query="Open a.h5.", answers=[dict(name="open_file", arguments='{"path": "a.h5"}')])],
@@ -92,10 +92,28 @@ def sample():
         calls=[dict(call="call_1", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         called=["open_file"],
         mode="diverse",
-        conversation=[dict(role="user", text="Say why.")],
         here=1,
         offers=[dict(name="open_file", description="Opens.")],
         labels=["Files"],
+        policy="Be kind.",
+        persona="A nurse.",
+        previous=None,
+        passed=[dict(wants=["to open a.h5"], actions=[dict(name="open_file", arguments='{"path": "a.h5"}')])],
+        already=[dict(name="open_file", description="Opens a file.")],
+        feedback=["It does not run."],
+        wants=["to open a.h5"],
+        outputs=["3"],
+        stop="###STOP###",
+        category="single-server, single call",
+        reference="It is open.",
+        variants=["Open."],
+        traced=True,
+        first_path=dict(calls=2, failed=0, repeated=0),
+        second_path=dict(calls=3, failed=1, repeated=0),
+        query="Open a.h5.",
+        reports=[dict(id="p1", instruction="Open it.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
+        chains=[1],
+        known=[dict(name="book", fields=["title"])],
     )
 
 

@@ -78,7 +78,7 @@ def test_what_is_wrong_is_asked_for_once_more():
     out = asyncio.run(tools_from_topic("library", m, 2))
     assert [t.name for t in out.kept] == ["list_books", "get_book"] and out.reasons == {"no_key": 1} and "2 of 3 valid (67%)" in out.note
     assert m.asked[1]["n"] == 1 and m.asked[1]["complaints"] == ["get_book: no_key: 'book_id' must be a required parameter"]
-    assert m.asked[1]["known"][0]["name"] == "book" and [t["name"] for t in m.asked[1]["avoid"]] == ["list_books"]
+    assert m.asked[1]["known"][0]["name"] == "book" and [t["name"] for t in m.asked[1]["already"]] == ["list_books"]
 
 
 def test_no_tool_is_an_error_and_few_are_said():

@@ -19,7 +19,7 @@ from ..tools.grounding import quotable, stated
 
 # %% ../../nbs/offline/94e_apigen_mt.ipynb #blueprint
 def blueprint(
-    tools: list, facts: list, policy: str, persona: str, examples: list, least: int, most: int, avoid: list,
+    tools: list, facts: list, policy: str, persona: str, passed: list, least: int, most: int, avoid: list,
     previous: dict | None = None, feedback: Sequence[str] = (),
 ) -> dict: # thought, wants, actions, outputs
     "A task of calls that worked"

@@ -42,13 +42,13 @@ _SAYS = dict(list='List all {many}.', get='Get one {one} by its id.', search='Se
              create='Create a new {one}.',
              update='Change the name or the status of a {one}.', delete='Delete a {one} for good.')
 
-def topic(topic: str, n: int, avoid: Sequence = (), known: Sequence = (),
+def topic(topic: str, n: int, already: Sequence = (), known: Sequence = (),
           complaints: Sequence = ()) -> dict: # things, tools
     "The usual tools for the things of a topic"
     names = nouns_in(topic)
     extra = [f'{names[0]}_{x}' for x in ('note', 'group', 'event', 'contact', 'report', 'file', 'label',
                                          'comment')]
-    things, taken, tools = list[dict](), {t['name'] for t in avoid}, list[dict]()
+    things, taken, tools = list[dict](), {t['name'] for t in already}, list[dict]()
     for i, name in enumerate([*names, *extra]):
         things.append(thing(name, names[i - 1] if 0 < i < len(names) else names[0] if i else ''))
         for action in _SAYS:

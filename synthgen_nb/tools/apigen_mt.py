@@ -84,8 +84,8 @@ METHOD = Method(
              'tries': 'Dialogues sampled for one blueprint.'},
     replies={'tool_blueprint': 'synthgen_nb.offline.apigen_mt:blueprint',
              'tool_committee': 'synthgen_nb.offline.apigen_mt:committee',
-             'tool_user': 'synthgen_nb.offline.apigen_mt:user',
-             'tool_dialogue': 'synthgen_nb.offline.apigen_mt:dialogue'},
+             'tool_customer': 'synthgen_nb.offline.apigen_mt:user',
+             'tool_converse': 'synthgen_nb.offline.apigen_mt:dialogue'},
 )
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #Talk
@@ -116,7 +116,7 @@ class Talk:
 async def user_says(t: Talk, human: Model, limits: Limits) -> bool: # False: the talk is over
     "The next message of the user"
     if len(t.of('user')) >= limits.turns: return over(t, f'no_stop: {limits.turns} messages of the user, and no end')
-    p = human.prompt('tool_user')
+    p = human.prompt('tool_customer')
     a = await human.ask(p.render(persona=t.task.persona, wants=list(t.task.wants), conversation=t.conversation(),
                                  stop=STOP), sample=t.sample)
     t.asked += a.calls
@@ -139,7 +139,7 @@ async def agent_says(
     limits: Limits,
 ) -> bool: # False: the talk is over
     "Calls, until something is said"
-    p, names = agent.prompt('tool_dialogue'), list(t.task.tools)
+    p, names = agent.prompt('tool_converse'), list(t.task.tools)
     docs, schema = tool_docs(names, place.by_name), action_schema(names)
     for left in range(limits.calls, -1, -1):
         shown = [r | dict(request=r['instruction']) for r in rounds_shown(Trajectory(turns=tuple(t.turns)))]
@@ -204,7 +204,7 @@ async def dialogue(b: Blueprint, place: Place, world: World, model: Model, limit
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #as_row
 def as_row(t: Talk, world: World, model: Model, refused: Sequence[str] = ()) -> Trajectory:
     "An accepted dialogue"
-    b, p = t.task, model.prompt('tool_dialogue')
+    b, p = t.task, model.prompt('tool_converse')
     rules = [Turn(role='system', text=b.policy)] if b.policy else []
     by = Origin(method='apigen_mt', faithful='paper', model=model.name, prompt=p.name, prompt_hash=p.hash,
                 calls=tuple(t.asked))

@@ -261,7 +261,7 @@ def asked(p: Prompt, d: Draw, place: Place, previous: Any, feedback: list[str]):
     "The prompt for a draft, or for its revision"
     shown = [noted_down(f) for n in d.names for f in place.facts if f['tool'] == n]
     return p.render(tools=tool_docs(d.names, place.by_name), facts=shown, policy=place.policy, persona=d.persona,
-                    examples=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous,
+                    passed=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous,
                     feedback=feedback)
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #blueprint

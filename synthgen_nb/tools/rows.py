@@ -203,8 +203,8 @@ def add(all_: Outcome, new: Outcome):
 
 # %% ../../nbs/tools/76_rows.ipynb #keep-new
 def signature(t: Trajectory) -> str:
-    "The calls of a row, as text; of one without calls its request and the tools that it shows"
-    if not t.calls: return json.dumps([t.instruction, sorted(t.tools)])
+    "The calls of a row, as text; of one without calls what was said, and the tools that it shows"
+    if not t.calls: return json.dumps([[x.role, x.text] for x in t.turns] + sorted(t.tools))
     calls = [[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls]
     return json.dumps(calls, sort_keys=True, default=str)
 

@@ -49,7 +49,7 @@ async def _ask_for(
     p = model.prompt('topic_tools')
     known = [dict(name=t['name'], fields=[f['name'] for f in t['fields']]) for t in things.values()]
     a = await model.ask(p.render(topic=topic, n=want, known=known, complaints=list(complaints),
-                                 avoid=[dict(name=t.name, description=t.description) for t in out.kept]))
+                                 already=[dict(name=t.name, description=t.description) for t in out.kept]))
     if not a.ok:
         _lost(out, topic, a.error, dict(text=a.text))
         return [a.error]
