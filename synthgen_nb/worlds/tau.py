@@ -75,26 +75,34 @@ def _drawn(module: Any):
 
 # %% ../../nbs/worlds/39a_tau.ipynb #tau-tools
 def _result(schema: Mapping[str, Any]) -> dict[str, Any]:
-    "The schema of a result without its wrapping"
+    "The schema of a result without its wrapping; an object of anything promises nothing"
     inside = dict(schema['properties']['returns'])
+    if inside.get('type') == 'object' and 'properties' not in inside: return {}
     return inside | ({'$defs': schema['$defs']} if '$defs' in schema else {})
 
-def _tool(t: Any, kit: Any, domain: str, side: str) -> Tool:
+def _tool(t: Any, kit: Any, domain: str, side: str, examples: Sequence[Mapping]) -> Tool:
     "One tool of the package"
     f = t.openai_schema['function']
     says = f['description'] if side == 'agent' else f'On the customer\'s own device: {f["description"]}'
     tool = one_tool({'name': t.name, 'description': says, 'parameters': f['parameters']}, f'tau:{domain}#{t.name}')
     effect = 'write' if kit.tool_type(t.name).value == 'write' else 'read'
     return tool.but(effect=effect, category=domain if side == 'agent' else f'{domain} customer',
-        returns=_result(t.returns.model_json_schema()), binding={'side': side}, source=f'tau:{domain}')
+        returns=_result(t.returns.model_json_schema()), binding={'side': side}, source=f'tau:{domain}',
+        examples=tuple(examples[:3]))
 
+# %% ../../nbs/worlds/39a_tau.ipynb #tau-tools-of
 @cache
 def tau_tools(
     domain: str, # airline, retail or telecom
 ) -> tuple[Tool, ...]: # the agent's, then the customer's
     "The tools of a domain"
+    calls: dict[str, list[dict]] = {}
     desk = _start(domain)
-    return tuple(_tool(t, kit, domain, side) for side, kit in _kits(desk) for t in kit.get_tools().values())
+    for t in _tasks(domain, 'train'):
+        for a in (t['evaluation_criteria'] or {}).get('actions') or []:
+            if (e := {'arguments': a['arguments']}) not in (seen := calls.setdefault(a['name'], [])): seen.append(e)
+    return tuple(_tool(t, kit, domain, side, calls.get(t.name, []))
+                 for side, kit in _kits(desk) for t in kit.get_tools().values())
 
 def _kits(desk: Any) -> list[tuple[str, Any]]:
     return [(s, k) for s, k in (('agent', desk.tools), ('customer', desk.user_tools)) if k is not None]
@@ -103,6 +111,14 @@ def _kits(desk: Any) -> list[tuple[str, Any]]:
 def _start(domain: str) -> Any:
     "A desk that nothing is ever called at: the beginning, to compare with"
     return _desk(domain)
+
+@cache
+def _tasks(domain: str, split: str) -> list[dict]:
+    "The tasks of a split as they are written; '' for all of them"
+    tasks = json.loads((tau_data()/domain/'tasks.json').read_text(encoding='utf-8'))
+    splits = json.loads((tau_data()/domain/'split_tasks.json').read_text(encoding='utf-8'))
+    if split and split not in splits: raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
+    return [t for t in tasks if not split or t['id'] in splits[split]]
 
 # %% ../../nbs/worlds/39a_tau.ipynb #differing
 def differing(
@@ -182,6 +198,17 @@ def _begin(domain: str, initial: Any) -> _Environment:
     if initial: env.look()
     return env
 
+# %% ../../nbs/worlds/39a_tau.ipynb #records
+def _records(db: BaseModel, most: int = 12) -> dict[str, list[Any]]: # by the field that names them
+    "Some of the records of a database, by what they are called"
+    out: dict[str, list[Any]] = {}
+    for _, held in db:
+        records = list(held.values()) if isinstance(held, dict) else held
+        for r in records[::max(1, len(records) // most)][:most]:
+            name, value = next(iter(r))
+            out.setdefault(name, []).append(value)
+    return out
+
 # %% ../../nbs/worlds/39a_tau.ipynb #tau-world
 class Tau(Local):
     "A world of a domain of τ²-bench; its initial state is {'actions': [{'env_type', 'func_name', 'arguments'}, …]}"
@@ -190,6 +217,7 @@ class Tau(Local):
         super().__init__(f'tau:{domain}', tools, {t.name: _call(t) for t in tools},
                          lambda initial: _begin(domain, initial), lambda env: env.changed)
         self.policy: str = _start(domain).policy # what the agent has to keep to, in words
+        self.known: dict[str, list[Any]] = _records(_start(domain).tools.db) # values that exist, by parameter
     async def reset(self, initial: Any = None) -> None:
         self._close()
         self.env = None # a beginning that cannot be made leaves no desk behind that is lent twice
@@ -226,10 +254,7 @@ def gold_tasks(
     "The tasks of a domain, with the calls that settle them"
     domain = name.removeprefix('tau:')
     tools = [t.name for t in tau_tools(domain)]
-    tasks = json.loads((tau_data()/domain/'tasks.json').read_text(encoding='utf-8'))
-    splits = json.loads((tau_data()/domain/'split_tasks.json').read_text(encoding='utf-8'))
-    if split and split not in splits: raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
-    return [_gold(t, domain, tools) for t in tasks if not split or t['id'] in splits[split]]
+    return [_gold(t, domain, tools) for t in _tasks(domain, split)]
 
 def _gold(t: Mapping[str, Any], domain: str, tools: Sequence[str]) -> Trajectory:
     "A task as a trajectory"
