@@ -450,7 +450,8 @@ PAIR = Pair(question="What is a chunk?", answer="A unit.", reasoning=("It is rea
 def test_loaders_take_the_files_and_find_the_ids(tmp_path, format, ext):
     from datasets import load_dataset
 
-    kinds = [(PAIR, ())] * FORMATS[format].pairs + [(hard(), TOOLS.values())] * FORMATS[format].conversations
+    talk = hard().but(turns=tuple(x.model_copy(update=dict(train=True)) for x in hard().turns))  # masks: tests/test_dialogues.py
+    kinds = [(PAIR, ())] * FORMATS[format].pairs + [(talk, TOOLS.values())] * FORMATS[format].conversations
     for row, tools in kinds:
         other = row.but(answer="Another.") if isinstance(row, Pair) else row.but(turns=row.turns[:3] + row.turns[-3:-2])
         export([row, other], tmp_path / f"x.{ext}", format, tools=tools)

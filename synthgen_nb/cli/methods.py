@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 from .app import (Chunks, Config, Db, In, Known, Live, ModelName, Out, Provider, Rows, Seed, TargetRows, Tools,
                                  Workers, World, app, print)
-from .files import apart, by_rules, chunk_texts, chunks_of, door, finished, not_pairs, paid, read_pairs
+from .files import (apart, by_rules, chunk_texts, chunks_of, door, finished, not_pairs, paid, read_pairs,
+                                   to_choose)
 from .making import run_over_tools
 from ..core.declared import declared
 if TYPE_CHECKING: from synthgen_nb.core.methods import Method
@@ -31,23 +32,25 @@ def run_method(
     "Records from a file through one step into a file"
     apart(source, output)
     s, door_to = door(*model, m.command, 'generate')
-    records, bad = _records(m, source, s)
+    records, bad, back = _records(m, source, s)
     texts = chunk_texts(records, db) if m.takes == 'pairs' else {}
     out = asyncio.run(m.run(records, door_to, evidence=texts, corpus=str(source), **options))
     door_to.calls.close()
+    out = back(out)
     finished(out, output, bad, f'nothing came of {len(records)} {m.takes}')
     print(f'{output}: {out!r}{not_pairs(bad) if m.takes == "pairs" else ""}\n{paid(door_to)}')
 
 # %% ../../nbs/cli/97_methods.ipynb #records
-def _records(m: 'Method', source: Path, settings) -> tuple[list, list]: # records, those left out
-    if m.takes == 'chunks': return chunks_of(source, None, None, None, settings)
+def _records(m: 'Method', source: Path, settings) -> tuple[list, list, Callable]: # records, those left out, way back
+    same = lambda out: out
+    if m.takes == 'chunks': return *chunks_of(source, None, None, None, settings), same
     if m.takes == 'trajectories':
         from synthgen_nb.specs.trajectory import read_trajectories
         got = read_trajectories(source)
-        return got.kept, got.dropped
-    pairs, bad = read_pairs(source)
+        return got.kept, got.dropped, same
+    pairs, bad, back = to_choose(source) if m.stage == 'select' else (*read_pairs(source), same)
     kept, left_out = by_rules(pairs, settings)
-    return kept, [*bad, *left_out]
+    return kept, [*bad, *left_out], back
 
 # %% ../../nbs/cli/97_methods.ipynb #command_of
 def command_of(

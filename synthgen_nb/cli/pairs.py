@@ -19,7 +19,7 @@ from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Exported, Format, In,
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
-    read_pairs, save_drops, trajectories, why)
+    read_pairs, save_drops, to_choose, trajectories, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -222,11 +222,11 @@ def enhance_cot(
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
 @app.command()
 def dedup(source: In, output: Out):
-    "Keep one pair for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
+    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts. Takes pairs, or rows with tool calls."
     from synthgen_nb.select.dedup import dedup as do
     apart(source, output)
-    pairs, bad = read_pairs(source)
-    out = do(pairs)
+    pairs, bad, back = to_choose(source)
+    out = back(do(pairs))
     finished(out, output, bad)
     print(f'{output}: {out!r}{not_pairs(bad)}')
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONVERSATION_FORMATS', 'arguments_of', 'result_text', 'results_of', 'headed', 'shown_tools', 'messages', 'openai',
-           'hf', 'trl', 'chatml', 'sharegpt', 'alpaca', 'functiongemma', 'jsonl']
+           'hf', 'trl', 'chatml', 'sharegpt', 'alpaca', 'react_lines', 'functiongemma', 'jsonl']
 
 # %% ../../nbs/export/51_conversations.ipynb #imports
 import json
@@ -77,7 +77,10 @@ def _message(turn: Turn, args: dict[str, dict[str, Any]], text: bool) -> dict:
 # %% ../../nbs/export/51_conversations.ipynb #openai
 def openai(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: # as `messages`
     "Messages with arguments as JSON text, as OpenAI's API has them"
-    return messages(t, tools, system, text=True)
+    row = messages(t, tools, system, text=True)
+    for m, learnt in zip(row['messages'], row['train_on'], strict=True):
+        if m['role'] == 'assistant' and not learnt: m['weight'] = 0 # as that form has it
+    return row
 
 def hf(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: # as `messages`
     "Messages with arguments as objects, as chat templates take them"
@@ -135,8 +138,8 @@ def alpaca(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: 
     args, (system, turns), rounds = arguments_of(t), headed(t, system), list[tuple[str, list[str]]]()
     for turn in turns:
         if turn.role != 'assistant': rounds.append((turn.text, []))
-        elif rounds: rounds[-1][1].extend(_react_lines(turn, args))
-        else: rounds.append(('', _react_lines(turn, args)))
+        elif rounds: rounds[-1][1].extend(react_lines(turn, args))
+        else: rounds.append(('', react_lines(turn, args)))
     docs = '\n'.join(json.dumps(f['function'], ensure_ascii=False) for f in shown_tools(t, tools))
     told = [[ask, '\n'.join(lines)] for ask, lines in rounds] or [['', '']]
     earlier = dict(history=told[:-1]) if told[:-1] else {}
@@ -144,7 +147,8 @@ def alpaca(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: 
     row = dict(instruction=told[-1][0] + listed, input='', output=told[-1][1], id=t.id)
     return row | earlier | (dict(system=system) if system else {})
 
-def _react_lines(turn: Turn, args: dict[str, dict[str, Any]]) -> list[str]:
+def react_lines(turn: Turn, args: dict[str, dict[str, Any]]) -> list[str]:
+    "A turn of the assistant as lines of ReAct"
     lines = [f'Thought: {turn.thought}'] if turn.thought else []
     for c in turn.calls: lines += [f'Action: {c.tool}', f'Action Input: {json.dumps(args[c.id], ensure_ascii=False)}']
     lines += [f'Observation: {result_text(o)}' for _, o in results_of(turn)]

@@ -17,6 +17,7 @@ from ..core.settings import nearest
 from .conversations import CONVERSATION_FORMATS
 from .fit import Target, fitting, safe_tools
 from .inline import inline
+from .masks import unmasked
 from .pairs import PAIR_FORMATS, multitask
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
@@ -78,7 +79,7 @@ def export(
     if first is None: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
     format = check_format(format or DEFAULT[type(first)], type(first), reasoning)
     kept: Iterator[Row] = chain([first], every)
-    if format != 'jsonl': kept = fitting(kept, Target(format, system, reasoning, template, control), tools, sources, unfit)
+    if format != 'jsonl': kept = fitting(unmasked(kept, format, unfit), Target(format, system, reasoning, template, control), tools, sources, unfit)
     if (one := next(kept, None)) is None: raise _none_fit(path, unfit)
     by_name = {t.name: t for t in tools} if format == 'jsonl' else safe_tools(tools, template)
     out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name))

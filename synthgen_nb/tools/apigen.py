@@ -25,7 +25,7 @@ from .asked import objections, told_before
 from .feeds import only_succeeded
 from .grounding import filled, placeholders, sourced, trajectory_inputs
 from .toolllm import in_worlds
-from ..worlds.world import World, again_so, execute_trajectory, resettable
+from ..worlds.world import NoStart, World, again_so, execute_trajectory, resettable
 
 # %% ../../nbs/tools/75_apigen.ipynb #verify
 async def verify(
@@ -158,7 +158,8 @@ async def execution_check(
     if not t.calls: return t, verdict('execution', True, 'nothing to run', world.name)
     wrote = written_for_good(t, world)
     had = bool(t.observations) and all(o.source != 'given' for o in t.observations) # what a row claims was not seen
-    new = t if wrote and had else await execute_trajectory(world, t)
+    try: new = t if wrote and had else await execute_trajectory(world, t)
+    except NoStart as e: return t, verdict('execution', False, f'no_start: {e}', world.name)
     live = not resettable(world) and had # what was seen there was seen
     ran = list(zip(t.calls, t.observations if live else new.observations, strict=True))
     learnt = {c.id for turn in t.turns if turn.train for c in turn.calls}

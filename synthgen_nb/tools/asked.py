@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['CHECKS', 'FEW', 'LEFT_OPEN', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 'wrong_comparisons',
            'wrong_options', 'partial_lists', 'unlooked_siblings', 'misdirected', 'unlooked', 'unlearned', 'untouched',
-           'objections_to_calls', 'objections_to_evidence', 'objections_to_round', 'claimed', 'idle', 'told_before',
-           'objections']
+           'objections_to_calls', 'objections_to_evidence', 'points_back', 'objections_to_round', 'claimed', 'idle',
+           'held_against', 'told_before', 'objections']
 
 # %% ../../nbs/tools/70d_asked.ipynb #imports
 import json, re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from ..core.records import canonical, clip, content_id, leaves
 from ..specs.rounds import Round, rounds
@@ -334,6 +335,24 @@ def objections_to_evidence(
     beside = untouched(unlearned(ev), {c.tool for c in ev.calls}, shown)
     return list(dict.fromkeys([*objections_to_calls(ev), *beside, *rest]))
 
+# %% ../../nbs/tools/70d_asked.ipynb #back
+_POINTS = re.compile(r"""^\W*(?:and|or|but|so|then|now|what\ about|how\ about|i\ mean|no|yes|ok(?:ay)?|thanks?)\b
+    |\b(?:it|its|they|them|their|same|again|also|too|both|than|compared?|instead|before|earlier|previous\w*|above|remind|else
+    |(?:first|second|third|last|other|that|this)\ one|the\ (?:two|three|four|five)|altogether|together|so\ far|summar\w+
+    |differences?|you\ (?:said|found|told|mentioned|gave|just|have|did))\b
+    |\b(?:that|this|those|these)\b(?!\ (?:are|is|was|were|has|have|had|can|do|does|\w+s|carry|hold|match|contain|start|end)\b)
+    """, re.I | re.X)
+_COMPARES_BACK = re.compile(r'\b(?:than|earlier|before|previous\w*|compared|as well|again|unlike|still|both)\b', re.I)
+
+def points_back(r: Round) -> bool:
+    "May the answer of a round rest on what was found before it?"
+    before = r.before[-1] if r.before else None
+    if not before: return False
+    asked = re.sub(r'“[^”]*”|"[^"]*"|[\w.-]*/[\w./-]+', '', r.request)
+    first = re.split(r'(?<=[.!?])\s', asked.strip(), maxsplit=1)[0]
+    short = len(words_of(asked)) < 7
+    return short or before.text.rstrip().endswith('?') or bool(_POINTS.search(first) or _COMPARES_BACK.search(r.answer))
+
 # %% ../../nbs/tools/70d_asked.ipynb #round
 LEFT_OPEN = ('untold', 'lost_item', 'not_looked_up', 'wrong_argument', 'wrong_place', 'repeated')
 
@@ -347,9 +366,10 @@ def objections_to_round(
     if not r.answer.strip(): return []
     shown = [tools[n] for n in t.tools if n in tools] if t.tools and len(tools) > FEW else list(tools.values())
     if not r.calls: return idle(evidence_of(t, tools, r, said=said), t.no_call, said)
-    mine = objections_to_evidence(evidence_of(t, tools, r, own=True, said=said), shown)
+    back = points_back(r) or not all(x.train for x in r.turns)
+    mine = objections_to_evidence(evidence_of(t, tools, r, own=True, said=said if back else ()), shown)
     whole = evidence_of(t, tools, r, said=said)
-    if not mine or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
+    if not back or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
     return [w for w in objections_to_evidence(whole, shown) if w in mine or w.split(':')[0] not in LEFT_OPEN]
 
 # %% ../../nbs/tools/70d_asked.ipynb #claimed
@@ -388,7 +408,19 @@ def idle(
     return list(dict.fromkeys([*out, *claimed(ev, said)]))
 
 # %% ../../nbs/tools/70d_asked.ipynb #told-before
-_FOUND: dict[str, list[list[str]]] = {} # an answer is asked about when it is given, and when it is verified
+_FOUND: dict[str, list[tuple[list[str], bool]]] = {} # an answer is asked about when it is given, and when it is verified
+
+def held_against(
+    t: Trajectory,              # observed
+    tools: Mapping[str, Tool],  # by name
+    r: Round,                   # of it
+    said: Sequence[str],        # earlier answers, which rest on results
+) -> tuple[list[str], bool]: # `reason: words`, and whether its answer rests on what was found
+    "What may be said against a round: nothing where no model learns it, and not its answer where none learns that"
+    found = objections_to_round(t, tools, r, said)
+    if r.turns and r.turns[-1].train: return found, not found
+    own = objections_to_calls(evidence_of(t, tools, r, own=True, said=said)) if r.learnt else []
+    return [w for w in own if w in found], not found
 
 def told_before(
     t: Trajectory,              # observed
@@ -399,13 +431,15 @@ def told_before(
     key = content_id(t.model_dump(include={'turns', 'tools', 'no_call'}), [tools[n].id for n in names if n in tools])
     parts, said, before = rounds(t), list[str](), list[str]()
     if len(_FOUND) > 500: _FOUND.clear()
-    found, known = _FOUND.get(key), list[list[str]]()
+    found, known = _FOUND.get(key), list[tuple[list[str], bool]]()
     for i, r in enumerate(parts):
+        if i and not parts[i - 1].calls and parts[i - 1].answer.rstrip().endswith('?'):
+            parts[i] = r = replace(r, asked=(*parts[i - 1].asked, *r.asked)) # what was asked, and what was missing of it
         before.append('\n'.join([r.told, *said, *(x.text for x in r.asked)]))
-        known.append(objections_to_round(t, tools, r, said) if found is None else found[i])
-        if not known[i]: said.append(r.answer)
+        known.append(held_against(t, tools, r, said) if found is None else found[i])
+        if known[i][1]: said.append(r.answer)
     _FOUND[key] = known
-    return list(zip(parts, before, known, strict=True))
+    return [(r, b, held) for r, b, (held, _) in zip(parts, before, known, strict=True)]
 
 # %% ../../nbs/tools/70d_asked.ipynb #objections
 def objections(
@@ -415,4 +449,4 @@ def objections(
     "What is wrong with a trajectory, as far as a program can tell"
     if not t.calls and not t.no_call: return ['no_calls: no tool was called']
     if not t.answer.strip(): return ['no_answer: the answer is empty']
-    return list(dict.fromkeys(w for r, _, found in told_before(t, tools) if r.learnt for w in found))
+    return list(dict.fromkeys(w for _, _, found in told_before(t, tools) for w in found))

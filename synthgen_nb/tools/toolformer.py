@@ -26,7 +26,7 @@ from ..specs.trajectory import Call, Trajectory, Turn
 from .survey import survey
 from ..worlds.desk import day_of
 from ..worlds.open import fresh_worlds, tools_of
-from ..worlds.world import World, execute, execute_trajectories, withheld_by
+from ..worlds.world import World, execute, execute_trajectories, withheld_by, start_from
 
 # %% ../../nbs/tools/73b_toolformer.ipynb #toolformer
 async def toolformer(
@@ -226,7 +226,7 @@ LONGEST = 300 # characters of a result that may stand in a text
 
 async def _ran(tool: Tool, c: ToolCall, world: World, initial: Any) -> tuple[str, str]: # why not, result
     if (arguments := argued(tool, c.argument)) is None: return 'bad_input', ''
-    await world.reset(initial)
+    await start_from(world, initial)
     o = await execute(world, Call(id='call_1', tool=tool.name, arguments=arguments))
     result = result_of(o.content)
     if not o.ok or not result: return f'failed:{o.status}' if not o.ok else 'empty', ''

@@ -27,7 +27,7 @@ from .feeds import feeds
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import Task, propose, sample_group
 from .survey import survey
-from ..worlds.world import World, execute, resettable
+from ..worlds.world import World, execute, resettable, start_from
 
 # %% ../../nbs/tools/74a_toolllm.ipynb #toolllm
 async def toolllm(
@@ -199,7 +199,7 @@ async def come_to(s: Search, node: Node):
     if not resettable(s.world): # what was done there is done, and is not done twice
         s.here = node.ran
         return
-    await s.world.reset(s.initial)
+    await start_from(s.world, s.initial)
     seen: dict[str, Observation] = {}
     for n in node.ran:
         if n.call: seen[n.call.id] = await execute(s.world, n.call, seen)

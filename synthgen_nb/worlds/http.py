@@ -193,7 +193,7 @@ class HttpWorld:
             raise SynthgenError('no tool of an OpenAPI document among them, so there is nothing to send '
                                 'requests to')
         self.allow, self.base, self.headers, self.name = tuple(allow), base, dict(headers or {}), name
-        self.live, self.resettable = live, not live
+        self.live, self.resettable, self.takes_state = live, not live, False
         self.withheld = {} if live else {t.name: _why(t) for t in self.tools if not self.safe(t)}
 
     @staticmethod

@@ -141,7 +141,7 @@ class McpWorld:
         self.withheld: Mapping[str, str] = {}
         self.remote = bool(re.match(r'https?://', target))
         self.reach = 'an address' if self.remote else reaches_out(*words_of(target))
-        self.resettable = not live
+        self.resettable, self.takes_state = not live, False # but calls that make one
         self.session: Session | None = None
         self.place: Environment | None = None
         self.called = False # has anything been called?

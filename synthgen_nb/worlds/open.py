@@ -126,7 +126,7 @@ async def tools_of(
 # %% ../../nbs/worlds/38_open.ipynb #SimulatedWorld
 class SimulatedWorld:
     "A world in which a model answers for the tools"
-    name, executed = 'simulated', False
+    name, executed, takes_state = 'simulated', False, False
     def __init__(self, tools: Sequence[Tool], model: Model):
         self.tools, self.model = tuple(tools), model
         self.history: list[dict[str, Any]] = []
