@@ -90,7 +90,8 @@ def align(tools: list, intention: str, steps: list, outputs: list) -> dict: # th
                          *([] if whole else [f'the intention asks for {len(asked)} calls, not for these {len(steps)}']),
                          *(f'no result says {o}' for o in heard[:3])]) or 'everything is there'
     yes = lambda x: 'yes' if x else 'no'
-    return dict(thought=thought, correctness=yes(not lost), completeness=yes(whole), satisfaction=yes(not heard), creativity='yes')
+    return dict(thought=thought, correctness=yes(not lost), completeness=yes(whole), satisfaction=yes(not heard),
+                creativity='yes')
 
 # %% ../../nbs/offline/94e_apigen_mt.ipynb #user
 def user(intention: str, persona: str, turns: list, stop: str) -> dict: # message

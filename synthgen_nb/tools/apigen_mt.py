@@ -48,13 +48,14 @@ async def dialogues(
     note = f'{m.passed} of {m.proposed} blueprints passed, {m.first} of them as first written'
     return Outcome(m.rows[:target], [*m.dropped, *spare], note=note)
 
+# %% ../../nbs/tools/79c_apigen_mt.ipynb #filled-up
 async def filled_up(m: 'Making', target: int, recombine: int):
     "Blueprints, then dialogues, until there are rows enough or three rounds gave none"
     idle = 0
     while len(m.rows) < target and idle < 3:
         before, missing = len(m.rows), target - len(m.rows)
-        small = await blueprints(m, missing * recombine if recombine > 1 else missing)  # phase 1
-        await played(m, await recombined(m, small, recombine))                           # phase 2
+        small = await blueprints(m, missing * max(1, recombine)) # phase 1
+        await played(m, await recombined(m, small, recombine))   # phase 2
         idle = 0 if len(m.rows) > before else idle + 1
 
 # %% ../../nbs/tools/79c_apigen_mt.ipynb #METHOD
@@ -62,12 +63,14 @@ METHOD = Method(
     name='apigen_mt', title='APIGen-MT', paper='arXiv 2504.03601', faithful='paper',
     claim='Verify a plan by executing it and by votes, then keep the dialogues that end where the plan ended.',
     takes='tools', stage='generate', command='tool-generate-dialogues', step='dialogues',
-    note='policy is checked as far as the world refuses and the committee sees; one model votes several times unless others are given',
+    note='policy is checked as far as the world refuses and the committee sees; one model votes several times',
     options={'committee': 'Votes on a blueprint; 0: none is asked for.', 'revisions': 'Revisions after feedback.',
              'recombine': 'Most small tasks in one dialogue; 1: none are put together.',
              'attempts': 'Dialogues played for one blueprint.', 'max_turns': 'Most turns of the user.'},
-    replies={'tool_blueprint': 'synthgen_nb.offline.apigen_mt:blueprint', 'tool_alignment': 'synthgen_nb.offline.apigen_mt:align',
-             'tool_user': 'synthgen_nb.offline.apigen_mt:user', 'tool_converse': 'synthgen_nb.offline.apigen_mt:converse'},
+    replies={'tool_blueprint': 'synthgen_nb.offline.apigen_mt:blueprint',
+             'tool_alignment': 'synthgen_nb.offline.apigen_mt:align',
+             'tool_user': 'synthgen_nb.offline.apigen_mt:user',
+             'tool_converse': 'synthgen_nb.offline.apigen_mt:converse'},
 )
 
 # %% ../../nbs/tools/79c_apigen_mt.ipynb #Blueprint
@@ -125,10 +128,11 @@ def lost(m: Making, b: Blueprint | Mapping, why: str):
     m.dropped.append(Drop(id=id, stage='generate', reason=why.split(':')[0], detail=why, record=record))
 
 # %% ../../nbs/tools/79c_apigen_mt.ipynb #contexts
-PERSONAS = ('a calm person who explains one thing after the other', 'someone in a hurry who says several things at once',
-            'a private person who says no more than is asked', 'a careful person who wants to see each result before going on',
-            'a talkative person who knows exactly what is wanted', 'somebody new to all this, friendly and patient',
-            'an experienced person, short of words, always in a hurry', 'a person who has made notes and goes through them')
+PERSONAS = (
+    'a calm person who explains one thing after the other', 'someone in a hurry who says several things at once',
+    'a private person who says no more than is asked', 'a careful person who wants to see each result first',
+    'a talkative person who knows exactly what is wanted', 'somebody new to all this, friendly and patient',
+    'an experienced person, short of words, always in a hurry', 'a person who has made notes and goes through them')
 
 @dataclass(frozen=True)
 class Context:
@@ -156,8 +160,9 @@ async def proposed(
     "Have (q, a_gt, o_gt) written"
     p = m.model.prompt('tool_blueprint')
     shown = [noted_down(f) for n in c.tools for f in m.facts if f['tool'] == n]
-    a = await m.model.ask(p.render(tools=tool_docs(c.tools, m.by_name), values=shown, policy=m.policy, persona=c.persona,
-        examples=m.examples[-3:], draft=draft.draft if draft else {}, objections=list(objections), least=1, most=max(c.most, 1)))
+    a = await m.model.ask(p.render(
+        tools=tool_docs(c.tools, m.by_name), values=shown, policy=m.policy, persona=c.persona, examples=m.examples[-3:],
+        draft=draft.draft if draft else {}, objections=list(objections), least=1, most=c.most))
     if not a.ok: return None, f'unreadable: {a.error}'
     calls = list[Call]()
     for i, x in enumerate(a.value['actions'], 1):
@@ -175,13 +180,15 @@ async def validated(
     world: World,              # entered; it is reset
 ) -> tuple[Blueprint, str]: # with what came of it, and what is wrong
     "Run a_gt, twice"
-    if foreign := [c.tool for c in b.calls if c.tool not in b.tools]: return b, f'format: {foreign[0]} is not among the tools shown'
-    if bad := next((d for c in b.calls if (d := call_problem(c, tools, {})[1])), ''): return b, f'format: {bad}'
+    foreign = [c.tool for c in b.calls if c.tool not in b.tools]
+    if foreign: return b, f'format: {foreign[0]} is not among the tools shown'
+    if wrong := [d for c in b.calls if (d := call_problem(c, tools, {})[1])]: return b, f'format: {wrong[0]}'
     await afresh(world)
     begin = await state_hash(world)
     seen = await execute_all(world, b.calls)
     b = replace(b, seen=tuple(seen), end=await state_hash(world))
-    if bad := [f'{c.tool}: {o.error}' for c, o in zip(b.calls, seen, strict=True) if not o.ok]: return b, f'execution: {bad[0]}'
+    if bad := [f'{c.tool}: {o.error}' for c, o in zip(b.calls, seen, strict=True) if not o.ok]:
+        return b, f'execution: {bad[0]}'
     again = await execute_all(world, b.calls)
     if await state_hash(world) != b.end or [o.content for o in again] != [o.content for o in seen]:
         return b, 'not_reproducible: the calls gave something else when they ran again'
@@ -196,13 +203,14 @@ def unplayable(
     before = dict[str, Observation]()
     for c, o in zip(b.calls, b.seen, strict=True):
         if nowhere := sourced(c, tools[c.tool], b.intention, before)[1]:
-            return f'ungrounded: {", ".join(nowhere)} of {c.tool} stands neither in the intention nor in an earlier result'
+            where = f'{", ".join(nowhere)} of {c.tool}'
+            return f'ungrounded: {where} stands neither in the intention nor in an earlier result'
         before[c.id] = o
     results = '\n'.join(json.dumps(o.content, ensure_ascii=False) for o in b.seen)
     if absent := [o for o in b.outputs if not stated(o, results)]: return f'outputs: no result says {absent[0]!r}'
     writes = any(tools[c.tool].effect != 'read' for c in b.calls)
-    if not b.outputs and not (b.changes or writes and not b.end): return 'nothing_to_check: nothing changes, and nothing has to be said'
-    return ''
+    checkable = b.outputs or b.changes or writes and not b.end
+    return '' if checkable else 'nothing_to_check: nothing changes, and nothing has to be said'
 
 # %% ../../nbs/tools/79c_apigen_mt.ipynb #aligned
 CRITERIA = ('correctness', 'completeness', 'satisfaction', 'creativity')
@@ -218,10 +226,10 @@ def majority(
 async def aligned(m: Making, b: Blueprint) -> str: # '' where the committee agrees
     "Let the committee vote"
     if not m.committee: return ''
-    p, judge = m.model.prompt('tool_alignment'), m.model.at('vote')
+    p = m.model.prompt('tool_alignment')
     ask = p.render(tools=tool_docs(b.tools, m.by_name), policy=m.policy, intention=b.intention,
                    steps=steps_of(b.calls, b.seen), outputs=list(b.outputs))
-    said = await asyncio.gather(*[judge.ask(ask, sample=i) for i in range(m.committee)])
+    said = await asyncio.gather(*[m.model.ask(ask, sample=i) for i in range(m.committee)])
     votes = [a.value if a.ok else None for a in said]
     failed = majority(votes)
     if failed is None: return f'unchecked: no vote could be read: {said[0].error}'
@@ -260,8 +268,9 @@ async def blueprints(m: Making, n: int) -> list[Blueprint]:
 def together(a: Blueprint, b: Blueprint) -> Blueprint:
     "Two tasks of one user, one after the other"
     calls = tuple(c.model_copy(update=dict(id=f'call_{i}')) for i, c in enumerate((*a.calls, *b.calls), 1))
-    return Blueprint(tuple(dict.fromkeys((*a.tools, *b.tools))), a.persona, f'{a.intention}\n{b.intention}', calls,
-                     tuple(dict.fromkeys((*a.outputs, *b.outputs))), (*a.origin, *b.origin), parts=a.parts + b.parts)
+    tools, outputs = dict.fromkeys((*a.tools, *b.tools)), dict.fromkeys((*a.outputs, *b.outputs))
+    return Blueprint(tuple(tools), a.persona, f'{a.intention}\n{b.intention}', calls, tuple(outputs),
+                     (*a.origin, *b.origin), parts=a.parts + b.parts)
 
 async def recombined(m: Making, small: Sequence[Blueprint], most: int) -> list[Blueprint]:
     "Tasks put together as far as they pass as a whole; each small one is used once"
@@ -284,7 +293,7 @@ STOP = '###STOP###'
 
 def heard(turns: Sequence[Turn]) -> list[dict]: # role, text, steps
     "A conversation as the prompts show it"
-    seen, out, shown = list[Observation](), list[dict](), 0
+    out, shown = list[dict](), 0
     calls = [c for t in turns for c in t.calls]
     steps = steps_of(calls, [o for t in turns for o in t.observations])
     for t in turns:
@@ -295,7 +304,7 @@ def heard(turns: Sequence[Turn]) -> list[dict]: # role, text, steps
 async def asks(m: Making, b: Blueprint, turns: Sequence[Turn], draw: int) -> tuple[str, str]: # message, error
     "What the user says next"
     said = [dict(role=t['role'], text=t['text']) for t in heard(turns) if t['text']]
-    a = await m.model.at('user').ask(m.model.prompt('tool_user').render(
+    a = await m.model.ask(m.model.prompt('tool_user').render(
         intention=b.intention, persona=b.persona, turns=said, stop=STOP), sample=draw)
     return (a.value['message'], '') if a.ok else ('', a.error)
 
@@ -310,7 +319,8 @@ async def acts(
     p, tools = m.model.prompt('tool_converse'), {n: m.by_name[n] for n in b.tools}
     docs, schema, ids = tool_docs(list(tools), m.by_name), action_schema(list(tools)), tuple[str, ...]()
     for left in range(m.max_steps, -1, -1):
-        a = await m.model.at('agent').ask(p.render(schema, policy=m.policy, tools=docs, turns=heard(turns), left=left), sample=draw)
+        ask = p.render(schema, policy=m.policy, tools=docs, turns=heard(turns), left=left)
+        a = await m.model.ask(ask, sample=draw)
         ids = (*ids, *a.calls)
         if not a.ok: return f'unreadable: {a.error}', ids
         x = read_action(a.value, tools, a.calls)
@@ -334,24 +344,22 @@ async def dialogue(
 ) -> tuple[Trajectory, str]: # and why it is not kept
     "User and agent, until the user ends it"
     await afresh(world)
-    turns, why, by = [Turn(role='system', text=m.policy)] if m.policy else [], 'no_end: the user never came to an end', tuple[str, ...]()
-    for _ in range(m.max_turns + 1):
+    turns, by = [Turn(role='system', text=m.policy)] if m.policy else [], tuple[str, ...]()
+    for n in range(m.max_turns + 1):
         message, error = await asks(m, b, turns, draw)
-        if error or not message.strip(): why = f'user: {error or "said nothing"}'
-        elif STOP in message: why = ''
-        if why == '' or error or not message.strip(): break
-        if sum(t.role == 'user' for t in turns) == m.max_turns: break
+        why = f'user: {error or "said nothing"}' if error or not message.strip() else ''
+        if not why and STOP not in message and n == m.max_turns: why = 'no_end: the user never came to an end'
+        if why or STOP in message: break
         turns.append(Turn(role='user', text=message.strip()))
-        failed, ids = await acts(m, b, turns, world, draw)
+        why, ids = await acts(m, b, turns, world, draw)
         by = (*by, *ids)
-        if failed:
-            why = failed
-            break
+        if why: break
     why = why or await missed(m, b, turns, world)
     p = m.model.prompt('tool_converse')
     agent = Origin(method='apigen_mt', faithful='paper', model=m.model.name, prompt=p.name, prompt_hash=p.hash, calls=by)
     meta = dict(persona=b.persona, blueprint=b.draft, parts=b.parts, revised=b.revised, attempt=draw + 1)
-    return Trajectory(turns=tuple(turns), tools=b.tools, world=world.name, origin=(*b.origin, agent), meta=meta), why
+    t = Trajectory(turns=tuple(turns), tools=b.tools, world=world.name, meta=meta)
+    return t.but(origin=(*b.origin, agent)), why
 
 # %% ../../nbs/tools/79c_apigen_mt.ipynb #missed
 def changing(calls: Sequence[Call], seen: Sequence[Observation], tools: Mapping[str, Tool]) -> Counter:
@@ -367,7 +375,8 @@ async def missed(m: Making, b: Blueprint, turns: Sequence[Turn], world: World) -
     else:
         made, wanted = changing(calls, seen, m.by_name), changing(b.calls, b.seen, m.by_name)
         unknown = [c.tool for c in (*calls, *b.calls) if m.by_name[c.tool].effect == 'unknown']
-        if made != wanted and unknown: return f'unchecked: nobody knows what {unknown[0]} changes, and the world shows no state'
+        if made != wanted and unknown:
+            return f'unchecked: nobody knows what {unknown[0]} changes, and the world shows no state'
         same = made == wanted
     if not same: return 'state: the world is not as the blueprint leaves it'
     absent = [o for o in b.outputs if not stated(o, said)]

@@ -54,7 +54,8 @@ def _quietly() -> Iterator[None]:
 def _desk(domain: str) -> Any:
     "The package's own environment of a domain: policy, tools, databases"
     if domain not in DOMAINS:
-        raise SynthgenError(f'unknown domain {domain!r} of τ²-bench. Known: {", ".join(f"tau:{d}" for d in DOMAINS)}.')
+        known = ', '.join(f'tau:{d}' for d in DOMAINS)
+        raise SynthgenError(f'unknown domain {domain!r} of τ²-bench. Known: {known}.')
     tau_data()
     with _quietly():
         _drawn(import_module(f'tau2.domains.{domain}.tools'))
@@ -100,7 +101,8 @@ def tau_tools(
     desk = _start(domain)
     for t in _tasks(domain, 'train'):
         for a in (t['evaluation_criteria'] or {}).get('actions') or []:
-            if (e := {'arguments': a['arguments']}) not in (seen := calls.setdefault(a['name'], [])): seen.append(e)
+            seen, e = calls.setdefault(a['name'], []), {'arguments': a['arguments']}
+            if e not in seen: seen.append(e)
     return tuple(_tool(t, kit, domain, side, calls.get(t.name, []))
                  for side, kit in _kits(desk) for t in kit.get_tools().values())
 
@@ -117,7 +119,8 @@ def _tasks(domain: str, split: str) -> list[dict]:
     "The tasks of a split as they are written; '' for all of them"
     tasks = json.loads((tau_data()/domain/'tasks.json').read_text(encoding='utf-8'))
     splits = json.loads((tau_data()/domain/'split_tasks.json').read_text(encoding='utf-8'))
-    if split and split not in splits: raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
+    if split and split not in splits:
+        raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
     return [t for t in tasks if not split or t['id'] in splits[split]]
 
 # %% ../../nbs/worlds/39a_tau.ipynb #differing
@@ -192,7 +195,8 @@ def _begin(domain: str, initial: Any) -> _Environment:
     for a in (initial or {}).get('actions', []):
         name = a['func_name']
         if name.startswith('_') or not callable(f := getattr(kits.get(a['env_type']), name, None)):
-            raise SynthgenError(f'initial state of tau:{domain}: there is no {name!r} at the side {a["env_type"]!r}')
+            where = f'at the side {a["env_type"]!r}'
+            raise SynthgenError(f'initial state of tau:{domain}: there is no {name!r} {where}')
         f(**a['arguments'])
         env.desk.sync_tools()
     if initial: env.look()
@@ -203,10 +207,9 @@ def _records(db: BaseModel, most: int = 12) -> dict[str, list[Any]]: # by the fi
     "Some of the records of a database, by what they are called"
     out: dict[str, list[Any]] = {}
     for _, held in db:
-        records = list(held.values()) if isinstance(held, dict) else held
-        for r in records[::max(1, len(records) // most)][:most]:
-            name, value = next(iter(r))
-            out.setdefault(name, []).append(value)
+        records = list(held.items()) if isinstance(held, dict) else [(next(iter(r))[1], r) for r in held]
+        for key, r in records[::max(1, len(records) // most)][:most]:
+            for name in [k for k, v in r if v == key][:1]: out.setdefault(name, []).append(key)
     return out
 
 # %% ../../nbs/worlds/39a_tau.ipynb #tau-world
@@ -262,10 +265,11 @@ def _gold(t: Mapping[str, Any], domain: str, tools: Sequence[str]) -> Trajectory
     calls = tuple(Call(id=f'call_{i}', tool=a['name'], arguments=a['arguments'])
                   for i, a in enumerate(wanted.get('actions') or [], 1))
     before = (t['initial_state'] or {}).get('initialization_actions')
-    return Trajectory(world=f'tau:{domain}', tools=tuple(tools), initial={'actions': before} if before else None,
+    return Trajectory(
+        world=f'tau:{domain}', tools=tuple(tools), initial={'actions': before} if before else None,
         turns=(Turn(role='user', text=wish(t['user_scenario'])), *(Turn(role='assistant', calls=(c,)) for c in calls)),
-        meta={'task': t['id'], 'outputs': wanted.get('communicate_info') or [], 'persona': t['user_scenario']['persona'] or '',
-              'conditions': wanted.get('env_assertions') or []})
+        meta={'task': t['id'], 'persona': t['user_scenario']['persona'] or '',
+              'outputs': wanted.get('communicate_info') or [], 'conditions': wanted.get('env_assertions') or []})
 
 # %% ../../nbs/worlds/39a_tau.ipynb #conditions
 def broken_conditions(
