@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from conftest import rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from synthgen_nb.core.judge import load_rubric
 from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import Chunk, Pair, Source, SynthgenError
 from synthgen_nb.core.settings import load_settings
+from synthgen_nb.export.formats import export
 from synthgen_nb.qa import backtranslation
 
 few = settings(max_examples=25, deadline=None)
@@ -31,7 +33,7 @@ def test_what_can_be_an_answer():
     assert unfit("x = 1\n" * 200, kind="code") == "code"
 
 
-def test_chunks_are_the_answers_and_every_iteration_grades_all_of_them():
+def test_chunks_are_the_answers_and_every_iteration_grades_all_of_them(tmp_path):
     text = "A chunk is the unit in which HDF5 reads and writes a dataset. It is read as a whole."
     chunks = [passage(f"# Chunk {i}\n\n{text} Case {i}.\n", f"Chunk {i}") for i in range(4)] + [
         passage("- [a](b.html)\n- [c](d.html)\n- [e](f.html)\n", "Links")
@@ -49,7 +51,9 @@ def test_chunks_are_the_answers_and_every_iteration_grades_all_of_them():
     ids = lambda o: {p.id for p in o.kept}
     assert ids(a5[0]) <= ids(a4[0]) < {p.id for p in pool} and ids(a5[0])
     train = backtranslation.tagged([SEED], a5[-1].kept)
-    assert [r["messages"][0]["content"] for r in train] == [backtranslation.SEED_TAG] + [backtranslation.CORPUS_TAG] * len(a5[-1].kept)
+    export(train, tmp_path / "train.jsonl", "chatml", system="Be brief.")
+    said = [r["messages"][0]["content"] for r in rows(tmp_path / "train.jsonl")]
+    assert said == [f"Be brief.\n\n{x}" for x in [backtranslation.SEED_TAG] + [backtranslation.CORPUS_TAG] * len(a5[-1].kept)]
     with pytest.raises(SynthgenError, match="takes no seed pairs"):
         asyncio.run(backtranslation.backtranslate(chunks, model, [SEED], tuned=True))
 

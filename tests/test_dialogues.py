@@ -159,6 +159,7 @@ FAULTY = {
         says("It is degC."),
     ),
     "swapped:across requests": (*HONEST["compares"][:5], says(f"Yes: the mean of {OSLO} is 7.87, that of {BERGEN} is 6.61.")),
+    "untold:a number of before": (*HONEST["compares"][:3], user("And how many values are there?"), calls(shape("c2")), says("There are 6.61 values.")),
     "unsupported_number:of another request": (
         *HONEST["compares"][:3],
         user("List the HDF5 files that are at hand, please."),

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.curate import curate
-from synthgen_nb.core.judge import by_id, judge, judge_ask, load_rubric, mean_scores, pair_inputs, read_score, scores_of
+from synthgen_nb.core.judge import by_id, draws_of, judge, judge_ask, load_rubric, mean_scores, pair_inputs, read_score, scores_of
 from synthgen_nb.core.models import Answer, Model, open_model
 from synthgen_nb.core.prompts import load_prompt
-from synthgen_nb.core.records import Pair, SynthgenError
+from synthgen_nb.core.records import Pair, Score, SynthgenError
 
 few = settings(max_examples=25, deadline=None)
 
@@ -150,3 +150,9 @@ def test_a_judge_that_drops_reorders_and_repeats_never_misassigns(seed):
     for p, v in zip(pairs, asyncio.run(run()), strict=True):
         assert {s.rationale for s in v.scores[:-1]} == {p.question} and v.scores[0].value == min(mark[p.question], 3)
     assert alone, "who was left out is asked about alone"
+
+
+def test_the_draws_behind_a_mean_can_be_read_again():
+    said = [(Score(criterion="overall", value=v, scale=(0, 10), rationale="Clear."),) for v in (7, 8.5, 6)]
+    (mean,) = mean_scores(said)
+    assert draws_of(mean) == [7, 8.5, 6] and mean.value == 21.5 / 3 and draws_of(said[0][0]) == []

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
-           'Threshold', 'Topic', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds', 'MaxChunks',
-           'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS', 'OWN_TOOLS',
-           'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'TargetRows', 'option', 'argument',
-           'print', 'guarded', 'tried']
+           'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
+           'MaxChunks', 'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS',
+           'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'TargetRows',
+           'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -64,6 +64,8 @@ Threshold = Annotated[float | None, option('--threshold',
 Topic = Annotated[str | None, option('--topic',
                                      help='Drop what is not about this. Default: as in synthgen.yaml, else '
                                           'any topic.')]
+Draws = Annotated[int, typer.Option('--draws', min=1, help='How often each is rated; the mean counts, the spread is '
+                                    'reported. More than 1 needs a temperature of the judge above 0.')]
 BatchSize = Annotated[int, typer.Option('--batch-size', min=1,
                                         help='Pairs that share a call of the judge. More than 1 is cheaper '
                                         'and sways the judge; how much is reported.')]

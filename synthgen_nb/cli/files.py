@@ -49,8 +49,8 @@ def read_pairs(
     bad: list = []
     pairs = load(path, Pair, bad)
     if not pairs and holds_turns(path):
-        raise SynthgenError(f'{path} holds conversations with tools, and this command takes pairs. For those, tool-curate '
-                            'rates, dedup, multi-score and lima choose, and export writes.')
+        raise SynthgenError(f'{path} holds conversations with tools, and this command takes pairs. For those, '
+                            'tool-curate rates, dedup, multi-score and lima choose, and export writes.')
     for d in bad[:5]: print(f'{path}: skipped {d.detail}', file=sys.stderr)
     if len(bad) > 5: print(f'{path}: skipped {len(bad) - 5} more rows', file=sys.stderr)
     if not pairs: raise SynthgenError(f'{path} holds no pair{not_pairs(bad)}')

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Exported, Format, In, MaxChunks, ModelName,
+from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Draws, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
     Tokens, Workers, app, option, print)
@@ -117,7 +117,7 @@ def _novel(pairs, texts, output: Path) -> str: # a line
 def curate(
     source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench',
     topic: Topic = None,
-    batch_size: BatchSize = 1, db: Db = None,
+    batch_size: BatchSize = 1, draws: Draws = 1, db: Db = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Rate pairs with a judge that sees their source, and keep the good ones. All rated pairs, drops with reasons, and metrics go beside the output."
@@ -137,15 +137,17 @@ def curate(
               + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''),
               file=sys.stderr)
     topic = first_of(topic, s.topic)
-    out, everyone, swayed = asyncio.run(_judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size))
+    out, everyone, swayed = asyncio.run(_judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws))
     m.calls.close()
     save(everyone, beside(output, 'rated'))
     metrics = curation_account(pairs, out, r, least, texts, topic, left_out, s.rules)
     if swayed: metrics |= {'batch_size': batch_size, 'alone': swayed}
+    if draws > 1: metrics |= {'draws': draws, 'spread': _spread(everyone, r)}
     write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     finished(out, output, [*bad, *left_out], f'none of {len(pairs)} pairs reached {least:g}')
     print(f'{output}: {out!r}{not_pairs(bad)}\nratings: '
           + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()))
+    if draws > 1: print(f'{draws} draws of each, mean standard deviation {metrics["spread"]}')
     print(paid(m))
     if swayed:
         print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be '
@@ -153,13 +155,21 @@ def curate(
                      f'ratings differ by {swayed["mean_difference"] or 0:.2f}')
 
 # %% ../../nbs/cli/93_pairs.ipynb #judged
-async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int):
+async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int, draws: int):
     from synthgen_nb.core.account import all_rated, sway
     from synthgen_nb.core.curate import curate
-    out = await curate(pairs, model, rubric, show, least, topic, batch_size=batch_size)
+    out = await curate(pairs, model, rubric, show, least, topic, draws, batch_size)
     everyone = all_rated(out, pairs)
     swayed = await sway(pairs, everyone, model, rubric, show, least, topic) if batch_size > 1 else {}
     return out, everyone, swayed
+
+def _spread(pairs, rubric) -> float | None: # None: no row could be read twice
+    "Mean standard deviation of the overall ratings of one row"
+    from statistics import fmean, pstdev
+    from synthgen_nb.core.judge import draws_of
+    found = [draws_of(x) for p in pairs for x in p.scores
+             if x.criterion == 'overall' and x.rubric.split('@')[0] == rubric.name]
+    return round(fmean(map(pstdev, many)), 4) if (many := [d for d in found if len(d) > 1]) else None
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate-cot
 @app.command('generate-cot')
@@ -222,7 +232,7 @@ def enhance_cot(
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
 @app.command()
 def dedup(source: In, output: Out):
-    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts. Takes pairs, or rows with tool calls."
+    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
     from synthgen_nb.select.dedup import dedup as do
     apart(source, output)
     pairs, bad, back = to_choose(source)

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['R', 'Show', 'Shown', 'Criterion', 'Rubric', 'reply_schema', 'check_threshold', 'load_rubric', 'Verdict', 'judge',
            'check_ways', 'below_floor', 'kept_by', 'reasoning_of', 'pair_inputs', 'judge_ask', 'read_score',
-           'scores_of', 'mean_scores', 'verdict_of', 'judge_singly', 'judge_repeatedly', 'batches', 'judge_together']
+           'scores_of', 'mean_scores', 'draws_of', 'verdict_of', 'judge_singly', 'judge_repeatedly', 'batches',
+           'judge_together']
 
 # %% ../../nbs/core/06_judge.ipynb #imports
-import asyncio
+import asyncio, re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -273,6 +274,12 @@ def mean_scores(
         value = sum(s.value for s in parts) / len(parts)
         return parts[0].model_copy(update=dict(value=value, rationale=rationale))
     return tuple(mean(parts) for parts in zip(*good, strict=True))
+
+# %% ../../nbs/core/06_judge.ipynb #draws_of
+def draws_of(s: Score) -> list[float]: # [] where it is no mean of several
+    "The single draws that a mean is of"
+    said = re.match(r'mean of (-?[\d.]+(?:, -?[\d.]+)*)', s.rationale)
+    return [float(x.rstrip('.')) for x in said[1].split(', ')] if said else []
 
 # %% ../../nbs/core/06_judge.ipynb #verdict_of
 def verdict_of(

@@ -107,6 +107,7 @@ def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapp
     if isinstance(x, Trajectory):
         return [inline(x, tools, system) if format == 'text' else CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)
+    if own := x.meta.get('system'): system = '\n\n'.join(s for s in (system, str(own)) if s)
     if reasoning == 'multitask': return multitask(x, format, system)
     return [PAIR_FORMATS[format](x, system, reasoning)]
 

@@ -29,7 +29,7 @@ async def humpback(
     k: float | None = None,  # least grade that is kept; default: the rubric's 5
     tuned: bool = False,     # was M_yx finetuned to write instructions?
     trained: bool = False,   # were the M trained as the paper trains them?
-) -> list[list[dict]]: # for each iteration t: the training set of M_t
+) -> list[list[Pair]]: # for each iteration t: the training set of M_t
     "Instruction Backtranslation (arXiv 2308.06259, section 2)"
     U = segments(chunks).kept                                                    # 2.1 initialisation
     A = (await backtranslate(U, M_yx, () if tuned else S, tuned)).kept           # 2.2 self-augmentation
@@ -170,9 +170,7 @@ INFERENCE_TAG = f'{SEED_TAG} {CORPUS_TAG}'
 def tagged(
     seeds: Sequence[Pair],   # S, written by people
     curated: Sequence[Pair], # A_k, of `self_curate`
-) -> list[dict]: # {"messages": […]}, seeds first
-    "The training set of one iteration, each kind with its own sentence in the system turn (section 2.3)"
-    def row(p, tag):
-        turns = (('system', tag), ('user', p.question), ('assistant', p.answer))
-        return dict(messages=[dict(role=r, content=c) for r, c in turns])
+) -> list[Pair]: # seeds first; `export` writes the sentence into the system turn, in every format
+    "The training set of one iteration, each kind with its own sentence (section 2.3)"
+    def row(p, tag): return p.model_copy(update=dict(meta=p.meta | dict(system=tag)))
     return [*[row(p, SEED_TAG) for p in seeds], *[row(p, CORPUS_TAG) for p in curated]]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'STAGES', 'NOT_REPEATABLE', 'verify', 'verdict', 'Check', 'unknown_parameters', 'call_problem',
-           'format_check', 'no_answers', 'format_score', 'execution_check', 'made_up', 'written_for_good',
-           'execution_stage', 'says_nothing', 'informs', 'grounding_check', 'ungrounded', 'semantic_score',
+           'format_check', 'no_answers', 'format_score', 'execution_check', 'execution_stage', 'made_up',
+           'written_for_good', 'says_nothing', 'informs', 'grounding_check', 'ungrounded', 'semantic_score',
            'semantic_stage', 'how_faithful', 'signed', 'sorted_out', 'accounts', 'successful', 'complexity', 'balance']
 
 # %% ../../nbs/tools/75_apigen.ipynb #imports
@@ -178,6 +178,11 @@ async def execution_check(
     why = next(iter([*failed, *broken, *changed]), '')
     return seen, verdict('execution', not why, why or made_up(t, world), world.name)
 
+async def execution_stage(c: Check, world: World):
+    c.row, score = await execution_check(c.row, world)
+    c.scores.append(score)
+
+# %% ../../nbs/tools/75_apigen.ipynb #not-again
 def made_up(t: Trajectory, world: World) -> str:
     "Which results of a row a stand-in of a service drew, as it does not understand the tool"
     names = dict.fromkeys(c.tool for c in t.calls if c.tool in getattr(world, 'guessed', ()))
@@ -187,10 +192,6 @@ def written_for_good(t: Trajectory, world: World) -> list[str]: # names of tools
     "What of a row cannot be done again, because it changed what cannot be reset"
     reads = {x.name for x in world.tools if x.effect == 'read'}
     return [] if resettable(world) else list(dict.fromkeys(c.tool for c in t.calls if c.tool not in reads))
-
-async def execution_stage(c: Check, world: World):
-    c.row, score = await execution_check(c.row, world)
-    c.scores.append(score)
 
 # %% ../../nbs/tools/75_apigen.ipynb #no-information
 _NOTHING = re.compile(r"""\W*(?:unknown|none|null|nil|n/?a|undefined|empty|nothing(?: \w+){0,2}|no \w+(?: \w+){0,4}

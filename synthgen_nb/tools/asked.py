@@ -36,7 +36,7 @@ def picks(
 ) -> list[int]: # positions, the first is 0, the last -1
     "Which elements a request takes by their place"
     out = list[int]()
-    for m in _PICK.finditer(re.sub(r'“[^”]*”', '“”', request)):
+    for m in _PICK.finditer(re.sub(r'“[^“”]*”', '“”', request)):
         if m[3]: out.append(0)
         elif not _OTHER.fullmatch(m[2]):
             word = m[1].lower()
@@ -130,7 +130,7 @@ def _passed(ev: Evidence) -> list[float]:
 # %% ../../nbs/tools/70d_asked.ipynb #unused-numbers
 def _number_words(s: str) -> Iterator[Mention]:
     "Numbers of a request outside quotation marks, those in words too where they are above two"
-    for m in mentions(re.sub(r'“[^”\n]*”', lambda q: ' ' * len(q[0]), s)):
+    for m in mentions(re.sub(r'“[^“”\n]*”', lambda q: ' ' * len(q[0]), s)):
         n = WORDS.get(m.text.lower(), 0) if m.kind == 'word' else 0
         if n > 2: yield Mention('number', m.text, m.start, m.end, float(n))
         elif m.kind == 'number': yield m
@@ -348,7 +348,7 @@ def points_back(r: Round) -> bool:
     "May the answer of a round rest on what was found before it?"
     before = r.before[-1] if r.before else None
     if not before: return False
-    asked = re.sub(r'“[^”]*”|"[^"]*"|[\w.-]*/[\w./-]+', '', r.request)
+    asked = re.sub(r'“[^“”]*”|"[^"]*"|(?<![\w.-])[\w.-]*/[\w./-]+', '', r.request)
     first = re.split(r'(?<=[.!?])\s', asked.strip(), maxsplit=1)[0]
     short = len(words_of(asked)) < 7
     return short or before.text.rstrip().endswith('?') or bool(_POINTS.search(first) or _COMPARES_BACK.search(r.answer))
@@ -370,7 +370,8 @@ def objections_to_round(
     mine = objections_to_evidence(evidence_of(t, tools, r, own=True, said=said if back else ()), shown)
     whole = evidence_of(t, tools, r, said=said)
     if not back or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
-    return [w for w in objections_to_evidence(whole, shown) if w in mine or w.split(':')[0] not in LEFT_OPEN]
+    def counts(w: str) -> bool: return w.split(':')[0] not in LEFT_OPEN or any(f'({c.id})' in w for c in r.calls)
+    return [w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)]
 
 # %% ../../nbs/tools/70d_asked.ipynb #claimed
 _DID = re.compile(r"""\bI(?:['’]ve|\ have)\ (?:(?:now|just|already|successfully)\ )*(?P<v>\w+(?:ed|en|nt|d|t|de|un|ut))\b

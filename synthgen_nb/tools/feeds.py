@@ -70,10 +70,11 @@ _SIDES = frozenset('source target from to start end old new base origin destinat
 _COMMITS = frozenset('revision rev sha hash commit commithash commitsha commitid'.split())
 _ENDS = ('name', 'code', *sorted(IDS))
 
-def things_named(n: str) -> set[tuple[str, str]]: # thing, and what of it
+@lru_cache(maxsize=20_000)
+def things_named(n: str) -> frozenset[tuple[str, str]]: # thing, and what of it
     "What a parameter may name: `petid` the id of a pet, `base_branch` a branch, `branch` the branch itself"
     out = {(n.removesuffix(e), e) for e in _ENDS if n.endswith(e)} | {(n.removeprefix(s), '') for s in _SIDES if n.startswith(s)}
-    return {x for x in out if x[0]}
+    return frozenset(x for x in out if x[0])
 
 # %% ../../nbs/tools/69_feeds.ipynb #names-one-names-one
 def names_one(k: str, n: str, giver: str) -> bool:

@@ -185,14 +185,16 @@ async def start_from(
     if state is not None and not getattr(world, 'takes_state', True):
         raise NoStart(f"{world.name} takes no state ({clip(state, 60)}); "
                       "give calls that make it: {'calls': [{'tool': …, 'arguments': …}]}")
-    effects = {t.name: t.effect for t in world.tools}
-    if calls and not resettable(world) and (writes := [c.tool for c in calls if effects.get(c.tool) != 'read']):
-        raise NoStart(f'{world.name} cannot be reset, so {writes[0]} of the initial state would be done again and again')
+    reads = {t.name for t in world.tools if t.effect == 'read'}
+    writes = [c.tool for c in calls if c.tool not in reads]
+    if writes and not resettable(world):
+        raise NoStart(f'{world.name} cannot be reset: {writes[0]} of the initial state would be done again and again')
     await (getattr(world, 'restart', world.reset) if fresh else world.reset)(state)
     seen: dict[str, Observation] = {}
     for i, c in enumerate(calls, 1):
         seen[c.id] = o = await execute(world, c, seen)
-        if not o.ok: raise NoStart(f'call {i} of the initial state ({c.tool} in {world.name}) ended as {o.status}: {clip(o.error, 200)}')
+        where = f'call {i} of the initial state ({c.tool} in {world.name})'
+        if not o.ok: raise NoStart(f'{where} ended as {o.status}: {clip(o.error, 200)}')
 
 async def afresh(
     world: World,
