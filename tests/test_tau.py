@@ -138,3 +138,12 @@ def test_gold_tasks_are_rows_that_execute():
     rows = [t for t in gold_tasks("tau:airline") if t.calls][:3]
     made = asyncio.run(execute_trajectories(rows, lambda: Tau("airline"), workers=2))
     assert len(made.kept) == 3 and rows[0].instruction and made.kept[0].observations[0].content
+
+
+def test_a_sum_that_never_ends_is_refused():
+    async def one():
+        async with Tau("retail") as w:
+            return [await called(w, "calculate", expression=x) for x in ("(1 + 2) * 4 / 7", "9**9**9**9")]
+
+    good, endless = asyncio.run(one())
+    assert good.content == "1.71" and not endless.ok
