@@ -14,7 +14,7 @@ from ..core.records import SynthgenError, clip, content_id
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, Turn, at_hand
 from .end_state import end_states
-from ..worlds.world import World, afresh, execute, state_hash
+from ..worlds.world import World, execute, start_from, state_hash
 
 # %% ../../nbs/tools/79f_loop.ipynb #Episode
 @dataclass
@@ -55,7 +55,7 @@ async def reset(
     e.n, e.steps, e.done, e.turns = e.n + 1, 0, False, []
     e.id = episode_id or content_id(e.row.id, e.n)
     if e.world is None: e.world = await e.fresh().__aenter__()
-    await afresh(e.world, e.row.initial)
+    await start_from(e.world, e.row.initial, fresh=True)
     e.turns += [t for t in e.row.turns[:1] if t.role == 'system']
     e.asked = [t.text for t in e.row.turns if t.role == 'user']
     return told(e, request=next_request(e), tools=[known.function() for n in e.row.tools if (known := at_hand(e.row, e.tools).get(n))],
