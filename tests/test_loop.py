@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from itertools import pairwise
 
 import pytest
 from conftest import fork
@@ -56,7 +57,8 @@ def writing() -> Trajectory:
     opened = Call(id="call_1", tool="open_file", arguments=dict(file="weather.h5", mode="a"))
     create = Call(id="call_2", tool="create_dataset", arguments=dict(file="weather.h5", path="/notes", values=[1, 2, 3]))
     turns = (Turn(role="user", text="Please keep the values 1, 2 and 3 as the dataset /notes in weather.h5."),
-             Turn(role="assistant", calls=(opened,)), Turn(role="assistant", calls=(create,)), Turn(role="assistant", text="I have kept 1, 2 and 3 as /notes in weather.h5."))
+             Turn(role="assistant", calls=(opened,)), Turn(role="assistant", calls=(create,)),
+             Turn(role="assistant", text="I have kept 1, 2 and 3 as /notes in weather.h5."))
     return Trajectory(turns=turns, tools=("open_file", "create_dataset", "get_shape"), world="hdf5")
 
 
@@ -90,7 +92,7 @@ def test_who_only_talks_is_not_rewarded(tasks):
 
 
 def test_the_answer_of_another_task_is_not_rewarded(tasks):
-    for t, other in zip(tasks, tasks[1:], strict=False):
+    for t, other in pairwise(tasks):
         ends, _ = episode([t], *actions(t), dict(answer=other.answer))
         assert ends[-1]["reward"] != 1.0
 

@@ -85,7 +85,8 @@ def sample():
         left=3,
         least=1,
         most=2,
-        servers=[dict(name="files", label="File Management", tools=[dict(name="open_file", description="Opens.", parameters={}, effect="read")])],
+        servers=[dict(name="files", label="File Management", tools=[
+            dict(name="open_file", description="Opens.", parameters=dict(mode=dict(description="'a' or <r>, é")), effect="read")])],
         several=True,
         brainstorm=False,
         targets=["open_file"],
@@ -130,7 +131,7 @@ def test_every_prompt_and_rubric_that_ships_is_right():
         assert all(str(given[k]) in ask.messages[1]["content"] for k in ("text", "question", "answer") if k in p.inputs), (
             "inputs go in byte for byte"
         )
-        assert "tools" not in p.inputs or """{"mode": {"description": "'a' or <r>, é"}}""" in ask.messages[1]["content"], "JSON as it is"
+        assert "t.parameters | tojson" not in p.user or """{"mode": {"description": "'a' or <r>, é"}}""" in ask.messages[1]["content"], "JSON as it is"
         with pytest.raises(SynthgenError, match=f"prompt {name}: inputs .* missing or unknown"):
             p.render()
     for name in find_prompts(sub="rubrics"):
