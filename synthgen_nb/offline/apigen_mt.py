@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ..core.records import canonical, leaves
 from .requests import read, say
 from .tellings import answer_from
-from .tools import _best_plan, _call, _likely, _prepared, _step, counted
+from .tools import _best_plan, _call, _prepared, _step, counted, likely
 from ..tools.feeds import shown
 from ..tools.grounding import quotable, stated
 
@@ -25,7 +25,7 @@ def blueprint(
     "A task of calls that worked"
     known, before = {t['name'] for t in tools}, {*avoid, *((previous or {}).get('wants') or ())}
     def can_be_said(f): return all(say([(c['tool'], c['arguments'], {})], tools) for c in (*f['before'], f))
-    own = _likely([f for f in _prepared(facts, known) if can_be_said(f)])
+    own = likely([f for f in _prepared(facts, known) if can_be_said(f)])
     for i in range(8 if tools else 0):
         rng = random.Random(canonical([sorted(known), i, avoid[-1:], persona, list(feedback)]))
         steps, found = _best_plan(own, tools[0]['name'], least, most, rng)
