@@ -41,6 +41,7 @@ async def ground(
 METHOD = Method(
     name='evidence', title='Evidence', faithful='heuristic',
     takes='pairs', stage='judge', command='evidence', step='ground',
+    check='faults planted in honest rows: what is caught, and what honest rows it costs',
     claim='Keep pairs whose every claim rests on a place in its source; mend an answer once, then drop it.',
     replies={'evidence': 'synthgen_nb.offline.methods:quote_for',
              'revise': 'synthgen_nb.offline.methods:revise'},

@@ -40,6 +40,7 @@ class Method(BaseModel):
     stage: str = ''                # generate, rewrite, judge, reason or select; '' if it has none
     command: str = ''              # of the command line; '' if it has none
     step: str = ''                 # function of its module: async (records, model, **options) → Outcome
+    check: str = ''                # what it is held against in its notebook
     note: str = ''                 # what of it is nearer to the paper, or farther
     options: dict[str, str] = {}   # parameters of the step that a user sets → help
     replies: dict[str, str] = {}   # task of a prompt → module:function that answers it offline

@@ -39,6 +39,7 @@ async def alpagasus(
 # %% ../../nbs/qa/64_alpagasus.ipynb #METHOD
 METHOD = Method(
     name='alpagasus', title='AlpaGasus', paper='arXiv 2307.08701', faithful='paper',
+    check='the histogram of ratings and the verdicts that the authors published',
     claim='Keep the few examples that a judge rates highest, with the threshold read off the histogram.',
     note='an approximation on rows that the judge wrote itself: their record says so',
     takes='pairs', stage='judge', command='', step='alpagasus',

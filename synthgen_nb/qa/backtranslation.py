@@ -39,6 +39,7 @@ async def humpback(
 METHOD = Method(
     name='backtranslation', title='Instruction Backtranslation', paper='arXiv 2308.06259',
     faithful='approximation', takes='chunks', stage='generate', command='', step='backtranslate',
+    check='what must hold in every iteration; the reported figures stand beside',
     claim='A passage is the answer; a model writes the instruction that it answers, and grades the pairs.',
     options={'seeds': 'Pairs that show how instructions are written.',
              'tuned': 'The model was finetuned to write instructions for texts.'},

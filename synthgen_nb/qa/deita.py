@@ -48,6 +48,7 @@ async def multi_score(
 # %% ../../nbs/qa/66_deita.ipynb #METHOD
 METHOD = Method(
     name='deita', title='DEITA', paper='arXiv 2312.15685', faithful='approximation',
+    check='what each part of the score finds; the reported table stands beside',
     claim='Score pairs by complexity and quality, and choose the best that do not resemble each other.',
     takes='pairs', stage='select', command='multi-score', step='multi_score',
     options={

@@ -53,6 +53,7 @@ async def generate(
 METHOD = Method(
     name='grounded_qa', title='Grounded QA', faithful='heuristic', takes='chunks',
     stage='generate', command='generate', step='generate',
+    check='its order of asking beside the order of the corpus, the longest first, and chance',
     claim='One prompt writes question and answer, both grounded in a chunk.',
     options={'n_pairs': 'Most pairs from one call.', 'target_pairs': 'Exactly so many pairs in all.'},
     replies={'questions': 'synthgen_nb.offline.model:questions'})

@@ -48,6 +48,7 @@ def lima_select(
 # %% ../../nbs/qa/63_lima.ipynb #METHOD
 METHOD = Method(
     name='lima', title='LIMA', paper='arXiv 2305.11206', faithful='approximation',
+    check="the quotas of the published training set, 1,000 of 1,000",
     claim='Choose a small set, diverse in what is asked and alike in style, by quotas and rules.',
     takes='pairs', stage='select', command='lima', step='lima',
     options={

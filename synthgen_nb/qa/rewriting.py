@@ -41,6 +41,7 @@ async def back_and_forth(
 METHOD = Method(
     name='back_and_forth', title='Back-and-Forth Translation', paper='arXiv 2408.04614',
     faithful='approximation', takes='pairs', stage='rewrite', command='enrich', step='rewrite',
+    check='length, variety and nearness to the documents, in the order that the paper reports',
     claim='An answer is rewritten from its source, keeps its code and may add no facts.',
     options={'preserve_original':
              'Keep the original answer where the rewrite cannot stand; else drop the pair.'},

@@ -30,6 +30,7 @@ async def round_trip(
 METHOD = Method(
     name='round_trip', title='Round trip', paper='arXiv 1906.05416', faithful='approximation', takes='pairs',
     stage='judge', command='round-trip', step='round_trip',
+    check='what it catches that evidence alone lets pass',
     claim='Ask each question again without its answer, and keep pairs whose two answers say the same.',
     replies={'same': 'synthgen_nb.offline.methods:same'},
 )

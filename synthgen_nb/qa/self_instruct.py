@@ -60,6 +60,7 @@ async def bootstrap(
 # %% ../../nbs/qa/67_self_instruct.ipynb #METHOD
 METHOD = Method(
     name='self_instruct', title='Self-Instruct', paper='arXiv 2212.10560', faithful='approximation',
+    check='seeds, user-oriented tasks and Alpaca rows: which break the rule of near-duplicates',
     claim='Grow a pool of tasks by its own example: new instructions on the chunks, and instances for them.',
     takes='chunks', stage='generate', command='self-instruct', step='self_instruct',
     options={

@@ -38,6 +38,7 @@ async def step_by_step(
 METHOD = Method(
     name='step_by_step', title='Distilling Step-by-Step', paper='arXiv 2305.02301', faithful='approximation',
     takes='pairs', stage='reason', command='enhance-cot', step='enhance',
+    check="the rationales of the paper's teacher, read again",
     claim="A model's reasoning becomes a second training task; the answer is never touched.",
     options={'blind': 'Hide the answer from the model, and compare what it comes to with it.',
              'attempts': 'Most tries for one pair.'},

@@ -211,6 +211,7 @@ def by_style(m: Making) -> str:
 # %% ../../nbs/tools/75a_apigen_generator.ipynb #METHOD
 METHOD = Method(
     name='apigen_generator', title='APIGen, the generator', paper='arXiv 2406.18518', faithful='paper',
+    check="accounts of attempts beside the paper's table",
     claim='Write requests together with their calls, in four styles, and let what passes the checks be the examples.',
     takes='tools', stage='generate', command='tool-generate-calls', step='apigen_rows',
     note='the answer in words after the calls is ours; the model that writes is the judge unless another is given',

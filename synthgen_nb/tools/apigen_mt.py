@@ -73,6 +73,7 @@ class Made:
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #METHOD
 METHOD = Method(
     name='apigen_mt', title='APIGen-MT', paper='arXiv 2504.03601', faithful='paper',
+    check='turns of a dialogue and what feedback yields, beside the reported figures',
     claim='Verify what must happen, then let a simulated user and an agent talk, and keep the dialogues that get there.',
     takes='tools', stage='generate', command='tool-generate-dialogues', step='apigen_mt',
     note='one model plays every part; a policy is kept as far as the world refuses and the committee sees',

@@ -287,6 +287,7 @@ async def of_row(
 METHOD = Method(
     name='counterfactuals', title='Counterfactuals', faithful='heuristic', takes='trajectories',
     command='tool-counterfactuals', step='counterfactuals',
+    check='every variant is executed: kept only where it really goes wrong',
     claim='Change executed calls in one place, run them, and keep what really goes wrong.',
     options={'kind': 'recovery (masked error, then the right call), preference (DPO pairs) or negative (no call).',
              'variant': 'wrong_argument, permuted_order, missing_tool, no_tool_needed, or all.',

@@ -281,6 +281,7 @@ METHOD = Method(
     name='mcp_agentbench', title='MCP-AgentBench', paper='arXiv 2509.09734', faithful='approximation',
             takes='trajectories',
     stage='judge', command='tool-evaluate', step='evaluate',
+    check='agreement of judge and end state, with kappa and its interval',
     claim='Keep rows that reach what a reference reaches: by the end state where it can be run, else by a judge.',
     note='prompt, task set and end state are ours; the evaluation is as reported of the paper',
     replies={'tool_outcome': 'synthgen_nb.offline.mcp_agentbench:outcome'})

@@ -326,6 +326,7 @@ METHOD = Method(
     name='tooleval', title='ToolEval', paper='arXiv 2307.16789', faithful='paper', takes='trajectories',
             stage='judge',
     command='', step='tooleval',
+    check='answer trees and leaderboard as ToolBench stores them',
     claim='Keep solutions that pass by the table of answer and request, judged several times; prefer one of two.',
     note='the coin is seeded, preferences are asked in both orders, the wording of the prompts is ours',
     replies={'tooleval_answer': 'synthgen_nb.offline.mcp_agentbench:answer_status',

@@ -558,6 +558,7 @@ async def finished(
 METHOD = Method(
     name='toolformer', title='Toolformer', paper='arXiv 2302.04761', faithful='paper', takes='chunks',
     stage='generate', command='tool-annotate', step='annotate',
+    check='right and wrong results weighed by a real model, beside the shape of Table 2',
     claim='Give texts the tool calls whose results make what follows easier to predict.',
     note='rows weighed by a stand-in, or with examples that nobody wrote, say so',
     options={'world': 'Where calls run: desk (calculator, calendar, search in desk:DB), or any other world.',

@@ -680,6 +680,7 @@ def upstream(
 METHOD = Method(
     name='toolgrad', title='ToolGrad', paper='arXiv 2508.04086', faithful='paper', takes='tools', stage='generate',
     command='tool-generate-chain', step='toolgrad_rows',
+    check='every row replayed; calls and replies for each row beside the reported figures',
     claim='Let chains of calls grow, each one executed before it is added, and write the request that they answer.',
     options={'min_steps': 'Fewest calls of a row.', 'max_steps': 'Most calls of a row.',
              'hybrid': 'Mix chains with rows whose request is written first.',

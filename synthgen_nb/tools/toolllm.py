@@ -53,6 +53,7 @@ async def toolllm(
 # %% ../../nbs/tools/74a_toolllm.ipynb #METHOD
 METHOD = Method(
     name='toolllm', title='ToolLLM', paper='arXiv 2307.16789', faithful='paper',
+    check="the authors' answer trees, recomputed; the search on scripted worlds",
     claim='Write requests that need the tools, and solve each by a search over calls that really run.',
     takes='tools', stage='generate', command='tool-generate', step='toolllm',
     options={'max_steps': 'most calls on a path',

@@ -72,6 +72,7 @@ def _add(out: Outcome[Trajectory], rows: Sequence[Trajectory], seen: set[str]):
 METHOD = Method(
     name='toolmind', title='ToolMind', paper='arXiv 2511.15718', faithful='paper', takes='tools', stage='generate',
     command='tool-generate-walks', step='toolmind',
+    check='wrong turns planted in gold dialogues: which are masked',
     claim='Conversations along walks over a graph of tools, filtered whole, then by turns; a bad turn is masked.',
     note='calls run in a world; the paper has a model play the tools',
     options={'tau': 'Least similarity of an edge between a result and a parameter (τ).',

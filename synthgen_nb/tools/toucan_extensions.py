@@ -65,6 +65,7 @@ async def toucan(
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #METHOD
 METHOD = Method(
     name='toucan', title='TOUCAN', paper='arXiv 2510.01179', faithful='approximation',
+    check='truth tables of the computed measures; an irrelevance set that yields no call',
     claim='Write questions for the tools of servers, judge them before they are answered, answer them with calls that '
           'run, and filter; with rows that need no call, variations, and conversations.',
     note='the writer is also shown what came of trying the tools; one model plays every part; the agent is a search',
