@@ -31,3 +31,15 @@ def test_a_keyword_counts_by_its_value_alone_where_the_hub_says_so():
     assert reference(call, "huggingface") == ("AutoModel.from_pretrained", ["a/b", "x", "True"])
     assert first_match("m = AutoModel.from_pretrained('a/b', rev = 'x', trust = True)", [reference(call, "huggingface")]) == 0
     assert first_match("m = AutoModel.from_pretrained('a/b', rev = 'y', trust = True)", [reference(call, "huggingface")]) == -1
+
+
+def test_a_share_of_rows_is_shown_without_its_tools_from_the_command_line(tmp_path, synthgen):
+    synthgen("tool-generate", "hdf5", "-o", "rows.jsonl", "--target-pairs", 6, "--absent", 0.5, "--single-step")
+    kept = rows(tmp_path / "rows.jsonl")
+    none = [r for r in kept if r["no_call"]]
+    assert 0 < len(none) < 6
+    for r in none:
+        assert r["no_call"] == "irrelevance" and not any(t["calls"] for t in r["turns"]) and r["tools"]
+    done = synthgen("tool-curate", "rows.jsonl", "-o", "good.jsonl")
+    assert "kept 6 of 6" in done.stdout
+    assert "--absent" in synthgen("tool-generate", "hdf5", "-o", "rows.jsonl", "--absent", 1.5, ok=False).stderr

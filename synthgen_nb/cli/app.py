@@ -6,8 +6,8 @@
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
            'MaxChunks', 'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS',
-           'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'TargetRows',
-           'option', 'argument', 'print', 'guarded', 'tried']
+           'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent',
+           'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -131,6 +131,9 @@ MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of
 Live = Annotated[bool, typer.Option('--live', help="Let calls write where somebody's data are: a command runs as it is, an API "
                                     'gets every method. Without it nothing is changed anywhere.')]
 Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
+Absent = Annotated[float, typer.Option('--absent', min=0, max=1,
+                                       help='Share of rows that are shown without the tools they need, where no '
+                                            'call is right (Gorilla).')]
 TargetRows = Annotated[int, typer.Option('--target-pairs', min=1, help='Exactly so many verified rows.')]
 
 # %% ../../nbs/cli/90_app.ipynb #print

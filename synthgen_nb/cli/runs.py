@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -98,7 +98,7 @@ def tool_pipeline(
     setting: Annotated[list[str] | None, option('--set', help='name=value: a setting of that method; repeat for '
                                                 'several.')] = None,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None, live: Live = False, seed: Seed = 0,
+    value: Known = None, live: Live = False, seed: Seed = 0, absent: Absent = 0.0,
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
@@ -124,7 +124,7 @@ def tool_pipeline(
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
-                 rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
+                 absent=absent, rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
     _told(output, folder, r, target_pairs)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
+from .app import (Absent, OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, app,
                                  argument, option, print)
 from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
@@ -51,7 +51,7 @@ def tool_generate(
     source: Tools, output: Out,
     target_pairs: TargetRows = 20,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None, live: Live = False,
+    value: Known = None, live: Live = False, absent: Absent = 0.0,
     seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
     config: Config = None,
 ):
@@ -62,7 +62,7 @@ def tool_generate(
     apart(Path(source), output)
     _, m = door(config, provider, model, workers, 'generate', 'generate')
     made, place = asyncio.run(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value
-                                    or [], seed, live))
+                                    or [], seed, live, absent))
     m.calls.close()
     save_drops([d for o in (made.proposed, made.solved, made.accepted) for d in o.dropped] + made.repeated,
                output)
@@ -81,7 +81,8 @@ def tool_generate(
 
 # %% ../../nbs/cli/94_tools.ipynb #made
 async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
-                values: list[str], seed: int, live: bool):
+                values: list[str], seed: int, live: bool, absent: float):
+    from synthgen_nb.tools.gorilla import mixed
     from synthgen_nb.tools.rows import Plan, make_rows
     from synthgen_nb.tools.survey import known_values
     from synthgen_nb.tools.toolllm import Limits
@@ -89,7 +90,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     known, both = known_values(values), single == multi
     own, fresh, place = await tools_and_worlds(source, world, model, live, known)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
-                Limits(max_steps), seed=seed)
+                Limits(max_steps), mixed(absent), seed=seed)
     return await make_rows(own, model, fresh, plan, values=known), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
