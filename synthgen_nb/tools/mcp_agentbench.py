@@ -141,6 +141,13 @@ async def judged(
     async for i, a in model.over(asked, lambda i: p.render(**show(i))): out[i] = read_verdict(a, show(i))
     return [out.get(i, Judged(None, 'no_reference: nothing to hold it against')) for i in range(len(rows))]
 
+# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #_entered
+async def _entered(place: str, tools: Sequence[Tool], known: dict[str, Tool]) -> str: # '' or why not
+    try:
+        async with open_world(place, tools or None) as w: known |= {t.name: t for t in w.tools}
+    except SynthgenError as e: return clip(e, 200)
+    return ''
+
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #run-all
 async def run_all(
     rows: Sequence[Trajectory],
@@ -158,18 +165,11 @@ async def run_all(
     for group in groups.values():
         place, r = world or rows[group[0]].world, refs[group[0]]
         if r is None or r.row is None: continue
-        if no := unreached.get(place): ends = [EndState(None, f'unchecked: {no}', 'unchecked', rows[i],
-                r.row) for i in group]
+        if no := unreached.get(place):
+            ends = [EndState(None, f'unchecked: {no}', 'unchecked', rows[i], r.row) for i in group]
         else: ends = await end_states([rows[i] for i in group], r.row, fresh_worlds(place, tools or None))
         out |= dict(zip(group, ends, strict=True))
     return [out.get(i) for i in range(len(rows))], known
-
-# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #_entered
-async def _entered(place: str, tools: Sequence[Tool], known: dict[str, Tool]) -> str: # '' or why not
-    try:
-        async with open_world(place, tools or None) as w: known |= {t.name: t for t in w.tools}
-    except SynthgenError as e: return clip(e, 200)
-    return ''
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #decided
 def decided(
@@ -233,6 +233,11 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None: # None: one side 
     pe = a * b + (1 - a) * (1 - b)
     return None if pe == 1 else (po - pe) / (1 - pe)
 
+# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #middle
+def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
+    xs = sorted(xs)
+    return [xs[int(.025 * (len(xs) - 1))], xs[math.ceil(.975 * (len(xs) - 1))]] if xs else None
+
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #agreement
 def agreement(
     said: Sequence[bool | None],   # a judge's; None: it could not judge
@@ -247,16 +252,11 @@ def agreement(
         if s is not None and t is not None: by.setdefault(k, []).append((s, t))
     every, rng, groups = [p for ps in by.values() for p in ps], random.Random(seed), list(by.values())
     hit = lambda ps: sum(a == b for a, b in ps) / len(ps)
-    drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g]
-            for _ in range(draws if groups else 0)]
+    drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g] for _ in range(draws if groups else 0)]
     return dict(rows=len(every), tasks=len(groups),
                 unjudged=sum(s is None and t is not None for s, t in zip(said, truth, strict=True)),
                 accuracy=hit(every) if every else None, accuracy_95=_middle([hit(d) for d in drawn]),
                 kappa=kappa(every), kappa_95=_middle([x for d in drawn if (x := kappa(d)) is not None]))
-
-def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
-    xs = sorted(xs)
-    return [xs[int(.025 * (len(xs) - 1))], xs[math.ceil(.975 * (len(xs) - 1))]] if xs else None
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #report
 def outcome_report(
@@ -279,8 +279,7 @@ def outcome_report(
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #METHOD
 METHOD = Method(
     name='mcp_agentbench', title='MCP-AgentBench', paper='arXiv 2509.09734', faithful='approximation',
-            takes='trajectories',
-    stage='judge', command='tool-evaluate', step='evaluate',
+    takes='trajectories', stage='judge', command='tool-evaluate', step='evaluate',
     claim='Keep rows that reach what a reference reaches: by the end state where it can be run, else by a judge.',
     note='prompt, task set and end state are ours; the evaluation is as reported of the paper',
     replies={'tool_outcome': 'synthgen_nb.offline.mcp_agentbench:outcome'})
