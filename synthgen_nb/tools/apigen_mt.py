@@ -142,8 +142,7 @@ async def called(t: Talk, act: Action, place: Place, world: World):
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #agent_says
 async def agent_says(
-    t: Talk, place: Place,
-    world: World, # as the talk left it
+    t: Talk, place: Place, world: World, # as the talk left it
     agent: Model, limits: Limits,
 ) -> bool: # False: the talk is over
     "Calls, until something is said"

@@ -174,7 +174,8 @@ def recovery(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Trajectory
     if not v.fails or v.kind not in VARIANTS[:2] or v.observation is None: return None
     then = t.turns[v.turn]
     slip = Turn(role='assistant', thought=then.thought, calls=(v.call,), observations=(v.observation,), train=False)
-    again = then.model_copy(update=dict(thought=f'That failed: {clip(v.observation.error, 160)}. {then.thought}'.strip()))
+    thought = f'That failed: {clip(v.observation.error, 160)}. {then.thought}'.strip()
+    again = then.model_copy(update=dict(thought=thought))
     return t.but(turns=(*t.turns[:v.turn], slip, again, *t.turns[v.turn + 1:]), scores=(), **signed(t, v))
 
 def signed(t: Trajectory, v: Variant) -> dict[str, Any]:
@@ -217,7 +218,8 @@ def preference(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Preferen
     good, bad = said(right[0])['messages'][n:n + 1], said(slip)['messages'][n:n + 1]
     o = v.observation
     meta = dict(kind=v.kind, why=v.why, outcome=o.status if o else '', error=o.error if o else '')
-    return Preference(prompt=base['messages'], chosen=good, rejected=bad, tools=base['tools'], **signed(t, v) | dict(meta=meta))
+    by = signed(t, v) | dict(meta=meta)
+    return Preference(prompt=base['messages'], chosen=good, rejected=bad, tools=base['tools'], **by)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #ran-well
 def ran_well(t: Trajectory) -> bool:
@@ -296,4 +298,5 @@ METHOD = Method(
     options={'kind': 'recovery (masked error, then the right call), preference (DPO pairs) or negative (no call).',
              'variant': 'wrong_argument, permuted_order, missing_tool, no_tool_needed, or all.',
              'per_row': 'Most that come of one row.',
-             'tools': 'The tools: a specification, or a world. Default: the world that the rows name.', 'seed': 'Of the draws.'})
+             'tools': 'The tools: a specification, or a world. Default: the world that the rows name.',
+             'seed': 'Of the draws.'})

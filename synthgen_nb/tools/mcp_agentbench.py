@@ -157,17 +157,17 @@ async def run_all(
 ) -> tuple[list[EndState | None], dict[str, Tool]]: # None: there is nothing to run; all tools by name
     "The end state of each row, where its reference can be run"
     groups, out, known = dict[str, list[int]](), dict[int, EndState](), {t.name: t for t in tools}
-    places = {p for t in rows if (p := world or t.world)}
-    unreached = {p: why for p in sorted(places) if (why := await _entered(p, tools, known))}
+    places = sorted({p for t in rows if (p := world or t.world)})
+    unreached = {p: why for p in places if (why := await _entered(p, tools, known))}
     for i, (t, r) in enumerate(zip(rows, refs, strict=True)):
         if r and r.row and (r.row.calls or t.calls) and (world or t.world):
             groups.setdefault(canonical([world or t.world, r.row.id]), []).append(i)
     for group in groups.values():
-        place, r = world or rows[group[0]].world, refs[group[0]]
+        place, r, some = world or rows[group[0]].world, refs[group[0]], [rows[i] for i in group]
         if r is None or r.row is None: continue
-        if no := unreached.get(place):
-            ends = [EndState(None, f'unchecked: {no}', 'unchecked', rows[i], r.row) for i in group]
-        else: ends = await end_states([rows[i] for i in group], r.row, fresh_worlds(place, tools or None))
+        no = unreached.get(place)
+        if no: ends = [EndState(None, f'unchecked: {no}', 'unchecked', t, r.row) for t in some]
+        else: ends = await end_states(some, r.row, fresh_worlds(place, tools or None))
         out |= dict(zip(group, ends, strict=True))
     return [out.get(i) for i in range(len(rows))], known
 
