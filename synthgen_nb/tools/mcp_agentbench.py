@@ -165,8 +165,7 @@ async def run_all(
     for group in groups.values():
         place, r, some = world or rows[group[0]].world, refs[group[0]], [rows[i] for i in group]
         if r is None or r.row is None: continue
-        no = unreached.get(place)
-        if no: ends = [EndState(None, f'unchecked: {no}', 'unchecked', t, r.row) for t in some]
+        if no := unreached.get(place): ends = [EndState(None, f'unchecked: {no}', 'unchecked', t, r.row) for t in some]
         else: ends = await end_states(some, r.row, fresh_worlds(place, tools or None))
         out |= dict(zip(group, ends, strict=True))
     return [out.get(i) for i in range(len(rows))], known
