@@ -16,68 +16,20 @@ from .app import WORLDS, Config, ModelName, Out, Provider, Rows, Seed, Workers, 
 from .files import apart, beside, counted, door, finished, paid, save_drops, trajectories
 
 # %% ../../nbs/cli/94b_evaluate.ipynb #options
-By = Annotated[str, typer.Option('--by', help='reference (MCP-AgentBench: what a reference reaches) or tooleval (ToolEval: '
-                                 'pass and win).')]
-Refs = Annotated[Path | None, option('--reference', help='Rows that are references: the same id or meta.task, or the same '
-                                     "request. Default: each row's meta.reference. With --by tooleval: another's answers "
-                                     'to the same requests, for a win rate.')]
+By = Annotated[str, typer.Option('--by', help='reference (MCP-AgentBench: what a reference reaches) or tooleval '
+                                 '(ToolEval: pass and win).')]
+Refs = Annotated[Path | None, option('--reference', help='Rows that are references: the same id or meta.task, or '
+                                     "the same request. Default: each row's meta.reference. With --by tooleval: "
+                                     "another's answers to the same requests, for a win rate.")]
 ToWorld = Annotated[str, option('--world', help=f'Where rows are run: {WORLDS}. Default: the world that a row '
                                 'names.')]
 ToTools = Annotated[str, option('--tools', help='The tools of the rows: a specification, or a world. Default: '
                                 'those that rows bring, else of the world that they name.')]
-MinScore = Annotated[float | None, option('--min-score', min=0, max=1, help='Least share of the requirements that '
-                                          "is met. Default: the judge's verdict.")]
-Strict = Annotated[bool, typer.Option('--strict', help='Keep only what the judge passes, and, where a reference can '
-                                      'be run, the end state as well.')]
+MinScore = Annotated[float | None, option('--min-score', min=0, max=1, help='Least share of the requirements '
+                                          "that is met. Default: the judge's verdict.")]
+Strict = Annotated[bool, typer.Option('--strict', help='Keep only what the judge passes, and, where a reference '
+                                      'can be run, the end state as well.')]
 ReportOnly = Annotated[bool, typer.Option('--report-only', help='Write the report alone, no rows.')]
-
-# %% ../../nbs/cli/94b_evaluate.ipynb #tool-evaluate
-@app.command('tool-evaluate')
-def tool_evaluate(
-    source: Rows, output: Out, by: By = 'reference', reference: Refs = None, world: ToWorld = '',
-            tools: ToTools = '',
-    min_score: MinScore = None, strict: Strict = False, report_only: ReportOnly = False, seed: Seed = 0,
-    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
-):
-    "Keep rows that got done what was asked, by a judge and by the end state of a reference. A report lies beside the output."
-    from synthgen_nb.core.methods import one_of
-    from synthgen_nb.core.records import SynthgenError, write_bytes
-    apart(source, output)
-    one_of(by, ('reference', 'tooleval'), 'evaluation')
-    if by == 'tooleval' and (strict or min_score is not None or world):
-        raise SynthgenError('--strict, --min-score and --world belong to --by reference')
-    _, m = door(config, provider, model, workers, 'evaluate', 'judge')
-    got, others = trajectories(source), trajectories(reference).kept if reference else []
-    work = _by_reference(got, others, m, world, tools, min_score,
-            strict) if by == 'reference' else _by_tooleval(got, others, m, tools, seed)
-    out, report = asyncio.run(work)
-    m.calls.close()
-    write_bytes(beside(output, 'report', '.json'),
-            (json.dumps(report, indent=1, ensure_ascii=False) + '\n').encode())
-    print('\n'.join(_lines(report, output)) + f'\n{paid(m)}')
-    if report['unchecked'] == report['rows']:
-        save_drops([*got.dropped, *out.dropped], output)
-        raise SynthgenError(f'none of {report["rows"]} rows could be judged: {_first(out)}')
-    if not report_only: finished(out, output, got.dropped, f'none of {report["rows"]} rows passed')
-
-def _first(out: Any) -> str: # reason and detail of a row
-    return f'{out.dropped[0].reason}: {out.dropped[0].detail}' if out.dropped else 'there are none'
-
-# %% ../../nbs/cli/94b_evaluate.ipynb #by-reference
-async def _by_reference(got: Any, others: list, m: Any, world: str, tools: str, min_score: float | None,
-        strict: bool) -> tuple[Any, dict]:
-    from synthgen_nb.tools.mcp_agentbench import evaluate, outcome_report
-    from synthgen_nb.worlds.open import tools_of
-    known = (await tools_of(tools)).kept if tools else [x for t in got.kept for x in t.own]
-    out = await evaluate(got.kept, m, others, world, known, min_score, strict)
-    return out, outcome_report(out, m.name)
-
-async def _by_tooleval(got: Any, others: list, m: Any, tools: str, seed: int) -> tuple[Any, dict]:
-    from synthgen_nb.tools.curation import tools_for
-    from synthgen_nb.tools.tooleval import tooleval, tooleval_report
-    known = await tools_for(got.kept, tools) if tools or any(t.world or t.own for t in got.kept) else []
-    out = await tooleval(got.kept, m, known, others, seed=seed)
-    return out, tooleval_report(out, m.name, sum(d.reason == 'invalid_row:no_path' for d in got.dropped))
 
 # %% ../../nbs/cli/94b_evaluate.ipynb #lines
 def _lines(r: dict[str, Any], output: Path) -> list[str]: # what the terminal shows of a report
@@ -99,3 +51,50 @@ def _agreed(a: dict[str, Any]) -> list[str]:
 
 def _span(x: list[float], unit: str = '') -> str: return ' – '.join(f'{v:.1%}' if unit else f'{v:.2f}' for v in x)
 def _counts(n: dict[str, int]) -> str: return ', '.join(f'{k} {v}' for k, v in n.items())
+
+# %% ../../nbs/cli/94b_evaluate.ipynb #by-reference
+async def _by_reference(got: Any, others: list, m: Any, world: str, tools: str, min_score: float | None,
+        strict: bool) -> tuple[Any, dict]:
+    from synthgen_nb.tools.mcp_agentbench import evaluate, outcome_report
+    from synthgen_nb.worlds.open import tools_of
+    known = (await tools_of(tools)).kept if tools else [x for t in got.kept for x in t.own]
+    out = await evaluate(got.kept, m, others, world, known, min_score, strict)
+    return out, outcome_report(out, m.name)
+
+async def _by_tooleval(got: Any, others: list, m: Any, tools: str, seed: int) -> tuple[Any, dict]:
+    from synthgen_nb.tools.curation import tools_for
+    from synthgen_nb.tools.tooleval import tooleval, tooleval_report
+    known = await tools_for(got.kept, tools) if tools or any(t.world or t.own for t in got.kept) else []
+    out = await tooleval(got.kept, m, known, others, seed=seed)
+    return out, tooleval_report(out, m.name, sum(d.reason == 'invalid_row:no_path' for d in got.dropped))
+
+# %% ../../nbs/cli/94b_evaluate.ipynb #tool-evaluate
+@app.command('tool-evaluate')
+def tool_evaluate(
+    source: Rows, output: Out, by: By = 'reference', reference: Refs = None, world: ToWorld = '',
+    tools: ToTools = '', min_score: MinScore = None, strict: Strict = False, report_only: ReportOnly = False,
+    seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+):
+    "Keep rows that got done what was asked, by a judge and by the end state of a reference. A report lies beside the output."
+    from synthgen_nb.core.methods import one_of
+    from synthgen_nb.core.records import SynthgenError, write_bytes
+    apart(source, output)
+    one_of(by, ('reference', 'tooleval'), 'evaluation')
+    if by == 'tooleval' and (strict or min_score is not None or world):
+        raise SynthgenError('--strict, --min-score and --world belong to --by reference')
+    _, m = door(config, provider, model, workers, 'evaluate', 'judge')
+    got, others = trajectories(source), trajectories(reference).kept if reference else []
+    work = (_by_tooleval(got, others, m, tools, seed) if by == 'tooleval' else
+            _by_reference(got, others, m, world, tools, min_score, strict))
+    out, report = asyncio.run(work)
+    m.calls.close()
+    write_bytes(beside(output, 'report', '.json'),
+            (json.dumps(report, indent=1, ensure_ascii=False) + '\n').encode())
+    print('\n'.join(_lines(report, output)) + f'\n{paid(m)}')
+    if report['unchecked'] == report['rows']:
+        save_drops([*got.dropped, *out.dropped], output)
+        raise SynthgenError(f'none of {report["rows"]} rows could be judged: {_first(out)}')
+    if not report_only: finished(out, output, got.dropped, f'none of {report["rows"]} rows passed')
+
+def _first(out: Any) -> str: # reason and detail of a row
+    return f'{out.dropped[0].reason}: {out.dropped[0].detail}' if out.dropped else 'there are none'

@@ -150,17 +150,16 @@ async def run_all(
 ) -> tuple[list[EndState | None], dict[str, Tool]]: # None: there is nothing to run; all tools by name
     "The end state of each row, where its reference can be run"
     groups, out, known = dict[str, list[int]](), dict[int, EndState](), {t.name: t for t in tools}
-    places = {p for t in rows if (p := world or t.world)}
-    unreached = {p: why for p in sorted(places) if (why := await _entered(p, tools, known))}
+    places = sorted({p for t in rows if (p := world or t.world)})
+    unreached = {p: why for p in places if (why := await _entered(p, tools, known))}
     for i, (t, r) in enumerate(zip(rows, refs, strict=True)):
         if r and r.row and (r.row.calls or t.calls) and (world or t.world):
             groups.setdefault(canonical([world or t.world, r.row.id]), []).append(i)
     for group in groups.values():
-        place, r = world or rows[group[0]].world, refs[group[0]]
+        place, r, some = world or rows[group[0]].world, refs[group[0]], [rows[i] for i in group]
         if r is None or r.row is None: continue
-        if no := unreached.get(place): ends = [EndState(None, f'unchecked: {no}', 'unchecked', rows[i],
-                r.row) for i in group]
-        else: ends = await end_states([rows[i] for i in group], r.row, fresh_worlds(place, tools or None))
+        if no := unreached.get(place): ends = [EndState(None, f'unchecked: {no}', 'unchecked', t, r.row) for t in some]
+        else: ends = await end_states(some, r.row, fresh_worlds(place, tools or None))
         out |= dict(zip(group, ends, strict=True))
     return [out.get(i) for i in range(len(rows))], known
 
@@ -233,6 +232,11 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None: # None: one side 
     pe = a * b + (1 - a) * (1 - b)
     return None if pe == 1 else (po - pe) / (1 - pe)
 
+# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #middle
+def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
+    xs = sorted(xs)
+    return [xs[int(.025 * (len(xs) - 1))], xs[math.ceil(.975 * (len(xs) - 1))]] if xs else None
+
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #agreement
 def agreement(
     said: Sequence[bool | None],   # a judge's; None: it could not judge
@@ -247,16 +251,11 @@ def agreement(
         if s is not None and t is not None: by.setdefault(k, []).append((s, t))
     every, rng, groups = [p for ps in by.values() for p in ps], random.Random(seed), list(by.values())
     hit = lambda ps: sum(a == b for a, b in ps) / len(ps)
-    drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g]
-            for _ in range(draws if groups else 0)]
+    drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g] for _ in range(draws if groups else 0)]
     return dict(rows=len(every), tasks=len(groups),
                 unjudged=sum(s is None and t is not None for s, t in zip(said, truth, strict=True)),
                 accuracy=hit(every) if every else None, accuracy_95=_middle([hit(d) for d in drawn]),
                 kappa=kappa(every), kappa_95=_middle([x for d in drawn if (x := kappa(d)) is not None]))
-
-def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
-    xs = sorted(xs)
-    return [xs[int(.025 * (len(xs) - 1))], xs[math.ceil(.975 * (len(xs) - 1))]] if xs else None
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #report
 def outcome_report(
@@ -279,9 +278,8 @@ def outcome_report(
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #METHOD
 METHOD = Method(
     name='mcp_agentbench', title='MCP-AgentBench', paper='arXiv 2509.09734', faithful='approximation',
-            takes='trajectories',
-    stage='judge', command='tool-evaluate', step='evaluate',
     check='agreement of judge and end state, with kappa and its interval',
+    takes='trajectories', stage='judge', command='tool-evaluate', step='evaluate',
     claim='Keep rows that reach what a reference reaches: by the end state where it can be run, else by a judge.',
     note='prompt, task set and end state are ours; the evaluation is as reported of the paper',
     replies={'tool_outcome': 'synthgen_nb.offline.mcp_agentbench:outcome'})

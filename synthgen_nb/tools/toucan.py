@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'NEAR', 'Server', 'servers_of', 'read_servers',
-           'published', 'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'synthesise',
-           'few', 'near_duplicates', 'sanitise', 'as_question', 'question_inputs', 'rated', 'mean', 'failed_by_words',
-           'failed_response', 'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness',
-           'good_responses']
+           'published', 'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'few',
+           'synthesise', 'near_duplicates', 'sanitise', 'as_question', 'question_inputs', 'mean', 'rated',
+           'failed_by_words', 'failed_response', 'responses', 'machine_paths', 'rule_filter', 'desired_tools_used',
+           'order_correctness', 'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
@@ -115,6 +115,10 @@ SINGLE, SEVERAL = ('random', 'uniform', 'power_law', 'featured'), ('multi_random
     'different_labels')
 SAMPLING = (*SINGLE, *SEVERAL)
 
+def _featured(servers: Sequence[Server]) -> list[Server]:
+    if found := [s for s in servers if s.featured]: return found
+    raise SynthgenError('no server is featured; use another sampling')
+
 # %% ../../nbs/tools/79a_toucan.ipynb #sample-servers-2
 def sample_servers(
     servers: Sequence[Server],
@@ -133,11 +137,6 @@ def sample_servers(
         return [[s] for s in order[:n]]
     weights = [s.rank ** -alpha if how == 'power_law' else 1 for s in servers]
     return [[s] for s in rng.choices(servers, weights, k=n)]
-
-# %% ../../nbs/tools/79a_toucan.ipynb #sample-servers-3
-def _featured(servers: Sequence[Server]) -> list[Server]:
-    if found := [s for s in servers if s.featured]: return found
-    raise SynthgenError('no server is featured; use another sampling')
 
 # %% ../../nbs/tools/79a_toucan.ipynb #several
 def _several(servers: Sequence[Server], how: str, size: int, rng: random.Random) -> list[Server]:
@@ -222,6 +221,28 @@ def rejected(
                                                     for s in ask.servers)]): return 'names_a_tool', named
     return ('repeated', 'it was asked before') if flat(x['question']) in known else ('', '')
 
+# %% ../../nbs/tools/79a_toucan.ipynb #few
+def few(
+    facts: Sequence[Mapping],  # of a survey
+    tools: Mapping[str, Tool], # by name, those that are shown
+    turn: int = 0,             # which of a tool's facts come first
+    most: int = 3,             # of a tool
+) -> list[dict]:
+    "Some of what was tried with the tools, others each time"
+    out = list[dict]()
+    for name in tools:
+        mine = [f for f in facts if f['tool'] == name and {b['tool'] for b in f['before']} <= set(tools)]
+        start = turn % len(mine) if mine else 0
+        out += [noted_down(f) for f in (mine[start:] + mine[:start])[:most]]
+    return out
+
+# %% ../../nbs/tools/79a_toucan.ipynb #written-question
+def _written(x: Mapping[str, Any], ask: Ask, by: Origin) -> Task:
+    "A question as it was written for an ask"
+    about = dict(servers=[s.name for s in ask.servers], n=ask.n, analysis=x['server_analysis'])
+    return Task(instruction=x['question'], tools=tuple(t.name for t in ask.tools),
+                relevant=tuple(x['target_tools']), origin=(by,), meta=about)
+
 # %% ../../nbs/tools/79a_toucan.ipynb #synthesise
 async def synthesise(
     asks: Sequence[Ask],
@@ -238,36 +259,16 @@ async def synthesise(
         servers = [dict(name=s.name, label=s.primary, tools=tool_docs([t.name for t in s.tools], by_name))
                    for s in a.servers]
         return p.render(servers=servers, facts=few(facts, by_name, i), n=a.n, several=a.several,
-                        brainstorm=brainstorm,
-                        avoid=list(avoid)[-10:])
+                        brainstorm=brainstorm, avoid=list(avoid)[-10:])
     async for (i, ask), a in model.over(list(enumerate(asks, len(avoid))), render):
-        names = tuple(t.name for t in ask.tools)
         why, detail = rejected(a.value, ask, known) if a.ok else (a.error.split(':')[0], a.error)
         if why:
-            out.dropped.append(Drop(id=content_id(names, i, why), stage='synthesis', reason=why,
-                                    detail=detail, record=a.value or dict(text=a.text)))
+            id, record = content_id(tuple(t.name for t in ask.tools), i, why), a.value or dict(text=a.text)
+            out.dropped.append(Drop(id=id, stage='synthesis', reason=why, detail=detail, record=record))
             continue
         known.add(flat(a.value['question']))
-        about = dict(servers=[s.name for s in ask.servers], n=ask.n, analysis=a.value['server_analysis'])
-        out.kept.append(Task(instruction=a.value['question'], tools=names,
-                             relevant=tuple(a.value['target_tools']),
-                             origin=(p.origin('toucan_task', a),), meta=about))
+        out.kept.append(_written(a.value, ask, p.origin('toucan_task', a)))
     return out.check(len(asks))
-
-# %% ../../nbs/tools/79a_toucan.ipynb #few
-def few(
-    facts: Sequence[Mapping],  # of a survey
-    tools: Mapping[str, Tool], # by name, those that are shown
-    turn: int = 0,             # which of a tool's facts come first
-    most: int = 3,             # of a tool
-) -> list[dict]:
-    "Some of what was tried with the tools, others each time"
-    out = list[dict]()
-    for name in tools:
-        mine = [f for f in facts if f['tool'] == name and {b['tool'] for b in f['before']} <= set(tools)]
-        start = turn % len(mine) if mine else 0
-        out += [noted_down(f) for f in (mine[start:] + mine[:start])[:most]]
-    return out
 
 # %% ../../nbs/tools/79a_toucan.ipynb #sanitise
 NEAR = .1 # squared distance of unit vectors
@@ -313,9 +314,18 @@ def question_inputs(tools: Sequence[Tool]):
         return dict(tools=tool_docs(q.tools, by_name), targets=q.meta['targets'], question=q.instruction)
     return show
 
+# %% ../../nbs/tools/79a_toucan.ipynb #rated-helpers
+def mean(scores: Sequence[Score]) -> float: return sum(s.value or 0 for s in scores) / len(scores)
+
+async def _beside(items: Sequence[Any], verdicts: Any):
+    i = 0
+    async for v in verdicts:
+        yield items[i], v
+        i += 1
+
 # %% ../../nbs/tools/79a_toucan.ipynb #as-question-2
 async def rated(
-    tasks: Sequence[Task],
+    tasks: Sequence[Task], # distinct
     tools: Sequence[Tool],  # the database
     model: Model,           # the judge
     rubric: Rubric | None = None, # None: the paper's
@@ -327,24 +337,13 @@ async def rated(
         if v.rating is None:
             out.dropped.append(drop(t, 'question', 'unrated', v.scores[-1].rationale))
             continue
-        of = v.scores[-1].model_copy(update=dict(criterion='question_overall', value=mean(v.scores[:-1]),
-                                                 scale=(1, 5), raw=''))
-        t = t.but(meta=t.meta | dict(scores=[s.model_dump() for s in (*v.scores[:-1], of)]),
-                  origin=(*t.origin, v.origin))
+        all_six = dict(criterion='question_overall', value=mean(v.scores[:-1]), scale=(1, 5), raw='')
+        scores = [s.model_dump() for s in (*v.scores[:-1], v.scores[-1].model_copy(update=all_six))]
+        t = t.but(meta=t.meta | dict(scores=scores), origin=(*t.origin, v.origin))
         low = below_floor(v.scores, r)
-        if low: out.dropped.append(drop(t, 'question', f'low:{low.criterion}',
-                                        f'{low.value:g}: {low.rationale}'))
+        if low: out.dropped.append(drop(t, 'question', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
         else: out.kept.append(t)
     return out.check(len(tasks))
-
-# %% ../../nbs/tools/79a_toucan.ipynb #rated-helpers
-def mean(scores: Sequence[Score]) -> float: return sum(s.value or 0 for s in scores) / len(scores)
-
-async def _beside(items: Sequence[Any], verdicts: Any):
-    i = 0
-    async for v in verdicts:
-        yield items[i], v
-        i += 1
 
 # %% ../../nbs/tools/79a_toucan.ipynb #paper-patterns
 _FAILED = re.compile('|'.join((
@@ -420,6 +419,21 @@ def order_correctness(
     rest = iter(called)
     return len(called) >= len(targets) and all(t in rest for t in targets)
 
+# %% ../../nbs/tools/79a_toucan.ipynb #by-rules
+def _by_rules(rows: Sequence[Trajectory], tools: Mapping[str, Tool], out: Outcome[Trajectory]) -> list[Trajectory]:
+    "Rows that no rule objects to, with what can be computed; the others are dropped"
+    left = list[Trajectory]()
+    for t in rows:
+        targets, called = t.meta.get('targets', []), [c.tool for c in t.calls]
+        used, why = desired_tools_used(targets, called), rule_filter(t, tools)
+        t = t.but(meta=t.meta | dict(desired_tools_used=used,
+                                     order_correctness=order_correctness(targets, called)))
+        if why: out.dropped.append(drop(t, 'rules', f'rules:{why[0]}', ', '.join(why)))
+        elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused',
+                                               f'{used:.0%} of {", ".join(targets)}'))
+        else: left.append(t)
+    return left
+
 # %% ../../nbs/tools/79a_toucan.ipynb #accepted
 async def good_responses(
     rows: Sequence[Trajectory],        # observed; meta: targets
@@ -428,21 +442,12 @@ async def good_responses(
     rubric: Rubric | None = None,      # None: the paper's
 ) -> Outcome[Trajectory]: # `rules:<rule>`, `targets_unused`, `unrated`, `low:<scale>`
     "Rules, then what can be computed, then the judge (step 3.2)"
-    out, by_name, left = Outcome[Trajectory](), {t.name: t for t in tools}, list[Trajectory]()
-    for t in rows:
-        targets, called = t.meta.get('targets', []), [c.tool for c in t.calls]
-        used, why = desired_tools_used(targets, called), rule_filter(t, by_name)
-        t = t.but(meta=t.meta | dict(desired_tools_used=used,
-                                     order_correctness=order_correctness(targets, called)))
-        if why: out.dropped.append(drop(t, 'rules', f'rules:{why[0]}', ', '.join(why)))
-        elif used < 1: out.dropped.append(drop(t, 'rules', 'targets_unused',
-                                               f'{used:.0%} of {", ".join(targets)}'))
-        else: left.append(t)
+    out = Outcome[Trajectory]()
+    left = _by_rules(rows, {t.name: t for t in tools}, out)
     r = rubric or load_rubric('toucan_response', model.folder)
     async for t, v in _beside(left, judge(left, model, r, trajectory_inputs(tools))):
         t, low = t.but(scores=(*t.scores, *v.scores), origin=(*t.origin, v.origin)), below_floor(v.scores, r)
         if v.rating is None: out.dropped.append(drop(t, 'response', 'unrated', v.scores[-1].rationale))
-        elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}',
-                                          f'{low.value:g}: {low.rationale}'))
+        elif low: out.dropped.append(drop(t, 'response', f'low:{low.criterion}', f'{low.value:g}: {low.rationale}'))
         else: out.kept.append(t)
     return out.check(len(rows))

@@ -52,16 +52,6 @@ def _quietly() -> Iterator[None]:
         os.environ.pop('PYTHON_DOTENV_DISABLED')
         if was is not None: os.environ['PYTHON_DOTENV_DISABLED'] = was
 
-def _desk(domain: str) -> Any:
-    "The package's own environment of a domain: policy, tools, databases"
-    if domain not in DOMAINS:
-        known = ', '.join(f'tau:{d}' for d in DOMAINS)
-        raise SynthgenError(f'unknown domain {domain!r} of τ²-bench. Known: {known}.')
-    tau_data()
-    with _quietly():
-        _drawn(import_module(f'tau2.domains.{domain}.tools'))
-        return import_module(f'tau2.domains.{domain}.environment').get_environment()
-
 # %% ../../nbs/worlds/39a_tau.ipynb #drawn
 _HERE: ContextVar[Any] = ContextVar('the environment in which a call runs')
 
@@ -74,6 +64,17 @@ def _counted() -> uuid.UUID:
 def _drawn(module: Any):
     "Let a domain count where it would draw"
     if hasattr(module, 'uuid'): module.uuid = SimpleNamespace(uuid4=_counted)
+
+# %% ../../nbs/worlds/39a_tau.ipynb #desk
+def _desk(domain: str) -> Any:
+    "The package's own environment of a domain: policy, tools, databases"
+    if domain not in DOMAINS:
+        known = ', '.join(f'tau:{d}' for d in DOMAINS)
+        raise SynthgenError(f'unknown domain {domain!r} of τ²-bench. Known: {known}.')
+    tau_data()
+    with _quietly():
+        _drawn(import_module(f'tau2.domains.{domain}.tools'))
+        return import_module(f'tau2.domains.{domain}.environment').get_environment()
 
 # %% ../../nbs/worlds/39a_tau.ipynb #tau-tools
 def _result(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +93,25 @@ def _tool(t: Any, kit: Any, domain: str, side: str, examples: Sequence[Mapping])
         returns=_result(t.returns.model_json_schema()), binding={'side': side}, source=f'tau:{domain}',
         examples=tuple(examples[:3]))
 
+# %% ../../nbs/worlds/39a_tau.ipynb #kits
+def _kits(desk: Any) -> list[tuple[str, Any]]:
+    return [(s, k) for s, k in (('agent', desk.tools), ('customer', desk.user_tools)) if k is not None]
+
+@cache
+def _start(domain: str) -> Any:
+    "A desk that nothing is ever called at: the beginning, to compare with"
+    return _desk(domain)
+
+# %% ../../nbs/worlds/39a_tau.ipynb #tasks-read
+@cache
+def _tasks(domain: str, split: str) -> list[dict]:
+    "The tasks of a split as they are written; '' for all of them"
+    tasks = json.loads((tau_data()/domain/'tasks.json').read_text(encoding='utf-8'))
+    splits = json.loads((tau_data()/domain/'split_tasks.json').read_text(encoding='utf-8'))
+    if split and split not in splits:
+        raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
+    return [t for t in tasks if not split or t['id'] in splits[split]]
+
 # %% ../../nbs/worlds/39a_tau.ipynb #tau-tools-of
 @cache
 def tau_tools(
@@ -106,23 +126,6 @@ def tau_tools(
             if e not in seen: seen.append(e)
     return tuple(_tool(t, kit, domain, side, calls.get(t.name, []))
                  for side, kit in _kits(desk) for t in kit.get_tools().values())
-
-def _kits(desk: Any) -> list[tuple[str, Any]]:
-    return [(s, k) for s, k in (('agent', desk.tools), ('customer', desk.user_tools)) if k is not None]
-
-@cache
-def _start(domain: str) -> Any:
-    "A desk that nothing is ever called at: the beginning, to compare with"
-    return _desk(domain)
-
-@cache
-def _tasks(domain: str, split: str) -> list[dict]:
-    "The tasks of a split as they are written; '' for all of them"
-    tasks = json.loads((tau_data()/domain/'tasks.json').read_text(encoding='utf-8'))
-    splits = json.loads((tau_data()/domain/'split_tasks.json').read_text(encoding='utf-8'))
-    if split and split not in splits:
-        raise SynthgenError(f'tau:{domain} has no split {split!r}. Known: {", ".join(splits)}.')
-    return [t for t in tasks if not split or t['id'] in splits[split]]
 
 # %% ../../nbs/worlds/39a_tau.ipynb #differing
 def differing(
@@ -189,6 +192,7 @@ def _call(tool: Tool):
         return got
     return run
 
+# %% ../../nbs/worlds/39a_tau.ipynb #begin
 def _begin(domain: str, initial: Any) -> _Environment:
     "A desk as a task begins: at the beginning, then what happened before anybody called"
     env = _Environment(domain)
@@ -237,12 +241,11 @@ WORLD = WorldKind(
     own_tools=True,
 )
 
-# %% ../../nbs/worlds/39a_tau.ipynb #maker
 def tau_world_of(rest: str, tools: object = None, model: object = None) -> Tau:
     "The world of a name: what follows the colon is the domain"
     return Tau(rest)
 
-# %% ../../nbs/worlds/39a_tau.ipynb #gold-tasks
+# %% ../../nbs/worlds/39a_tau.ipynb #wish
 def wish(
     scenario: Mapping[str, Any], # a task's `user_scenario`
 ) -> str:
@@ -252,6 +255,7 @@ def wish(
     parts = (asked.get(k) for k in ('reason_for_call', 'known_info', 'unknown_info', 'task_instructions'))
     return '\n\n'.join(p.strip() for p in parts if p)
 
+# %% ../../nbs/worlds/39a_tau.ipynb #gold-tasks
 def gold_tasks(
     name: str,             # tau:airline, tau:retail or tau:telecom
     split: str = '',       # of the benchmark: base, train, test, small, full; '' for every task
