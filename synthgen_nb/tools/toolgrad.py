@@ -71,7 +71,6 @@ class Knobs:
     validator: bool = True            # the structural one
     coverage: bool = True             # must a request hold the values of its calls?
 
-# %% ../../nbs/tools/78_toolgrad.ipynb #Step
 @dataclass(frozen=True)
 class Step:
     "An executed call of a workflow"
@@ -312,7 +311,6 @@ def choice_schema(ids: Sequence[str], chains: Sequence[int]) -> dict[str, Any]: 
                 chain=dict(type='integer', enum=[*chains, -1]))
     return dict(type='object', required=list(said), properties=said)
 
-# %% ../../nbs/tools/78_toolgrad.ipynb #reported
 def reported(w: Workflow, r: Report) -> dict:
     "A report as the selector sees it"
     if not r.step: return {}
@@ -424,7 +422,6 @@ def as_row(w: Workflow, query: str, response: str) -> Trajectory:
     meta = dict(chains=[v for v in w.chains.values()], toolgrad=dict(w.tally))
     return Trajectory(turns=(*turns, Turn(role='assistant', text=response)), tools=names, world=world, meta=meta)
 
-# %% ../../nbs/tools/78_toolgrad.ipynb #objections-to-row
 def objections_to_row(w: Workflow, t: Trajectory, knobs: Knobs) -> list[str]:
     "What of a request and its response cannot be used: values that are missing, an answer that quotes no result"
     if not t.instruction.strip() or not t.answer.strip(): return ['nothing: there is no request, or no answer']
@@ -572,7 +569,7 @@ def alike(
     t: Trajectory,
     tools: Mapping[str, Tool], # by name
 ) -> set[str]: # names
-    "Tools that may serve a request as well: those of a row, of their category, about the same thing, of its fields"
+    "Tools that may serve a request as well: its own, of their category, about the same thing, with the same fields"
     mine, split = [tools[c.tool] for c in t.calls], len({x.category for x in tools.values()}) > 1
     about, subjects = {k for x in mine for k in kinds(x.name)}, {x.category for x in mine} - {''} if split else set()
     asked = {k.lower() for c in t.calls for k in c.arguments}
@@ -582,7 +579,6 @@ def alike(
         return x.category in subjects or bool(kinds(x.name) & about) or bool(promised & told)
     return {x.name for x in mine} | {n for n, x in tools.items() if near(x)}
 
-# %% ../../nbs/tools/78_toolgrad.ipynb #elsewhere
 def elsewhere(t: Trajectory, m: Making, gave: Mapping[str, set[str]]) -> list[str]: # names
     "Tools that cannot serve the request of a row"
     near = alike(t, {x.name: x for x in m.tools}) | {x.name for x in m.retriever.rank(t.instruction)[:3]}
@@ -624,7 +620,6 @@ def account(tally: Mapping[str, int]) -> str:
              f'({100 * tally["passed"] / n:.1f} %)')
     return f'{share}, {tally["grown"]} long enough; {tally["replies"] / grown:.1f} replies for each'
 
-# %% ../../nbs/tools/78_toolgrad.ipynb #settled
 async def settled(m: Making, rows: list[Trajectory], tally: Counter) -> Outcome[Trajectory]:
     "Rows with what was lost, and an account of the loop"
     made, refused = m.made, [t for t in rows if not t.calls]
