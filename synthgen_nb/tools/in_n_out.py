@@ -43,6 +43,7 @@ class Slot(NamedTuple):
     closed: bool = False     # few values are allowed, or there is a default
     up: tuple[str, ...] = () # fields around it
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #type-of
 def type_of(schema: Mapping) -> str: # the first that is not null
     "The JSON type of a schema"
     said = schema.get('type') or ('object' if 'properties' in schema else 'array' if 'items' in schema
@@ -55,10 +56,10 @@ def kind_of(schema: Mapping, root: Any) -> str: # its type; objects for a list o
     return 'objects' if kind == 'array' and type_of(plain_schema(schema.get('items', {}),
         root)) == 'object' else kind
 
-# %% ../../nbs/tools/72_in_n_out.ipynb #given-by
 DEEPEST, MOST_PLACES = 5, 120 # of a result
 Place = tuple[str, str, Any, tuple[str, ...]] # path, name, schema, fields around it
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #given-by
 def given_by(t: Tool) -> list[Slot]: # outermost first
     "The output parameters of a tool"
     out, known, row = list[Slot](), set[str](), list[Place]([('', '', t.returns, ())])
@@ -75,10 +76,9 @@ def given_by(t: Tool) -> list[Slot]: # outermost first
                 s, path = plain_schema(s.get('items', {}), t.returns), path + '[]'
                 kind = type_of(s)
             inner = s.get('properties') or {} if kind == 'object' else {}
-            below += [(f'{path}.{n}'.lstrip('.'), n, p, (*up, name) if name else up) for n,
-                p in inner.items()]
-        known |= {flat(name) for _, name, _, _ in row}
-        row = below[:MOST_PLACES]
+            around = (*up, name) if name else up
+            below += [(f'{path}.{n}'.lstrip('.'), n, p, around) for n, p in inner.items()]
+        known, row = known | {flat(name) for _, name, _, _ in row}, below[:MOST_PLACES]
     return out[:MOST_PLACES]
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #taken-by
@@ -99,11 +99,12 @@ def taken_by(t: Tool) -> list[Slot]:
     return out
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #words
-EMPTY = COMMON | set(WRAPS) | set('path file value data item object uri url ref reference q query input output text'.split())
-_SETTING = frozenset('page limit sort order lang language locale unit format per offset cursor mode timezone tz token direction '
-                     'count max min size'.split())
-OPEN = frozenset('text message data content query word body string input value number num keyword sentence note comment '
-                 'prompt payload phrase search'.split()) # parameters that take whatever there is
+EMPTY = COMMON | set(WRAPS) | set('path file value data item object uri url ref reference q query input output '
+                                  'text'.split())
+_SETTING = frozenset('page limit sort order lang language locale unit format per offset cursor mode timezone tz '
+                     'token direction count max min size'.split())
+OPEN = frozenset('text message data content query word body string input value number num keyword sentence note '
+                 'comment prompt payload phrase search'.split()) # parameters that take whatever there is
 
 @cache
 def said_by(name: str) -> tuple[str, ...]:
@@ -139,8 +140,6 @@ def value_kinds(slots: Sequence[Slot]) -> np.ndarray: # (slots, KINDS): 1 by its
     return out
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #Index
-MOST_LISTED, MOST_NAMED = 500, 100 # places under one word; of one name
-
 class Index:
     "The parameters of some tools, by what they are called"
     def __init__(self, tools: Sequence[Tool]):
@@ -163,6 +162,8 @@ class Index:
         for q in np.flatnonzero(self.out_kinds[i] >= .7): self.by_kind[int(q)].append(i)
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #candidates
+MOST_LISTED, MOST_NAMED = 500, 100 # places under one word; of one name
+
 def takes_anything(x: Slot) -> bool: return bool(set(said_by(x.name)) & OPEN) and not x.closed
 
 def candidates(index: Index, i: int) -> dict[int, bool]: # number of an output → was it found by name?
@@ -194,6 +195,7 @@ def fits(
     if a == 'string' and b in number: return .3, 'if it is a number'
     return 0, ''
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #echoes
 def echoes(index: Index) -> np.ndarray: # of outputs, as flags
     "Outputs that name what the call was given"
     own = defaultdict[str, list[Slot]](list)
@@ -221,10 +223,22 @@ def _weighed(lists: Sequence[Sequence[str]]) -> sparse.csr_matrix: # rows of len
 def told(s: Slot | Tool) -> str: return ' '.join([*said_by(s.name),
     (s.about if isinstance(s, Slot) else s.description).lower()])
 
-# %% ../../nbs/tools/72_in_n_out.ipynb #between-tools
+# %% ../../nbs/tools/72_in_n_out.ipynb #mentions
 def _family(t: Tool) -> list[str]: # words of its name that are no verb
     return [w for w in said_by(t.name) if len(w) > 2 and not base(w) and w not in VERB_OF]
 
+def _mentions(ins: Sequence[Slot], tools: Sequence[Tool]) -> np.ndarray: # input × tool
+    "How much of a tool's name the description of an input says"
+    at = {w: i for i, w in enumerate({w for t in tools for w in said_by(t.name) if len(w) > 3})}
+    def flags(lists):
+        cells = [(r, at[w]) for r, ws in enumerate(lists) for w in set(ws) if w in at]
+        return sparse.csr_matrix((np.ones(len(cells)), tuple(zip(*cells, strict=True)) or ((), ())),
+            (len(lists), max(1, len(at))))
+    own = flags([said_by(t.name) for t in tools])
+    said = flags([described(x.about) for x in ins])
+    return (said @ own.T).toarray() / np.maximum(2, own.sum(1).A1)
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #between-tools
 class Texts:
     "What is said of parameters and tools, as vectors"
     def __init__(self, index: Index):
@@ -235,18 +249,7 @@ class Texts:
         about, family = _rows([told(t) for t in tools]), _weighed([_family(t) for t in tools])
         self.near = (about @ about.T).toarray()     # tools by what is said of them
         self.family = (family @ family.T).toarray() # and by their names
-        self.mentioned = self._mentions(ins, tools)
-
-    def _mentions(self, ins: Sequence[Slot], tools: Sequence[Tool]) -> np.ndarray: # input × tool
-        "How much of a tool's name the description of an input says"
-        at = {w: i for i, w in enumerate({w for t in tools for w in said_by(t.name) if len(w) > 3})}
-        def flags(lists):
-            cells = [(r, at[w]) for r, ws in enumerate(lists) for w in set(ws) if w in at]
-            return sparse.csr_matrix((np.ones(len(cells)), tuple(zip(*cells, strict=True)) or ((), ())),
-                (len(lists), max(1, len(at))))
-        own = flags([said_by(t.name) for t in tools])
-        said = flags([described(x.about) for x in ins])
-        return (said @ own.T).toarray() / np.maximum(2, own.sum(1).A1)
+        self.mentioned = _mentions(ins, tools)
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #evidence
 EVIDENCE = ('rule', 'words', 'told', 'kind', 'fits', 'mentioned', 'product', 'subject', 'near', 'family',
@@ -274,6 +277,7 @@ def all_pairs(index: Index) -> tuple[np.ndarray, np.ndarray,
     found = [(i, o, named) for i in range(len(index.ins)) for o, named in candidates(index, i).items()]
     return tuple(np.array(found, int).reshape(-1, 3).T) # type: ignore[return-value]
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #evidence-of
 def evidence(index: Index, i: np.ndarray, o: np.ndarray, named: np.ndarray) -> np.ndarray: # (pairs, EVIDENCE)
     "What speaks for and against pairs of the i-th input and the o-th output"
     t, ins, outs = Texts(index), index.ins, index.outs
@@ -314,7 +318,8 @@ def scored(index: Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # inputs,
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #Edge
 Label = Literal['strong', 'weak', 'none']
-ENDING = frozenset('delete remove drop destroy revoke close cancel end stop kill terminate logout disconnect unsubscribe'.split())
+ENDING = frozenset('delete remove drop destroy revoke close cancel end stop kill terminate logout disconnect '
+                   'unsubscribe'.split())
 
 class Edge(NamedTuple):
     "A result that can be given to a call"
@@ -327,6 +332,7 @@ class Edge(NamedTuple):
     condition: str = ''  # of a weak one
     sources: tuple[str, ...] = ('evidence',) # and execution, votes
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #label-of
 def ends(tool: str) -> bool: # by the first word of its name that says what is done
     "Is the thing that a tool is about no longer there after it?"
     return next((w in ENDING for w in words(tool) if w in ENDING or w in VERB_OF), False)
@@ -364,13 +370,20 @@ def edges_of(tools: Sequence[Tool]) -> list[Edge]: # the best first, for each in
             out.append(Edge(y.tool, y.path, x.tool, x.path, label, round(s, 3), condition))
     return out
 
-# %% ../../nbs/tools/72_in_n_out.ipynb #flowed
+# %% ../../nbs/tools/72_in_n_out.ipynb #tells
 def _tells(v: Any, said: str | None) -> bool: # could a value be told from any other?
     if isinstance(v, bool) or v in (None, ''): return False
     if isinstance(v, str): return len(v) > 2 and v.lower() not in (said or '')
     if said is None: return abs(v) > 20 or v != int(v)
     return not re.search(rf'(?<![\d.]){re.escape(str(v))}(?![\d.])', said)
 
+def _place(pointer: str) -> str:
+    "The place of a parameter: /orders/0/id → orders[].id"
+    out = ''
+    for p in pointer.split('/')[1:]: out += '[]' if p.isdigit() else f'.{p}' if out else p
+    return out or '*'
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #flowed
 def flowed(
     steps: Sequence[Mapping], # that worked, in order: tool, arguments, content
     said: str | None = None,  # all that was said, in small letters; None: nobody knows
@@ -388,12 +401,6 @@ def flowed(
                 here = s['tool'], _place(at)
                 if here not in held[k]: held[k].append(here)
 
-def _place(pointer: str) -> str:
-    "The place of a parameter: /orders/0/id → orders[].id"
-    out = ''
-    for p in pointer.split('/')[1:]: out += '[]' if p.isdigit() else f'.{p}' if out else p
-    return out or '*'
-
 # %% ../../nbs/tools/72_in_n_out.ipynb #observed
 def shape_of(values: Sequence[Any]) -> dict[str, Any]: # a JSON Schema without requirements
     "What values look like, taken together"
@@ -407,6 +414,7 @@ def shape_of(values: Sequence[Any]) -> dict[str, Any]: # a JSON Schema without r
     seen = {kinds_seen.get(type(v), '') for v in values} - {''}
     return {'type': 'number' if seen == {'integer', 'number'} else min(seen)} if seen else {}
 
+# %% ../../nbs/tools/72_in_n_out.ipynb #with-observed
 def with_observed(
     tools: Sequence[Tool],
     facts: Sequence[Mapping], # of a survey: tool, content
@@ -416,6 +424,10 @@ def with_observed(
     for f in facts: seen[f['tool']].append(listed(f['content']) if isinstance(f['content'], str)
         else f['content'])
     return [t if t.returns or t.name not in seen else t.but(returns=shape_of(seen[t.name])) for t in tools]
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #wholes
+def _wholes(path: str) -> list[str]: # files[] is an item of files, and [] one of *
+    return [path, path.removesuffix('[]') or '*', path.replace('[]', '') or '*']
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #proved
 def proved(
@@ -438,8 +450,29 @@ def proved(
             ('execution',))
     return list(known.values())
 
-def _wholes(path: str) -> list[str]: # files[] is an item of files, and [] one of *
-    return [path, path.removesuffix('[]') or '*', path.replace('[]', '') or '*']
+# %% ../../nbs/tools/72_in_n_out.ipynb #ballot
+def _ballot(x: Slot, edges: Sequence[Edge], by: Mapping[str, Tool],
+            outs: Mapping[tuple[str, str], Slot]) -> dict[str, Any]:
+    "What a model is shown of an argument and of the results that might be given to it"
+    def shown(n, e):
+        s = outs.get((e.giver, e.output)) or Slot(e.giver, e.output, e.output, 'any')
+        return dict(n=n, tool=s.tool, description=by[s.tool].description, path=s.path, type=s.type,
+            about=s.about)
+    return dict(taker=dict(name=x.tool, description=by[x.tool].description),
+                argument=dict(path=x.path, type=x.type, about=x.about, required=x.required),
+                givers=[shown(n, e) for n, e in enumerate(edges, 1)])
+
+# %% ../../nbs/tools/72_in_n_out.ipynb #by-votes
+def _by_votes(edges: Sequence[Edge], votes: Mapping[int, Mapping]) -> list[Edge]: # votes: by number, from 1
+    "Edges with the labels that were voted; those that are denied are left out"
+    out = list[Edge]()
+    for n, e in enumerate(edges, 1):
+        v = votes.get(n)
+        if v is None: out.append(e)
+        elif v['label'] != 'none':
+            out.append(e._replace(label=v['label'], condition=v.get('condition') or '',
+                sources=(*e.sources, 'votes')))
+    return out
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #voted
 async def voted(
@@ -453,33 +486,21 @@ async def voted(
     outs = {(s.tool, s.path): s for t in tools for s in given_by(t)}
     about = defaultdict[tuple[str, str], list[Edge]](list)
     for e in edges: about[e.taker, e.input].append(e)
-    def shown(n, e):
-        s = outs.get((e.giver, e.output)) or Slot(e.giver, e.output, e.output, 'any')
-        return dict(n=n, tool=s.tool, description=by[s.tool].description, path=s.path, type=s.type,
-            about=s.about)
-    def ask(key):
-        x = ins[key]
-        return p.render(taker=dict(name=x.tool, description=by[x.tool].description),
-                        argument=dict(path=x.path, type=x.type, about=x.about, required=x.required),
-                        givers=[shown(n, e) for n, e in enumerate(about[key], 1)])
+    def ask(key): return p.render(**_ballot(ins[key], about[key], by, outs))
     async for key, a in model.over(list(about), ask):
         votes = {v['n']: v for v in a.value['votes']} if a.ok else {}
         silent += not votes
-        for n, e in enumerate(about[key], 1):
-            v = votes.get(n)
-            if v is None: out.append(e)
-            elif v['label'] != 'none':
-                out.append(e._replace(label=v['label'], condition=v.get('condition') or '',
-                    sources=(*e.sources, 'votes')))
+        out += _by_votes(about[key], votes)
     return out, silent
 
 # %% ../../nbs/tools/72_in_n_out.ipynb #METHOD
 METHOD = Method(
     name='in_n_out', title='In-N-Out', paper='arXiv 2509.01560', faithful='approximation',
-    check="NESTFUL's gold edges, beside every baseline",
-    claim='Draw which result of a tool can be given to which argument of another, and tell chains of calls from mere sequences.',
+    claim='Draw which result of a tool can be given to which argument of another, and tell chains of calls '
+          'from mere sequences.',
     takes='tools', stage='', command='tool-deps', step='',
-    note='labels come from names, types and descriptions, from calls that ran and from votes; the paper has experts and fine-tuned models',
+    note='labels come from names, types and descriptions, from calls that ran and from votes; the paper has '
+         'experts and fine-tuned models',
     replies={'tool_edges': 'synthgen_nb.offline.in_n_out:tool_edges'},
 )
 

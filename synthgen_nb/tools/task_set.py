@@ -102,21 +102,6 @@ def asked(
         return f'{does} ({", ".join(said)})' if said else does
     return 'Please do this: ' + '; then: '.join(map(one, calls)) + '. Tell me what comes of it.'
 
-# %% ../../nbs/tools/78b_task_set.ipynb #surveyed_jobs
-async def surveyed_jobs(
-    world: str, # as `open_world` takes it
-    seed: int = 0,
-) -> list[Job]: # in random order; an error where the world cannot be entered
-    "Jobs from calls that worked in a world"
-    async with open_world(world) as w: facts, tools = await survey(w, max_facts=3, seed=seed), {t.name: t
-            for t in w.tools}
-    rng, out = random.Random(seed), list[Job]()
-    for calls, found in (*_alone(facts), *_side_by_side(facts, tools, rng), *_in_turn(facts, rng)):
-        made = tuple(Call(id=f'call_{i}', tool=n, arguments=a) for i, (n, a) in enumerate(calls, 1))
-        out.append(Job(f'{world}/{len(out)}', world, (Part(asked(made, tools, found), made),), tuple(tools)))
-    rng.shuffle(out)
-    return out
-
 # %% ../../nbs/tools/78b_task_set.ipynb #kinds-of-jobs
 Made = tuple[list[tuple[str, dict]], list] # calls, and values that an earlier one gives
 
@@ -143,10 +128,36 @@ def _in_turn(facts: Sequence[Mapping], rng: random.Random) -> list[Made]:
             if len(out) > 200: return out
     return out
 
-# %% ../../nbs/tools/78b_task_set.ipynb #spoil
-KINDS = ('right', 'another way', 'wrong argument', 'missing call', 'wrong order', 'no call',
-        "another's answer")
+# %% ../../nbs/tools/78b_task_set.ipynb #surveyed_jobs
+async def surveyed_jobs(
+    world: str, # as `open_world` takes it
+    seed: int = 0,
+) -> list[Job]: # in random order; an error where the world cannot be entered
+    "Jobs from calls that worked in a world"
+    async with open_world(world) as w: facts, tools = await survey(w, max_facts=3, seed=seed), {t.name: t
+            for t in w.tools}
+    rng, out = random.Random(seed), list[Job]()
+    for calls, found in (*_alone(facts), *_side_by_side(facts, tools, rng), *_in_turn(facts, rng)):
+        made = tuple(Call(id=f'call_{i}', tool=n, arguments=a) for i, (n, a) in enumerate(calls, 1))
+        out.append(Job(f'{world}/{len(out)}', world, (Part(asked(made, tools, found), made),), tuple(tools)))
+    rng.shuffle(out)
+    return out
 
+# %% ../../nbs/tools/78b_task_set.ipynb #other-argument
+def _other_argument(calls: Sequence[Call], tools: Mapping[str, Tool], pool: Mapping[str, Sequence[Any]],
+        rng: random.Random) -> list[Call]: # one; none where no other value can be had
+    places = [(c, k) for c in calls for k in c.arguments]
+    for c, k in rng.sample(places, len(places)):
+        v, schema = c.arguments[k], tools[c.tool].properties.get(k, {})
+        one_of = schema.get('enum', []) if isinstance(schema, dict) else []
+        others = [x for x in (one_of or pool.get(k, [])) if canonical(x) != canonical(v)
+                and type(x) is type(v)]
+        new = rng.choice(others) if others else v + 1 if type(v) in (int,
+                float) else f'{v}_2' if isinstance(v, str) and v else None
+        if new is not None: return [c.model_copy(update=dict(arguments=c.arguments | {k: new}))]
+    return []
+
+# %% ../../nbs/tools/78b_task_set.ipynb #spoil
 def spoilt(
     job: Job,
     tools: Mapping[str, Tool],            # by name
@@ -168,21 +179,10 @@ def spoilt(
                 for c in cs]) # type: ignore[misc]
     return out
 
-# %% ../../nbs/tools/78b_task_set.ipynb #other-argument
-def _other_argument(calls: Sequence[Call], tools: Mapping[str, Tool], pool: Mapping[str, Sequence[Any]],
-        rng: random.Random) -> list[Call]: # one; none where no other value can be had
-    places = [(c, k) for c in calls for k in c.arguments]
-    for c, k in rng.sample(places, len(places)):
-        v, schema = c.arguments[k], tools[c.tool].properties.get(k, {})
-        one_of = schema.get('enum', []) if isinstance(schema, dict) else []
-        others = [x for x in (one_of or pool.get(k, [])) if canonical(x) != canonical(v)
-                and type(x) is type(v)]
-        new = rng.choice(others) if others else v + 1 if type(v) in (int,
-                float) else f'{v}_2' if isinstance(v, str) and v else None
-        if new is not None: return [c.model_copy(update=dict(arguments=c.arguments | {k: new}))]
-    return []
-
 # %% ../../nbs/tools/78b_task_set.ipynb #Case
+KINDS = ('right', 'another way', 'wrong argument', 'missing call', 'wrong order', 'no call',
+        "another's answer")
+
 class Case(NamedTuple):
     "A candidate with the truth about it"
     task: str
@@ -195,6 +195,52 @@ class Case(NamedTuple):
 async def jobs_of(source: str, seed: int) -> list[Job]: # of a world; of BFCL its gold
     "The jobs that a source has"
     return gold_jobs(seed) if source == 'bfcl' else await surveyed_jobs(source, seed)
+
+# %% ../../nbs/tools/78b_task_set.ipynb #_reference
+async def _reference(job: Job, wanted: set[str]) -> tuple[Job, Trajectory, str] | None:
+    known, world = {t.name: t for t in await _tools(job)}, fresh_worlds(job.world)
+    servers, _, kind = category(as_row(job, [''] * len(job.parts)), known).partition(', ')
+    if not any(s.startswith(servers) and (kind == 'single call') == s.endswith('single call')
+            for s in wanted): return None
+    reference = await carried_out(job, world)
+    held = (await end_states([reference], reference, world))[0]
+    sort = category(held.row, known)
+    return (job, reference, sort) if held.passed and tells(held.reference) and sort in wanted else None
+
+_KNOWN = dict[str, list[Tool]]()
+
+async def _tools(job: Job) -> list[Tool]: # of its world, entered once
+    if job.world not in _KNOWN:
+        async with open_world(job.world) as w: _KNOWN[job.world] = list(w.tools)
+    return _KNOWN[job.world]
+
+# %% ../../nbs/tools/78b_task_set.ipynb #chosen
+async def _references(stock: Mapping[str, list[Job]], each: int) -> list[tuple[Job, Trajectory, str]]:
+    "Jobs whose reference holds, evenly over the categories, the sources in turn"
+    found, out, count, left = None, [], dict.fromkeys(CATEGORIES, 0), {s: list(jobs) for s,
+            jobs in stock.items()}
+    while any(left.values()) and min(count.values()) < each:
+        for jobs in (j for j in left.values() if j):
+            while jobs and not (found := await _reference(jobs.pop(),
+                    {s for s in CATEGORIES if count[s] < each})): pass
+            if not found: continue
+            count[found[2]] += 1
+            out.append(found)
+    return out
+
+# %% ../../nbs/tools/78b_task_set.ipynb #cases
+async def _cases(job: Job, reference: Trajectory, sort: str, other: Trajectory,
+        pool: Mapping[str, Sequence[Any]],
+                 rng: random.Random) -> list[Case]:
+    "The candidates of one task, with the truth"
+    world, rows = fresh_worlds(job.world), dict[str, Trajectory]()
+    answers = [t.text for t in reference.turns if t.role == 'assistant' and not t.calls]
+    for kind, j in spoilt(job, {t.name: t for t in await _tools(job)}, pool, rng).items():
+        rows[kind] = as_row(j, answers) if kind == 'no call' else await carried_out(j, world)
+    if other.answer != reference.answer: rows["another's answer"] = as_row(job,
+            [other.answer] * len(job.parts))
+    truth = await end_states(list(rows.values()), reference, world)
+    return [Case(job.id, sort, k, t.row, reference, t) for k, t in zip(rows, truth, strict=True)]
 
 # %% ../../nbs/tools/78b_task_set.ipynb #task-set
 async def task_set(
@@ -216,49 +262,3 @@ async def task_set(
     for at, (job, reference, sort) in enumerate(taken):
         out += await _cases(job, reference, sort, taken[at - 1][1], pool, rng)
     return out, skipped
-
-# %% ../../nbs/tools/78b_task_set.ipynb #chosen
-async def _references(stock: Mapping[str, list[Job]], each: int) -> list[tuple[Job, Trajectory, str]]:
-    "Jobs whose reference holds, evenly over the categories, the sources in turn"
-    found, out, count, left = None, [], dict.fromkeys(CATEGORIES, 0), {s: list(jobs) for s,
-            jobs in stock.items()}
-    while any(left.values()) and min(count.values()) < each:
-        for jobs in (j for j in left.values() if j):
-            while jobs and not (found := await _reference(jobs.pop(),
-                    {s for s in CATEGORIES if count[s] < each})): pass
-            if not found: continue
-            count[found[2]] += 1
-            out.append(found)
-    return out
-
-# %% ../../nbs/tools/78b_task_set.ipynb #_reference
-async def _reference(job: Job, wanted: set[str]) -> tuple[Job, Trajectory, str] | None:
-    known, world = {t.name: t for t in await _tools(job)}, fresh_worlds(job.world)
-    servers, _, kind = category(as_row(job, [''] * len(job.parts)), known).partition(', ')
-    if not any(s.startswith(servers) and (kind == 'single call') == s.endswith('single call')
-            for s in wanted): return None
-    reference = await carried_out(job, world)
-    held = (await end_states([reference], reference, world))[0]
-    sort = category(held.row, known)
-    return (job, reference, sort) if held.passed and tells(held.reference) and sort in wanted else None
-
-_KNOWN = dict[str, list[Tool]]()
-
-async def _tools(job: Job) -> list[Tool]: # of its world, entered once
-    if job.world not in _KNOWN:
-        async with open_world(job.world) as w: _KNOWN[job.world] = list(w.tools)
-    return _KNOWN[job.world]
-
-# %% ../../nbs/tools/78b_task_set.ipynb #cases
-async def _cases(job: Job, reference: Trajectory, sort: str, other: Trajectory,
-        pool: Mapping[str, Sequence[Any]],
-                 rng: random.Random) -> list[Case]:
-    "The candidates of one task, with the truth"
-    world, rows = fresh_worlds(job.world), dict[str, Trajectory]()
-    answers = [t.text for t in reference.turns if t.role == 'assistant' and not t.calls]
-    for kind, j in spoilt(job, {t.name: t for t in await _tools(job)}, pool, rng).items():
-        rows[kind] = as_row(j, answers) if kind == 'no call' else await carried_out(j, world)
-    if other.answer != reference.answer: rows["another's answer"] = as_row(job,
-            [other.answer] * len(job.parts))
-    truth = await end_states(list(rows.values()), reference, world)
-    return [Case(job.id, sort, k, t.row, reference, t) for k, t in zip(rows, truth, strict=True)]

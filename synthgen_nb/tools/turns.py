@@ -11,7 +11,7 @@ __all__ = ['CRITERIA', 'Fresh', 'Before', 'before', 'offered', 'abbreviates', 'u
 # %% ../../nbs/tools/76b_turns.ipynb #imports
 import json, math, re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -187,8 +187,7 @@ def astray(
     tools: Sequence[Tool], # at hand
 ) -> str: # why it may be a mistake; '' where nothing says so
     "May a call that is idle be a mistake? Another one follows that fits the request better"
-    found = next_call(b)
-    if not found: return ''
+    if not (found := next_call(b)): return ''
     new = found[1]
     if new.tool == call.tool: # both of two things that were asked for, or that one result lists, are no correction
         mine, other = _differing(call.arguments, new.arguments)
@@ -294,12 +293,10 @@ async def faults(
     shown = [known[n] for n in (t.tools or dict.fromkeys(c.tool for c in t.calls)) if n in known]
     for i, x in enumerate(t.turns):
         if x.role != 'assistant' or not x.train: continue
-        b, seen = before(t, i), {o.call: o for o in x.observations}
-        found: Iterator[Fault | None] = (call_fault(c, seen.get(c.id), b, known) for c in x.calls)
-        fault = next((f for f in found if f), None)
+        b, seen, there = before(t, i), {o.call: o for o in x.observations}, list[Any]()
+        fault = next((f for c in x.calls if (f := call_fault(c, seen.get(c.id), b, known))), None)
         why = astray(x.calls[0], b, shown) if not fault and len(x.calls) == 1 else ''
         if why and await idle(t, i, known, world): fault = Fault('needless', why)
-        there = list[Any]()
         fault = fault or await open_fault(t, i, known, world, there)
         if exist is not None and there: exist[i] = there
         if not fault and x.text.strip() and not x.calls: fault = text_fault(t, i, known)
@@ -320,6 +317,7 @@ def history_of(turns: Sequence[Turn]) -> list[dict[str, Any]]: # role, text, tho
         out.append(dict(role=x.role, text=x.text, thought=x.thought, calls=calls, results=results))
     return out
 
+# %% ../../nbs/tools/76b_turns.ipynb #turn-inputs
 def turn_inputs(
     t: Trajectory,
     i: int,                    # the turn's place
@@ -377,9 +375,24 @@ class Masked:
     turns: int               # assistant turns that were looked at
     reasons: Counter[str]    # of those that were masked
 
-# %% ../../nbs/tools/76b_turns.ipynb #mask-turns
+# %% ../../nbs/tools/76b_turns.ipynb #looked-at
 Fresh = Callable[[], World]
 
+async def _looked_at(rows: Sequence[Trajectory], tools: Mapping[str, Tool],
+                     worlds: Callable[[Trajectory], Fresh | None]) -> tuple[list[dict[int, Fault]], list[dict]]:
+    "What the program finds, world by world; and the values that only a world knows"
+    out, exist = [dict[int, Fault]() for _ in rows], [dict[int, list[Any]]() for _ in rows]
+    by_world = dict[Fresh | None, list[int]]()
+    for n, t in enumerate(rows): by_world.setdefault(worlds(t), []).append(n)
+    for fresh, places in by_world.items():
+        if fresh is None:
+            for n in places: out[n] = await faults(rows[n], tools)
+            continue
+        async with fresh() as w:
+            for n in places: out[n] = await faults(rows[n], tools, w, exist[n])
+    return out, exist
+
+# %% ../../nbs/tools/76b_turns.ipynb #mask-turns
 async def mask_turns(
     rows: Sequence[Trajectory],  # observed
     tools: Sequence[Tool],       # the database
@@ -400,21 +413,6 @@ async def mask_turns(
             said = '; '.join(f'{f.reason}: {f.detail}' for f in found.values())
             out.dropped.append(drop(row, 'turns', 'no_turn_left', clip(said, 300)))
     return Masked(out.check(len(rows)), seen, reasons)
-
-# %% ../../nbs/tools/76b_turns.ipynb #looked-at
-async def _looked_at(rows: Sequence[Trajectory], tools: Mapping[str, Tool],
-                     worlds: Callable[[Trajectory], Fresh | None]) -> tuple[list[dict[int, Fault]], list[dict]]:
-    "What the program finds, world by world; and the values that only a world knows"
-    out, exist = [dict[int, Fault]() for _ in rows], [dict[int, list[Any]]() for _ in rows]
-    by_world = dict[Fresh | None, list[int]]()
-    for n, t in enumerate(rows): by_world.setdefault(worlds(t), []).append(n)
-    for fresh, places in by_world.items():
-        if fresh is None:
-            for n in places: out[n] = await faults(rows[n], tools)
-            continue
-        async with fresh() as w:
-            for n in places: out[n] = await faults(rows[n], tools, w, exist[n])
-    return out, exist
 
 # %% ../../nbs/tools/76b_turns.ipynb #rest
 def without_masked(t: Trajectory) -> Trajectory:
