@@ -496,6 +496,7 @@ async def voted(
 # %% ../../nbs/tools/72_in_n_out.ipynb #METHOD
 METHOD = Method(
     name='in_n_out', title='In-N-Out', paper='arXiv 2509.01560', faithful='approximation',
+    check="NESTFUL's gold edges, beside every baseline",
     claim='Draw which result of a tool can be given to which argument of another, and tell chains of calls '
           'from mere sequences.',
     takes='tools', stage='', command='tool-deps', step='',
