@@ -35,7 +35,7 @@ $(VENV)/.lab: $(VENV)/.core
 	@touch $@
 
 demo: $(VENV)/.core            ## a QA set from our own notebooks and README, and calls of tools that read real files
-	@$(BIN)/synthgen pipeline nbs README.md -o runs/demo.jsonl
+	@$(BIN)/synthgen pipeline nbs README.md -o runs/demo.jsonl --max-chunks 800
 	@$(BIN)/synthgen tool-pipeline hdf5 -o runs/demo-tools.jsonl
 
 test: $(VENV)/.dev             ## ruff, mypy, every notebook, then pytest
