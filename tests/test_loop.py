@@ -140,6 +140,31 @@ def test_a_wrong_message_is_answered_and_the_episode_goes_on(tasks, text, code):
     assert after["data"]["done"] is False
 
 
+@pytest.mark.parametrize("data", [{"e": 1}, {"rows": []}, {"seed": 0, "difficulty": "hard"}])
+def test_what_a_client_sends_besides_is_left_alone(tasks, data):
+    async def run():
+        e = Episode(tasks, TOOLS, hdf5_world)
+        try: return await handled(e, json.dumps(dict(type="reset", data=data)))
+        finally: await e.close()
+    assert asyncio.run(run())["data"]["observation"]["request"] == tasks[0].instruction
+
+
+@pytest.mark.parametrize("text", ['{"type": "close"}', '{"type":"close"}', '{"type": "close", "data": {}}'])
+def test_a_client_may_go(tasks, text):
+    assert asyncio.run(handled(Episode(tasks, TOOLS, hdf5_world), text)) is None
+
+
+def test_an_episode_that_cannot_begin_takes_no_step(tasks):
+    nowhere = tasks[0].model_copy(update=dict(initial={"calls": [{"tool": "no_such_tool", "arguments": {}}]}))
+    async def run():
+        e = Episode([nowhere], TOOLS, hdf5_world)
+        try:
+            return await handled(e, '{"type": "reset"}'), await handled(e, '{"type": "step", "data": {"answer": "Done."}}')
+        finally: await e.close()
+    begun, stepped = asyncio.run(run())
+    assert "unknown_tool" in begun["data"]["message"] and "Send reset" in stepped["data"]["message"]
+
+
 def test_two_clients_do_not_see_each_other(tasks):
     from websockets.asyncio.client import connect
     async def run():

@@ -8,7 +8,6 @@ __all__ = ['METHOD', 'STOP', 'apigen_mt', 'Made', 'Limits', 'Talk', 'user_says',
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #imports
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +15,12 @@ from ..core.methods import Method
 from ..core.models import Model
 from ..core.records import Drop, Origin, Outcome, Score, canonical, clip, drop
 from ..specs.tool import Tool
-from ..specs.trajectory import Call, Observation, Trajectory, Turn
+from ..specs.trajectory import Observation, Trajectory, Turn
 from .apigen import verify
-from .blueprints import Blueprint, Place, blueprints, place_in, recombined, said_in, signature, snapshot
-from .grounding import filled, rounds_shown, sourced, tool_docs
-from .toolllm import GIVE_ANSWER, GIVE_UP, Action, action_schema, in_worlds, read_action
-from ..worlds.world import World, execute
+from .blueprints import Blueprint, Place, blueprints, place_in, recombined, said_in, snapshot
+from .grounding import filled, rounds_shown, tool_docs
+from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, in_worlds, read_action
+from ..worlds.world import World
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #apigen_mt
 async def apigen_mt(
@@ -72,7 +71,7 @@ class Made:
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #METHOD
 METHOD = Method(
-    name='apigen_mt', title='APIGen-MT', paper='arXiv 2504.03601', faithful='paper',
+    name='apigen_mt', title='APIGen-MT', paper='arXiv 2504.03601', faithful='approximation',
     check='turns of a dialogue and what feedback yields, beside the reported figures',
     claim='Verify what must happen, then let a simulated user and an agent talk, and keep the dialogues that get there.',
     takes='tools', stage='generate', command='tool-generate-dialogues', step='apigen_mt',
@@ -133,12 +132,11 @@ def over(t: Talk, why: str) -> bool:
     return False
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #called
-async def called(t: Talk, act: Action, place: Place, world: World):
+async def called(t: Talk, act: Action, world: World):
     "Run a call of the agent"
     told = '\n'.join([t.task.policy, *t.of('user')])
-    call = Call(id=f'call_{len(t.seen) + 1}', tool=act.kind, arguments=act.arguments, refs=act.refs)
-    call = sourced(call, place.by_name[call.tool], told, t.seen)[0]
-    o = t.seen[call.id] = await execute(world, call, t.seen)
+    call, o = await acted(act, told, t.seen, world)
+    t.seen[call.id] = o
     t.turns.append(Turn(role='assistant', thought=act.thought, calls=(call,), observations=(o,), train=o.ok))
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #agent_says
@@ -160,7 +158,7 @@ async def agent_says(
             return True
         if act.kind in ('', GIVE_ANSWER): return over(t, f'unreadable: {clip(act.error, 120) or "nothing was said"}')
         if act.kind == GIVE_UP: return over(t, f'gave_up: {clip(act.thought, 120)}')
-        if left: await called(t, act, place, world)
+        if left: await called(t, act, world)
     return over(t, f'budget: {limits.calls} calls, and nothing was said to the user')
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #differs
@@ -193,8 +191,8 @@ def as_row(t: Talk, world: World, model: Model, refused: Sequence[str] = ()) -> 
     "An accepted dialogue"
     b, p = t.task, model.prompt('tool_converse')
     rules = [Turn(role='system', text=b.policy)] if b.policy else []
-    by = Origin(method='apigen_mt', faithful='paper', model=model.name, prompt=p.name, prompt_hash=p.hash,
-                calls=tuple(t.asked))
+    by = Origin(method='apigen_mt', faithful='approximation', model=model.name, prompt=p.name, prompt_hash=p.hash,
+                calls=tuple(t.asked), note='one model wrote, voted, spoke for the user and acted')
     told = dict(state='the state is that after the actions', reads='reading tools say what they say after the actions')
     def passed(what, why): return Score(criterion=what, value=1.0, scale=(0, 1), rubric='apigen_mt', rationale=why)
     scores = (passed('end_state', told[b.end.how]), passed('outputs', f'{len(b.outputs)} of {len(b.outputs)} said'))

@@ -6,15 +6,14 @@
 __all__ = ['makers', 'maker', 'options_of', 'made_by']
 
 # %% ../../nbs/tools/76a_by_method.ipynb #imports
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from ..core.methods import Method, methods, one_of
 from ..core.models import Model
-from ..core.records import SynthgenError, drop
+from ..core.records import SynthgenError
 from ..specs.tool import Tool
-from .rows import Accept, Made, add, signature
+from .rows import Accept, Made, add, distinct
 from ..worlds.world import World
 
 # %% ../../nbs/tools/76a_by_method.ipynb #makers
@@ -62,10 +61,9 @@ async def made_by(
         add(made.solved, new)
         good = await accept(new.kept)
         add(made.accepted, good)
-        for t in good.kept:
-            if (key := signature(t)) in seen: made.repeated.append(drop(t, 'dedup', 'repeated_calls'))
-            else: made.rows.append(t)
-            seen.add(key)
+        fresh = distinct(good.kept, seen)
+        made.rows += fresh.kept
+        made.repeated += fresh.dropped
         idle = 0 if len(made.rows) > before else idle + 1
     made.surplus, made.rows = max(0, len(made.rows) - target), made.rows[:target]
     n = len(made.rows)

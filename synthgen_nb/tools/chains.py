@@ -7,9 +7,9 @@ __all__ = ['MADE_UP', 'STRONG_INK', 'WEAK_INK', 'made_up', 'needs', 'all_needs',
            'as_json', 'columns_of', 'draw', 'save_drawing']
 
 # %% ../../nbs/tools/72a_chains.ipynb #imports
-import random, re
+import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from ..core.records import SynthgenError

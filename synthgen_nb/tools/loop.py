@@ -61,7 +61,6 @@ async def reset(
     seed: int | None = None,     # chooses the task; None: the next one
     episode_id: str | None = None,
     task: str | None = None,     # id of a row
-    **other: Any,                # what a client sends besides
 ) -> dict: # observation, reward, done
     "Begin an attempt"
     ids = [t.id for t in e.rows]
@@ -70,10 +69,11 @@ async def reset(
     if task is not None and task not in ids:
         raise SynthgenError(f'no task {clip(task, 60)!r}; there are {len(ids)}, the first is {ids[0]}')
     e.row = e.rows[ids.index(task) if task is not None else (e.n if seed is None else seed) % len(ids)]
-    e.n, e.steps, e.done, e.turns = e.n + 1, 0, False, []
+    e.n, e.steps, e.done, e.turns = e.n + 1, 0, True, [] # until it stands where the row begins
     e.id = episode_id or content_id(e.row.id, e.n)
     if e.world is None: e.world = await e.fresh().__aenter__()
     await start_from(e.world, e.row.initial, fresh=True)
+    e.done = False
     e.turns += (system := [t for t in e.row.turns[:1] if t.role == 'system'])
     e.asked = [t.text for t in e.row.turns if t.role == 'user']
     return told(e, request=next_request(e), tools=tools_at(e), system=''.join(t.text for t in system))
@@ -122,14 +122,15 @@ async def state(e: Episode) -> dict:
 async def handled(
     e: Episode,
     text: str, # a message: {"type": reset, step or state, "data": {…}}
-) -> dict: # the answer
+) -> dict | None: # the answer; None: the client goes
     "What comes of one message"
     try: message = json.loads(text)
     except ValueError as x: return error(f'no JSON: {clip(x, 80)}', 'INVALID_JSON')
     kind, data = (message.get('type'), message.get('data') or {}) if isinstance(message, dict) else (None, {})
     if not isinstance(data, dict): return error('data is an object', 'VALIDATION_ERROR')
+    if kind == 'close': return None
     try:
-        if kind == 'reset': return dict(type='observation', data=await reset(e, **data))
+        if kind == 'reset': return dict(type='observation', data=await reset(e, *map(data.get, ('seed', 'episode_id', 'task'))))
         if kind == 'step': return dict(type='observation', data=await step(e, data))
         if kind == 'state': return dict(type='state', data=await state(e))
     except SynthgenError as x: return error(str(x), 'EXECUTION_ERROR')
@@ -152,8 +153,8 @@ async def serve_tasks(
         e = Episode(rows, tools, fresh, max_steps)
         try:
             async for text in socket:
-                if text == '{"type": "close"}': break
-                await socket.send(json.dumps(await handled(e, text), ensure_ascii=False))
+                if (answer := await handled(e, text)) is None: break
+                await socket.send(json.dumps(answer, ensure_ascii=False))
         finally: await e.close()
     def health(connection: Any, request: Any) -> Any:
         return connection.respond(200, '{"status": "healthy"}\n') if request.path == '/health' else None

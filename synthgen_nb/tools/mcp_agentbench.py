@@ -7,11 +7,11 @@ __all__ = ['METHOD', 'evaluate', 'Shown', 'Judged', 'outcome_inputs', 'cited', '
            'run_all', 'decided', 'Evaluated', 'signed', 'kappa', 'agreement', 'outcome_report']
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #imports
-import asyncio, math, random, re
+import math, random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.records import Origin, Outcome, Score, SynthgenError, canonical, clip, drop, leaves

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', 'Made', 'Making', 'look_around', 'as_seen',
-           'nothing_works', 'groups_for', 'ask_for', 'add', 'signature', 'keep_new', 'answered', 'dependent',
-           'one_round', 'covering', 'finished']
+           'nothing_works', 'groups_for', 'ask_for', 'add', 'signature', 'distinct', 'answered', 'dependent',
+           'one_round', 'take_in', 'until_enough', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
 import json, os, random
@@ -41,14 +41,7 @@ async def make_rows(
     "Trajectories, each one executed, or marked as simulated where a model plays the tools"
     m = Making(tools, model, world, checked(plan or Plan()), accept)
     await look_around(m, values)
-    progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
-    for _ in range(3):
-        while m.idle < 4 and (m.short or (m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target)):
-            await one_round(m)
-            while progress.n < min(len(m.pool), m.plan.target): progress.step()
-            if m.idle == 4 and m.short and m.later: await look_around(m, values)
-        if not await dependent(m): break
-    progress.close()
+    await until_enough(m, one_round, lambda: look_around(m, values))
     return finished(m)
 
 # %% ../../nbs/tools/76_rows.ipynb #Plan
@@ -208,17 +201,17 @@ def signature(t: Trajectory) -> str:
     calls = [[c.tool, c.arguments, [r.model_dump() for r in c.refs]] for c in t.calls]
     return json.dumps(calls, sort_keys=True, default=str)
 
-def keep_new(
-    m: Making,
+def distinct(
     rows: Iterable[Trajectory], # accepted
-) -> int: # how many were new
-    "Keep the rows whose calls no other row has"
-    before = len(m.pool)
+    seen: set[str],             # signatures of rows there are; it grows
+) -> Outcome[Trajectory]:
+    "The rows whose calls no other row has"
+    out = Outcome[Trajectory]()
     for t in rows:
-        if (key := signature(t)) in m.seen: m.made.repeated.append(drop(t, 'dedup', 'repeated_calls'))
-        else: m.pool.append(t)
-        m.seen.add(key)
-    return len(m.pool) - before
+        if (key := signature(t)) in seen: out.dropped.append(drop(t, 'dedup', 'repeated_calls'))
+        else: out.kept.append(t)
+        seen.add(key)
+    return out
 
 # %% ../../nbs/tools/76_rows.ipynb #answered
 def answered(m: Making, found: Outcome[Trajectory]) -> Outcome[Trajectory]:
@@ -256,10 +249,35 @@ async def one_round(m: Making):
     add(m.made.solved, found)
     if m.accept is None: return
     good = await m.accept([documented(t, m.retriever, plan.mix, plan.shown, plan.seed) for t in found.kept])
+    take_in(m, good)
+
+def take_in(m: Making, good: Outcome[Trajectory]):
+    "Put accepted rows with those there are, and note whether they brought anything"
     add(m.made.accepted, good)
-    unused = len(m.unused)
-    m.idle = 0 if keep_new(m, good.kept) else m.idle + 1
+    unused, new = len(m.unused), distinct(good.kept, m.seen)
+    m.pool += new.kept
+    m.made.repeated += new.dropped
+    m.idle = 0 if new.kept else m.idle + 1
     m.stale = 0 if m.short or len(m.unused) < unused else m.stale + 1
+
+# %% ../../nbs/tools/76_rows.ipynb #until-enough
+async def until_enough(
+    m: Making,
+    one: Callable[[Making], Awaitable[None]], # a round
+    look: Callable[[], Awaitable[None]],      # at the next of many tools
+    cover: bool = True,                       # go on for tools that no row uses
+):
+    "Rounds, until there are rows enough or four in a row gave nothing new"
+    progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
+    m.idle = m.stale = 0
+    def wanting(): return cover and m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target
+    for _ in range(3):
+        while m.idle < 4 and (m.short or wanting()):
+            await one(m)
+            while progress.n < min(len(m.pool), m.plan.target): progress.step()
+            if m.idle == 4 and m.short and m.later: await look()
+        if not await dependent(m): break
+    progress.close()
 
 # %% ../../nbs/tools/76_rows.ipynb #covering
 def covering(

@@ -11,12 +11,11 @@ __all__ = ['TEMPERATURE', 'FINISH', 'METHOD', 'tooleval', 'Solution', 'solution_
 import ast, asyncio, csv, json, math, random, re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from ..core.methods import Method
 from ..core.models import Model
-from ..core.records import Origin, Outcome, Score, SynthgenError, canonical, clip, drop
+from ..core.records import Origin, Outcome, Score, canonical, clip, drop
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory, at_hand
 from .grounding import steps_of

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'GIVE_ANSWER', 'GIVE_UP', 'Policy', 'Check', 'STOP', 'COLOURS', 'toolllm', 'Action', 'Node', 'Limits',
-           'Tree', 'dfsdt', 'Search', 'leave', 'expand', 'put_back', 'run_step', 'come_to', 'visit', 'nodes', 'columns',
-           'plot_tree', 'read_value', 'pointer', 'read_action', 'action_schema', 'shown_steps', 'shown_try',
+           'Tree', 'dfsdt', 'Search', 'leave', 'expand', 'put_back', 'run_step', 'acted', 'come_to', 'visit', 'nodes',
+           'columns', 'plot_tree', 'read_value', 'pointer', 'read_action', 'action_schema', 'shown_steps', 'shown_try',
            'model_policy', 'trajectory', 'in_worlds', 'unanswered', 'solve', 'passes', 'pass_rate', 'toolbench_tree',
            'published_nodes']
 
@@ -188,12 +188,21 @@ def put_back(s: Search, child: Node) -> bool:
 async def run_step(s: Search, node: Node, child: Node):
     "Run the call of a child, where its parent stands"
     if [id(n) for n in s.here] != [id(n) for n in node.ran]: await come_to(s, node)
-    a, tools, seen = child.action, {t.name: t for t in s.world.tools}, node.seen
-    if a is None: return
-    call = Call(id=f'call_{len(node.ran) + 1}', tool=a.kind, arguments=a.arguments, refs=a.refs)
-    child.call = sourced(call, tools[call.tool], s.instruction, seen)[0] if call.tool in tools else call
-    child.observation = await execute(s.world, child.call, seen)
+    if child.action is None: return
+    child.call, child.observation = await acted(child.action, s.instruction, node.seen, s.world)
     s.here = child.ran
+
+async def acted(
+    a: Action,                       # a call
+    told: str,                       # all that the assistant was told
+    seen: Mapping[str, Observation], # earlier observations, by call id
+    world: World,
+) -> tuple[Call, Observation]:
+    "Make the call that was decided on; a value that nobody said refers to the result that gave it"
+    id = next(f'call_{i}' for i in range(len(seen) + 1, 10**6) if f'call_{i}' not in seen)
+    call, tool = Call(id=id, tool=a.kind, arguments=a.arguments, refs=a.refs), {t.name: t for t in world.tools}.get(a.kind)
+    if tool: call = sourced(call, tool, told, seen)[0]
+    return call, await execute(world, call, seen)
 
 async def come_to(s: Search, node: Node):
     "Bring the world to where a node stands; it forgets the branch that was left"

@@ -13,7 +13,6 @@ import math, random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from ..core.methods import Method, one_of
 from ..core.models import Model
@@ -22,10 +21,10 @@ from ..specs.rounds import rounds
 from ..specs.tool import Tool, flat
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .feeds import nouns
-from .grounding import filled, label_of, sourced, steps_of, tool_docs
+from .grounding import filled, label_of, steps_of, tool_docs
 from .instructions import Task
-from .rows import Making, Plan, add, answered, look_around, signature
-from .toolllm import GIVE_ANSWER, Limits, action_schema, dfsdt, in_worlds, model_policy, nodes, read_action, solve
+from .rows import Making, Plan, add, answered, distinct, look_around
+from .toolllm import GIVE_ANSWER, Limits, acted, action_schema, dfsdt, in_worlds, model_policy, nodes, read_action, solve
 from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness,
                                       rated, sanitise, servers_of,
                                       synthesise)
@@ -178,10 +177,9 @@ async def core_round(w: Work, n: int):
     tasks = w.passed('distinct', sanitise(tasks, w.tasks, w.embeddings))
     w.tasks += tasks
     w.used.update(x for t in tasks for x in t.relevant)
-    for t in await answers_to(w, w.passed('well asked', await rated(tasks, w.tools, w.model))):
-        if signature(t) in w.seen: w.dropped.append(drop(t, 'dedup', 'repeated_calls'))
-        else: w.rows.append(t)
-        w.seen.add(signature(t))
+    found = await answers_to(w, w.passed('well asked', await rated(tasks, w.tools, w.model)))
+    new = distinct(found, w.seen)
+    w.rows, w.dropped = w.rows + new.kept, w.dropped + new.dropped
 
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #grow
 async def grow(w: Work, seeds: int):
@@ -458,10 +456,6 @@ def simulated_user(tools: Sequence[Tool], facts: Sequence[Mapping], model: Model
         return a.value['question'] if a.ok and not named else ''
     return say
 
-# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #answered-turn-2
-def _next(seen: Mapping[str, Any]) -> str: # an id that no call has
-    return next(f'call_{i}' for i in range(len(seen) + 1, 10**6) if f'call_{i}' not in seen)
-
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #answered-turn
 async def _answered(
     turns: list[Turn], seen: dict[str, Observation], tools: Mapping[str, Tool], world: World, model: Model,
@@ -481,9 +475,8 @@ async def _answered(
             turns.append(Turn(role='assistant', thought=act.thought, text=act.answer))
             return '' if act.answer.strip() else 'empty_answer: nothing is said'
         if act.kind not in tools or not left: return f'gave_up: {act.thought}'
-        call = Call(id=_next(seen), tool=act.kind, arguments=act.arguments, refs=act.refs)
-        call = sourced(call, tools[call.tool], '\n'.join(x.text for x in turns), seen)[0]
-        seen[call.id] = o = await execute(world, call, seen)
+        call, o = await acted(act, '\n'.join(x.text for x in turns), seen, world)
+        seen[call.id] = o
         turns.append(Turn(role='assistant', thought=act.thought, calls=(call,), observations=(o,)))
         if not o.ok: return f'failed_call: {call.tool}: {o.error}'
     return 'gave_up: too many calls'
