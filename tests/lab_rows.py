@@ -9,7 +9,7 @@ from pathlib import Path
 from lab_own import OWN, OWN_PAIRS
 
 from synthgen_nb.core.records import Pair
-from synthgen_nb.experiments.mutations import Surroundings
+from synthgen_nb.evaluate.mutations import Surroundings
 
 ELSEWHERE = """corpus/numpy_tutorials/mooreslaw-tutorial.md corpus/numpy_tutorials/tutorial-ma.md
     prototype/hdf5_docs_md/cmake-presets_html.md prototype/hdf5_docs_md/h5_p_l_u_g_html.md prototype/hdf5_docs_md/h5_a_u_g_html.md

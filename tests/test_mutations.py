@@ -15,10 +15,10 @@ import pytest
 
 from synthgen_nb.core.models import Answer
 from synthgen_nb.core.records import Pair
-from synthgen_nb.experiments.faulty_calls import TOOL_FORMS, TOOL_KINDS, TOOL_MEANING, TOOL_MECHANICAL, FaultyRow, faulty_rows, retold
-from synthgen_nb.experiments.honest import FORMS
+from synthgen_nb.evaluate.faulty_calls import TOOL_FORMS, TOOL_KINDS, TOOL_MEANING, TOOL_MECHANICAL, FaultyRow, faulty_rows, retold
+from synthgen_nb.evaluate.honest import FORMS
 from synthgen_nb.experiments.lab import afresh, material, rate, table, verdicts
-from synthgen_nb.experiments.mutations import KINDS, MEANING, MECHANICAL, Mutant, Surroundings, code_spans, masked, mutants, names, values
+from synthgen_nb.evaluate.mutations import KINDS, MEANING, MECHANICAL, Mutant, Surroundings, code_spans, masked, mutants, names, values
 from synthgen_nb.tools.apigen import verify
 from synthgen_nb.worlds.open import open_world
 

@@ -91,7 +91,7 @@ def test_readme_is_current():
     assert not status, told
 
 
-FLOORS = dict(core=1, corpus=2, specs=2, select=2, worlds=3, export=3, qa=4, tools=4, experiments=5, cli=6)
+FLOORS = dict(core=1, corpus=2, specs=2, select=2, worlds=3, export=3, qa=4, tools=4, evaluate=4, experiments=5, cli=6)
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "nbs/_docs/start.md", "nbs/_docs/faults.md"])

@@ -97,7 +97,7 @@ def _fixed(m: 'Method', *names: str) -> list[inspect.Parameter]:
 def method_commands() -> dict[str, dict[str, Any]]: # command → the declaration of its method
     "The commands that are made from what a method's notebook declares"
     written = {c.name or c.callback.__name__ for c in app.registered_commands} # type: ignore[union-attr]
-    found = {d['command']: d | dict(module=m) for folder in ('core', 'qa', 'tools', 'select')
+    found = {d['command']: d | dict(module=m) for folder in ('core', 'qa', 'tools', 'select', 'evaluate')
              for m, d in declared(folder, 'METHOD').items() if d.get('command') and d.get('step')}
     return {name: d for name, d in found.items() if name not in written}
 

@@ -60,7 +60,7 @@ async def _run(step: Any, records: Any, model: Any, given: dict[str, Any]) -> An
 @cache
 def methods() -> dict[str, Method]: # by name, in the order of their folders and modules
     "Every method that a notebook declares"
-    folders = ('core', 'qa', 'tools', 'select')
+    folders = ('core', 'qa', 'tools', 'select', 'evaluate')
     found = [Method(**d, module=m) for folder in folders for m, d in declared(folder, 'METHOD').items()]
     return {m.name: m for m in found}
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from ..core.records import Pair
-from .honest import FORMS
-from .mutations import Mutant, Surroundings, mutants
+from ..evaluate.honest import FORMS
+from ..evaluate.mutations import Mutant, Surroundings, mutants
 
 # %% ../../nbs/experiments/84_lab.ipynb #material
 PAGE = '''# The Nordlys cooler
