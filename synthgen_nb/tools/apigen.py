@@ -195,12 +195,12 @@ def written_for_good(t: Trajectory, world: World) -> list[str]: # names of tools
     return [] if resettable(world) else list(dict.fromkeys(c.tool for c in t.calls if c.tool not in reads))
 
 # %% ../../nbs/tools/75_apigen.ipynb #no-information
-_NOTHING = re.compile(r"""\W*(?:unknown|none|null|nil|n/?a|undefined|empty|nothing(?: \w+){0,2}|no \w+(?: \w+){0,4}
-    |(?:\S+ ){0,5}(?:not found|does not exist|is unknown))\W*""", re.I | re.X)
+_NOTHING = re.compile(r"""unknown|none|null|nil|n/?a|undefined|empty|nothing(?:[ ]\w+){0,2}|no[ ]\w+(?:[ ]\w+){0,4}
+    |(?:[^ ]+[ ]){0,5}(?:not[ ]found|does[ ]not[ ]exist|is[ ]unknown)""", re.I | re.X)
 
 def says_nothing(v: Any) -> bool:
-    short = isinstance(v, str) and len(v) < 200 # a long text says something
-    return v is None or v in ('', [], {}) or (short and bool(_NOTHING.fullmatch(' '.join(v.split()))))
+    if not isinstance(v, str) or len(v) >= 200: return v is None or v in ([], {}) # a long text says something
+    return not v or bool(_NOTHING.fullmatch(re.sub(r'^\W+|\W+$', '', ' '.join(v.split()))))
 
 def informs(
     t: Trajectory,             # observed

@@ -126,16 +126,19 @@ def _leaves(i: int, content: Any) -> Iterator[Leaf]:
         yield Leaf(i, at, next((p for p in reversed(steps(at)) if not p.isdigit()), ''), v)
 
 # %% ../../nbs/tools/70a_evidence.ipynb #texts
-def units_in(text: str) -> set[Unit]:
-    "Units that a text names: long names anywhere, short ones after a number, alone, or in brackets"
-    text = text[:20_000]
+@lru_cache(20_000)
+def _units(text: str) -> frozenset[Unit]:
     out = {SIZES[text.strip()]} if text.strip() in SIZES else set()
     out |= {SIZES[m.unit] for m in numbers_in(text) if m.unit}
     out |= {SIZES[w] for w in re.findall(r'[(\[]([^\s()\[\]]{1,6})[)\]]', text) if w in SIZES}
     for w in re.findall(r'[^\s,;.:?!()\[\]"\'“”]+', text):
         if len(w) > 1 and w not in ('min', 'deg', 'bar', 'sec', 'rad'):
             if u := SIZES.get(w) or (SIZES.get(w.lower()) if len(w) > 3 else None): out.add(u)
-    return out
+    return frozenset(out)
+
+def units_in(text: str) -> frozenset[Unit]:
+    "Units that a text names: long names anywhere, short ones after a number, alone, or in brackets"
+    return _units(text[:20_000])
 
 def _columns(value: Any, key: str = '', depth: int = 0) -> Iterator[tuple[str, list]]:
     "Lists of a result, each with its field; of a list of objects the values of each field"
@@ -222,7 +225,7 @@ class Evidence(Seen):
         suffix = {*re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)} # elevation_m
         camel = re.findall(r'[a-z]([A-Z][A-Za-z]{0,2}\d?)\b', ' '.join(self.keys)) # areaM2, sizeMB
         suffix = {w for c in camel for w in (c, c.lower())} | suffix
-        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(str(t)) for t in [self.docs, *self.values]))
+        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(t) for t in [self.docs, *self.values] if isinstance(t, str)))
     @cached_property
     def units(self) -> set[Unit]: return self.stated | units_in(self.request) | units_in(self.told)
 
