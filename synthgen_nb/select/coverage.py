@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHOD', 'BLOCK', 'MOST', 'Pairs', 'WIDE', 'STRATEGIES', 'COMPARED', 'select_coverage', 'how_many', 'served',
            'coverage', 'facility', 'first_gains', 'dense', 'worth_noting', 'near_pairs', 'sparse', 'k_center',
-           'bring_up', 'k_means', 'typical', 'quotas', 'clustered', 'nearest_to', 'toucan_near', 'beside_baselines']
+           'farthest', 'k_means', 'typical', 'quotas', 'clustered', 'nearest_to', 'toucan_near', 'beside_baselines']
 
 # %% ../../nbs/select/43_coverage.ipynb #imports
 import heapq
@@ -105,14 +105,16 @@ def facility(
     vectors: np.ndarray, # (rows, d) of length 1
     k: int,              # rows chosen
     best: np.ndarray | None = None, # (rows,) how well each is served already; None: not at all
+    never: Sequence[int] = (),      # rows that count but cannot be chosen
 ) -> list[int]: # row numbers, in the order in which they were chosen
     "Greedy facility location, lazily and without a matrix of all pairs"
-    n = len(vectors)
+    n, k = len(vectors), min(k, len(vectors) - len(never))
     best = np.zeros(n, np.float32) if best is None else np.maximum(best, 0).astype(np.float32)
-    bound, kept = first_gains(vectors, best), list[int]()
-    while len(kept) < min(k, n):
-        if worth_noting(vectors, best, min(k, n) - len(kept), len(kept)):
-            return kept + sparse(near_pairs(vectors, best), best, bound, min(k, n) - len(kept))
+    bound, kept = first_gains(vectors, best) if k > 0 else np.empty(0), list[int]()
+    if k > 0: bound[list(never)] = -1
+    while len(kept) < k:
+        if worth_noting(vectors, best, k - len(kept), len(kept)):
+            return kept + sparse(near_pairs(vectors, best), best, bound, k - len(kept))
         kept.append(dense(vectors, best, bound))
     return kept
 
@@ -135,18 +137,20 @@ def first_gains(
 def dense(
     vectors: np.ndarray, # (n, d)
     best: np.ndarray,    # (n,) is brought up to date
-    bound: np.ndarray,   # (n,) upper bounds of the gains; is brought up to date
+    bound: np.ndarray,   # (n,) upper bounds of the gains; is brought up to date; negative: chosen
 ) -> int: # the row chosen
     "The next row, by gains against all rows"
-    fresh, some = dict[int, np.ndarray](), 4
-    while (j := int(bound.argmax())) not in fresh:
-        top = np.argpartition(-bound, min(some, len(bound) - 1))[:some]
-        asked = [j, *(int(i) for i in top if i != j and int(i) not in fresh)]
-        like = vectors[asked] @ vectors.T
-        bound[asked] = np.maximum(like - best, 0).sum(1)
-        fresh = dict(zip(asked, like, strict=True)) | {i: v for i, v in fresh.items() if bound[i] >= bound[asked].max()}
+    fresh, some, n = set[int](), 4, len(bound)
+    while (j := int(bound.argmax())) not in fresh and len(fresh) <= n / 16:
+        top = np.argpartition(-bound, min(some, n - 1))[:some]
+        asked = [j, *(int(i) for i in top if i != j and int(i) not in fresh and bound[i] >= 0)]
+        bound[asked] = np.maximum(vectors[asked] @ vectors.T - best, 0).sum(1)
+        fresh.update(asked)
         some = min(2 * some, 128)
-    np.maximum(best, fresh[j], out=best)
+    if j not in fresh:
+        bound[bound >= 0] = first_gains(vectors, best)[bound >= 0]
+        j = int(bound.argmax())
+    np.maximum(best, vectors[j] @ vectors.T, out=best)
     bound[j] = -1
     return j
 
@@ -199,29 +203,34 @@ def k_center(
     best: np.ndarray | None = None, # (rows,) how well each is served already; None: not at all
 ) -> list[int]: # row numbers, in the order in which they were chosen
     "Always the row farthest from those chosen"
-    n, kept = len(vectors), list[int]()
-    if not n or k < 1: return kept
-    near, seen = np.full(n, -2, np.float32) if best is None else best.astype(np.float32), np.zeros(n, int)
-    if best is None: near[int((vectors @ vectors.mean(0)).argmax())] = -3 # the first
-    while len(kept) < min(k, n):
-        while seen[j := int(near.argmin())] < len(kept): bring_up(vectors, near, seen, kept, j)
-        kept.append(j)
-        near[j] = np.inf
+    k = min(k, len(vectors))
+    if k < 1: return []
+    kept = [int((vectors @ vectors.mean(0)).argmax())] if best is None else []
+    near = vectors @ vectors[kept[0]] if best is None else np.array(best, np.float32)
+    near[kept] = np.inf
+    while len(kept) < k:
+        new = farthest(vectors, near, k - len(kept))
+        near = np.maximum(near, (vectors @ vectors[new].T).max(1))
+        near[new] = np.inf
+        kept += new
     return kept
 
-def bring_up(
+# %% ../../nbs/select/43_coverage.ipynb #farthest
+def farthest(
     vectors: np.ndarray, # of all rows
-    near: np.ndarray,    # similarity of each to the nearest chosen row; is brought up to date
-    seen: np.ndarray,    # with how many of the chosen each was compared; is brought up to date
-    kept: list[int],     # the rows chosen
-    j: int,              # the row that looks farthest
-):
-    "Compare the rows that look farthest with what was chosen since they were looked at"
-    top = np.append(np.argpartition(near, min(BLOCK, len(near) - 1))[:BLOCK], j)
-    old = np.unique(top[seen[top] < len(kept)])
-    like = vectors[old] @ vectors[kept[seen[old].min():]].T
-    near[old] = np.maximum(near[old], like.max(1))
-    seen[old] = len(kept)
+    near: np.ndarray,    # similarity of each to the nearest chosen row; infinite for the chosen
+    most: int,           # rows still to be chosen
+) -> list[int]: # at least one
+    "The next rows, as far as they can be told from the farthest thousand"
+    front = np.sort(np.argpartition(near, min(1023, len(near) - 1))[:1024])
+    x, close, new = vectors[front], near[front], list[int]()
+    limit = close.max() if len(front) < len(near) else np.inf # no row outside is farther
+    while len(new) < min(most, 64) and (not new or close.min() < limit):
+        j = int(close.argmin())
+        new.append(int(front[j]))
+        close = np.maximum(close, x @ x[j])
+        close[j] = np.inf
+    return new
 
 # %% ../../nbs/select/43_coverage.ipynb #k_means
 WIDE = 256 # most clusters made at once
@@ -265,7 +274,8 @@ def clustered(
     "k-means on small draws of the rows (Sculley, 2010)"
     import warnings
     from sklearn.cluster import MiniBatchKMeans
-    with warnings.catch_warnings():
+    from threadpoolctl import threadpool_limits
+    with warnings.catch_warnings(), threadpool_limits(1): # small steps: threads would wait for each other
         warnings.simplefilter('ignore') # fewer different rows than clusters
         fit = MiniBatchKMeans(k, batch_size=max(1024, 4 * k), n_init=1, random_state=seed).fit(vectors)
     return fit.labels_, fit.cluster_centers_
