@@ -77,7 +77,7 @@ def test_what_cannot_be_scored_says_why(model, monkeypatch):
     mute = open_model(provider="anthropic", model="m")
     out = run([ROW], mute, evidence={"c": TEXT})
     assert not out.kept and out.dropped[0].reason == "no_logprobs" and "vllm" in out.dropped[0].detail
-    for wrong, said in ((dict(by="gian"), "Did you mean"), (dict(share=0), "share is 0"), (dict(top_k=0), "top_k is 0")):
+    for wrong, said in ((dict(by="gian"), "did you mean"), (dict(share=0), "share is 0"), (dict(top_k=0), "top_k is 0")):
         with pytest.raises(SynthgenError, match=said):
             run([ROW], model, evidence={"c": TEXT}, **wrong)
     assert not math.isnan(asyncio.run(gain(ROW.but(answer="."), model, TEXT, 0)).value)
