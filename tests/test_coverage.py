@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgen_nb.core.records import Pair, SynthgenError
+from synthgen_nb.core.records import Chunk, Pair, Source, SynthgenError
 from synthgen_nb.core.words import words
 from synthgen_nb.select import coverage as cov
 from synthgen_nb.select.coverage import STRATEGIES, coverage, facility, how_many, k_center, k_means, quotas, select_coverage, served, toucan_near
 from synthgen_nb.select.diverse import dispersion, distinct, diversity_of, nearest, sampled, self_bleu
+from synthgen_nb.select.over_chunks import by_document, over_chunks
 from synthgen_nb.tools.toucan import near_duplicates
 
 
@@ -203,7 +204,10 @@ def test_toucans_rule_is_that_of_the_method(seed):
 
 
 WORDS = "chunk group dataset filter cache link attribute header driver page queue lock heap index token mirror".split()
-PAIRS = [Pair(question=f"What is a {a} of a {b}?", answer=f"It is the {a} that a {b} has, {'really ' * (i % 4)}always.") for i, (a, b) in enumerate(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))]
+PAIRS = [
+    Pair(question=f"What is a {a} of a {b}?", answer=f"It is the {a} that a {b} has, {'really ' * (i % 4)}always.")
+    for i, (a, b) in enumerate(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
+]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -248,3 +252,28 @@ def test_command(synthgen):
 def test_what_no_choice_could_meet(wrong, why):
     with pytest.raises(SynthgenError, match=why):
         asyncio.run(select_coverage(PAIRS, **wrong))
+
+
+def test_over_chunks():
+    "A chunk without a pair is thin unless a pair is as near as those of other chunks are"
+    chunks = [Chunk(text=t, sources=(Source(path=f"{t[0]}.md", end=1),)) for t in ("a one", "a two", "b three", "b four")]
+    v = np.eye(5, dtype=np.float32)[:4]
+    v[3] = v[0]  # says what the first says
+    pairs = [Pair(question="Why?", answer="One.", chunk_id=chunks[0].id), Pair(question="How?", answer="Two.", chunk_id="of another program")]
+    cover = over_chunks(chunks, pairs, v, v[:2])
+    assert cover.own.tolist() == [1, 1, 0, 0] and cover.thin.tolist() == [False, False, True, False] and cover.by_likeness == 1
+    table = by_document(chunks, cover)
+    assert [(r["document"], r["thin"], r["without"], r["pairs"]) for r in table] == [("b.md", 1, 2, 0), ("a.md", 0, 0, 2)]
+
+
+def test_the_map_of_a_corpus(synthgen):
+    for t in ("cache", "filter", "group"):
+        (synthgen.folder / f"{t}.md").write_text(f"# The {t}\n\nThe {t} is a part of the format that holds entries of 64 KiB, one after the other.\n")
+    synthgen("ingest", "cache.md", "filter.md", "group.md", "-o", "db")
+    synthgen("generate", "db", "-o", "pairs.jsonl", "--n-pairs", 1, "--max-chunks", 1)
+    said = synthgen("coverage", "pairs.jsonl", "-o", "map.json")
+    assert "pairs 1, chunks 3, documents 3; chunks without a pair of their own: 2" in said.stdout
+    found = json.loads((synthgen.folder / "map.json").read_text())
+    assert [c["pairs"] for c in found["chunks"]].count(0) == 2 and (synthgen.folder / "map.png").read_bytes()[:4] == b"\x89PNG"
+    (synthgen.folder / "own.jsonl").write_text(json.dumps(dict(question="Why?", answer="So.")) + "\n")
+    assert "Give it with --db" in synthgen("coverage", "own.jsonl", ok=False).stderr

@@ -27,7 +27,7 @@ async def select_coverage(
     reduction_ratio: float = 0.4,     # share of the pairs that stays
     strategy: str = 'centroid',       # centroid, diverse or facility
     embedding: str = 'hashing',       # of question and answer
-    toucan: float | None = None,      # squared distance at which a pair repeats a better rated one; None: not asked
+    toucan: float | None = None,      # squared distance at which a question repeats a better rated one's; None: not asked
     seed: int = 0,                    # of the clusters and of the baseline
     settings: Settings | None = None, # providers of embeddings
 ) -> Outcome[Pair]: # in the order in which they were chosen; `note` says how much they cover
@@ -36,7 +36,7 @@ async def select_coverage(
     k = how_many(len(pairs), target_count, reduction_ratio)
     rows = sorted(pairs, key=lambda p: p.id)
     vectors = embed([f'{p.question}\n{p.answer}' for p in rows], embedding, settings)
-    fit, dropped = _without_near(rows, vectors, toucan)
+    fit, dropped = _without_near(rows, embedding, settings, toucan)
     x, left = vectors[fit], [rows[i] for i in fit]
     kept = choose(x, min(k, len(left)), seed)
     dropped += [drop(left[i], 'select-coverage', 'not_chosen', detail) for i, detail in _partners(x, kept, left)]
@@ -56,7 +56,7 @@ METHOD = Method(
         'strategy': 'centroid (nearest to the centres of k-means clusters), diverse (always the farthest from those '
                     'chosen: k-center) or facility (the most covered: facility location).',
         'embedding': 'hashing; sentence-transformers/NAME; or PROVIDER/NAME.',
-        'toucan': "TOUCAN's rule first: a pair at this squared distance or less from a better rated one is dropped "
+        'toucan': "TOUCAN's rule first: a question at this squared distance or less from a better rated one's is dropped "
                   '(the paper has 0.1, a cosine of 0.95).',
         'seed': 'Of the clusters, and of the random rows that the choice is compared with.',
     })
@@ -323,10 +323,12 @@ def toucan_near(
     return repr_filter(vectors, scores, 1 - (within + 1e-6) / 2)
 
 # %% ../../nbs/select/43_coverage.ipynb #without-near
-def _without_near(rows: Sequence[Pair], vectors: np.ndarray, within: float | None) -> tuple[list[int], list]:
-    "The rows that repeat no better rated one, and the others as drops"
+def _without_near(
+    rows: Sequence[Pair], embedding: str, settings: Settings | None, within: float | None,
+) -> tuple[list[int], list]:
+    "The rows whose question repeats no better rated one's, and the others as drops"
     if within is None: return list(range(len(rows))), []
-    got = toucan_near(vectors, np.array([-1.0 if p.rating is None else p.rating for p in rows]), within)
+    got = toucan_near(embed([p.question for p in rows], embedding, settings), np.array([-1.0 if p.rating is None else p.rating for p in rows]), within)
     return sorted(got.kept), [drop(rows[i], 'select-coverage', f'similar_to:{rows[j].id}', f'toucan: cosine {how:.3f}')
                               for i, (j, how) in got.near.items()]
 

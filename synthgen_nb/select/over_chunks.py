@@ -48,13 +48,13 @@ def by_document(
     cover: Cover, # of them
 ) -> list[dict[str, Any]]: # document, chunks, pairs, without (a pair), thin, pairs_per_1000_words; the thinnest first
     "How the documents are covered"
-    rows: dict[str, list[int]] = defaultdict(list)
-    for i, c in enumerate(chunks): rows[c.path].append(i)
+    rows, one = defaultdict(list), len({c.path for c in chunks}) == 1
+    for i, c in enumerate(chunks): rows[c.section.split(' > ')[0] or c.path if one else c.path].append(i)
     table = [dict(document=d, chunks=len(i), pairs=int(cover.own[i].sum()), without=int((cover.own[i] == 0).sum()),
                   thin=int(cover.thin[i].sum()),
                   pairs_per_1000_words=round(1000 * int(cover.own[i].sum()) / max(1, sum(len(chunks[j].text.split()) for j in i)), 1))
              for d, i in rows.items()]
-    return sorted(table, key=lambda r: (-r['thin'] / r['chunks'], r['pairs_per_1000_words'], r['document']))
+    return sorted(table, key=lambda r: (-r['thin'], r['pairs_per_1000_words'], r['document']))
 
 # %% ../../nbs/select/43a_over_chunks.ipynb #plane
 def plane(
