@@ -10,7 +10,8 @@ __all__ = ['METHOD', 'BLOCK', 'TILE', 'MOST', 'Pairs', 'WIDE', 'STRATEGIES', 'CO
 # %% ../../nbs/select/43_coverage.ipynb #imports
 import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 import numpy as np
 from ..core.embed import embed
@@ -80,7 +81,7 @@ BLOCK = 256 # rows compared at once
 
 def served(
     vectors: np.ndarray,  # (rows, d) of length 1
-    kept: Sequence[int],  # rows chosen
+    kept: Sequence[int] | np.ndarray, # rows chosen
     rows: np.ndarray | None = None, # row numbers that are asked about; None: all
 ) -> tuple[np.ndarray, np.ndarray]: # for each row the similarity of the nearest chosen one, 0 at least, and its place in `kept`
     "By which chosen row each row is served, and how well"
@@ -94,7 +95,7 @@ def served(
 
 def coverage(
     vectors: np.ndarray,  # (rows, d) of length 1
-    kept: Sequence[int],  # rows chosen
+    kept: Sequence[int] | np.ndarray, # rows chosen
     rows: np.ndarray | None = None, # row numbers over which the mean is taken; None: all
 ) -> float: # 0 to 1
     "F(S): how similar a row is to the nearest chosen one, on average"
@@ -280,11 +281,15 @@ def clustered(
     "k-means on small draws of the rows (Sculley, 2010)"
     import warnings
     from sklearn.cluster import MiniBatchKMeans
-    from threadpoolctl import threadpool_limits
-    with warnings.catch_warnings(), threadpool_limits(1): # small steps: threads would wait for each other
+    with warnings.catch_warnings(), _threads().limit(limits=1): # small steps: threads would wait for each other
         warnings.simplefilter('ignore') # fewer different rows than clusters
         fit = MiniBatchKMeans(k, batch_size=max(1024, 4 * k), n_init=1, random_state=seed).fit(vectors)
     return fit.labels_, fit.cluster_centers_
+
+@cache
+def _threads() -> Any:
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController()
 
 # %% ../../nbs/select/43_coverage.ipynb #nearest_to
 def nearest_to(

@@ -77,9 +77,9 @@ def plot_over_chunks(
     import matplotlib.pyplot as plt
     xy, uv, share = plane(chunk_vectors, pair_vectors)
     fig, ax = plt.subplots(figsize=(6.4, 4), dpi=80, layout='constrained')
-    ax.scatter(*xy[~cover.thin].T, s=28, color='#bbbbbb', label='chunks')
-    ax.scatter(*xy[cover.thin].T, s=34, color='#d55e00', marker='s', label='chunks, thinly covered')
-    ax.scatter(*uv.T, s=7, color='#0072b2', label='pairs')
+    ax.scatter(xy[~cover.thin, 0], xy[~cover.thin, 1], s=28, color='#bbbbbb', label='chunks')
+    ax.scatter(xy[cover.thin, 0], xy[cover.thin, 1], s=34, color='#d55e00', marker='s', label='chunks, thinly covered')
+    ax.scatter(uv[:, 0], uv[:, 1], s=7, color='#0072b2', label='pairs')
     ax.set(xlabel=f'first component ({share[0]:.0%} of the variance)', ylabel=f'second ({share[1]:.0%})')
     ax.set_title(f'{int(cover.thin.sum())} of {len(cover.own)} chunks are thinly covered by {len(pair_vectors)} pairs', fontsize=10)
     ax.spines[['top', 'right']].set_visible(False)
