@@ -34,7 +34,7 @@ def run_method(
     s, door_to = door(*model, m.command, 'generate')
     records, bad, back = _records(m, source, s)
     texts = chunk_texts(records, db) if m.takes == 'pairs' else {}
-    out = asyncio.run(m.run(records, door_to, evidence=texts, corpus=str(source), **options))
+    out = asyncio.run(m.run(records, door_to, evidence=texts, corpus=str(source), settings=s, **options))
     door_to.calls.close()
     out = back(out)
     finished(out, output, bad, f'nothing came of {len(records)} {m.takes}')

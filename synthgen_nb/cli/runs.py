@@ -60,6 +60,9 @@ def pipeline(
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None,
+    acquire: Annotated[str, typer.Option(help='With a target: what chooses the next chunks by what was accepted so '
+                                              'far: random, coverage, uncertainty, expected_yield or hybrid. '
+                                              'Default: the documents take turns.')] = '',
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
@@ -76,13 +79,16 @@ def pipeline(
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
     given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
-                 target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls,
+                 target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls, acquire=acquire,
                  rewrite=rewrite, together=together, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
                  format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
                  provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
+    if rounds := r.get('acquired', {}).get('rounds'):
+        print(f'chunks chosen: by {acquire}, in {len(rounds)} rounds; {rounds[-1]["accepted_per_call"]:g} accepted pairs '
+              'for each call of the writer')
     _where(folder, 'qa.ipynb')
     _not_read(r['skipped'], folder)
     if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)

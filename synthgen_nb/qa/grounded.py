@@ -34,15 +34,17 @@ async def generate(
     corpus: str = '',                # the chunk database, noted in every pair
     family: str = 'qa',              # of prompts: qa, or cot for answers with their reasoning
     out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
+    order: Sequence[int] | None = None, # numbers of the chunks as they are asked; None: the documents take turns
 ) -> Outcome[Pair]: # `note` says why it ended, where there was a target
     "Grounded QA: questions with their answers from chunks, each kind of chunk by its own prompt"
     check_counts(chunks, n_pairs, target_pairs)
-    order, n = spread(chunks), pairs_per_call(target_pairs, len(chunks), n_pairs)
-    so_far = Asked(Outcome() if out is None else out, {c.id for c in order},
+    asked = spread(chunks) if order is None else taken(chunks, order)
+    n = pairs_per_call(target_pairs, len(chunks), n_pairs) if order is None else n_pairs
+    so_far = Asked(Outcome() if out is None else out, {c.id for c in asked},
                    names=short_names({s.path for c in chunks for s in c.sources}))
-    if target_pairs is None: await ask_wave(order, model, n, so_far, corpus, family)
+    if target_pairs is None: await ask_wave(asked, model, n, so_far, corpus, family)
     while target_pairs and so_far.open and len(so_far.out.kept) < target_pairs: # one more round
-        todo = taken(order, [i for i, c in enumerate(order) if c.id in so_far.open])
+        todo = taken(asked, [i for i, c in enumerate(asked) if c.id in so_far.open])
         while todo and (missing := target_pairs - len(so_far.out.kept)) > 0:    # one more wave
             w = wave_size(missing, so_far.mean_yield(n))
             await ask_wave(todo[:w], model, n, so_far, corpus, family)
