@@ -377,6 +377,7 @@ async def compare(
 ) -> Comparison:
     "Several sets of pairs beside each other"
     if len(sets) < 2: raise SynthgenError('compare needs two sets or more')
+    if empty := next((k for k, rows in sets.items() if not rows), ''): raise SynthgenError(f'{empty} holds no pair')
     texts, size = evidence or {}, min(MOST, *map(len, sets.values()))
     profiles = [profile(k, rows, size, seed) for k, rows in sets.items()]
     two = list(combinations(sets, 2))
