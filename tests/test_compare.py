@@ -68,10 +68,10 @@ def test_few_rows_never_decide():
 
 def test_an_interval_holds_the_true_difference():
     r, held = np.random.default_rng(3), 0
-    for i in range(60):
+    for i in range(24):
         low, high = apart_interval(r.normal(1, 1, 30), r.normal(0, 1, 30), (range(30), range(30)), 0.95, i)
         held += low <= 1 <= high
-    assert held >= 52, held
+    assert held >= 20, held
 
 
 def test_rows_meet_by_id_descent_and_question():

@@ -18,8 +18,8 @@ from .app import (Config, Db, ModelName, Provider, RubricName, Seed, Workers, ap
 from .files import chunk_texts, door, paid, read_pairs
 
 # %% ../../nbs/cli/94e_measure.ipynb #write_report
-Report = Annotated[Path | None, option('-o', '--output', help='Report to write: .md or .html, with its numbers beside it as .json; '
-                                       'or .json alone.')]
+_WRITES = 'Report to write: .md or .html, with its numbers beside it as .json; or .json alone.'
+Report = Annotated[Path | None, option('-o', '--output', help=_WRITES)]
 _STYLE = ('body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}'
           'td,th{border:1px solid #8888;padding:.3em .6em;text-align:left;vertical-align:top}')
 
@@ -50,8 +50,8 @@ def _html(page: str) -> str:
     return f'<!doctype html>\n<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>\n{body}'
 
 # %% ../../nbs/cli/94e_measure.ipynb #evaluate
-Encoder = Annotated[str, typer.Option('--encoder', help='Of the token-embedding score: hashing; a folder with a model; or '
-                                      'sentence-transformers/NAME. A contextual one gives BERTScore.')]
+Encoder = Annotated[str, typer.Option('--encoder', help='Of the token-embedding score: hashing; a folder with a '
+                                      'model; or sentence-transformers/NAME. A contextual one gives BERTScore.')]
 
 @app.command()
 def evaluate(
@@ -64,13 +64,16 @@ def evaluate(
     from synthgen_nb.core.records import read_rows
     from synthgen_nb.evaluate.reference import evaluate as run, evaluation_text
     check_report(output)
-    rows = ([(f'{file}: {at}', r) for at, r in read_rows(file)] for file in (pred, ref))
-    found = run(*rows, encoder)
+    said, wanted = ([(f'{file}: {at}', r) for at, r in read_rows(file)] for file in (pred, ref))
+    found = run(said, wanted, encoder)
     write_report(output, evaluation_text(found), asdict(found))
-    alone = f'; without a partner: {found.alone[0]} predictions, {found.alone[1]} references' if any(found.alone) else ''
-    print(f'{found.rows} rows, matched by {found.matched_by}{alone}' + (f'; {found.empty} are empty' if found.empty else ''))
+    x, y = found.alone
+    alone = f'; without a partner: {x} predictions, {y} references' if x or y else ''
+    empty = f'; {found.empty} are empty' if found.empty else ''
+    print(f'{found.rows} rows, matched by {found.matched_by}{alone}{empty}')
     for s in found.metrics:
-        print(f'{s.name:30} ' + (f'{s.value:.4f} of {s.top:g}' if s.value is not None else f'not defined ({s.state})') + f'  [{s.signature}]')
+        value = f'{s.value:.4f} of {s.top:g}' if s.value is not None else f'not defined ({s.state})'
+        print(f'{s.name:30} {value}  [{s.signature}]')
     if output: print(output)
 
 # %% ../../nbs/cli/94e_measure.ipynb #rated-rows
@@ -90,10 +93,12 @@ def named(file: Path, taken: Any) -> str: # of a set
 # %% ../../nbs/cli/94e_measure.ipynb #agreement
 @app.command()
 def agreement(
-    files: Annotated[list[Path], argument('Rated rows: files, or run records. Each judge of each file is a rater.', metavar='A B …')],
+    files: Annotated[list[Path], argument('Rated rows: files, or run records. Each judge of each is a rater.',
+                                          metavar='A B …')],
     output: Report = None,
     threshold: Annotated[float, typer.Option('--threshold', help='Lowest rating that is kept.')] = 7.0,
-    criterion: Annotated[str, typer.Option('--criterion', help='Whose ratings: overall, or a criterion of the rubric.')] = 'overall',
+    criterion: Annotated[str, typer.Option('--criterion', help='Whose ratings: overall, or a criterion of the '
+                                           'rubric.')] = 'overall',
     seed: Seed = 0,
 ):
     "Say how far judges agree on the same rows: kappa, tau-b and alpha with intervals, and what each would keep."
@@ -110,8 +115,9 @@ def agreement(
 @app.command()
 def compare(
     files: Annotated[list[Path], argument('Sets of pairs, two or more.', metavar='A B …')],
-    output: Annotated[Path, option('-o', '--output', help='Report to write: .md or .html, with its numbers beside it as .json; or .json alone.')],
-    sample_size: Annotated[int, typer.Option('--sample-size', min=1, help='Rows of each set that the judge is shown, and comparisons.')] = 10,
+    output: Annotated[Path, option('-o', '--output', help=_WRITES)],
+    sample_size: Annotated[int, typer.Option('--sample-size', min=1, help='Rows of each set that the judge is shown, '
+                                             'and comparisons.')] = 10,
     seed: Seed = 0, rubric: RubricName = 'workbench', db: Db = None, workers: Workers = None,
     provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -130,6 +136,7 @@ def compare(
     write_report(output, comparison_text(found), found.as_dict())
     print(f'{output}: {said_of(found).replace("**", "")}')
     for d in found.differences:
-        print(f'  {d.measure}, {d.first} − {d.second}: ' + (f'{d.value:+.3g}' if d.value is not None else d.state.replace('_', ' '))
-              + f' on {d.n} rows ({d.design}); {d.better + " is better" if d.better else "nothing shown"}')
+        value = f'{d.value:+.3g}' if d.value is not None else d.state.replace('_', ' ')
+        shown = f'{d.better} is better' if d.better else 'nothing shown'
+        print(f'  {d.measure}, {d.first} − {d.second}: {value} on {d.n} rows ({d.design}); {shown}')
     print('\n'.join([*found.notes, paid(m)]))

@@ -60,7 +60,8 @@ def table_of(
     of = {g: i for i, g in enumerate(dict.fromkeys(g for _, _, g in both))}
     cells = np.zeros((len(of), len(values), len(values)), np.float32)
     xs, ys = ([r[i] for r in both] for i in (0, 1))
-    np.add.at(cells, ([of[g] for _, _, g in both], _positions(xs, values), _positions(ys, values)), 1)
+    at = np.array([of[g] for _, _, g in both], int), _positions(xs, values), _positions(ys, values)
+    np.add.at(cells, at, 1)
     return Table(values, cells)
 
 # %% ../../nbs/evaluate/57_agreement.ipynb #kappa
@@ -223,17 +224,18 @@ def ratings_of(
     criterion: str = 'overall',        # whose ratings
 ) -> Ratings:
     "Every judge of every set as a rater"
-    raters, groups = dict[str, dict[str, float | None]](), dict[str, Any]()
+    raters, groups = dict[tuple[str, str], dict[str, float | None]](), dict[str, Any]()
     for name, rows in sets.items():
         for row in rows:
             told = _told(row, criterion)
             groups.setdefault(row.id, getattr(row, 'chunk_id', '') or row.id)
             for judge_name, value in told.items():
-                raters.setdefault((name, judge_name), {})[row.id] = value # type: ignore[call-overload]
-    many = Counter(j for _, j in raters) # type: ignore[misc]
+                raters.setdefault((name, judge_name), {})[row.id] = value
+    many = Counter(j for _, j in raters)
     label = lambda name, j: j if j and many[j] == 1 and j != 'unnamed' else f'{name}: {j}' if j else name
-    named = {label(*k): v for k, v in raters.items()} # type: ignore[misc]
-    if not named: raise SynthgenError(f'no row has a rating of {criterion!r}: rate the rows with `synthgen curate` first')
+    named = {label(*k): v for k, v in raters.items()}
+    if not named:
+        raise SynthgenError(f'no row has a rating of {criterion!r}: rate the rows with `synthgen curate` first')
     return Ratings(named, groups)
 
 # %% ../../nbs/evaluate/57_agreement.ipynb #share
@@ -282,7 +284,8 @@ def agreement(
     g, told = list(r.groups.values()), {k: r.of(k) for k in r.raters}
     keeps = {k: [None if v is None else float(v >= threshold) for v in t] for k, t in told.items()}
     pairs = tuple(_pair(a, b, told, keeps, g, seed) for a, b in combinations(told, 2))
-    over = (alpha(list(keeps.values()), 'nominal', g, seed), *(alpha(list(told.values()), k, g, seed) for k in LEVELS[1:]))
+    ratings = (alpha(list(told.values()), k, g, seed) for k in LEVELS[1:])
+    over = (alpha(list(keeps.values()), 'nominal', g, seed), *ratings)
     return Agreement(tuple(told), len(g), threshold, pairs, over, tuple(retention(r, threshold)))
 
 def _pair(a: str, b: str, told: dict, keeps: dict, g: list, seed: int) -> dict[str, Any]:
@@ -297,15 +300,17 @@ def _pair(a: str, b: str, told: dict, keeps: dict, g: list, seed: int) -> dict[s
 # %% ../../nbs/evaluate/57_agreement.ipynb #text
 def agreement_text(x: Agreement) -> str: # Markdown
     "A page a person can read"
+    coefficients = {'kappa, kept or not': 'kept', 'quadratic kappa': 'ratings', 'tau-b': 'order'}
     pairs = [dict(pair=f'{p["first"]} / {p["second"]}', rows=p['n'], same=p['same'], kinder=p['kinder'],
-                  **{'kappa, kept or not': str(p['kept']), 'quadratic kappa': str(p['ratings']), 'tau-b': str(p['order'])})
+                  **{k: str(p[v]) for k, v in coefficients.items()})
              for p in x.pairs]
     over = [dict(alpha=m.name.partition('_')[2] + (' (kept or not)' if m.name.endswith('nominal') else ''),
                  value=str(m), rows=m.n) for m in x.alpha]
     kept = [dict(judge=m.name, kept=str(m), rows=m.n) for m in x.kept]
     lone = '' if len(x.raters) > 1 else 'There is one rater: nobody to agree with.\n\n'
     return (f'# Agreement\n\n{len(x.raters)} raters, {x.rows} rows; intervals are 95 %, by drawing sources anew.\n\n{lone}'
-            + (f'## Two by two\n\n{markdown_table(pairs)}\n`kinder`: how much higher the first rates.\n\n' if pairs else '')
+            + (f'## Two by two\n\n{markdown_table(pairs)}\n`kinder`: how much higher the first rates.\n\n'
+               if pairs else '')
             + f'## All of them: Krippendorff\'s alpha\n\n{markdown_table(over)}\n'
             f'## What is kept from {x.threshold:g}\n\n{markdown_table(kept)}')
 

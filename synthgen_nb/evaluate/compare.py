@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MOST', 'PAIRED', 'ROUNDS', 'LOOKED', 'METHOD', 'LEVEL', 'question_kind', 'Profile', 'copies', 'drawn', 'variety',
            'profile', 'Aligned', 'aligned', 'paired_interval', 'apart_interval', 'Measure', 'rated_by', 'supported_by',
-           'common_ground', 'head_to_head', 'Difference', 'difference', 'headed', 'Comparison', 'decided', 'compare',
-           'comparison_text', 'said_of']
+           'common_ground', 'head_to_head', 'Difference', 'two_samples', 'difference', 'headed', 'Comparison',
+           'decided', 'compare', 'comparison_text', 'said_of']
 
 # %% ../../nbs/evaluate/58_compare.ipynb #imports
 import random
@@ -32,16 +32,22 @@ from ..select.diverse import diversity_of
 
 # %% ../../nbs/evaluate/58_compare.ipynb #question_kind
 _KINDS = dict(
-    how=r'how (?!many|much|long|often|large|big|far|old|do(?:es)? .{0,40} differ)|comment|wie (?!viel|lange|oft|groß)|cómo|come\b|如何|怎么|怎样|как\b',
-    amount=r'how (?:many|much|long|often|large|big|far|old)|combien|wie (?:viel|lange|oft|groß)|cuánt|quant[oiae]|多少|几|сколько',
-    why=r'why|pourquoi|warum|weshalb|por qué|perché|为什么|为何|почему', when=r'when\b|quand|wann|cuándo|quando|什么时候|何时|когда',
+    how=r'how (?!many|much|long|often|large|big|far|old)|comment|wie (?!viel|lange|oft|groß)|cómo|come\b'
+        r'|如何|怎么|怎样|как\b',
+    amount=r'how (?:many|much|long|often|large|big|far|old)|combien|wie (?:viel|lange|oft|groß)|cuánt'
+           r'|quant[oiae]|多少|几|сколько',
+    why=r'why|pourquoi|warum|weshalb|por qué|perché|为什么|为何|почему',
+    when=r'when\b|quand|wann|cuándo|quando|什么时候|何时|когда',
     where=r'where|où|wo\b|dónde|dove|哪里|где', who=r'who\b|whose|qui\b|wer\b|quién|chi\b|谁|кто',
     which=r'which|quel|welche|cuál|quale|哪|какой|какие',
     what=r'what|qu\'|que\b|was\b|qué|che\b|cosa|什么|что',
-    yes_no=r'(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have)\b|est-ce|.*吗[？?]?$',
-    order=r'(?:list|name|explain|describe|write|give|show|compare|summari[sz]e|state|define|provide|identify)\b')
+    yes_no=r'(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have)\b|est-ce'
+           r'|[^？?]*吗[？?]?$',
+    order=r'(?:list|name|explain|describe|write|give|show|compare|summari[sz]e|state|define|provide'
+          r'|identify)\b')
 _BEGINS = {k: re.compile(p, re.I) for k, p in _KINDS.items()}
-_LEAD = re.compile(r'^(?:(?:in|at|on|for|from|to|by|with|according to|when|if) [^,?]{1,120}, |(?:in|at|on|for|from|to|by|with) (?=wh))', re.I)
+_LEAD = re.compile(r'^(?:(?:in|at|on|for|from|to|by|with|according to|when|if) [^,?]{1,120}, '
+                   r'|(?:in|at|on|for|from|to|by|with) (?=wh))', re.I)
 
 def question_kind(
     question: str,
@@ -49,7 +55,8 @@ def question_kind(
     "What a question begins with"
     text = _LEAD.sub('', question.strip())
     first = next((k for k, p in _BEGINS.items() if p.match(text)), '')
-    return first or next((k for k, p in _BEGINS.items() if not text[:1].isascii() and p.search(text)), 'other')
+    foreign = (k for k, p in _BEGINS.items() if not text[:1].isascii() and p.search(text))
+    return first or next(foreign, 'other')
 
 # %% ../../nbs/evaluate/58_compare.ipynb #Profile
 @dataclass(frozen=True)
@@ -103,12 +110,13 @@ def profile(
     "What is in a set"
     if not rows: raise SynthgenError(f'{name} holds no pair')
     n, files = len(rows), Counter(p.sources[0] for p in rows if p.sources)
-    spread = lambda texts: tuple(float(x) for x in np.percentile([len(words(t)) for t in texts], (10, 50, 90)).round())
+    tenths = lambda sizes: tuple(float(x) for x in np.percentile(sizes, (10, 50, 90)).round())
+    spread = lambda texts: tenths([len(words(t)) for t in texts])
     kinds = {k: c / n for k, c in Counter(question_kind(p.question) for p in rows).most_common()}
     same, other = copies(rows)
-    return Profile(name, n, len({p.chunk_id for p in rows if p.chunk_id}), len(files), max(files.values(), default=0) / n,
-                   spread(p.question for p in rows), spread(p.answer for p in rows), kinds, same, other,
-                   variety(rows, size, seed))
+    chunks, top = len({p.chunk_id for p in rows if p.chunk_id}), max(files.values(), default=0) / n
+    return Profile(name, n, chunks, len(files), top, spread(p.question for p in rows),
+                   spread(p.answer for p in rows), kinds, same, other, variety(rows, size, seed))
 
 # %% ../../nbs/evaluate/58_compare.ipynb #aligned
 @dataclass(frozen=True)
@@ -213,7 +221,8 @@ def rated_by(model: Model, rubric: Rubric, evidence: Mapping[str, str], n: int) 
 def supported_by(evidence: Mapping[str, str], name: str = 'supported', says: str = 'no claim of the answer '
                  'is at odds with the source') -> Measure:
     "What the program finds of a row, without a model"
-    async def score(rows: Sequence[Pair]) -> list[float | None]: return [_support(p, evidence.get(p.chunk_id)) for p in rows]
+    async def score(rows: Sequence[Pair]) -> list[float | None]:
+        return [_support(p, evidence.get(p.chunk_id)) for p in rows]
     return Measure(name, says, (0, 1), score, LOOKED)
 
 def _support(p: Pair, text: str | None) -> float | None:
@@ -230,7 +239,8 @@ def common_ground(
     "The rows that two sets share, as text by chunk"
     differ, out = set(x.differ), dict[str, list[str]]()
     for i, j in x.both:
-        if (i, j) not in differ: out.setdefault(a[i].chunk_id, []).append(f'{a[i].question}\n{a[i].answer}')
+        said = f'{a[i].question}\n{a[i].answer}'
+        if (i, j) not in differ: out.setdefault(a[i].chunk_id, []).append(said)
     wanted = {a[i].chunk_id for i, _ in x.differ} | {b[j].chunk_id for _, j in x.differ}
     return {k: '\n\n'.join(out[k]) for k in wanted if k and k in out}
 
@@ -243,8 +253,10 @@ async def head_to_head(
 ) -> list[Preference]:
     "Which of two rows a judge prefers, asked in both orders"
     p = model.prompt('compare_pairs')
-    def shown(r: Pair) -> dict[str, str]: return dict(question=r.question, answer=r.answer, text=evidence.get(r.chunk_id, ''))
-    both = [s for x, y in zip(ours, theirs, strict=True) for s in ((shown(x), shown(y)), (shown(y), shown(x)))]
+    def shown(r: Pair) -> dict[str, str]:
+        return dict(question=r.question, answer=r.answer, text=evidence.get(r.chunk_id, ''))
+    two_by_two = [(shown(x), shown(y)) for x, y in zip(ours, theirs, strict=True)]
+    both = [s for x, y in two_by_two for s in ((x, y), (y, x))]
     def ask(s: tuple[dict, dict]) -> Ask: return p.render(first=s[0], second=s[1])
     two = [read_two(a.value) if a.ok else None async for _, a in model.over(both, ask)]
     return [Preference(a, b) for a, b in zip(two[::2], two[1::2], strict=True)]
@@ -280,9 +292,29 @@ def _judged(d: Difference, low: float, high: float, scale: tuple[float, float]) 
     cut = lambda v: float(v) if abs(v) < width else None
     return replace(d, low=cut(low), high=cut(high), better=better)
 
-# %% ../../nbs/evaluate/58_compare.ipynb #difference
+# %% ../../nbs/evaluate/58_compare.ipynb #two_samples
 def _about(p: Pair) -> str: return p.chunk_id or p.id
 
+def _none_yet(measure: str, names: tuple[str, str], x: Aligned, level: float) -> Difference:
+    same = 1 - len(x.differ) / max(1, len(x.both)) if x.paired else 0.0
+    design = 'paired' if x.paired else 'apart'
+    return Difference(measure, *names, design, 0, 0, same, (None, None), None, None, None, level)
+
+def two_samples(
+    sets: tuple[Sequence[Pair], Sequence[Pair]],
+    x: Aligned,
+    n: int, # rows of each
+    seed: int,
+) -> tuple[list[Pair], list[Pair]]:
+    "Rows of both sets that are looked at: partners that differ, or as many of each"
+    a, b = sets
+    if x.paired:
+        some = drawn(x.differ, n, seed)
+        return [a[i] for i, _ in some], [b[j] for _, j in some]
+    n = min(n, len(a), len(b))
+    return drawn(a, n, seed), drawn(b, n, seed)
+
+# %% ../../nbs/evaluate/58_compare.ipynb #difference
 async def difference(
     sets: tuple[Sequence[Pair], Sequence[Pair]],
     names: tuple[str, str],
@@ -292,12 +324,9 @@ async def difference(
     seed: int = 0,
 ) -> Difference:
     "Two sets by one measure"
-    a, b = sets
-    d = Difference(measure.name, *names, 'paired' if x.paired else 'apart', 0, 0, 1 - len(x.differ) / max(1, len(x.both)) if
-                   x.paired else 0.0, (None, None), None, None, None, level)
+    d = _none_yet(measure.name, names, x, level)
     if x.paired and not x.differ: return replace(d, state='nothing_differs')
-    if x.paired: rows, others = zip(*[(a[i], b[j]) for i, j in drawn(x.differ, measure.most, seed)], strict=True)
-    else: rows, others = (drawn(s, min(measure.most, len(a), len(b)), seed) for s in sets)
+    rows, others = two_samples(sets, x, measure.most, seed)
     one, two = await measure.score(rows), await measure.score(others)
     return (_paired if x.paired else _apart)(d, measure, rows, others, one, two, seed)
 
@@ -305,16 +334,19 @@ def _paired(d, measure, rows, others, one, two, seed) -> Difference:
     told = [(p, v, w) for p, v, w in zip(rows, one, two, strict=True) if v is not None and w is not None]
     d = replace(d, n=len(told), unscored=len(rows) - len(told))
     if not told: return replace(d, state='unscored')
-    gaps, (mine, theirs) = [v - w for _, v, w in told], (sum(t[k] for t in told) / len(told) for k in (1, 2))
+    gaps = [v - w for _, v, w in told]
+    mine, theirs = (sum(t[k] for t in told) / len(told) for k in (1, 2))
     d = replace(d, means=(mine, theirs), value=mine - theirs)
     return _judged(d, *paired_interval(gaps, [_about(p) for p, _, _ in told], d.level, seed), measure.scale)
 
 def _apart(d, measure, rows, others, one, two, seed) -> Difference:
-    x, y = ([(_about(p), v) for p, v in zip(s, t, strict=True) if v is not None] for s, t in ((rows, one), (others, two)))
+    both = (rows, one), (others, two)
+    x, y = ([(_about(p), v) for p, v in zip(s, t, strict=True) if v is not None] for s, t in both)
     d = replace(d, n=min(len(x), len(y)), unscored=len(rows) + len(others) - len(x) - len(y))
     if not x or not y: return replace(d, state='unscored')
     (g, v), (h, w) = zip(*x, strict=True), zip(*y, strict=True)
-    d = replace(d, means=(sum(v) / len(v), sum(w) / len(w)), value=sum(v) / len(v) - sum(w) / len(w))
+    mine, theirs = sum(v) / len(v), sum(w) / len(w)
+    d = replace(d, means=(mine, theirs), value=mine - theirs)
     return _judged(d, *apart_interval(v, w, (g, h), d.level, seed), measure.scale)
 
 # %% ../../nbs/evaluate/58_compare.ipynb #headed
@@ -329,18 +361,16 @@ async def headed(
     seed: int = 0,
 ) -> Difference:
     "Two sets by a judge that sees both"
-    a, b = sets
-    d = Difference('head to head', *names, 'paired' if x.paired else 'apart', 0, 0, 1 - len(x.differ) / max(1, len(x.both)) if
-                   x.paired else 0.0, (None, None), None, None, None, level)
+    d = _none_yet('head to head', names, x, level)
     if x.paired and not x.differ: return replace(d, state='nothing_differs')
-    if x.paired: rows, others = zip(*[(a[i], b[j]) for i, j in drawn(x.differ, n, seed)], strict=True)
-    else: rows, others = (drawn(s, min(n, len(a), len(b)), seed) for s in sets)
+    rows, others = two_samples(sets, x, n, seed)
     said = await head_to_head(rows, others, model, evidence)
     told = [(_about(r), sign(sum(p.signs))) for r, p in zip(rows, said, strict=True) if p.signs]
     d = replace(d, n=len(told), unscored=len(said) - len(told), verdicts=tuple(tally(said).items()))
     if not told: return replace(d, state='unscored')
     groups, signs = zip(*told, strict=True)
-    return _judged(replace(d, value=sum(signs) / len(signs)), *paired_interval(signs, groups, level, seed), (-1, 1))
+    d = replace(d, value=sum(signs) / len(signs))
+    return _judged(d, *paired_interval(signs, groups, level, seed), (-1, 1))
 
 # %% ../../nbs/evaluate/58_compare.ipynb #Comparison
 @dataclass(frozen=True)
@@ -389,16 +419,20 @@ async def compare(
         x = aligned(a, b)
         measures = [*_looking(a, b, x, texts), *([judged] if judged else [])]
         found += [await difference((a, b), names, x, m, level, seed) for m in measures]
-        if model and judged: found.append(await headed((a, b), names, x, model, texts, sample_size, level, seed))
+        if model and judged:
+            found.append(await headed((a, b), names, x, model, texts, sample_size, level, seed))
         examples += _examples(names, a, b, x, seed) if len(two) == 1 else []
-    if judged: profiles = [replace(p, scores=(await _mean(judged, sets[p.name], seed),)) for p in profiles]
-    return _concluded(profiles, found, two, model.name if model and judged else '', seed, examples, texts)
+    if judged:
+        profiles = [replace(p, scores=(await _mean(judged, sets[p.name], seed),)) for p in profiles]
+    who = model.name if model and judged else ''
+    return _concluded(profiles, found, two, who, seed, examples, texts)
 
 # %% ../../nbs/evaluate/58_compare.ipynb #parts-of-compare
 def _looking(a, b, x: Aligned, texts: Mapping[str, str]) -> list[Measure]: # by the program
     if any(p.chunk_id in texts for s in (a, b) for p in s): return [supported_by(texts)]
     if not x.paired: return []
-    return [supported_by(common_ground(a, b, x), 'consistent', 'no claim is at odds with what both sets say of the chunk')]
+    says = 'no claim is at odds with what both sets say of the chunk'
+    return [supported_by(common_ground(a, b, x), 'consistent', says)]
 
 async def _mean(judged: Measure, rows: Sequence[Pair], seed: int) -> Measured:
     some = drawn(rows, judged.most, seed)
@@ -420,25 +454,32 @@ def _concluded(profiles, found, two, judge_name, seed, examples, texts) -> Compa
         won = decided([d for d in found if (d.first, d.second) == names])
         if won: better.append((won, next(n for n in names if n != won)))
     winner = next((p.name for p in profiles if sum(w == p.name for w, _ in better) == len(profiles) - 1), '')
-    notes = ['The judge is a stand-in without a model: its verdicts are no result.'] * judge_name.startswith('offline')
-    notes += ['No source was at hand: the judge saw the rows alone. Give their chunk database.'] * (not texts)
-    return Comparison(tuple(profiles), tuple(found), tuple(better), winner, LEVEL, seed, judge_name, tuple(notes), tuple(examples))
+    notes = []
+    if judge_name.startswith('offline'):
+        notes.append('The judge is a stand-in without a model: its verdicts are no result.')
+    if not texts: notes.append('No source was at hand: rows were seen alone. Give their chunk database with --db.')
+    return Comparison(tuple(profiles), tuple(found), tuple(better), winner, LEVEL, seed, judge_name,
+                      tuple(notes), tuple(examples))
 
 # %% ../../nbs/evaluate/58_compare.ipynb #text
 def comparison_text(c: Comparison) -> str: # Markdown
     "A page a person can read"
     names = [p.name for p in c.sets]
     pages = [f'# {", ".join(names)}', said_of(c), '## What is in them', _table_of(c.sets), '## What was measured',
-             markdown_table([_line(d) for d in c.differences], 200) or 'Nothing: no judge, no sources, and no rows in common.']
+             markdown_table([_line(d) for d in c.differences], 200)
+             or 'Nothing: no judge, no sources, and no rows in common.']
     for d in c.differences:
-        if d.verdicts: pages.append(f'{d.first} against {d.second}, head to head: {", ".join(f"{k} {n}" for k, n in d.verdicts)}.')
+        counts = ', '.join(f'{k} {n}' for k, n in d.verdicts)
+        if counts: pages.append(f'{d.first} against {d.second}, head to head: {counts}.')
     if c.examples: pages += ['## Where they differ', markdown_table(c.examples, 400)]
-    pages += ['## How to read this', '\n'.join(f'- {x}' for x in (*c.notes, *_READ)), f'Seed {c.seed}; judge: {c.judge or "none"}.']
+    pages += ['## How to read this', '\n'.join(f'- {x}' for x in (*c.notes, *_READ)),
+              f'Seed {c.seed}; judge: {c.judge or "none"}.']
     return '\n\n'.join(pages) + '\n'
 
-_READ = (f'A set is named better only where an interval excludes 0; the intervals are at a level that leaves one false winner in '
-         f'{round(1 / (1 - LEVEL))} reports, over all sets and measures together.',
-         'Paired sets hold the same rows: only rows that differ are looked at. Sets that are apart are sampled to one size.',
+_READ = ('A set is named better only where an interval excludes 0; the intervals are at a level that leaves one '
+         f'false winner in {round(1 / (1 - LEVEL))} reports, over all sets and measures together.',
+         'Paired sets hold the same rows: only rows that differ are looked at. Sets that are apart are sampled '
+         'to one size.',
          'Nothing shown is not the same as equal: with more rows a difference may show.')
 
 def said_of(c: Comparison) -> str:
@@ -457,20 +498,26 @@ def _table_of(sets: Sequence[Profile]) -> str:
     size = sets[0].diversity['rows']
     lines: dict[str, Callable[[Profile], str]] = {
         'rows': lambda p: n(p.rows), 'chunks': lambda p: n(p.chunks), 'documents': lambda p: n(p.sources),
-        'from the largest document': lambda p: share(p.top_source), 'words of a question (10/50/90 %)': lambda p: spread(p.question_words),
+        'from the largest document': lambda p: share(p.top_source),
+        'words of a question (10/50/90 %)': lambda p: spread(p.question_words),
         'words of an answer (10/50/90 %)': lambda p: spread(p.answer_words), 'kinds of question': kinds,
-        'exact copies': lambda p: f'{p.copies} ({p.copies / p.rows:.1%})', 'one question, two answers': lambda p: n(p.conflicts)}
-    for k in ('nearest_over_90', 'distinct_1', 'distinct_2', 'self_bleu', 'vendi'):
-        lines[f'{_CALLED.get(k, k)} of {size} questions'] = lambda p, k=k: 'too few' if p.diversity[k] is None else f'{p.diversity[k]:.3g}' # type: ignore[misc]
+        'exact copies': lambda p: f'{p.copies} ({p.copies / p.rows:.1%})',
+        'one question, two answers': lambda p: n(p.conflicts)}
+    varied = lambda v: 'too few' if v is None else f'{v:.3g}'
+    for k, called in _CALLED.items():
+        lines[f'{called} of {size} questions'] = lambda p, k=k: varied(p.diversity[k]) # type: ignore[misc]
     if sets[0].scores: lines['rating (95 %)'] = lambda p: f'{p.scores[0]} of {p.scores[0].n} rows'
     return markdown_table([{'': k, **{p.name: f(p) for p in sets}} for k, f in lines.items()], 160)
 
-_CALLED = dict(nearest_over_90='near copies (share)', distinct_1='distinct-1', distinct_2='distinct-2', self_bleu='self-BLEU', vendi='Vendi score')
+_CALLED = dict(nearest_over_90='near copies (share)', distinct_1='distinct-1', distinct_2='distinct-2',
+               self_bleu='self-BLEU', vendi='Vendi score')
 
 def _line(d: Difference) -> dict[str, Any]:
     end = lambda v: '∞' if v is None else f'{v:.3g}'
     mean = lambda v: '' if v is None else f'{v:.3g}'
     shown = d.state.replace('_', ' ') if d.value is None else f'{d.value:+.3g}'
-    return dict(measure=d.measure, sets=f'{d.first} − {d.second}', rows=f'{d.n} ({d.design})', means=' / '.join(map(mean, d.means)),
-                difference=shown, interval='' if d.value is None else f'{end(d.low)} to {end(d.high)}', level=f'{d.level:.2%}',
-                better=d.better or 'nothing shown', same=f'{d.same:.0%}' if d.design == 'paired' else '')
+    between = '' if d.value is None else f'{end(d.low)} to {end(d.high)}'
+    return dict(measure=d.measure, sets=f'{d.first} − {d.second}', rows=f'{d.n} ({d.design})',
+                means='' if None in d.means else ' / '.join(map(mean, d.means)), difference=shown,
+                interval=between, level=f'{d.level:.2%}', better=d.better or 'nothing shown',
+                same=f'{d.same:.0%}' if d.design == 'paired' else '')

@@ -11,7 +11,7 @@ __all__ = ['ROUGE', 'TokenEncoder', 'FIELDS', 'Scored', 'spaceless', 'bleu', 'ro
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ def _needed(package: str) -> Any:
     from importlib import import_module
     try: return import_module(package)
     except ImportError:
-        raise SynthgenError(f'{package.replace("_", "-")} is not installed: pip install "synthgen_nb[metrics]"') from None
+        name = package.partition('.')[0].replace('_', '-')
+        raise SynthgenError(f'{name} is not installed: pip install "synthgen_nb[metrics]"') from None
 
 # %% ../../nbs/evaluate/56_reference.ipynb #bleu
 _ALONE = re.compile(f'[{SPACELESS}]')
@@ -223,7 +224,8 @@ def match(
     wanted: Sequence[tuple[str, Any]], # the references, likewise
 ) -> Matched:
     "Predictions beside their references"
-    if not said or not wanted: raise SynthgenError(f'nothing to compare: {len(said)} predictions, {len(wanted)} references')
+    sizes = f'{len(said)} predictions, {len(wanted)} references'
+    if not said or not wanted: raise SynthgenError(f'nothing to compare: {sizes}')
     rows, theirs = [r for _, r in said], [r for _, r in wanted]
     had_ids = False
     for by in ('id', 'question'):
@@ -233,8 +235,10 @@ def match(
         if shared := set(a) & set(b): return _by_key(by, a, b, shared, said, wanted)
     if len(said) != len(wanted):
         hint = 'their ids do not meet' if had_ids else 'without ids in both, rows are matched by order'
-        raise SynthgenError(f'{len(said)} predictions, {len(wanted)} references: {hint}. Give both an `id`, or as many rows.')
-    if had_ids: raise SynthgenError('predictions and references have ids, and none in common: give a row and its reference one id, or none')
+        raise SynthgenError(f'{sizes}: {hint}. Give both an `id`, or as many rows.')
+    if had_ids:
+        raise SynthgenError('predictions and references have ids, and none in common: give a row and its '
+                            'reference one id, or none')
     texts = tuple((text_of(r, w), text_of(s, v, _REFERENCE)) for (w, r), (v, s) in zip(said, wanted, strict=True))
     x, y = zip(*texts, strict=True)
     return Matched(x, y, tuple(str(i) for i in range(1, len(x) + 1)), 'order', (0, 0))
