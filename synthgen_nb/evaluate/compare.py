@@ -257,7 +257,7 @@ async def head_to_head(
         return dict(question=r.question, answer=r.answer, text=evidence.get(r.chunk_id, ''))
     two_by_two = [(shown(x), shown(y)) for x, y in zip(ours, theirs, strict=True)]
     both = [s for x, y in two_by_two for s in ((x, y), (y, x))]
-    def ask(s: tuple[dict, dict]) -> Ask: return p.render(left=s[0], right=s[1])
+    def ask(s: tuple[dict, dict]) -> Ask: return p.render(one=s[0], other=s[1])
     two = [read_two(a.value) if a.ok else None async for _, a in model.over(both, ask)]
     return [Preference(a, b) for a, b in zip(two[::2], two[1::2], strict=True)]
 

@@ -281,10 +281,10 @@ def compare_answers(question: str, first: str, second: str) -> str:
     (a, x), (b, y) = (_one_score(question, t, ten) for t in (first, second))
     return f'{a:g} {b:g}\nAssistant 1: {x}. Assistant 2: {y}.'
 
-def compare_pairs(left: dict, right: dict) -> str:
+def compare_pairs(one: dict, other: dict) -> str:
     "Two pairs, each by its source where there is one"
     ten = dict(criteria=[dict(name='overall', low=1, high=10)])
-    (a, x), (b, y) = ((r['overall']['score'], r['overall']['rationale']) for p in (left, right)
+    (a, x), (b, y) = ((r['overall']['score'], r['overall']['rationale']) for p in (one, other)
                       for r in [rate(p['question'], p['answer'], p['text'] or p['answer'], ten)])
     return f'{a} {b}\nFirst: {x} Second: {y}'
 
