@@ -41,6 +41,8 @@ def sample():
         claims=["So."],
         objections=["It is not so."],
         first="So.",
+        one=dict(question="What?", answer="That.", text="It is that."),
+        other=dict(question="What?", answer="This.", text="It is that."),
         second="Not so.",
         name="open_file",
         description="Opens a file.",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LISTS', 'CRITERIA', 'Facts', 'facts_of', 'grounding', 'kinship', 'relation', 'is_truncated', 'length', 'is_fragment',
            'points_outside', 'rate_clarity', 'rate_accuracy', 'rate_usefulness', 'rate_difficulty', 'rate_overall',
-           'rate', 'rate_first_line', 'rate_last_line', 'compare_answers', 'rate_many']
+           'rate', 'rate_first_line', 'rate_last_line', 'compare_answers', 'compare_pairs', 'rate_many']
 
 # %% ../../nbs/offline/92_ratings.ipynb #imports
 import re
@@ -280,6 +280,13 @@ def compare_answers(question: str, first: str, second: str) -> str:
     ten = dict(criteria=[dict(low=1, high=10)])
     (a, x), (b, y) = (_one_score(question, t, ten) for t in (first, second))
     return f'{a:g} {b:g}\nAssistant 1: {x}. Assistant 2: {y}.'
+
+def compare_pairs(one: dict, other: dict) -> str:
+    "Two pairs, each by its source where there is one"
+    ten = dict(criteria=[dict(name='overall', low=1, high=10)])
+    (a, x), (b, y) = ((r['overall']['score'], r['overall']['rationale']) for p in (one, other)
+                      for r in [rate(p['question'], p['answer'], p['text'] or p['answer'], ten)])
+    return f'{a} {b}\nFirst: {x} Second: {y}'
 
 def rate_many(batch: list[dict], rubric: dict, topic: str = '') -> dict: # ratings
     "Several pairs in one call, each by its id"
