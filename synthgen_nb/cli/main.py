@@ -7,7 +7,7 @@ __all__ = ['main']
 
 # %% ../../nbs/cli/98_main.ipynb #imports
 import sys
-from . import deps, documents, evaluate, looking, pairs, runs, serving, tools, topic # each registers its commands
+from . import deps, documents, evaluate, exam, looking, pairs, runs, serving, tools, topic # each registers its commands
 from .app import app, guarded
 from .methods import register
 from ..core.ended import listen
