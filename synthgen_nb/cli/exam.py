@@ -59,17 +59,18 @@ def material(source: str, config: Path | None) -> Material:
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.runs import find_run
     path = Path(source)
-    if path.is_file() and path.name != 'run.json': return _of_file(path)
-    if path.suffix in ('.json', '.jsonl', '.parquet') and path.name != 'run.json': raise SynthgenError(f'{path}: no such file')
-    return _of_run(find_run(str(path.parent) if path.name == 'run.json' else source, load_settings(config).paths.runs))
+    if path.name == 'run.json': return _of_run(path.parent)
+    if path.is_file(): return _of_file(path)
+    if path.suffix in ('.json', '.jsonl', '.parquet'): raise SynthgenError(f'{path}: no such file')
+    return _of_run(find_run(source, load_settings(config).paths.runs))
 
 def _of_file(path: Path) -> Material:
     if holds_turns(path):
         rows = trajectories(path).kept
         return Material(path.name, path, rows, rows, tools=True)
-    rated = beside(path, 'rated')
-    final = read_pairs(path)[0]
-    return Material(path.name, path, read_pairs(rated)[0] if rated.is_file() else final, final, whole=rated.is_file())
+    rated, final = beside(path, 'rated'), read_pairs(path)[0]
+    if not rated.is_file(): return Material(path.name, path, final, final)
+    return Material(path.name, path, read_pairs(rated)[0], final, whole=True)
 
 # %% ../../nbs/cli/94f_exam.ipynb #of-run
 def _of_run(folder: Path) -> Material:
@@ -77,39 +78,42 @@ def _of_run(folder: Path) -> Material:
     from synthgen_nb.experiments.runs import read_run
     from synthgen_nb.specs.trajectory import Trajectory
     r, records = read_run(folder), folder/'records'
-    if r['status'] != 'done': raise SynthgenError(f'{folder} is {r["status"]}, so there is no set to examine its judge on')
+    if r['status'] != 'done': raise SynthgenError(f'{folder}: the run is {r["status"]}, so it has no set to examine')
     if not r.get('rubric') or not (records/'final.jsonl').is_file():
-        raise SynthgenError(f'{folder} has no judge: nothing was rated in it. A run of `pipeline` or `tool-pipeline` has one; '
-                            'for a file of rows give the file.')
-    p, tools = r['parameters'], 'world' in r
-    given = dict(model=p.get('judge') or r['model'], rubric=r['rubric'].split('@')[0], threshold=r['threshold'],
-                 config=p.get('config') or None)
+        raise SynthgenError(f'{folder} has no judge: nothing was rated in it. A run of `pipeline` or `tool-pipeline` '
+                            'has one; for a file of rows give the file.')
+    p, tools, rubric = r['parameters'], 'world' in r, r['rubric'].split('@')[0]
+    given = dict(model=p.get('judge') or r['model'], rubric=rubric, threshold=r['threshold'], config=p.get('config'))
     if not tools:
-        rated, final = (load(records/f'{x}.jsonl', Pair) for x in ('rated', 'final'))
-        return Material(folder.name, folder, [x for x in rated if _on_topic(x)], final, given, folder, whole=True)
+        rated, kept = (load(records/f'{x}.jsonl', Pair) for x in ('rated', 'final'))
+        return Material(folder.name, folder, [x for x in rated if _on_topic(x)], kept, given, folder, whole=True)
     final = load(records/'final.jsonl', Trajectory)
-    lost = [d.record for d in load(records/'dropped.jsonl', Drop) if d.stage == 'curate']
-    return Material(folder.name, folder, [*final, *[x for x in lost if isinstance(x, Trajectory)]], final, given, folder, True, True)
+    drops = load(records/'dropped.jsonl', Drop) if (records/'dropped.jsonl').is_file() else [] # type: ignore[type-var]
+    lost = [d.record for d in drops if d.stage == 'curate' and isinstance(d.record, Trajectory)]
+    return Material(folder.name, folder, [*final, *lost], final, given, folder, True, True)
 
 def _on_topic(row: Any) -> bool: return not any(s.criterion == 'topic_relevant' and s.value == 0 for s in row.scores)
 
 # %% ../../nbs/cli/94f_exam.ipynb #exam
 @judge_app.command()
 def exam(
-    source: Set, rows: HowMany = None, labels: Labels = None, draw: Draw = None, precision: Wanted = None, db: Db = None,
-    rubric: OwnRubric = None, threshold: OwnThreshold = None, seed: Seed = 0,
+    source: Set, rows: HowMany = None, labels: Labels = None, draw: Draw = None, precision: Wanted = None,
+    db: Db = None, rubric: OwnRubric = None, threshold: OwnThreshold = None, seed: Seed = 0,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Try a judge on your rows: planted faults, honest forms, both orders, labels. Gives the precision of the set with the judge's errors taken out."
     from synthgen_nb.core.judge import check_threshold, load_rubric
     from synthgen_nb.core.settings import first_of
     at = material(source, config)
-    given = at.given if provider is None and model is None else {k: v for k, v in at.given.items() if k != 'model'}
-    config = config or (Path(given['config']) if given.get('config') and Path(given['config']).is_file() else None)
-    s, m = door(config, provider, model or given.get('model'), workers, 'exam', 'judge')
-    r = load_rubric(rubric or given.get('rubric') or ('tools' if at.tools else 'workbench'), s.paths.prompts)
-    own_bar = given.get('threshold') if rubric in (None, given.get('rubric')) else None
-    bar = check_threshold(first_of(threshold, own_bar, s.thresholds.rating if not at.tools else None, r.threshold), r)
+    of_run = at.given.get('config')
+    if not config and of_run and Path(of_run).is_file(): config = Path(of_run)
+    own_model = at.given.get('model') if provider is None else None
+    s, m = door(config, provider, model or own_model, workers, 'exam', 'judge')
+    named = at.given.get('rubric') or ('tools' if at.tools else 'workbench')
+    r = load_rubric(rubric or named, s.paths.prompts)
+    own_bar = at.given.get('threshold') if r.name == named else None
+    usual = None if at.tools else s.thresholds.rating
+    bar = check_threshold(first_of(threshold, own_bar, usual, r.threshold), r)
     try: _examine(_Task(at, m, r, bar, rows, seed, db, labels, draw, precision))
     finally: m.calls.close()
 
@@ -136,7 +140,7 @@ def _examine(t: _Task):
     own, chosen = _whose(t)
     scope = t.at.all if own else t.at.final
     texts = _sources(t, scope)
-    if t.draw: return _drawn(t, scope, texts, own)
+    if t.draw: return _drawn(t, t.draw, scope, texts, own)
     labels = read_labels(t.labels, [x.id for x in scope]) if t.labels else {}
     base = _base(t, scope, own)
     check_writable(t.at.file('json'))
@@ -168,9 +172,11 @@ def _base(t: _Task, scope: Sequence[Any], own: bool) -> list: # the rows in whic
     fit = [x for x in scope if not own or decided(_scores(t, x), t.rubric, t.bar)]
     if t.at.tools: fit = [x for x in fit if x.answer and x.calls and _maker(x)]
     what = 'rows that its judge keeps' if own else 'rows'
-    if not fit: raise SynthgenError(f'{t.at.name} holds no {what}{" and that a world can run" if t.at.tools else ""}, so no fault can be planted')
-    if t.rows and t.rows > len(fit): raise SynthgenError(f'{t.at.name} holds {len(fit)} {what}, and --rows asks for {t.rows}')
+    if t.at.tools: what += ' that a world can run again'
     few = {x.id: x for x in fit}
+    if not few: raise SynthgenError(f'{t.at.name} holds no {what}, so no fault can be planted')
+    if t.rows and t.rows > len(few):
+        raise SynthgenError(f'{t.at.name} holds {len(few)} {what}, and --rows asks for {t.rows}')
     return random.Random(t.seed).sample([few[k] for k in sorted(few)], min(t.rows or ROWS, len(few)))
 
 def _maker(row: Any) -> Any: # what makes the row's world; None where nothing can be run
@@ -187,17 +193,20 @@ def _sources(t: _Task, scope: Sequence[Any]) -> dict[str, str]: # chunk id → t
     return texts
 
 # %% ../../nbs/cli/94f_exam.ipynb #drawn
-def _drawn(t: _Task, scope: Sequence[Any], texts: dict[str, str], own: bool):
+def _drawn(t: _Task, sheet: Path, scope: Sequence[Any], texts: dict[str, str], own: bool):
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.evaluate.exam import decided
     from synthgen_nb.evaluate.labels import MOST, draw_rows, write_sheet
-    if t.draw.suffix != '.csv': raise SynthgenError(f'{t.draw}: a sheet ends in .csv')
-    stratum = lambda x: (decided(_scores(t, x), t.rubric, t.bar), x.world if t.at.tools else ''.join(x.sources[:1]))
+    if sheet.suffix != '.csv': raise SynthgenError(f'{sheet}: a sheet ends in .csv')
+    def stratum(x: Any) -> tuple:
+        return decided(_scores(t, x), t.rubric, t.bar), x.world if t.at.tools else ''.join(x.sources[:1])
+    def shown(x: Any) -> tuple[str, str, str]:
+        return _shown_tools(x) if t.at.tools else (x.question, x.answer, texts.get(x.chunk_id, ''))
     few = list({x.id: x for x in scope}.values())
     some = draw_rows(few, stratum, min(MOST, t.rows or MOST), t.seed)
-    write_sheet(some, _shown_tools if t.at.tools else lambda p: (p.question, p.answer, texts.get(p.chunk_id, '')), str(t.draw))
-    print(f'{t.draw}: {len(some)} of {len(few)} rows{"" if own else " (this judge has not rated them)"}. Write good or bad into '
-          f'the column label, then: synthgen judge exam {t.at.run or t.at.place} --labels {t.draw}')
+    write_sheet(some, shown, sheet)
+    print(f'{sheet}: {len(some)} of {len(few)} rows{"" if own else " (this judge has not rated them)"}. Write good or bad '
+          f'into the column label, then: synthgen judge exam {t.at.run or t.at.place} --labels {sheet}')
 
 def _shown_tools(x: Any) -> tuple[str, str, str]:
     said = [f'{c.tool}({json.dumps(c.arguments, ensure_ascii=False)}) → {json.dumps(o.content, ensure_ascii=False)}'
@@ -205,25 +214,33 @@ def _shown_tools(x: Any) -> tuple[str, str, str]:
     return x.instruction, x.answer, '\n'.join(said)
 
 # %% ../../nbs/cli/94f_exam.ipynb #taken
-async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: dict[str, str], labels: dict[str, bool], own: bool, chosen: bool):
+async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: dict[str, str], labels: dict[str, bool],
+        own: bool, chosen: bool) -> dict[str, Any]:
     "Plant, ask, and put together what came of it"
-    from synthgen_nb.core.judge import pair_inputs
-    from synthgen_nb.evaluate.exam import AS_IT_IS, Item, around, bare, plant, sit
+    from synthgen_nb.evaluate.exam import AS_IT_IS, Item, bare, sit
     from synthgen_nb.evaluate.record import Rated, Sitting, exam_record
     from synthgen_nb.qa.alpagasus import prefer
-    if t.at.tools: items, show, world = await _of_tools(t, base)
-    else: items, show, world = plant(base, around(scope, texts), t.seed) if len(scope) < 5000 else plant(base, around(base, texts), t.seed), pair_inputs(texts), None
+    items, show, world = await _of_tools(t, base) if t.at.tools else _of_pairs(t, base, scope, texts)
     here = {i.base for i in items.as_they_are}
-    if not own: items.as_they_are.extend(Item(AS_IT_IS, '', bare(x), x.id) for x in scope if x.id in labels and x.id not in here)
-    compare = None if t.at.tools else prefer
-    _before(items, t, show, bool(compare))
-    done = await sit(items, t.model, t.rubric, show, t.bar, compare)
+    more = [x for x in scope if x.id in labels and x.id not in here and not own]
+    items.as_they_are.extend(Item(AS_IT_IS, '', bare(x), x.id) for x in more)
+    _before(items, t, show, not t.at.tools)
+    done = await sit(items, t.model, t.rubric, show, t.bar, None if t.at.tools else prefer)
     _read_any(done, t)
-    if own: rated = [Rated(x.id, _scores(t, x), len(x.answer.split())) for x in scope]
-    else: rated = [Rated(m.item.base, m.scores, len(m.item.row.answer.split())) for m in done.as_they_are]
+    known: list[tuple[str, Any, Any]] = [(m.item.base, m.scores, m.item.row) for m in done.as_they_are]
+    if own: known = [(x.id, _scores(t, x), x) for x in scope]
+    rated = [Rated(id, scores, len(x.answer.split())) for id, scores, x in known]
     sitting = Sitting(t.at.name, t.model.name, t.rubric, t.bar, rated, own, len(base), t.seed, chosen)
     told = await world(done) if world else None
     return exam_record(done, sitting, labels, told, t.precision, t.model.meter.row())
+
+def _of_pairs(t: _Task, base: list, scope: Sequence[Any], texts: dict[str, str]) -> tuple[Any, Any, Any]:
+    from synthgen_nb.core.judge import pair_inputs
+    from synthgen_nb.evaluate.exam import around, plant
+    chunks = {p.chunk_id for p in base if p.chunk_id}
+    near = [p for p in scope if p.chunk_id in chunks][:2000]
+    beside = list({p.id: p for p in (*base, *near, *scope[:500])}.values())
+    return plant(base, around(beside, texts), t.seed), pair_inputs(texts), None
 
 # %% ../../nbs/cli/94f_exam.ipynb #before
 def _before(items: Any, t: _Task, show: Any, compares: bool):
@@ -232,8 +249,8 @@ def _before(items: Any, t: _Task, show: Any, compares: bool):
     x = expected(items, t.model, t.rubric, show, compares)
     cost = '' if x['cost'] is None else f', ${x["cost"]:.4f}'
     kinds = len({i.kind for i in items.faulty})
-    print(f'exam of {t.model.name}: {len(items.as_they_are)} rows, {kinds} kinds of fault, at most {x["calls"]} calls ({x["stored"]} in '
-          f'the store), about {x["input_tokens"]} + {x["output_tokens"]} tokens{cost}', file=sys.stderr)
+    print(f'exam of {t.model.name}: {len(items.as_they_are)} rows, {kinds} kinds of fault, at most {x["calls"]} calls '
+          f'({x["stored"]} in the store), about {x["input_tokens"]} + {x["output_tokens"]} tokens{cost}', file=sys.stderr)
 
 def _read_any(done: Any, t: _Task):
     from collections import Counter
@@ -246,24 +263,30 @@ def _read_any(done: Any, t: _Task):
 # %% ../../nbs/cli/94f_exam.ipynb #of-tools
 async def _of_tools(t: _Task, base: list) -> tuple[Any, Any, Any]: # questions, what is shown, what the world says
     from synthgen_nb.core.records import load
-    from synthgen_nb.evaluate.calibrated import by_world, objects, plant_calls
+    from synthgen_nb.evaluate.calibrated import plant_calls
     from synthgen_nb.evaluate.exam import Items
     from synthgen_nb.specs.tool import Tool
     from synthgen_nb.tools.curation import own_world, tools_for
     from synthgen_nb.tools.grounding import trajectory_inputs
     listed = t.at.run/'records'/'tools.jsonl' if t.at.run else None
     tools = load(listed, Tool) if listed and listed.is_file() else await tools_for(base)
-    of, items, good = own_world(tools), Items([], [], []), {x.id: x for x in base}
-    for name in dict.fromkeys(x.world for x in base):
-        some = [x for x in base if x.world == name]
-        async with of(some[0])() as w: more = await plant_calls(w, some, t.seed)
-        for a, b in zip((items.as_they_are, items.honest, items.faulty), (more.as_they_are, more.honest, more.faulty), strict=True): a.extend(b)
-    async def world(done: Any) -> Any:
-        told: dict[str, str] = {}
-        for name in dict.fromkeys(x.world for x in base):
-            async with of(next(x for x in base if x.world == name))() as w:
-                for m in (*done.as_they_are, *done.honest, *done.faulty):
-                    i = m.item
-                    if i.base in good and good[i.base].world == name: told[i.row.id] = await objects(w, i.row, good[i.base])
-        return by_world(done, told)
-    return items, trajectory_inputs(tools), world
+    of, by, made = own_world(tools), _by_world_name(base), []
+    for some in by.values():
+        async with of(some[0])() as w: made.append(await plant_calls(w, some, t.seed)) # type: ignore[misc]
+    items = Items([i for x in made for i in x.as_they_are], [i for x in made for i in x.honest],
+                  [i for x in made for i in x.faulty])
+    return items, trajectory_inputs(tools), lambda done: _asked(of, by, done)
+
+def _by_world_name(rows: Sequence[Any]) -> dict[str, list]:
+    return {name: [x for x in rows if x.world == name] for name in dict.fromkeys(x.world for x in rows)}
+
+async def _asked(of: Any, by: dict[str, list], done: Any) -> Any:
+    "What each row's world objects to it, beside what the judge said"
+    from synthgen_nb.evaluate.calibrated import by_world, objects
+    told: dict[str, str] = {}
+    for some in by.values():
+        good = {x.id: x for x in some}
+        async with of(some[0])() as w:
+            for m in (*done.as_they_are, *done.honest, *done.faulty):
+                if m.item.base in good: told[m.item.row.id] = await objects(w, m.item.row, good[m.item.base])
+    return by_world(done, told)

@@ -174,8 +174,9 @@ async def sit(
     exam.faulty = await mark([i for i in items.faulty if i.base in exam.sound], model, rubric, show, threshold)
     if compare and (two := [i for i in items.compared if i.base in exam.sound]):
         good = [exam.sound[i.base].item.row for i in two]
-        asked = [getattr(x, 'question') for x in good]
-        told = await compare(asked, [x.answer for x in good], [i.row.answer for i in two], model) # type: ignore[attr-defined]
+        asked = [x.question for x in good] # type: ignore[attr-defined]
+        sound, faulty = ([x.answer for x in some] for some in (good, [i.row for i in two])) # type: ignore[attr-defined]
+        told = await compare(asked, sound, faulty, model)
         exam.compared = list(zip(two, told, strict=True))
     return exam
 
