@@ -172,9 +172,10 @@ def _base(t: _Task, scope: Sequence[Any], own: bool) -> list: # the rows in whic
     fit = [x for x in scope if not own or decided(_scores(t, x), t.rubric, t.bar)]
     if t.at.tools: fit = [x for x in fit if x.answer and x.calls and _maker(x)]
     what = 'rows that its judge keeps' if own else 'rows'
-    if t.at.tools: what += ' that a world can run again'
+    hint = ''
+    if t.at.tools: what, hint = f'{what} that a world can run again', ' (records/final.jsonl of a run names its world)'
     few = {x.id: x for x in fit}
-    if not few: raise SynthgenError(f'{t.at.name} holds no {what}, so no fault can be planted')
+    if not few: raise SynthgenError(f'{t.at.name} holds no {what}, so no fault can be planted{hint}')
     if t.rows and t.rows > len(few):
         raise SynthgenError(f'{t.at.name} holds {len(few)} {what}, and --rows asks for {t.rows}')
     return random.Random(t.seed).sample([few[k] for k in sorted(few)], min(t.rows or ROWS, len(few)))
@@ -259,6 +260,11 @@ def _read_any(done: Any, t: _Task):
     if every and all(m.kept is None for m in every):
         why = Counter(m.why.split(':')[0] for m in every).most_common(1)[0][0]
         raise SynthgenError(f'none of {len(every)} replies of {t.model.name} could be read ({why}), first: {every[0].why}')
+    if not done.sound:
+        best = max((m.rating for m in done.as_they_are if m.rating is not None), default=0)
+        raise SynthgenError(f'{t.model.name} keeps none of {len(done.as_they_are)} rows as they are (best rating {best:g}, kept '
+                            f'from {t.bar:g}), so a refusal would say nothing of a fault. Give their sources (--db), or a '
+                            'lower --threshold.')
 
 # %% ../../nbs/cli/94f_exam.ipynb #of-tools
 async def _of_tools(t: _Task, base: list) -> tuple[Any, Any, Any]: # questions, what is shown, what the world says

@@ -103,8 +103,9 @@ def by_world(
     honest = [m for m in fine if m.item.kind == HONEST]
     kinds.append(dict(kind=HONEST, rows=len(honest), world=len(honest), agrees=sum(bool(m.kept) for m in honest)))
     both = [(bool(m.kept), False) for m in told] + [(bool(m.kept), True) for m in honest]
-    return dict(kinds=kinds, refused=Share(sum(not m.kept for m in told), len(told)),
-                spared=Share(sum(bool(m.kept) for m in honest), len(honest)),
+    alone = len({m.item.base for m in told}) # several faults of a row are no independent samples
+    refused = Share(round(alone * sum(not m.kept for m in told) / max(1, len(told))), alone)
+    return dict(kinds=kinds, refused=refused, spared=Share(sum(bool(m.kept) for m in honest), len(honest)),
                 kappa=kappa(both), kappa_95=redrawn(both, kappa))
 
 def _kind(kind: str, some: Sequence[Any], told: Sequence[Any]) -> dict[str, Any]:
