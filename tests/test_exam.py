@@ -1,5 +1,6 @@
 """A judge's exam: the estimator and its interval, planted questions, labels, and judges on loopback that pass everything, guess, or see."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,12 +11,13 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import lab_tools
 import pytest
 from conftest import fork, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgen_nb.core.records import Pair, SynthgenError
+from synthgen_nb.core.records import Pair, SynthgenError, save
 from synthgen_nb.evaluate.corrected import Share, correct, coverage, kappa, labels_needed, point, slope, surely, threshold_for
 from synthgen_nb.evaluate.exam import EXAM_KINDS, PADDING, around, plant
 from synthgen_nb.evaluate.labels import draw_rows, labels_of, read_labels, write_sheet
@@ -156,7 +158,12 @@ class Judge:
         self.asked: list[str] = []
         judge = self
 
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 256
+
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 user = body["messages"][-1]["content"]
@@ -179,9 +186,10 @@ class Judge:
                 props = body["response_format"]["json_schema"]["schema"]["properties"]
                 return {k: dict(rationale="So.", score=p["properties"]["score"]["maximum" if keep else "minimum"]) for k, p in props.items()}
 
-            def log_message(self, *_): pass
+            def log_message(self, *_):
+                pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.env = {
             "SYNTHGEN_LLM_PROVIDER": "vllm",
@@ -215,15 +223,15 @@ def set_of(tmp_path):
 
 def test_full_marks_and_guesses_cannot_tell(tmp_path, synthgen, set_of, judge):
     full = judge("full")
-    said = synthgen("judge", "exam", "set.jsonl", env=full.env)
+    said = synthgen("judge", "exam", "set.jsonl", "--rows", "12", env=full.env)
     r = json.loads((tmp_path / "set_exam.json").read_text())
     assert all(k["sensitivity"] == 0 for k in r["kinds"]) and r["specificity"]["rate"] == 1
     assert r["corrected"]["tells"] is False and r["corrected"]["precision"] is None and "cannot tell" in said.stdout
     assert r["order"]["rate"] == 1, "the first always wins"
     assert "calls" in said.stderr and len(full.asked) == r["paid"]["paid"] == r["paid"]["calls"]
-    synthgen("judge", "exam", "set.jsonl", env=full.env)
+    synthgen("judge", "exam", "set.jsonl", "--rows", "12", env=full.env)
     assert len(full.asked) == r["paid"]["calls"], "an exam that was taken costs nothing"
-    synthgen("judge", "exam", "set.jsonl", "--rows", "37", env=judge("guess").env)
+    synthgen("judge", "exam", "set.jsonl", "--rows", "20", env=judge("guess").env)
     r = json.loads((tmp_path / "set_exam.json").read_text())
     assert 0.3 < r["sensitivity"]["rate"] < 0.7 and r["corrected"]["tells"] is False
 
@@ -305,14 +313,14 @@ def test_the_exam_of_a_run_stands_in_its_card_and_in_show(tmp_path, synthgen, do
 
 def test_tool_rows_are_held_against_their_world(tmp_path, synthgen):
     pytest.importorskip("h5py")
-    synthgen("tool-pipeline", "hdf5", "-o", "calls.jsonl", "--target-pairs", "4")
-    synthgen("judge", "exam", "last")
-    (folder,) = (tmp_path / "runs").iterdir()
-    r = read_exam(folder)
+    good = asyncio.run(lab_tools.honest("hdf5"))
+    save(sorted(good, key=lambda t: -len(t.calls))[:5], tmp_path / "chats.jsonl")
+    said = synthgen("judge", "exam", "chats.jsonl", "--threshold", "4").stdout
+    r = json.loads((tmp_path / "chats_exam.json").read_text())
     told = {k["kind"]: k for k in r["worlds"]["kinds"]}
     assert told["wrong argument"]["world"] == told["wrong argument"]["rows"] > 0
     assert told["honest form"]["world"] == told["honest form"]["rows"] > 0 and told["vague but topical"]["world"] == 0
-    assert "Judge and world" in as_markdown(r) and "<table>" in as_html(r)
+    assert "Judge and world" in said and "Judge and world" in as_markdown(r) and "<table>" in as_html(r)
 
 
 def test_pages_hold_no_markup_of_others():

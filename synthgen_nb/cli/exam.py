@@ -291,8 +291,9 @@ async def _asked(of: Any, by: dict[str, list], done: Any) -> Any:
     from synthgen_nb.evaluate.calibrated import by_world, objects
     told: dict[str, str] = {}
     for some in by.values():
-        good = {x.id: x for x in some}
+        good, ran = {x.id: x for x in some}, dict[str, list]()
         async with of(some[0])() as w:
             for m in (*done.as_they_are, *done.honest, *done.faulty):
-                if m.item.base in good: told[m.item.row.id] = await objects(w, m.item.row, good[m.item.base])
+                i = m.item
+                if i.base in good: told[i.row.id] = await objects(w, i.row, good[i.base], ran)
     return by_world(done, told)

@@ -9,7 +9,7 @@ __all__ = ['TOOL_EXAM', 'plant_calls', 'unheard', 'objects', 'by_world']
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from ..core.records import leaves
+from ..core.records import content_id, leaves
 from .corrected import Share, kappa, redrawn
 from .exam import AS_IT_IS, HONEST, PADDING, Exam, Item, Items, bare, grouped
 from .faulty_calls import TOOL_FORMS, TOOL_KINDS, ToolMutator, faulty_rows, on_answer
@@ -81,9 +81,12 @@ async def objects(
     world: World,     # of the row; entered
     row: Trajectory,  # with a fault or without
     good: Trajectory, # that was verified
+    ran: dict[str, list],  # what calls gave that were made before: a fault of an answer has those of its row
 ) -> str: # '' where the world has no objection
     "What is wrong with a row, as far as running its calls can tell"
-    mine = [o.content for o in (await execute_trajectory(world, row)).observations]
+    key = content_id(good.initial, [c.model_dump(mode='json') for c in row.calls])
+    if key not in ran: ran[key] = [o.content for o in (await execute_trajectory(world, row)).observations]
+    mine = ran[key]
     if mine != [o.content for o in row.observations]: return 'its results are not those of its calls'
     if mine != [o.content for o in good.observations]: return 'other results than those of the verified row'
     new = unheard(row.answer, mine, row.told)
