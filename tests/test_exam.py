@@ -233,7 +233,7 @@ def test_full_marks_and_guesses_cannot_tell(tmp_path, synthgen, set_of, judge):
     assert len(full.asked) == r["paid"]["calls"], "an exam that was taken costs nothing"
     synthgen("judge", "exam", "set.jsonl", "--rows", "20", env=judge("guess").env)
     r = json.loads((tmp_path / "set_exam.json").read_text())
-    assert 0.3 < r["sensitivity"]["rate"] < 0.7 and r["corrected"]["tells"] is False
+    assert 0.2 < r["sensitivity"]["rate"] < 0.8 and r["corrected"]["tells"] is False
 
 
 def test_a_judge_that_sees_and_labels(tmp_path, synthgen, set_of, judge):
