@@ -55,6 +55,7 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
 def test_help_names_every_command():
     register([])
     env, names = os.environ | {"COLUMNS": "200"}, [c.name or c.callback.__name__ for c in app.registered_commands]
+    names += [g.name for g in app.registered_groups]
     ask = lambda *args: subprocess.run([SYNTHGEN, *args], capture_output=True, text=True, env=env)
     said = ask("--help")
     assert said.returncode == 0 and len(names) >= 12

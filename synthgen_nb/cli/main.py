@@ -7,7 +7,8 @@ __all__ = ['main']
 
 # %% ../../nbs/cli/98_main.ipynb #imports
 import sys
-from . import coverage, deps, documents, evaluate, looking, measure, pairs, runs, serving, tools, topic # each registers its commands
+from . import (coverage, deps, documents, evaluate, exam, looking, measure, pairs, runs, serving, tools,
+                             topic) # each registers its commands
 from .app import app, guarded
 from .methods import register
 from ..core.ended import listen

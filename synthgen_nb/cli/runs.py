@@ -220,6 +220,7 @@ def show(name: Annotated[str, argument('Name of a run, the beginning of one, `la
     if r.get('command'): print(f'  {r["command"]}')
     if e := r.get('export'):
         print(f'  {_exported(e, folder)}' + (f'; {r["ended"]}' if r.get('ended') else ''))
+    if said := _examined(folder): print(f'  {said}')
     print(f'  model {r.get("model", "?")}, ' + ', '.join(f'{k} {v}' for k, v in r['versions'].items()))
     if r.get('funnel'): print('\n' + table(r['funnel'], 'stage unit in out lost why'))
     if r.get('stages'):
@@ -235,3 +236,8 @@ def show(name: Annotated[str, argument('Name of a run, the beginning of one, `la
 def _exported(e: dict, folder: Path) -> str:
     return (f'{e["rows"]} rows from {e["documents"]} {e.get("unit", "documents")} in {folder/e["file"]} '
             f'({e["format"]})')
+
+def _examined(folder: Path) -> str: # what the exam of its judge says; '' without one
+    from synthgen_nb.evaluate.record import exam_says, read_exam
+    found = read_exam(folder)
+    return f'exam of its judge: {exam_says(found)}' if found else ''
