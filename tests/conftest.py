@@ -193,3 +193,20 @@ def check_spans(d, chunks):
         assert (s.start_line, s.end_line) == (d.text.count("\n", 0, a) + 1, d.text.count("\n", 0, b) + 1)
         end = b
     assert all(d.text[i].isspace() or i in held for _, at, n in meant.runs for i in range(at, at + n))
+
+
+def static_vectors(texts, folder):
+    "The public static embedding: the mean of its int8 token vectors"
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    raw = (folder / "model.safetensors").read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    shape = json.loads(raw[8 : 8 + size])["embeddings"]["shape"]
+    table = np.frombuffer(raw[8 + size :], np.int8)[: np.prod(shape)].reshape(shape).astype(np.float32)
+    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tok.no_truncation()
+    unknown, usual = tok.token_to_id("[UNK]"), int(np.median([len(w) for w in tok.get_vocab()]))
+    ids = [[i for i in e.ids if i != unknown][:512] for e in tok.encode_batch_fast([t[: 512 * usual] for t in texts], add_special_tokens=False)]
+    v = np.array([table[i].mean(0) if i else np.zeros(shape[1], np.float32) for i in ids])
+    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)

@@ -7,7 +7,7 @@ import pytest
 
 from synthgen_nb.specs.trajectory import Call, Observation, Ref, Trajectory, Turn
 from synthgen_nb.tools.answers import objections_to_answer
-from synthgen_nb.tools.apigen import accounts, grounding_check, informs, verify
+from synthgen_nb.tools.apigen import accounts, grounding_check, informs, says_nothing, verify
 from synthgen_nb.tools.asked import objections, picks
 from synthgen_nb.tools.evidence import evidence_of, mentions, says
 from synthgen_nb.tools.survey import survey
@@ -305,6 +305,16 @@ def test_texts_taken_over_word_for_word_make_no_claims(run):
     (row,) = run([("What is the title of weather.h5?", [("read_attribute", {"file": W, "path": "/", "name": "title"})], "-")])
     assert not objections_to_answer(evidence_of(said(row, "Its title is Daily station records."), TOOLS))
     assert objections_to_answer(evidence_of(said(row, "Its title is Weekly Station Survey."), TOOLS))
+
+
+@pytest.mark.parametrize("text", ["normal", "notebook", "north", "none of your business", "-", "ok", "a" * 250])
+def test_a_word_that_begins_with_no_says_something(text):
+    assert not says_nothing(text)
+
+
+@pytest.mark.parametrize("text", ["", "Unknown.", "(none)", "n/a", "no results", "No rows were found here", "nothing to show", "the path was not found"])
+def test_a_text_that_says_nothing_is_read_as_that(text):
+    assert says_nothing(text)
 
 
 def test_a_row_that_found_nothing_says_nothing(run):

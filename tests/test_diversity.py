@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import static_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,24 +62,6 @@ def test_vendi():
     assert 1 <= vendi(v) <= 16 and vendi(v[:10]) <= 10
     w = np.linalg.eigvalsh(v @ v.T / 300)
     assert vendi(v) == pytest.approx(np.exp(-sum(x * np.log(x) for x in w if x > 1e-12)), rel=1e-6), "the short way is the long way"
-
-
-def static_vectors(texts, folder):
-    "The public static embedding: the mean of its int8 token vectors"
-    from tokenizers import Tokenizer
-
-    raw = (folder / "model.safetensors").read_bytes()
-    size = int.from_bytes(raw[:8], "little")
-    shape = json.loads(raw[8 : 8 + size])["embeddings"]["shape"]
-    table = np.frombuffer(raw[8 + size :], np.int8)[: np.prod(shape)].reshape(shape).astype(np.float32)
-    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tok.no_truncation()
-    unknown, usual = tok.token_to_id("[UNK]"), int(np.median([len(w) for w in tok.get_vocab()]))
-    ids = [
-        [i for i in e.ids if i != unknown][:512] for e in tok.encode_batch_fast([t[: 512 * usual] for t in texts], add_special_tokens=False)
-    ]
-    v = np.array([table[i].mean(0) if i else np.zeros(shape[1], np.float32) for i in ids])
-    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
 
 
 def test_selection_from_alpaca_is_what_was_measured(data):

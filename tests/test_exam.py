@@ -18,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.records import Pair, SynthgenError, save
-from synthgen_nb.evaluate.corrected import Share, correct, coverage, kappa, labels_needed, point, slope, surely, threshold_for
+from synthgen_nb.core.shares import kappa
+from synthgen_nb.evaluate.corrected import Share, correct, coverage, labels_needed, point, slope, surely, threshold_for
 from synthgen_nb.evaluate.exam import EXAM_KINDS, PADDING, around, plant
 from synthgen_nb.evaluate.labels import draw_rows, labels_of, read_labels, write_sheet
 from synthgen_nb.evaluate.mutations import values
-from synthgen_nb.evaluate.record import as_html, as_markdown, read_exam, with_exam
+from synthgen_nb.cli.measure import html_page
+from synthgen_nb.evaluate.record import as_markdown, read_exam, with_exam
 from synthgen_nb.experiments.lab import material
 
 # The estimator
@@ -320,12 +322,12 @@ def test_tool_rows_are_held_against_their_world(tmp_path, synthgen):
     told = {k["kind"]: k for k in r["worlds"]["kinds"]}
     assert told["wrong argument"]["world"] == told["wrong argument"]["rows"] > 0
     assert told["honest form"]["world"] == told["honest form"]["rows"] > 0 and told["vague but topical"]["world"] == 0
-    assert "Judge and world" in said and "Judge and world" in as_markdown(r) and "<table>" in as_html(r)
+    assert "Judge and world" in said and "Judge and world" in as_markdown(r) and "<table>" in html_page(as_markdown(r))
 
 
 def test_pages_hold_no_markup_of_others():
     r = json.loads(json.dumps(dict(judge="<b>x</b>")))
-    assert with_exam("# A", RECORD | r).count("<b>") == 0 and "<b>" not in as_html(RECORD | r)
+    assert with_exam("# A", RECORD | r).count("<b>") == 0 and "<b>" not in html_page(as_markdown(RECORD | r))
 
 
 RECORD = dict(

@@ -22,6 +22,7 @@ from synthgen_nb.tools.end_state import (
     server_of,
     states,
 )
+from synthgen_nb.core.shares import kappa
 from synthgen_nb.tools.mcp_agentbench import (
     EndState,
     Judged,
@@ -31,7 +32,6 @@ from synthgen_nb.tools.mcp_agentbench import (
     decided,
     evaluate,
     judged,
-    kappa,
     outcome_report,
     read_verdict,
 )

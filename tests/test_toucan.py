@@ -17,6 +17,7 @@ from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn, re
 from synthgen_nb.tools.apigen import verify
 from synthgen_nb.tools.instructions import Task
 from synthgen_nb.tools.rows import signature
+from synthgen_nb.select.coverage import toucan_near
 from synthgen_nb.tools.toucan import (
     SAMPLING,
     Ask,
@@ -26,7 +27,6 @@ from synthgen_nb.tools.toucan import (
     failed_response,
     good_responses,
     names_a_tool,
-    near_duplicates,
     order_correctness,
     published,
     rated,
@@ -133,19 +133,23 @@ def test_one_clean_response_is_enough_and_words_alone_are_not_failures():
 # Near-duplicates
 
 
+def twins_in(vectors, before=0):
+    return {i: j for i, (j, _) in toucan_near(vectors, np.zeros(len(vectors)), before=before).near.items()}
+
+
 def at(d2):
     return np.array([[1, 0], [1 - d2 / 2, math.sqrt(1 - (1 - d2 / 2) ** 2)]], np.float32)
 
 
 @pytest.mark.parametrize("d2, twins", [(0.0, {1: 0}), (0.05, {1: 0}), (0.1, {1: 0}), (0.101, {}), (2.0, {})])
 def test_the_boundary_of_near_duplicates(d2, twins):
-    assert near_duplicates(at(d2)) == twins
+    assert twins_in(at(d2)) == twins
 
 
 def test_the_first_stays_and_a_dropped_one_takes_no_other_with_it():
     c, s = math.cos(0.25), math.sin(0.25)
     line = np.array([[1, 0], [c, s], [c * c - s * s, 2 * s * c]], np.float32)  # the first and the third are apart
-    assert near_duplicates(line) == {1: 0} and near_duplicates(line, before=2) == {2: 1}
+    assert twins_in(line) == {1: 0} and twins_in(line, before=2) == {2: 1}
     tasks = [Task(instruction=q, tools=("f",)) for q in ("How many boxes are there?", "how many boxes are there", "Who is it?")]
     out = sanitise(tasks)
     assert out.kept == [tasks[0], tasks[2]] and out.dropped[0].reason == f"near_duplicate:{tasks[0].id}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from .app import Config, Db, ModelName, Provider, Seed, Workers, app, argument, option, print
 from .files import beside, chunk_texts, door, holds_turns, read_pairs, trajectories
+from .measure import write_report
 if TYPE_CHECKING:
     from synthgen_nb.core.judge import Rubric
     from synthgen_nb.evaluate.record import Sitting
@@ -136,7 +137,7 @@ def _examine(t: _Task):
     "Draw a sheet, or take the exam and write what it found"
     from synthgen_nb.core.records import check_writable, write_bytes
     from synthgen_nb.evaluate.labels import read_labels
-    from synthgen_nb.evaluate.record import as_html, as_markdown, with_exam
+    from synthgen_nb.evaluate.record import as_markdown, with_exam
     own, chosen = _whose(t)
     scope = t.at.all if own else t.at.final
     texts = _sources(t, scope)
@@ -145,8 +146,7 @@ def _examine(t: _Task):
     base = _base(t, scope, own)
     check_writable(t.at.file('json'))
     record = asyncio.run(_taken(t, scope, base, texts, labels, own, chosen))
-    write_bytes(t.at.file('json'), (json.dumps(record, indent=1, ensure_ascii=False) + '\n').encode())
-    write_bytes(t.at.file('html'), as_html(record).encode())
+    write_report(t.at.file('html'), as_markdown(record), record)
     if t.at.run and (card := t.at.run/'README.md').is_file():
         write_bytes(card, with_exam(card.read_text(encoding='utf-8'), record).encode())
     print(f'{as_markdown(record)}\n{t.at.file("json")}, {t.at.file("html")}')
@@ -220,13 +220,12 @@ async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: dict[str, st
     "Plant, ask, and put together what came of it"
     from synthgen_nb.evaluate.exam import AS_IT_IS, Item, bare, sit
     from synthgen_nb.evaluate.record import Rated, Sitting, exam_record
-    from synthgen_nb.qa.alpagasus import prefer
     items, show, world = await _of_tools(t, base) if t.at.tools else _of_pairs(t, base, scope, texts)
     here = {i.base for i in items.as_they_are}
     more = [x for x in scope if x.id in labels and x.id not in here and not own]
     items.as_they_are.extend(Item(AS_IT_IS, '', bare(x), x.id) for x in more)
     _before(items, t, show, not t.at.tools)
-    done = await sit(items, t.model, t.rubric, show, t.bar, None if t.at.tools else prefer)
+    done = await sit(items, t.model, t.rubric, show, t.bar, None if t.at.tools else texts)
     _read_any(done, t)
     known: list[tuple[str, Any, Any]] = [(m.item.base, m.scores, m.item.row) for m in done.as_they_are]
     if own: known = [(x.id, _scores(t, x), x) for x in scope]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['R', 'Show', 'Shown', 'Criterion', 'Rubric', 'reply_schema', 'check_threshold', 'load_rubric', 'Verdict', 'judge',
-           'check_ways', 'below_floor', 'kept_by', 'reasoning_of', 'pair_inputs', 'judge_ask', 'read_score',
+           'check_ways', 'stand_in', 'below_floor', 'kept_by', 'reasoning_of', 'pair_inputs', 'judge_ask', 'read_score',
            'scores_of', 'mean_scores', 'draws_of', 'verdict_of', 'judge_singly', 'judge_repeatedly', 'batches',
            'judge_together']
 
@@ -173,6 +173,12 @@ def check_ways(
     if topic and 'topic' not in model.prompt(rubric.prompt).inputs:
         raise SynthgenError(f'the rubric {rubric.name!r} does not judge topics; '
                             'use another rubric, or no topic')
+
+# %% ../../nbs/core/06_judge.ipynb #stand_in
+def stand_in(judge: str) -> str: # provider/model; '' for a real one
+    "What a report says of a judge that is none"
+    no_model = 'the judge is a stand-in without a model: its verdicts are no result'
+    return no_model if judge.startswith('offline') else ''
 
 # %% ../../nbs/core/06_judge.ipynb #below_floor
 def below_floor(

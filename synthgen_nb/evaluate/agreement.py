@@ -20,6 +20,7 @@ from ..core.judge import Rubric, Show, judge
 from ..core.models import Model
 from ..core.preference import Preference
 from ..core.records import Pair, Row, SynthgenError, markdown_table
+from ..core.shares import wilson
 
 # %% ../../nbs/evaluate/57_agreement.ipynb #Measured
 @dataclass(frozen=True)
@@ -245,10 +246,7 @@ def share(
     n: int,
 ) -> Measured:
     "A share with Wilson's interval"
-    if not n: return Measured(name, None, state='no_rows')
-    z, p = 1.959964, k / n
-    mid, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** .5
-    return Measured(name, p, max(0.0, (mid - half) / (1 + z * z / n)), min(1.0, (mid + half) / (1 + z * z / n)), n)
+    return Measured(name, k / n, *wilson(k, n), n) if n else Measured(name, None, state='no_rows')
 
 def retention(
     r: Ratings,

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from ..core.records import content_id, leaves
-from .corrected import Share, kappa, redrawn
+from ..core.shares import kappa, redrawn
+from .corrected import Share
 from .exam import AS_IT_IS, HONEST, PADDING, Exam, Item, Items, bare, grouped
 from .faulty_calls import TOOL_FORMS, TOOL_KINDS, ToolMutator, faulty_rows, on_answer
 from .mutations import MANNER, item_lines, series, values

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from ..core.embed import embed
 from ..core.evidence import looked_at
-from ..core.judge import Rubric, judge, pair_inputs
+from ..core.judge import Rubric, judge, pair_inputs, stand_in
 from ..core.methods import Method
 from ..core.models import Model
 from ..core.preference import Preference, read_two, sign, tally
@@ -454,9 +454,7 @@ def _concluded(profiles, found, two, judge_name, seed, examples, texts) -> Compa
         won = decided([d for d in found if (d.first, d.second) == names])
         if won: better.append((won, next(n for n in names if n != won)))
     winner = next((p.name for p in profiles if sum(w == p.name for w, _ in better) == len(profiles) - 1), '')
-    notes = []
-    if judge_name.startswith('offline'):
-        notes.append('The judge is a stand-in without a model: its verdicts are no result.')
+    notes = [f'{why[0].upper()}{why[1:]}.'] if (why := stand_in(judge_name)) else []
     if not texts: notes.append('No source was at hand: rows were seen alone. Give their chunk database with --db.')
     return Comparison(tuple(profiles), tuple(found), tuple(better), winner, LEVEL, seed, judge_name,
                       tuple(notes), tuple(examples))

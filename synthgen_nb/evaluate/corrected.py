@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'Share', 'share', 'point', 'Corrected', 'among_kept', 'intervals', 'correct', 'coverage', 'surely',
-           'labels_needed', 'Bar', 'threshold_for', 'kappa', 'redrawn', 'slope']
+           'labels_needed', 'Bar', 'threshold_for', 'slope']
 
 # %% ../../nbs/evaluate/59_corrected.ipynb #imports
-import math, random
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 import numpy as np
+from ..core.shares import wilson
 
 # %% ../../nbs/evaluate/59_corrected.ipynb #Share
 class Share(NamedTuple):
@@ -23,12 +24,7 @@ class Share(NamedTuple):
     def rate(self) -> float | None: return self.hits / self.of if self.of else None # None: of nothing
 
     @property
-    def interval(self) -> tuple[float, float]: # 95 %, Wilson
-        if not self.of: return 0.0, 1.0
-        z2, n, p = 1.96 ** 2, self.of, self.hits / self.of
-        half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
-        low, high = (p + z2 / (2 * n) - half) / (1 + z2 / n), (p + z2 / (2 * n) + half) / (1 + z2 / n)
-        return (max(0.0, low) if self.hits else 0.0), (min(1.0, high) if self.hits < n else 1.0)
+    def interval(self) -> tuple[float, float]: return wilson(self.hits, self.of) # 95 %
 
 def share(told: Sequence[bool | None]) -> Share: # what nobody could tell (None) does not count
     return Share(sum(x is True for x in told), sum(x is not None for x in told))
@@ -164,28 +160,6 @@ def threshold_for(
         if tested[-1].least < wanted: break
     good = [b for b in tested if b.least >= wanted]
     return (good[-1] if good else None), tested
-
-# %% ../../nbs/evaluate/59_corrected.ipynb #kappa
-def kappa(
-    both: Sequence[tuple[bool, bool]], # what two said of each row
-) -> float | None: # None: one side never varies, so that chance explains all
-    "Cohen's kappa of two who said yes or no"
-    n = len(both)
-    if not n: return None
-    a, b = sum(x for x, _ in both) / n, sum(y for _, y in both) / n
-    chance = a * b + (1 - a) * (1 - b)
-    return None if chance >= 1 else (sum(x == y for x, y in both) / n - chance) / (1 - chance)
-
-def redrawn(
-    rows: Sequence[Any],                           # that make the measure
-    measure: Callable[[Sequence[Any]], float | None],
-    draws: int = 500,
-    seed: int = 0,
-) -> tuple[float, float] | None: # 95 %; None where the measure is not defined
-    "The interval of a measure, from rows drawn again with replacement"
-    rng = random.Random(seed)
-    got = sorted(x for _ in range(draws) if (x := measure(rng.choices(rows, k=len(rows)))) is not None) if rows else []
-    return (got[int(.025 * len(got))], got[int(.975 * len(got))]) if len(got) > draws / 2 else None
 
 # %% ../../nbs/evaluate/59_corrected.ipynb #slope
 def slope(

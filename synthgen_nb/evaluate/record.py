@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['ENOUGH', 'Block', 'HOW', 'EXAM_FILE', 'Rated', 'Sitting', 'by_kind', 'planted', 'labelled', 'known_rows',
-           'wanted_threshold', 'exam_record', 'exam_says', 'as_markdown', 'as_html', 'read_exam', 'with_exam']
+           'wanted_threshold', 'exam_record', 'exam_says', 'as_markdown', 'read_exam', 'with_exam']
 
 # %% ../../nbs/evaluate/59d_record.ipynb #imports
-import html, json
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from ..core.judge import Rubric
+from ..core.judge import Rubric, stand_in
 from ..core.records import Pair, Score, SynthgenError, clip, escape, markdown_table
-from .corrected import (Corrected, Share, correct, kappa, labels_needed, redrawn, share, slope,
-                                            threshold_for)
+from ..core.shares import kappa, redrawn
+from .corrected import Corrected, Share, correct, labels_needed, share, slope, threshold_for
 from .exam import PADDING, Exam, Marked, decided
 
 # %% ../../nbs/evaluate/59d_record.ipynb #Rated
@@ -189,7 +189,7 @@ def _order(exam: Exam) -> dict[str, Any] | None:
     read = [x for _, x in exam.compared if x.signs is not None]
     if not exam.compared: return None
     return dict(compared=len(exam.compared), unread=len(exam.compared) - len(read), flips=sum(x.flips for x in read),
-                sound_wins=sum(sum(x.signs) > 0 for x in read)) | _rate(share([x.flips for x in read]))
+                sound_wins=sum(x.verdict == 'win' for x in read)) | _rate(share([x.flips for x in read]))
 
 # %% ../../nbs/evaluate/59d_record.ipynb #record-parts
 def _length(sitting: Sitting, exam: Exam) -> dict[str, Any]:
@@ -226,6 +226,10 @@ def exam_says(
     r: Mapping[str, Any], # of `exam_record`
 ) -> str: # plain text
     "The result of an exam in a sentence or two"
+    said, why = _result(r), stand_in(r['judge'])
+    return f'{said.rstrip(".")}. {why[0].upper()}{why[1:]}.' if why else said
+
+def _result(r: Mapping[str, Any]) -> str:
     c = r['corrected']
     rates = (f'it refuses {_percent(c["q0"])} of bad rows ({c["m0"]}) and keeps {_percent(c["q1"])} '
              f'of good ones ({c["m1"]})')
@@ -340,27 +344,6 @@ def as_markdown(
     show = dict(h1=lambda t: f'# {escape(t)}', h2=lambda t: f'## {escape(t)}', p=escape,
                 strong=lambda t: f'**{escape(t)}**', table=lambda rows: markdown_table(rows, 200).rstrip())
     return '\n\n'.join(show[kind](x) for kind, x in _blocks(r) if x) + '\n'
-
-# %% ../../nbs/evaluate/59d_record.ipynb #as_html
-_STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-size:.9rem;margin:1rem 0}th{border-bottom:2px solid #0072B2}
-td,th{border-bottom:1px solid #ccc;padding:.25rem .7rem;text-align:left;vertical-align:top}
-strong{display:block;border-left:4px solid #0072B2;padding:.4rem .8rem;background:#f2f7fb}'''
-
-def as_html(
-    r: Mapping[str, Any], # of `exam_record`
-) -> str: # one file, nothing is loaded
-    "The page, as HTML"
-    def table(rows: Sequence[Mapping[str, Any]]) -> str:
-        cols = [c for c in (rows[0] if rows else {}) if any(x.get(c) not in (None, '') for x in rows)]
-        cell = lambda v: '' if v is None else html.escape(f'{v:g}' if isinstance(v, float) else str(v))
-        line = lambda cells, tag: '<tr>' + ''.join(f'<{tag}>{x}</{tag}>' for x in cells) + '</tr>'
-        head = line([html.escape(c.replace('_', ' ')) for c in cols], 'th')
-        return f'<table>{head}' + ''.join(line([cell(x.get(c)) for c in cols], 'td') for x in rows) + '</table>'
-    plain = lambda kind, x: f'<{kind}>{html.escape(x)}</{kind}>'
-    body = '\n'.join(table(x) if kind == 'table' else plain(kind, x) for kind, x in _blocks(r) if x)
-    return (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(r["judge"])}: exam</title>\n'
-            f'<style>{_STYLE}</style>\n{body}\n</html>\n')
 
 # %% ../../nbs/evaluate/59d_record.ipynb #read_exam
 EXAM_FILE = 'exam.json'

@@ -27,10 +27,11 @@ def repr_filter(
     tau: float = 0.9,       # a row more similar than this to a chosen one is rejected (cosine)
     budget: int | None = None, # most rows chosen
     block: int = 512,       # rows compared at once
+    before: int = 0,        # so many of the first rows are chosen already
 ) -> Selection:
     "Greedy selection by score, skipping what resembles the chosen (DEITA, Repr Filter)"
     order, most = best_first(scores), len(vectors) if budget is None else budget
-    kept, near, at = list[int](), dict[int, tuple[int, float]](), 0
+    order, kept, near, at = order[order >= before], list(range(before)), dict[int, tuple[int, float]](), 0
     while at < len(order) and len(kept) < most:
         at += take_block(vectors, order[at:at + block], tau, most, kept, near)
     return Selection(kept, near, [int(r) for r in order[at:]])

@@ -4,23 +4,24 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'evaluate', 'Shown', 'Judged', 'outcome_inputs', 'cited', 'all_shown', 'read_verdict', 'sort_of', 'judged',
-           'run_all', 'decided', 'Evaluated', 'signed', 'kappa', 'agreement', 'outcome_report']
+           'run_all', 'decided', 'Evaluated', 'signed', 'agreement', 'outcome_report']
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #imports
-import math, random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from ..core.judge import stand_in
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.records import Origin, Outcome, Score, SynthgenError, canonical, clip, drop, leaves
+from ..core.shares import kappa, redrawn
 from ..core.words import words
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
 from .end_state import CATEGORIES, EndState, Reference, category, end_states, numbers_in, references, said_by
 from .grounding import steps_of, thoughts_of
-from .tooleval import shares, stand_in
+from .tooleval import shares
 from ..worlds.open import fresh_worlds, open_world
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #evaluate
@@ -223,20 +224,6 @@ def signed(x: Evaluated, model: Model) -> Trajectory:
     return x.row.but(scores=(*kept, score), origin=(*x.row.origin, made),
             meta=x.row.meta | dict(outcome=outcome))
 
-# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #kappa
-def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None: # None: one side never varies, and chance explains all
-    "Cohen's kappa of two who said yes or no"
-    n = len(pairs)
-    if not n: return None
-    po, a, b = sum(x == y for x, y in pairs) / n, sum(x for x, _ in pairs) / n, sum(y for _, y in pairs) / n
-    pe = a * b + (1 - a) * (1 - b)
-    return None if pe == 1 else (po - pe) / (1 - pe)
-
-# %% ../../nbs/tools/79b_mcp_agentbench.ipynb #middle
-def _middle(xs: Sequence[float]) -> list[float] | None: # of 95 %
-    xs = sorted(xs)
-    return [xs[int(.025 * (len(xs) - 1))], xs[math.ceil(.975 * (len(xs) - 1))]] if xs else None
-
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #agreement
 def agreement(
     said: Sequence[bool | None],   # a judge's; None: it could not judge
@@ -249,13 +236,14 @@ def agreement(
     by: dict[str, list[tuple[bool, bool]]] = {}
     for s, t, k in zip(said, truth, tasks, strict=True):
         if s is not None and t is not None: by.setdefault(k, []).append((s, t))
-    every, rng, groups = [p for ps in by.values() for p in ps], random.Random(seed), list(by.values())
-    hit = lambda ps: sum(a == b for a, b in ps) / len(ps)
-    drawn = [[p for g in rng.choices(groups, k=len(groups)) for p in g] for _ in range(draws if groups else 0)]
+    flat = lambda groups: [p for g in groups for p in g]
+    def hit(ps): return sum(a == b for a, b in ps) / len(ps)
+    def reach(measure): return redrawn(groups, lambda drawn: measure(flat(drawn)), draws, seed)
+    groups, every = list(by.values()), flat(by.values())
     return dict(rows=len(every), tasks=len(groups),
                 unjudged=sum(s is None and t is not None for s, t in zip(said, truth, strict=True)),
-                accuracy=hit(every) if every else None, accuracy_95=_middle([hit(d) for d in drawn]),
-                kappa=kappa(every), kappa_95=_middle([x for d in drawn if (x := kappa(d)) is not None]))
+                accuracy=hit(every) if every else None, accuracy_95=reach(hit),
+                kappa=kappa(every), kappa_95=reach(kappa))
 
 # %% ../../nbs/tools/79b_mcp_agentbench.ipynb #report
 def outcome_report(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPERATURE', 'FINISH', 'METHOD', 'tooleval', 'Solution', 'solution_of', 'final_answer', 'tree_solution', 'converted',
-           'hallucinated', 'Label', 'label', 'Passed', 'vote', 'passing', 'path_of', 'preferred', 'signed', 'wilson',
-           'shares', 'stand_in', 'tooleval_report', 'stored_labels']
+           'hallucinated', 'Label', 'label', 'Passed', 'vote', 'passing', 'path_of', 'preferred', 'signed', 'shares',
+           'tooleval_report', 'stored_labels']
 
 # %% ../../nbs/tools/74b_tooleval.ipynb #imports
 import ast, asyncio, csv, json, math, random, re
@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from ..core.judge import stand_in
 from ..core.methods import Method
 from ..core.models import Model
 from ..core.records import Origin, Outcome, Score, canonical, clip, drop
+from ..core.shares import wilson
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory, at_hand
 from .grounding import steps_of
@@ -257,18 +259,6 @@ def signed(t: Trajectory, s: Solution, p: Passed, won: str | None, model: Model)
     kept = [x for x in t.scores if x.rubric != 'tooleval']
     return t.but(scores=(*kept, score), origin=(*t.origin, made), meta=t.meta | dict(tooleval=told))
 
-# %% ../../nbs/tools/74b_tooleval.ipynb #wilson
-def wilson(
-    k: int,
-    n: int,
-    z: float = 1.96, # for 95 %
-) -> tuple[float, float]:
-    "Wilson's interval of a share"
-    if not n: return 0.0, 1.0
-    p, mid = k / n, 1 + z * z / n
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, (p + z * z / (2 * n) - half) / mid), min(1.0, (p + z * z / (2 * n) + half) / mid)
-
 # %% ../../nbs/tools/74b_tooleval.ipynb #shares
 def shares(told: Sequence[bool | None]) -> dict[str, Any]: # None: unchecked; these are counted beside the share
     "How many passed, with an interval"
@@ -276,10 +266,6 @@ def shares(told: Sequence[bool | None]) -> dict[str, Any]: # None: unchecked; th
     rate = sum(known) / len(known) if known else None
     return dict(rows=len(told), unchecked=len(told) - len(known), passed=sum(known), pass_rate=rate,
                 interval_95=list(wilson(sum(known), len(known))) if known else None)
-
-def stand_in(model: str) -> str: # a word about a judge that is none
-    no_model = 'the judge is a stand-in without a model: its verdicts are no result'
-    return no_model if model.startswith('offline') else ''
 
 # %% ../../nbs/tools/74b_tooleval.ipynb #report
 def tooleval_report(
