@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 from ..core.listed import all_leaves
 from ..specs.tool import flat
-from ..core.records import canonical, leaves
+from ..core.records import leaves
 from ..worlds.roles import singular
 
 # %% ../../nbs/tools/69_feeds.ipynb #base
@@ -144,14 +144,13 @@ def linked(
     stated: Sequence[str] | set[str] = (), # values that the request gives, as text: no news
 ) -> list[tuple[str, str, Any]]: # call id, pointer, value; latest result first, no value twice
     "Where earlier results give a parameter"
-    out, seen = list[tuple[str, str, Any]](), set[str]()
+    out, seen = list[tuple[str, str, Any]](), set[tuple[type, Any]]()
     for s in reversed(steps):
         there = s['places'] if 'places' in s else places(s)
         hits = [x for field, xs in there.items() if feeds(field, s['tool'], name, taker) for x in xs]
         deepest = min((d for _, d, _ in hits), default=0) if flat(name).endswith('id') else 99
         for at, depth, v in hits:
-            key = canonical(v)
-            if depth > deepest or shown(v) in stated or key in seen: continue
-            seen.add(key)
+            if depth > deepest or (type(v), v) in seen or shown(v) in stated: continue
+            seen.add((type(v), v))
             out.append((s.get('call', ''), at, v))
     return out

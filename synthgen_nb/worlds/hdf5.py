@@ -13,6 +13,7 @@ import hashlib, operator
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 from ..core.records import SynthgenError
@@ -332,18 +333,19 @@ def _complexity(t: Tool) -> Any:
 # %% ../../nbs/worlds/31_hdf5.ipynb #show
 def show(h5: Files) -> dict[str, Any]:
     "The state of the environment as JSON"
-    for name in h5.names(): h5.digests[name] = h5.digests.get(name) or _digest(h5, name)
+    for name in h5.names(): h5.digests[name] = h5.digests.get(name) or _digest((h5.folder/name).read_bytes())
     return {'open': dict(sorted(h5.open.items())), 'files': {name: h5.digests[name] for name in h5.names()}}
 
 # %% ../../nbs/worlds/31_hdf5.ipynb #digest
-def _digest(h5: Files, name: str) -> dict[str, Any]:
+@lru_cache(maxsize=64) # a world is reset for every row, and most of its files stay as they were
+def _digest(content: bytes) -> dict[str, Any]:
     out: dict[str, Any] = {}
     def look(path, o):
         attrs = {k: _plain(v) for k, v in sorted(o.attrs.items())}
         values = lambda: hashlib.sha256(_bytes(o)).hexdigest()[:16]
         data = [str(o.dtype), list(o.shape), values()] if hasattr(o, 'shape') else []
         out['/' + path.strip('/')] = [attrs, *data]
-    with _h5py().File(h5.folder/name, 'r') as f:
+    with _h5py().File(BytesIO(content), 'r') as f:
         look('', f)
         f.visititems(look)
         links = {k: getattr(f.get(k, getlink=True), 'path', None) for k in f}

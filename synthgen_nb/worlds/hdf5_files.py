@@ -8,6 +8,8 @@ __all__ = ['MOST', 'make_files', 'makers', 'Files']
 # %% ../../nbs/worlds/30a_hdf5_files.ipynb #imports
 import tempfile
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from ..core.records import SynthgenError
@@ -19,11 +21,16 @@ def make_files(
     seed: int = 0,      # decides every number
 ) -> list[Path]: # the files
     "Write the world's HDF5 files"
-    import numpy as np
-    h5py = _h5py()
-    for name, make in makers().items():
-        with h5py.File(Path(folder)/name, 'w') as f: make(f, np.random.default_rng([seed, *name.encode()]))
+    for name, content in _contents(seed).items(): (Path(folder)/name).write_bytes(content)
     return [Path(folder)/n for n in makers()]
+
+@cache
+def _contents(seed: int) -> dict[str, bytes]: # by name; a world is reset hundreds of times
+    import numpy as np
+    h5py, made = _h5py(), {n: BytesIO() for n in makers()}
+    for name, make in makers().items():
+        with h5py.File(made[name], 'w') as f: make(f, np.random.default_rng([seed, *name.encode()]))
+    return {name: b.getvalue() for name, b in made.items()}
 
 # %% ../../nbs/worlds/30a_hdf5_files.ipynb #makers
 def _h5py():
