@@ -245,11 +245,12 @@ def wrong_values(ev: Evidence, own: str) -> Iterator[str]:
     "A field that is said to hold another word than it does"
     fields: dict[str, set] = {}
     for x in ev.leaves: fields.setdefault(x.key.lower(), set()).add(x.value)
-    for key, vs in fields.items():
+    told = own.casefold()
+    for key, vs in ((k, vs) for k, vs in fields.items() if k in told):
         value = str(next(iter(vs))).casefold()
         single = len(vs) == 1 and isinstance(next(iter(vs)), str) and re.fullmatch(r'[a-z]{4,}', key) and re.fullmatch(r'[a-z][\w-]{1,19}', value)
-        if not single or value in own.casefold() or value in map(str, ev.given): continue
-        for m in re.finditer(rf'\b([a-z][\w-]+) {key}\b|\b{key} (?:is|:|=) ?([a-z][\w-]+)', own.casefold()):
+        if not single or value in told or value in map(str, ev.given): continue
+        for m in re.finditer(rf'\b([a-z][\w-]+) {key}\b|\b{key} (?:is|:|=) ?([a-z][\w-]+)', told):
             if (w := m[1] or m[2]) not in _FILLERS | ev.vocabulary: yield f'wrong_value: {key} is {value}, not {w}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #crossed
@@ -266,12 +267,13 @@ def crossed(ev: Evidence, own: str) -> Iterator[str]:
         if ' ' in v: more.setdefault(v.split()[0], []).append(re.escape(v.partition(' ')[2]))
     asked, keys = {*words_of(ev.request)}, {k.lower() for k in ev.keys}
     passed = {str(v).casefold() for v in ev.given}
-    for key in {k for ks in holds.values() for k in ks if re.fullmatch('[a-z]{4,}', k)}:
+    told = own.casefold()
+    for key in {k for ks in holds.values() for k in ks if k in told and re.fullmatch('[a-z]{4,}', k)}:
         says_ = rf'\b{key}\w{{0,2}}(?: (?:is|are|was|were)|:|=)? (?:the )?["“`]?([\w-]+)(?:,? and ([\w-]+))?'
-        for w in (w for m in re.finditer(says_, own.casefold()) for w in m.groups() if w):
+        for w in (w for m in re.finditer(says_, told) for w in m.groups() if w):
             if w not in holds or key in holds[w] or w in asked | keys | passed: continue
             longer = '|'.join(more.get(w, ()))
-            if not longer or not re.search(rf'(?<!\w){re.escape(w)} (?:{longer})(?!\w)', own.casefold()):
+            if not longer or not re.search(rf'(?<!\w){re.escape(w)} (?:{longer})(?!\w)', told):
                 yield f'wrong_value: {w} is no {key}, it is a value of {", ".join(sorted(holds[w]))}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #renumbered

@@ -60,9 +60,11 @@ def _spots(values: list[Any], text: str) -> list[Spot]:
     "Where the texts of a column stand"
     index = {v.casefold(): i for i, v in enumerate(values) if isinstance(v, str) and 1 < len(v) < 200}
     if len(index) < 2 or len(index) < len(values): return []
-    known = '|'.join(map(re.escape, sorted(index, key=len, reverse=True)))
-    here = re.finditer(rf'(?<![\w/.-])(?:{known})(?![\w/-])(?!\.\w)', text.casefold())
-    return [(m.start(), m.end(), index[m[0]]) for m in here] if len(text) == len(text.casefold()) else []
+    flat = text.casefold()
+    known = '|'.join(map(re.escape, sorted((v for v in index if v in flat), key=len, reverse=True)))
+    if not known or len(text) != len(flat): return []
+    here = re.finditer(rf'(?<![\w/.-])(?:{known})(?![\w/-])(?!\.\w)', flat)
+    return [(m.start(), m.end(), index[m[0]]) for m in here]
 
 def rows_told(
     t: Table,
