@@ -11,7 +11,7 @@ ifdef UV
   INSTALL = uv pip install --quiet --python $(BIN)/python -c constraints.txt
 else
   CREATE  = $(PYTHON) -m venv $(VENV)
-  INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+  INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 endif
 
 .PHONY: demo test docs lab live bench export clean
