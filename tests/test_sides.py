@@ -64,7 +64,8 @@ def test_what_cannot_be_read_is_said(tmp_path, name, text, said):
 
 
 def test_any_value_of_a_row_is_taken_or_refused(tmp_path):
-    rows = [None, 1, [], {}, {"question": 3}, {"question": ""}, {"question": None, "prompt": "Ask?"}, {"instances": [{}]}, {"messages": "x"}, {"question": [[1]]}]
+    rows = [None, 1, [], {}, {"question": 3}, {"question": ""}, {"question": None, "prompt": "Ask?"}]
+    rows += [{"instances": [{}]}, {"messages": "x"}, {"question": [[1]]}]
     (tmp_path / "odd.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = read_set(tmp_path / "odd.jsonl")
     assert [r["question"] for r in found.rows] == [("Ask?",)] and len(found.unread) == len(rows) - 1

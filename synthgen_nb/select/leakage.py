@@ -7,15 +7,15 @@ __all__ = ['KINDS', 'Sides', 'N', 'LONG', 'SENTENCE', 'Grams', 'Places', 'STOCK'
            'Pairs', 'Likeness', 'WORDS', 'R', 'Leak', 'surest', 'leaks', 'Said', 'tokens', 'said', 'plain',
            'by_words_of', 'same', 'Index', 'template', 'gram_index', 'hits', 'runs', 'by_grams', 'copied', 'rare',
            'apart', 'matrix', 'above', 'char_grams', 'near', 'content', 'by_words', 'likeness_by', 'bar_of',
-           'rephrased', 'Checked', 'contaminated', 'leakage', 'reason_of', 'reasons', 'without_leaks', 'marked',
-           'leakage_text', 'ledger', 'as_numbers']
+           'rephrased', 'Checked', 'contaminated', 'leakage', 'joined', 'reason_of', 'reasons', 'without_leaks',
+           'marked', 'leakage_text', 'ledger', 'as_numbers']
 
 # %% ../../nbs/select/42_leakage.ipynb #imports
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from ..core.agreement import facts_differ, word_apart
@@ -208,6 +208,8 @@ def apart(a: str, b: str) -> str: # '' if nothing is found
         mine, theirs = ({w for f in facts(t) for w in tokens(f.text)} for t in (a, b))
         only, other = mine - {*tokens(b)}, theirs - {*tokens(a)}
         if only and other: return f'{min(only)} in one, {min(other)} in the other'
+    signs = [{*re.findall(r'\w[+#]+', t.casefold())} for t in (a, b)] # C, C++ and C#
+    if signs[0] != signs[1]: return f'{min(signs[0] ^ signs[1])} in one only'
     return facts_differ(a, b) or word_apart(a, b)
 
 # %% ../../nbs/select/42_leakage.ipynb #matrix
@@ -383,6 +385,18 @@ def leakage(
         found = leaks(rows, x.rows, bar, by)
         some = (x.name, x.digest, x.places, len(rows), found)
         out.append(Checked(*some, round(bar, 4), embedding, len(x.unread)))
+    return out
+
+# %% ../../nbs/select/42_leakage.ipynb #joined
+def joined(
+    rounds: Sequence[Sequence[Checked]], # of the same evaluation sets
+) -> list[Checked]:
+    "What was found in several parts of a data set"
+    out = list[Checked]()
+    for parts in zip(*rounds, strict=True):
+        starts = np.cumsum([0, *(c.rows for c in parts)])
+        found = [x._replace(row=x.row + int(n)) for n, c in zip(starts, parts, strict=False) for x in c.leaks]
+        out.append(replace(parts[0], rows=int(starts[-1]), leaks=found))
     return out
 
 # %% ../../nbs/select/42_leakage.ipynb #reasons
