@@ -17,7 +17,7 @@ from synthgen_nb.specs.sides import Set, read_set, sides_of
 
 ask = lambda *texts: [{"question": (t,)} for t in texts]
 eval_set = lambda items, name="eval.jsonl": Set(name, "", [f"line {i}" for i in range(1, len(items) + 1)], items, [])
-found = lambda ours, items, bar=0.5: [(x.row, x.item, x.kind) for x in leaks(ours, items, bar, by_words)]
+found = lambda ours, items, bar=0.5: [(x.row, x.item, x.kind) for x in leaks(ours, items, dict(near=max(0.6, bar), rephrased=bar), by_words)]
 grams = lambda ours, items: [x for x in found(ours, items, 1.1) if x[2] in ("8-gram", "13-gram")]
 WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec romeo sierra tango".split()
 
@@ -67,6 +67,9 @@ def test_answers_and_calls():
     assert found([row("Tell me of chunks.", long)], [row("Who reads what?", long)]) == [(0, 0, "exact")]
     assert not found([row("Tell me of chunks.", short)], [row("Who reads what?", short)]), "nobody's own words"
     assert not found([row(f"Number {i}?", long) for i in range(11)], [row("Who reads what?", long)]), "a stock phrase"
+    of = lambda n: row(f"Tell me of table {n}.", f"Table {n} is read as a whole before it gives back any value at all.")
+    assert not found([of(2)], [of(3)]), "the same of something else"
+    assert found([row("Tables?", "Yes. " + of(3)["answer"][0])], [of(3)]) == [(0, 0, "8-gram")]
     call = {"calls": ('size(path="/a/b", deep=true, unit="MiB", file="x.h5")',)}
     assert found([row("Big?", "Yes.", **call)], [row("How large is it then?", "3.", **call)]) == [(0, 0, "exact")]
     assert not found([row("Big?", "Yes.", calls=("size()",))], [row("How large is it then?", "3.", calls=("size()",))])
@@ -76,6 +79,14 @@ def test_turns_that_everybody_says():
     talk = {"question": ("Open the file of last week for me.", "Yes, please.", "Thanks!")}
     other = {"question": ("Close the door of this house again.", "Yes, please.", "Thanks!")}
     assert not found([talk], [other]) and found([talk], [talk]) == [(0, 0, "exact")]
+
+
+def test_questions_of_one_field_are_near_each_other_without_being_the_same():
+    of = lambda what: f"How do I configure the {what} of the storage pipeline?"
+    items = ask(*map(of, WORDS[:10]))
+    check = leakage(ask(of("victor"), of("echo"), "How can I configure the echo of the storage pipeline?"), [eval_set(items)])[0]
+    assert check.bars["near"] > 0.7 and {x.row for x in check.leaks if x.kind in ("near", "rephrased")} <= {2}
+    assert (1, 4, "exact") in [(x.row, x.item, x.kind) for x in check.leaks]
 
 
 # What must hold for any text

@@ -6,9 +6,9 @@
 __all__ = ['KINDS', 'Sides', 'N', 'LONG', 'SENTENCE', 'Grams', 'Places', 'STOCK', 'Sparse', 'Array', 'NEAR', 'SHORT', 'CHARS',
            'Pairs', 'Likeness', 'WORDS', 'R', 'Leak', 'surest', 'leaks', 'Said', 'tokens', 'said', 'plain',
            'by_words_of', 'same', 'Index', 'template', 'gram_index', 'hits', 'runs', 'by_grams', 'copied', 'rare',
-           'apart', 'matrix', 'above', 'char_grams', 'near', 'content', 'by_words', 'likeness_by', 'bar_of',
-           'rephrased', 'Checked', 'contaminated', 'leakage', 'joined', 'reason_of', 'reasons', 'without_leaks',
-           'marked', 'leakage_text', 'ledger', 'as_numbers']
+           'lacks', 'apart', 'matrix', 'above', 'char_grams', 'by_spelling', 'alike', 'content', 'by_words',
+           'likeness_by', 'bar_of', 'Checked', 'contaminated', 'leakage', 'joined', 'reason_of', 'reasons',
+           'without_leaks', 'marked', 'leakage_text', 'ledger', 'as_numbers']
 
 # %% ../../nbs/select/42_leakage.ipynb #imports
 import re
@@ -16,11 +16,12 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from ..core.agreement import facts_differ, word_apart
 from ..core.embed import embed
-from ..core.facts import code_facts, name_facts
+from ..core.facts import code_facts, facts, name_facts
 from ..core.records import Outcome, Row, clip, drop, escape, markdown_table
 from ..core.settings import Settings
 from ..core.words import FUNCTION_WORDS, STOPWORDS, stem, words
@@ -47,12 +48,13 @@ def surest(x: Leak) -> tuple[int, float]: return KINDS.index(x.kind), -x.score
 def leaks(
     rows: Sequence[Sides],  # of the data set
     items: Sequence[Sides], # of one evaluation set
-    bar: float,             # least likeness of a rephrasing, see `bar_of`
-    likeness: 'Likeness',   # by what rephrasings are known
+    bars: Mapping[str, float], # least likeness of `near` and of `rephrased`, see `bar_of`
+    likeness: 'Likeness',      # by what rephrasings are known
 ) -> list[Leak]: # of each row and item the surest
     "What a data set gives away of an evaluation set"
     asked, theirs = list(said(rows, 'question')), list(said(items, 'question'))
-    found = [*copied(asked, theirs), *near(asked, theirs), *rephrased(asked, theirs, bar, likeness)]
+    found = [*copied(asked, theirs), *alike(asked, theirs, 'near', bars['near'], by_spelling),
+             *alike(asked, theirs, 'rephrased', bars['rephrased'], likeness)]
     found += rare(copied(said(rows, 'answer', N), list(said(items, 'answer', N))))
     found += [x for x in copied(said(rows, 'calls', N), list(said(items, 'calls', N))) if x.kind == 'exact']
     best: dict[tuple[int, int], Leak] = {}
@@ -197,15 +199,21 @@ def copied(ours: Iterable[Said], theirs: Sequence[Said]) -> list[Leak]:
 
 # %% ../../nbs/select/42_leakage.ipynb #rare
 def rare(found: Sequence[Leak]) -> list[Leak]:
-    "Leaks of texts that are not said all over the data set"
-    often = Counter((x.theirs, x.kind) for x in found)
-    return [x for x in found if often[x.theirs, x.kind] <= STOCK]
+    "Leaks of answers that say it of the same thing, and are not given all over the data set"
+    some = [x for x in found if x.kind == 'exact' or not lacks(x.ours, x.theirs)]
+    often = Counter((x.theirs, x.kind) for x in some)
+    return [x for x in some if often[x.theirs, x.kind] <= STOCK]
+
+def lacks(a: str, b: str) -> str: # '' if nothing
+    "A number, name or piece of code of the second text that the first has not"
+    there = {*tokens(a)}
+    return next((f.text for f in facts(b) if not there.issuperset(tokens(f.text))), '')
 
 # %% ../../nbs/select/42_leakage.ipynb #apart
 def apart(a: str, b: str) -> str: # '' if nothing is found
     "Why two questions that look alike are not the same"
-    for facts in (name_facts, code_facts):
-        mine, theirs = ({w for f in facts(t) for w in tokens(f.text)} for t in (a, b))
+    for of in (name_facts, code_facts):
+        mine, theirs = ({w for f in of(t) for w in tokens(f.text)} for t in (a, b))
         only, other = mine - {*tokens(b)}, theirs - {*tokens(a)}
         if only and other: return f'{min(only)} in one, {min(other)} in the other'
     signs = [{*re.findall(r'\w[+#]+', t.casefold())} for t in (a, b)] # C, C++ and C#
@@ -257,37 +265,48 @@ def char_grams(texts: Sequence[str]) -> tuple[Array, Array]: # text, hash: each 
     both = np.unique(text[whole] << np.uint64(40) | hashed[whole] >> np.uint64(24))
     return (both >> np.uint64(40)).astype(np.int64), both & np.uint64((1 << 40) - 1)
 
-# %% ../../nbs/select/42_leakage.ipynb #near
+# %% ../../nbs/select/42_leakage.ipynb #by_spelling
+Pairs = Iterator[tuple[int, int, float]]
+Likeness = Callable[[Sequence[str], Sequence[str], float], Pairs] # ours, theirs, least → pairs that are alike
+
 def _sparse(row: Array, column: Array, n: int, m: int) -> Sparse:
     from scipy.sparse import csr_matrix
     return csr_matrix((np.ones(len(row), np.float32), (row, column)), (n, m))
 
-def _flat(some: Sequence[Said]) -> list[str]: return [' '.join(s.tokens) for s in some]
+def _flat(texts: Sequence[str]) -> list[str]: # '' for long ones
+    return [' '.join(ws) if len(ws) < SHORT else '' for ws in map(tokens, texts)]
 
-def near(ours: Sequence[Said], theirs: Sequence[Said]) -> Iterator[Leak]:
+def by_spelling(ours: Sequence[str], theirs: Sequence[str], least: float) -> Pairs:
     "Short texts that are spelt almost alike"
-    mine, other = ([s for s in x if len(s.tokens) < SHORT] for x in (ours, theirs))
-    row, gram = char_grams(_flat(other))
-    if not len(gram): return
+    row, gram = char_grams(_flat(theirs))
     known, at = np.unique(gram, return_inverse=True)
-    b, m = _sparse(row, at, len(other), len(known)), np.bincount(row, minlength=len(other))
-    for start in range(0, len(mine), 20_000):
-        some = mine[start:start + 20_000]
-        for i, j, v in _jaccard(some, known, b, m):
-            s, t = some[i], other[j]
-            if not apart(s.text, t.text): yield Leak(s.row, t.row, s.side, 'near', v, s.text, t.text)
+    if not len(known): return
+    b, m = _sparse(row, at, len(theirs), len(known)), np.bincount(row, minlength=len(theirs))
+    for start in range(0, len(ours), 20_000):
+        row, gram = char_grams(_flat(some := ours[start:start + 20_000]))
+        at = np.minimum(np.searchsorted(known, gram), len(known) - 1)
+        n, there = np.bincount(row, minlength=len(some)), known[at] == gram
+        jaccard = partial(_jaccard, n, m)
+        a = _sparse(row[there], at[there], len(some), len(known))
+        yield from ((start + i, j, v) for i, j, v in above(a, b, jaccard, least))
 
-# %% ../../nbs/select/42_leakage.ipynb #jaccard
-def _jaccard(some: Sequence[Said], known: Array, b: Sparse, m: Array) -> Iterator[tuple[int, int, float]]:
-    row, gram = char_grams(_flat(some))
-    at = np.minimum(np.searchsorted(known, gram), len(known) - 1)
-    n, there = np.bincount(row, minlength=len(some)), known[at] == gram
-    a = _sparse(row[there], at[there], len(some), len(known))
-    return above(a, b, lambda v, i, j: v / (n[i] + m[j] - v), NEAR)
+def _jaccard(n: Array, m: Array, v: Array, i: Array, j: Array) -> Array: return v / (n[i] + m[j] - v)
+
+# %% ../../nbs/select/42_leakage.ipynb #alike
+def alike(
+    ours: Sequence[Said],
+    theirs: Sequence[Said],
+    kind: str,          # of KINDS
+    bar: float,         # least likeness
+    likeness: Likeness,
+) -> Iterator[Leak]:
+    "Questions that are near each other, if nothing speaks against it"
+    if not ours or not theirs: return
+    for i, j, v in likeness([s.text for s in ours], [t.text for t in theirs], bar):
+        s, t = ours[i], theirs[j]
+        if not apart(s.text, t.text): yield Leak(s.row, t.row, s.side, kind, v, s.text, t.text)
 
 # %% ../../nbs/select/42_leakage.ipynb #likeness
-Pairs = Iterator[tuple[int, int, float]]
-Likeness = Callable[[Sequence[str], Sequence[str], float], Pairs] # ours, theirs, least → pairs that are alike
 WORDS = .5 # least likeness by words; what that costs is measured at the end
 
 def content(text: str) -> set[str]:
@@ -304,7 +323,7 @@ def by_words(ours: Sequence[str], theirs: Sequence[str], least: float) -> Pairs:
         x.data = weight[x.indices].astype(np.float32)
         x.data /= np.repeat(np.sqrt(np.add.reduceat([*x.data ** 2, 0], x.indptr[:-1])), np.diff(x.indptr))
     for i, j, v in above(a, b, lambda v, i, j: v, least):
-        if len(mine[i] & other[j]) >= 3: yield i, j, v
+        if sum(not w.isdigit() for w in mine[i] & other[j]) >= 3: yield i, j, v
 
 # %% ../../nbs/select/42_leakage.ipynb #by_model
 def likeness_by(
@@ -322,7 +341,7 @@ def likeness_by(
 def bar_of(
     items: Sequence[Sides], # of an evaluation set
     likeness: Likeness,
-    floor: float = WORDS,
+    floor: float = WORDS, # of this kind of likeness
 ) -> float: # 0–1
     "The likeness that one in a hundred of the items has with another one, and no less than the floor"
     texts = list({plain(s.text): s.text for s in said(items, 'question')}.values())
@@ -331,14 +350,6 @@ def bar_of(
     for i, j, v in likeness(few, few, max(floor, .3)):
         if i != j and v > nearest[i] and not apart(few[i], few[j]): nearest[i] = v
     return min(1.0, max(floor, float(np.quantile(nearest, .99, method='higher')) + 1e-6 if len(few) else 0))
-
-# %% ../../nbs/select/42_leakage.ipynb #rephrased
-def rephrased(ours: Sequence[Said], theirs: Sequence[Said], bar: float, likeness: Likeness) -> Iterator[Leak]:
-    "Questions that ask the same in other words, as far as they are near"
-    if not ours or not theirs: return
-    for i, j, v in likeness([s.text for s in ours], [t.text for t in theirs], bar):
-        s, t = ours[i], theirs[j]
-        if not apart(s.text, t.text): yield Leak(s.row, t.row, s.side, 'rephrased', v, s.text, t.text)
 
 # %% ../../nbs/select/42_leakage.ipynb #checked
 @dataclass(frozen=True)
@@ -349,7 +360,7 @@ class Checked:
     places: list[str]    # of its items
     rows: int            # of the data set
     leaks: list[Leak]
-    bar: float           # least likeness of a rephrasing
+    bars: Mapping[str, float] # least likeness of `near` and of `rephrased`
     embedding: str
     unread: int = 0      # rows of the evaluation set that ask nothing
 
@@ -381,10 +392,9 @@ def leakage(
     by, out = likeness_by(embedding, settings), list[Checked]()
     for x in sets:
         floor = WORDS if embedding == 'words' else .3 if len(x.rows) >= 50 else .9
-        bar = bar_of(x.rows, by, floor)
-        found = leaks(rows, x.rows, bar, by)
-        some = (x.name, x.digest, x.places, len(rows), found)
-        out.append(Checked(*some, round(bar, 4), embedding, len(x.unread)))
+        bars = {'near': bar_of(x.rows, by_spelling, NEAR), 'rephrased': bar_of(x.rows, by, floor)}
+        some = (x.name, x.digest, x.places, len(rows), leaks(rows, x.rows, bars, by))
+        out.append(Checked(*some, bars, embedding, len(x.unread)))
     return out
 
 # %% ../../nbs/select/42_leakage.ipynb #joined
@@ -464,7 +474,7 @@ def leakage_text(
 
 # %% ../../nbs/select/42_leakage.ipynb #examples
 def _examples(c: Checked, places: Sequence[str], most: int) -> str:
-    note = f'Rephrasings from a likeness of {c.bar:.2f} ({c.embedding}).\n\n' if c.kinds['rephrased'] else ''
+    note = f'Near from {c.bars["near"]:.2f}, rephrased from {c.bars["rephrased"]:.2f} ({c.embedding}).\n\n'
     each = sorted(c.first.values(), key=surest)
     some = [x for k in KINDS for x in [y for y in each if y.kind == k][:most]]
     return f'## {escape(c.name)}\n\n{note}' + '\n'.join(_example(x, c, places) for x in some)
@@ -483,7 +493,8 @@ def ledger(
         by = ', '.join(f'{k} {n}' for k, n in c.kinds.items() if n)
         return dict(evaluation_set=c.name, sha256=c.digest, items=len(c.places), leaked=len(c.first),
                     by=by or 'nothing found', rows=len({x.row for x in c.leaks}),
-                    rephrasings=f'{c.embedding}, from {c.bar:.2f}')
+                    near_from=round(c.bars['near'], 2), rephrased_from=round(c.bars['rephrased'], 2),
+                    likeness=c.embedding)
     return [one(c) for c in checks]
 
 # %% ../../nbs/select/42_leakage.ipynb #as_numbers
