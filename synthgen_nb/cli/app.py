@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
-           'MaxChunks', 'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'WORLDS',
-           'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent',
+           'MaxChunks', 'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'Evals',
+           'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent',
            'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
@@ -108,6 +108,11 @@ Template = Annotated[str, option('--template',
 Tokens = Annotated[str, typer.Option('--control',
                                      help='Rows about control tokens such as <|im_end|>: mark (kept, with a '
                                           'word joiner behind the bracket) or drop.')]
+
+# %% ../../nbs/cli/90_app.ipynb #eval-options
+Evals = Annotated[list[Path] | None, option('--eval',
+                                            help='An evaluation set; rows that give its items away are dropped. '
+                                                 'Repeat for several.')]
 
 # %% ../../nbs/cli/90_app.ipynb #tool-options
 _KINDS = declared('worlds', 'WORLD').values()

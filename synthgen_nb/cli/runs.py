@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, ChunkTokens, Config, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, ChunkTokens, Config, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -38,7 +38,9 @@ def recorded(
     return folder, read_run(folder)
 
 # %% ../../nbs/cli/95_runs.ipynb #where
-def _where(folder: Path, notebook: str):
+def _where(folder: Path, notebook: str, held: list[dict]):
+    for x in held:
+        print(f'held against {x["evaluation_set"]} ({x["items"]} items): {x["by"]}; {x["rows"]} rows dropped')
     print(f'run record:    {folder/notebook}\nlook:          synthgen show {folder.name}')
 
 def _not_read(skipped: list[str], folder: Path):
@@ -77,7 +79,7 @@ def pipeline(
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
-    reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
+    reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '', evals: Evals = None,
     template: Template = '', control: Tokens = 'mark', workers: Workers = None, provider: Provider = None,
     model: ModelName = None, config: Config = None,
 ):
@@ -87,7 +89,7 @@ def pipeline(
     check_writable(output)
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given = dict(source=[str(s) for s in source], tables=table, steps=step, chunk_tokens=chunk_tokens,
+    given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls, acquire=acquire,
                  rewrite=rewrite, together=together, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
                  format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
@@ -96,7 +98,7 @@ def pipeline(
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
     _chosen(r.get('acquired', {}))
-    _where(folder, 'qa.ipynb')
+    _where(folder, 'qa.ipynb', r.get('leakage', []))
     _not_read(r['skipped'], folder)
     if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
 
@@ -117,7 +119,7 @@ def tool_pipeline(
                                       'the same.')] = '',
     annotate: Annotated[str, option('--annotate', help='Documents, or a chunk database, whose texts get calls as '
                                     'well (Toolformer); needs a model with log-probabilities.')] = '',
-    threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
+    evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -133,7 +135,7 @@ def tool_pipeline(
     options_of(maker(method), setting or [])
     several(multi_step, max_steps)
     both = single_step == multi_step
-    given = dict(source=source, world=world, values=value, provider=provider, model=model, judge=judge,
+    given = dict(source=source, evals=[str(e) for e in evals or []], world=world, values=value, provider=provider, model=model, judge=judge,
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
@@ -150,7 +152,7 @@ def _told(output: Path, folder: Path, r: dict, wanted: int):
            else f'every call executed in {r["world"]}')
     print(f'training file: {output} ({n["rows"]} rows, {ran}; {n["distinct_sequences"]} distinct sequences, '
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
-    _where(folder, 'tools.ipynb')
+    _where(folder, 'tools.ipynb', r.get('leakage', []))
     _not_read(r['skipped'], folder)
     for said in r['said']: print(said, file=sys.stderr)
     if a := r['annotated']: print(_annotated(a, folder), file=sys.stderr if not a['rows'] else sys.stdout)
