@@ -109,8 +109,8 @@ def test_what_is_kept():
 
 
 def test_probes_find_what_was_planted():
-    flips, first = position_probe([Preference((8, 5), (8, 5))] * 20)
-    assert flips.value == 1 and first.value == 1
+    flips, first, favour = position_probe([Preference((8, 5), (8, 5))] * 20)
+    assert flips.value == 1 and first.value == 1 and favour.value == 1
     assert position_probe([])[0].value is None
     wrote = lambda rows: [p.but(origin=(Origin(method="m", faithful="heuristic", model="a/b" if i % 2 else "c/d"),)) for i, p in enumerate(rows)]
     base = [3 + i % 5 for i in range(40)]

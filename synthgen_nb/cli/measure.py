@@ -103,13 +103,14 @@ def agreement(
                                            'rubric.')] = 'overall',
     seed: Seed = 0,
 ):
-    "Say how far judges agree on the same rows: kappa, tau-b and alpha with intervals, and what each would keep."
+    "Say how far judges agree on the same rows: kappa, tau-b and alpha with intervals, what each would keep, and whether one favours its own."
     from dataclasses import asdict
-    from synthgen_nb.evaluate.agreement import agreement as run, agreement_text, ratings_of
+    from synthgen_nb.evaluate.agreement import agreement as run, agreement_text, own_rows, own_text, ratings_of
     check_report(output)
-    found = run(ratings_of(_rated(files), criterion), threshold, seed)
-    page = agreement_text(found)
-    write_report(output, page, asdict(found))
+    sets = _rated(files)
+    found, own = run(ratings_of(sets, criterion), threshold, seed), own_rows(sets, seed)
+    page = agreement_text(found) + own_text(own)
+    write_report(output, page, asdict(found) | dict(own_rows=[asdict(m) for m in own]))
     print(page)
     if len(found.raters) < 2: print('one rater: give a second file, or rows with scores of several judges', file=sys.stderr)
 

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'DRAWS', 'LEVELS', 'Measured', 'Table', 'table_of', 'kappas', 'taus', 'bootstrapped', 'of_two', 'alphas',
-           'coincidences', 'alpha', 'Ratings', 'ratings_of', 'share', 'retention', 'Agreement', 'agreement',
-           'agreement_text', 'position_probe', 'twice_over', 'mean_of', 'verbosity_probe', 'writer_of',
-           'self_preference']
+           'coincidences', 'alpha', 'Ratings', 'ratings_of', 'share', 'retention', 'retained', 'Agreement', 'agreement',
+           'agreement_text', 'curve_table', 'mean_of', 'position_probe', 'twice_over', 'verbosity_probe', 'writer_of',
+           'self_preference', 'own_rows', 'swayed', 'own_text']
 
 # %% ../../nbs/evaluate/57_agreement.ipynb #imports
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 import numpy as np
@@ -260,6 +260,15 @@ def retention(
     return [*each, share('all of them', len(set.intersection(*both)), len(common)),
             share('any of them', len(set.union(*both)), len(common))]
 
+# %% ../../nbs/evaluate/57_agreement.ipynb #retained
+def retained(
+    r: Ratings,
+) -> list[dict[str, Any]]: # threshold, then rater → share with its interval
+    "The share of the rows that each rater keeps at each threshold"
+    given = sorted({v for told in r.raters.values() for v in told.values() if v is not None})
+    marks = given if len(given) <= 11 else sorted({float(round(v)) for v in given})
+    return [dict(threshold=t) | {m.name: m for m in retention(r, t)[:len(r.raters)]} for t in marks]
+
 # %% ../../nbs/evaluate/57_agreement.ipynb #agreement
 @dataclass(frozen=True)
 class Agreement:
@@ -270,6 +279,7 @@ class Agreement:
     pairs: tuple[dict[str, Any], ...] # first, second, n, same, kinder, kept, ratings, order
     alpha: tuple[Measured, ...]     # nominal on what is kept, ordinal and interval on the ratings
     kept: tuple[Measured, ...]      # see `retention`
+    curve: tuple[dict[str, Any], ...] # see `retained`
 
     def _repr_markdown_(self) -> str: return agreement_text(self)
 
@@ -284,7 +294,8 @@ def agreement(
     pairs = tuple(_pair(a, b, told, keeps, g, seed) for a, b in combinations(told, 2))
     ratings = (alpha(list(told.values()), k, g, seed) for k in LEVELS[1:])
     over = (alpha(list(keeps.values()), 'nominal', g, seed), *ratings)
-    return Agreement(tuple(told), len(g), threshold, pairs, over, tuple(retention(r, threshold)))
+    kept, curve = tuple(retention(r, threshold)), tuple(retained(r))
+    return Agreement(tuple(told), len(g), threshold, pairs, over, kept, curve)
 
 def _pair(a: str, b: str, told: dict, keeps: dict, g: list, seed: int) -> dict[str, Any]:
     both = [(x, y) for x, y in zip(told[a], told[b], strict=True) if x is not None and y is not None]
@@ -310,23 +321,14 @@ def agreement_text(x: Agreement) -> str: # Markdown
             + (f'## Two by two\n\n{markdown_table(pairs)}\n`kinder`: how much higher the first rates.\n\n'
                if pairs else '')
             + f'## All of them: Krippendorff\'s alpha\n\n{markdown_table(over)}\n'
-            f'## What is kept from {x.threshold:g}\n\n{markdown_table(kept)}')
+            f'## What is kept from {x.threshold:g}\n\n{markdown_table(kept)}\n'
+            f'## What is kept at each threshold\n\n{curve_table(x.curve)}')
 
-# %% ../../nbs/evaluate/57_agreement.ipynb #position
-def position_probe(
-    said: Sequence[Preference], # of pairs that were shown in both orders
-) -> list[Measured]: # how often the order decided; how often the first place won
-    "What the order decides in a comparison"
-    signs = [p.signs for p in said if p.signs is not None]
-    flips = sum(a * b == -1 for a, b in signs)
-    ahead = [s for a, b in signs for s in (a, -b) if s] # 1: what stood first was preferred
-    return [share('decided by the order', flips, len(signs)), share('first place wins', ahead.count(1), len(ahead))]
+def curve_table(curve: Sequence[Mapping[str, Any]]) -> str: # Markdown
+    told = lambda k, v: f'{v:g}' if k == 'threshold' else str(v)
+    return markdown_table([{k: told(k, v) for k, v in row.items()} for row in curve])
 
-# %% ../../nbs/evaluate/57_agreement.ipynb #twice
-def twice_over(p: Pair) -> Pair:
-    "The pair with an answer that says everything twice"
-    return p.but(answer=f'{p.answer.rstrip()}\n\n{p.answer.strip()}')
-
+# %% ../../nbs/evaluate/57_agreement.ipynb #mean_of
 def mean_of(
     name: str,
     values: Sequence[float],    # of each row
@@ -340,6 +342,26 @@ def mean_of(
     cells = np.array([[sum(x), len(x)] for x in of.values()], np.float32)
     low, high = bootstrapped(cells, lambda d: _ratio(d[:, 0], d[:, 1]), seed)
     return Measured(name, sum(values) / len(values), low, high, len(values))
+
+# %% ../../nbs/evaluate/57_agreement.ipynb #position
+def position_probe(
+    said: Sequence[Preference], # of pairs that were shown in both orders
+    groups: Sequence[Any] = (), # of the pairs, such as the chunk; (): each its own
+    seed: int = 0,
+) -> list[Measured]: # how often the order decided, how often the first place won, and how far it is favoured
+    "What the order decides in a comparison"
+    of = groups or range(len(said))
+    read = [(p.signs, g) for p, g in zip(said, of, strict=True) if p.signs is not None]
+    flips = sum(a * b == -1 for (a, b), _ in read)
+    ahead = [s for (a, b), _ in read for s in (a, -b) if s] # 1: what stood first was preferred
+    toward = [(a - b) / 2 for (a, b), _ in read] # 1: the first place both times
+    return [share('decided by the order', flips, len(read)), share('first place wins', ahead.count(1), len(ahead)),
+            mean_of('first place is favoured by', toward, [g for _, g in read], seed)]
+
+# %% ../../nbs/evaluate/57_agreement.ipynb #twice
+def twice_over(p: Pair) -> Pair:
+    "The pair with an answer that says everything twice"
+    return p.but(answer=f'{p.answer.rstrip()}\n\n{p.answer.strip()}')
 
 # %% ../../nbs/evaluate/57_agreement.ipynb #verbosity
 async def verbosity_probe(
@@ -390,3 +412,24 @@ def _gap(name: str, own: Sequence[tuple[float, Any]], rest: Sequence[tuple[float
     f = lambda d: _ratio(d[..., 0], d[..., 1]) - _ratio(d[..., 2], d[..., 3])
     low, high = bootstrapped(cells, f, seed)
     return Measured(name, float(f(cells.sum(0))), low, high, len(own) + len(rest))
+
+# %% ../../nbs/evaluate/57_agreement.ipynb #own_rows
+def own_rows(
+    sets: Mapping[str, Sequence[Row]], # rated rows, as in `ratings_of`
+    seed: int = 0,
+) -> list[Measured]: # by the judge's name
+    "How far each judge that wrote some of the rows favours them"
+    writers = {writer_of(row) for rows in sets.values() for row in rows}
+    raters = [x for x in ratings_of(sets).raters if x in writers]
+    return [replace(self_preference(sets, x, seed), name=x) for x in raters]
+
+def swayed(m: Measured) -> bool: # False where the interval holds zero, or there is none
+    "Does a measure that is zero without a bias show one?"
+    return m.low is not None and m.high is not None and not m.low <= 0 <= m.high
+
+def own_text(own: Sequence[Measured]) -> str: # Markdown; '' where no judge wrote any row
+    if not own: return ''
+    rows = [dict(judge=m.name, higher_by=str(m), rows=m.n, says='favours its own' if swayed(m) else 'nothing shown')
+            for m in own]
+    return ('\n## Each judge and its own rows\n\n' + markdown_table(rows)
+            + '\n`higher_by`: how much more than the other judges it prefers them to the others\' rows.\n')
