@@ -153,3 +153,17 @@ def test_every_declaration_is_sound():
     with pytest.raises(SynthgenError, match="did you mean 'deita'"):
         method("deitta")
     assert len(declared("worlds", "WORLD")) >= 7
+
+
+def test_the_command_that_a_method_names_is_there_with_its_option():
+    from typer.main import get_command
+
+    from synthgen_nb.cli.main import app, register
+    from synthgen_nb.core.methods import methods
+
+    register([])
+    there = get_command(app).commands
+    for m in methods().values():
+        name, *rest = m.command.split()
+        assert name in there, f"{m.name} names {m.command}"
+        assert {w for w in rest if w[:2] == "--"} <= {o for p in there[name].params for o in p.opts}, m.command

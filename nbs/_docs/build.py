@@ -318,12 +318,12 @@ def papers(site: Site) -> str:
     "Every paper with its notebook, module, command, check and fidelity, from what the notebooks declare"
     from synthgen_nb.core.methods import methods
     at = {m.module: next((p for p in site.pages if exported(p) == m.module), '') for m in methods().values()}
-    rows = [(f'[{m.title}]({site.pages[at[m.module]]})' if at[m.module] else m.title, m.paper or 'ours',
-             f'`{m.module.partition(".")[2]}`', f'`{m.command}`' if m.command else '',
+    named = lambda m: f'[{m.title}]({site.pages[at[m.module]]})' if at[m.module] else m.title
+    rows = [(f'{named(m)}<br>{m.paper or "ours"}<br>`{m.module.partition(".")[2]}`', f'`{m.command}`' if m.command else '',
              m.faithful, m.claim, m.check) for m in methods().values()]
     head = '# Papers\n\nWhat is implemented here, how near it comes to its paper, the command that runs it, and what it is '\
            'held against. Each notebook declares its own line.'
-    return f'{head}\n\n' + api.table(('method', 'paper', 'module', 'command', 'fidelity', 'what it does', 'held against'), rows)
+    return f'{head}\n\n' + api.table(('method, paper, module', 'command', 'fidelity', 'what it does', 'held against'), rows)
 
 
 def exported(page: str) -> str:

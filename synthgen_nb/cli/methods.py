@@ -99,7 +99,7 @@ def method_commands() -> dict[str, dict[str, Any]]: # command → the declaratio
     written = {c.name or c.callback.__name__ for c in app.registered_commands} # type: ignore[union-attr]
     found = {d['command']: d | dict(module=m) for folder in ('core', 'qa', 'tools', 'select', 'evaluate')
              for m, d in declared(folder, 'METHOD').items() if d.get('command') and d.get('step')}
-    return {name: d for name, d in found.items() if name not in written}
+    return {name: d for name, d in found.items() if name.split()[0] not in written} # curate --rubric alpagasus
 
 def register(
     words: Sequence[str], # of the command line

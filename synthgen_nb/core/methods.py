@@ -38,7 +38,7 @@ class Method(BaseModel):
     claim: str                     # what it does, in a sentence
     takes: Literal['chunks', 'pairs', 'tools', 'trajectories'] # what goes in
     stage: str = ''                # generate, rewrite, judge, reason or select; '' if it has none
-    command: str = ''              # of the command line; '' if it has none
+    command: str = ''              # of the command line, maybe with an option; '' if it has none
     step: str = ''                 # function of its module: async (records, model, **options) → Outcome
     check: str = ''                # what it is held against in its notebook
     note: str = ''                 # what of it is nearer to the paper, or farther

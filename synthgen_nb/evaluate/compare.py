@@ -262,7 +262,7 @@ async def head_to_head(
     return [Preference(a, b) for a, b in zip(two[::2], two[1::2], strict=True)]
 
 # %% ../../nbs/evaluate/58_compare.ipynb #METHOD
-METHOD = Method(name='compare', title='Compare', faithful='heuristic', takes='pairs',
+METHOD = Method(name='compare', title='Compare', faithful='heuristic', takes='pairs', command='compare',
                 claim='Says which of several sets is better, where that can be shown.',
                 replies={'compare_pairs': 'synthgen_nb.offline.ratings:compare_pairs'})
 

@@ -41,7 +41,7 @@ METHOD = Method(
     check='the histogram of ratings and the verdicts that the authors published',
     claim='Keep the few examples that a judge rates highest, with the threshold read off the histogram.',
     note='an approximation on rows that the judge wrote itself: their record says so',
-    takes='pairs', stage='judge', command='', step='alpagasus',
+    takes='pairs', stage='judge', command='curate --rubric alpagasus', step='alpagasus',
     options={'threshold': 'Lowest rating that is kept, 0-5. Default: read off the histogram.'},
     replies={
         'rate_first_line': 'synthgen_nb.offline.ratings:rate_first_line',

@@ -38,7 +38,8 @@ async def humpback(
 # %% ../../nbs/qa/61_backtranslation.ipynb #method
 METHOD = Method(
     name='backtranslation', title='Instruction Backtranslation', paper='arXiv 2308.06259',
-    faithful='approximation', takes='chunks', stage='generate', command='', step='backtranslate',
+    faithful='approximation', takes='chunks', stage='generate', command='generate --method backtranslation',
+    step='backtranslate',
     check='what must hold in every iteration; the reported figures stand beside',
     claim='A passage is the answer; a model writes the instruction that it answers, and grades the pairs.',
     options={'seeds': 'Pairs that show how instructions are written.',

@@ -52,7 +52,7 @@ METHOD = Method(
     name='apigen', title='APIGen', paper='arXiv 2406.18518', faithful='paper',
     check='accounts that add up; faults planted for each stage',
     claim='Verify tool calls by their format, by executing them, and by a judge; an unchecked row is dropped unless played=True.',
-    takes='trajectories', stage='judge', command='', step='verify',
+    takes='trajectories', stage='judge', command='tool-curate', step='verify',
     replies={'tool_judge': 'synthgen_nb.offline.tools:judge_chain',
              'tool_rate': 'synthgen_nb.offline.tools:rate_chain'},
 )

@@ -232,6 +232,7 @@ def call_verdict(
 # %% ../../nbs/tools/71_gorilla.ipynb #METHOD
 METHOD = Method(
     name='gorilla', title='Gorilla', paper='arXiv 2305.15334', faithful='approximation', takes='trajectories',
+    command='tool-pipeline --absent',
     check="the authors' response files: rates of correct and hallucinated calls",
     claim='Show each example the documentation that a retriever finds, and count calls to tools that do not '
           'exist.')

@@ -311,7 +311,7 @@ def _by_table(r: Mapping) -> str:
 METHOD = Method(
     name='tooleval', title='ToolEval', paper='arXiv 2307.16789', faithful='paper', takes='trajectories',
             stage='judge',
-    command='', step='tooleval',
+    command='tool-evaluate --by tooleval', step='tooleval',
     check='answer trees and leaderboard as ToolBench stores them',
     claim='Keep solutions that pass by the table of answer and request, judged several times; prefer one of two.',
     note='the coin is seeded, preferences are asked in both orders, the wording of the prompts is ours',
