@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
+from ..core.facts import FENCE, INLINE
 from ..core.records import Outcome, Pair, drop
 from ..core.words import SPACELESS
 
@@ -18,11 +19,58 @@ from ..core.words import SPACELESS
 def normal_form(
     text: str, # as written
 ) -> str: # for comparing
-    "A text without the differences that do not matter: Unicode form, case, spacing, final punctuation"
-    flat = ' '.join(unicodedata.normalize('NFKC', text).casefold().split())
-    return _GAP.sub('', flat).strip(' ?.!:;,。、，؟؛।¿¡…')
+    "A text without the differences that do not matter: Unicode form, markup, case, spacing, punctuation around words"
+    code = list[str]() # what is marked as code
+    text = _unmarked(text, code) if _MARKED.search(text) else text
+    flat = ' '.join(unicodedata.normalize('NFKC', _with_case(text)).casefold().split())
+    flat = _unpunctuated(flat).strip(_ENDS)
+    if code: flat = _CODE.sub(lambda m: code[ord(m[0]) - 0xF0000], flat)
+    return _GAP.sub('', flat)
 
+_MARKED = re.compile(r'[`*_\[<#~⁰¹²³⁴-⁹]')
+_ENDS = ' ?!:;,。、，؟؛।¿¡…'
 _GAP = re.compile(rf'(?<=[{SPACELESS}]) | (?=[{SPACELESS}])|\u0640') # 缓存 64 兆 is 缓存64兆
+_CODE = re.compile('[\U000f0000-\U000ffffd]') # in the place of a piece of code
+
+# %% ../../nbs/select/40_dedup.ipynb #unpunctuated
+_BEFORE = re.compile(r"""(?<!\S)["'“‘„«‚‹¿¡「『《【]+(?=[^\s"'“‘„«])""")
+_BEHIND = re.compile(r"""(?<=[^\s,;:?!…"'.”’»])(?:[,;:?!…"'”’»›」』》】]|\.(?![\w]))+(?=\s|$)""")
+_ASIDE = re.compile(r'(?<!\S)\((?=[^()]*[^\W\d])([^()]+)\)(?=[\s?.!,:;]|$)') # (a remark), and not f(x)
+_DASH = re.compile(r'(?<=[^\W\d]) (?:--|—|–) ')
+_TYPED = str.maketrans({'’': "'", '‘': "'", '“': '"', '”': '"', '‐': '-', '‑': '-', '−': '-', '＂': '"'})
+
+def _unpunctuated(flat: str) -> str:
+    if not flat.isascii(): flat = flat.translate(_TYPED)
+    if '(' in flat: flat = _ASIDE.sub(r'\1', flat)
+    return _DASH.sub(' ', _BEHIND.sub('', _BEFORE.sub('', flat)))
+
+_OPTION = re.compile(r'(?<![\w-])-(?=[A-Z](?!\w))')
+_BITS = re.compile(r'(?<=\d)( ?[KMGT]i?)b(?!\w)')
+
+def _with_case(text: str) -> str: # what would be lost in small letters is spelt out
+    return _BITS.sub(r'\1bit', _OPTION.sub('-⇧', text)) if _OPTION.search(text) or _BITS.search(text) else text
+
+# %% ../../nbs/select/40_dedup.ipynb #unmarked
+_MARKUP = [(re.compile(p, f), r) for p, f, r in (
+    (r'!?\[((?:here|this|that|link|page|it|see)(?: \w+)?)\]\(([^()\s]+)\)', re.I, r'\1 \2'), # a link that only points
+    (r'!?\[([^\]\n]+)\]\([^()\s]+\)', 0, r'\1'),
+    (r'</?(?:b|i|u|q|em|strong|code|tt|kbd|samp)>', re.I, ''),
+    (r'^\s*#{1,6}\s+', 0, ''),
+    (r'(?<![\w*\\])(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1(?![\w*])', 0, r'\2'),
+    (r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
+    (r'(?<![\w\\])__(?=[^\s_])([^_\n]+ [^_\n]+)(?<=[^\s_])__(?!\w)', 0, r'\1'),
+    (r'\\(?=[*_`#\[\]<>])', 0, ''))]
+_ROLE = re.compile(r':(?:py:|c:|cpp:)?\w+:(?=`)') # of reStructuredText
+_RAISED = re.compile('(?<=[\\w)])[⁰¹²³⁴-⁹]+') # 10² is not 102
+
+def _unmarked(text: str, code: list[str]) -> str: # pieces of code in `code`, a private character in the place of each
+    def aside(m: re.Match) -> str:
+        if not m[2].strip() or len(code) > 60_000: return m[0]
+        code.append(' '.join(unicodedata.normalize('NFKC', _with_case(m[2])).casefold().split()))
+        return chr(0xF0000 + len(code) - 1)
+    if '`' in text or '~~~' in text: text = INLINE.sub(aside, FENCE.sub(aside, _ROLE.sub('', _CODE.sub(' ', text))))
+    for pattern, left in _MARKUP: text = pattern.sub(left, text)
+    return _RAISED.sub(lambda m: '^' + unicodedata.normalize('NFKC', m[0]), text)
 
 # %% ../../nbs/select/40_dedup.ipynb #best_of
 class Best(NamedTuple):
