@@ -51,15 +51,15 @@ def _with_case(text: str) -> str: # what would be lost in small letters is spelt
     return _BITS.sub(r'\1bit', _OPTION.sub('-⇧', text)) if _OPTION.search(text) or _BITS.search(text) else text
 
 # %% ../../nbs/select/40_dedup.ipynb #unmarked
-_MARKUP = [(re.compile(p, f), r) for p, f, r in (
-    (r'!?\[((?:here|this|that|link|page|it|see)(?: \w+)?)\]\(([^()\s]+)\)', re.I, r'\1 \2'), # a link that only points
-    (r'!?\[([^\]\n]+)\]\([^()\s]+\)', 0, r'\1'),
-    (r'</?(?:b|i|u|q|em|strong|code|tt|kbd|samp)>', re.I, ''),
-    (r'^\s*#{1,6}\s+', 0, ''),
-    (r'(?<![\w*\\])(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1(?![\w*])', 0, r'\2'),
-    (r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
-    (r'(?<![\w\\])__(?=[^\s_])([^_\n]+ [^_\n]+)(?<=[^\s_])__(?!\w)', 0, r'\1'),
-    (r'\\(?=[*_`#\[\]<>])', 0, ''))]
+_MARKUP = [(sign, re.compile(p, f), r) for sign, p, f, r in ( # looked for only where the sign stands
+    ('[', r'!?\[((?:here|this|that|link|page|it|see)(?: \w+)?)\]\(([^()\s]+)\)', re.I, r'\1 \2'), # a link that only points
+    ('[', r'!?\[([^\]\n]+)\]\([^()\s]+\)', 0, r'\1'),
+    ('<', r'</?(?:b|i|u|q|em|strong|code|tt|kbd|samp)>', re.I, ''),
+    ('#', r'^\s*#{1,6}\s+', 0, ''),
+    ('*', r'(?<![\w*\\])(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1(?![\w*])', 0, r'\2'),
+    ('_', r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
+    ('__', r'(?<![\w\\])__(?=[^\s_])([^_\n]+ [^_\n]+)(?<=[^\s_])__(?!\w)', 0, r'\1'),
+    ('\\', r'\\(?=[*_`#\[\]<>])', 0, ''))]
 _ROLE = re.compile(r':(?:py:|c:|cpp:)?\w+:(?=`)') # of reStructuredText
 _RAISED = re.compile('(?<=[\\w)])[⁰¹²³⁴-⁹]+') # 10² is not 102
 
@@ -68,9 +68,10 @@ def _unmarked(text: str, code: list[str]) -> str: # pieces of code in `code`, a 
         if not m[2].strip() or len(code) > 60_000: return m[0]
         code.append(' '.join(unicodedata.normalize('NFKC', _with_case(m[2])).casefold().split()))
         return chr(0xF0000 + len(code) - 1)
-    if '`' in text or '~~~' in text: text = INLINE.sub(aside, FENCE.sub(aside, _ROLE.sub('', _CODE.sub(' ', text))))
-    for pattern, left in _MARKUP: text = pattern.sub(left, text)
-    return _RAISED.sub(lambda m: '^' + unicodedata.normalize('NFKC', m[0]), text)
+    if '`' in text or '~~~' in text: text = INLINE.sub(aside, FENCE.sub(aside, _ROLE.sub('', _CODE.sub(' ', text) if not text.isascii() else text)))
+    for sign, pattern, left in _MARKUP:
+        if sign in text: text = pattern.sub(left, text)
+    return text if text.isascii() else _RAISED.sub(lambda m: '^' + unicodedata.normalize('NFKC', m[0]), text)
 
 # %% ../../nbs/select/40_dedup.ipynb #best_of
 class Best(NamedTuple):
