@@ -20,12 +20,15 @@ def normal_form(
     text: str, # as written
 ) -> str: # for comparing
     "A text without the differences that do not matter: Unicode form, markup, case, spacing, punctuation around words"
-    code = list[str]() # what is marked as code
+    code, plain = list[str](), text.isascii() # what is marked as code
     text = _unmarked(text, code) if _MARKED.search(text) else text
-    flat = ' '.join(unicodedata.normalize('NFKC', _with_case(text)).casefold().split())
-    flat = _unpunctuated(flat).strip(_ENDS)
+    flat = _unpunctuated(_flat(text).strip(_ENDS), plain).strip(_ENDS)
     if code: flat = _CODE.sub(lambda m: code[ord(m[0]) - 0xF0000], flat)
-    return _GAP.sub('', flat)
+    return flat if plain else _GAP.sub('', flat)
+
+def _flat(text: str) -> str:
+    text = _with_case(text)
+    return ' '.join((text.lower() if text.isascii() else unicodedata.normalize('NFKC', text).casefold()).split())
 
 _MARKED = re.compile(r'[`*_\[<#~⁰¹²³⁴-⁹]')
 _ENDS = ' ?!:;,。、，؟؛।¿¡…'
@@ -39,16 +42,19 @@ _ASIDE = re.compile(r'(?<!\S)\((?=[^()]*[^\W\d])([^()]+)\)(?=[\s?.!,:;]|$)') # (
 _DASH = re.compile(r'(?<=[^\W\d]) (?:--|—|–) ')
 _TYPED = str.maketrans({'’': "'", '‘': "'", '“': '"', '”': '"', '‐': '-', '‑': '-', '−': '-', '＂': '"'})
 
-def _unpunctuated(flat: str) -> str:
-    if not flat.isascii(): flat = flat.translate(_TYPED)
+_INNER = re.compile(r"""[^\w`({<[/\\+*#=-](?:\s|$)|\s["'“‘„«‚‹¿¡「『《【]|^["'“‘„«‚‹¿¡「『《【]| (?:--|—|–) """) # is there any?
+
+def _unpunctuated(flat: str, plain: bool = False) -> str: # plain: it was ASCII as it was written
+    if not plain: flat = flat.translate(_TYPED)
     if '(' in flat: flat = _ASIDE.sub(r'\1', flat)
-    return _DASH.sub(' ', _BEHIND.sub('', _BEFORE.sub('', flat)))
+    return _DASH.sub(' ', _BEHIND.sub('', _BEFORE.sub('', flat))) if _INNER.search(flat) else flat
 
 _OPTION = re.compile(r'(?<![\w-])-(?=[A-Z](?!\w))')
 _BITS = re.compile(r'(?<=\d)( ?[KMGT]i?)b(?!\w)')
 
 def _with_case(text: str) -> str: # what would be lost in small letters is spelt out
-    return _BITS.sub(r'\1bit', _OPTION.sub('-⇧', text)) if _OPTION.search(text) or _BITS.search(text) else text
+    if '-' in text: text = _OPTION.sub('-⇧', text)
+    return _BITS.sub(r'\1bit', text) if 'Mb' in text or 'Gb' in text or 'Kb' in text or 'ib' in text or 'Tb' in text else text
 
 # %% ../../nbs/select/40_dedup.ipynb #unmarked
 _MARKUP = [(sign, re.compile(p, f), r) for sign, p, f, r in ( # looked for only where the sign stands
@@ -66,9 +72,11 @@ _RAISED = re.compile('(?<=[\\w)])[⁰¹²³⁴-⁹]+') # 10² is not 102
 def _unmarked(text: str, code: list[str]) -> str: # pieces of code in `code`, a private character in the place of each
     def aside(m: re.Match) -> str:
         if not m[2].strip() or len(code) > 60_000: return m[0]
-        code.append(' '.join(unicodedata.normalize('NFKC', _with_case(m[2])).casefold().split()))
+        code.append(_flat(m[2]))
         return chr(0xF0000 + len(code) - 1)
-    if '`' in text or '~~~' in text: text = INLINE.sub(aside, FENCE.sub(aside, _ROLE.sub('', _CODE.sub(' ', text) if not text.isascii() else text)))
+    if not text.isascii(): text = _CODE.sub(' ', text)
+    if '```' in text or '~~~' in text: text = FENCE.sub(aside, text)
+    if '`' in text: text = INLINE.sub(aside, _ROLE.sub('', text) if ':' in text else text)
     for sign, pattern, left in _MARKUP:
         if sign in text: text = pattern.sub(left, text)
     return text if text.isascii() else _RAISED.sub(lambda m: '^' + unicodedata.normalize('NFKC', m[0]), text)

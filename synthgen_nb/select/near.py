@@ -12,35 +12,38 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from hashlib import blake2b
 import numpy as np
 from ..core.account import begins_alike
 from ..core.agreement import disagreement
 from ..core.records import Outcome, Pair, SynthgenError, drop
 from .dedup import normal_form, worth
-from .meaning import Telling, apart, plainly_asked, telling
+from .meaning import apart, plainly_asked, telling, words_of
 
 # %% ../../nbs/select/40b_near.ipynb #grams
 Sets = tuple[np.ndarray, np.ndarray, np.ndarray] # hashes, where each text begins, and how many it has (with repeats)
 
 def mixed(h: np.ndarray) -> np.ndarray: # 64 bits, each of which depends on all
     "Numbers as hashes"
-    with np.errstate(over='ignore'):
-        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return h ^ (h >> np.uint64(31))
 
 def grams(tokens: np.ndarray, size: np.ndarray, n: int) -> Sets: # of all texts, one after another; tokens of each, at least n
-    h, at = np.zeros(max(0, len(tokens) - n + 1), np.uint64), size.cumsum() - size
-    with np.errstate(over='ignore'):
-        for i in range(n): h = h * np.uint64(0x9E3779B97F4A7C15) + tokens[i:len(h) + i]
-    return mixed(h), at, size - n + 1
+    out, at, step = np.zeros(max(0, len(tokens) - n + 1), np.uint64), size.cumsum() - size, 1 << 15
+    for a in range(0, len(out), step): # a part at a time stays in the processor's cache
+        part = tokens[a:a + step + n - 1].astype(np.uint64)
+        h = np.zeros(len(part) - n + 1, np.uint64)
+        for i in range(n): h = h * np.uint64(0x9E3779B97F4A7C15) + part[i:len(h) + i]
+        out[a:a + step] = mixed(h)
+    return out, at, size - n + 1
 
 def of_characters(texts: Sequence[str], n: int = 3) -> Sets:
     "Neighbouring characters; a text begins and ends with a blank"
     padded = [f' {t} '.ljust(n) for t in texts]
     codes = np.frombuffer(''.join(padded).encode('utf-32-le', 'surrogatepass'), np.uint32)
-    return grams(codes.astype(np.uint64), np.fromiter(map(len, padded), np.int64, len(padded)), n)
+    return grams(codes, np.fromiter(map(len, padded), np.int64, len(padded)), n)
 
 def of_words(texts: Sequence[str], n: int = 3) -> Sets:
     "Neighbouring words; a text of fewer is one set of all it has"
@@ -67,7 +70,7 @@ def jaccard(
     s: Sets,
     a: np.ndarray, # rows
     b: np.ndarray, # rows, each compared with the one at its place in `a`
-    block: int = 1 << 16, # pairs compared at once
+    block: int = 1024, # pairs compared at once, in the processor's cache
 ) -> np.ndarray: # 0 to 1
     "The exact Jaccard similarity of many pairs"
     out = np.zeros(len(a))
@@ -141,7 +144,8 @@ def candidates(
         order = np.argsort(key, kind='stable')
         pairs.append(_together(order, key[order], crowded, len(sig)))
     if crowded.any(): pairs += list(_neighbours(np.flatnonzero(crowded), texts, len(sig)))
-    both = np.unique(np.concatenate(pairs))
+    both = np.sort(np.concatenate(pairs))
+    both = both[np.append(True, both[1:] != both[:-1])[:len(both)]]
     return both // max(1, len(sig)), both % max(1, len(sig))
 
 def _coded(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray: return np.minimum(a, b) * n + np.maximum(a, b)
@@ -195,8 +199,8 @@ def _alike(texts, rows: np.ndarray, make, n: int, tau: float, seed: int) -> Iter
     for i, j, how in zip(rows[a[near]][like >= tau], rows[b[near]][like >= tau], like[like >= tau], strict=True): yield int(i), int(j), float(how)
 
 def _agreeing(sig: np.ndarray, a: np.ndarray, b: np.ndarray, tau: float, block: int = 1 << 14) -> np.ndarray:
-    "Where the estimate is no more than four standard deviations below the threshold"
-    least = tau - 4 * math.sqrt(tau * (1 - tau) / sig.shape[1])
+    "Where the estimate is no more than three standard deviations below the threshold"
+    least = tau - 3 * math.sqrt(tau * (1 - tau) / sig.shape[1])
     parts = [(sig[a[i:i + block]] == sig[b[i:i + block]]).mean(1) >= least for i in range(0, len(a), block)]
     return np.flatnonzero(np.concatenate([np.empty(0, bool), *parts]))
 
@@ -260,7 +264,9 @@ class _Seen(Counter):
         super().__init__()
         self.texts = texts
     def __missing__(self, word: str) -> int:
-        if not len(self): self.update(w for t in self.texts for w in telling(t).words)
+        if not len(self):
+            for token, n in Counter(chain.from_iterable(map(str.split, self.texts))).items():
+                for w in words_of(token): self[w] = self.get(w, 0) + n
         return self.get(word, 0)
 
 # %% ../../nbs/select/40b_near.ipynb #near-of-pairs
