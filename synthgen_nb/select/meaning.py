@@ -13,7 +13,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 from ..core.facts import NUMBER_WORDS, UNITS, facts
-from ..core.wording import OPPOSITES, duty_differs, negation_differs, opposite_differs, order_differs
+from ..core.wording import NEGATIONS, OPPOSITES, duty_differs, negation_differs, order_differs
 from .dedup import normal_form
 
 # %% ../../nbs/select/40a_meaning.ipynb #asked
@@ -185,8 +185,13 @@ def facts_apart(
     if (q := _kind_of_question(x)) != (r := _kind_of_question(y)): return f'one asks {q or "yes or no"}, the other {r or "yes or no"}'
     names = mine.strict | {*_marked(a), *_marked(b)} | (_named(a) & _named(b)) - EMPTY
     if [w for w in x.split() if w in names] != [w for w in y.split() if w in names]: return 'names stand in another order'
-    return (opposite_differs(x, y) or opposite_differs(y, x) or negation_differs(x, y) or negation_differs(y, x) or duty_differs(x, y)
-            or order_differs(x, y)).replace('the source', 'the other')
+    return _turned(Counter(x.split()), Counter(y.split())) or (negation_differs(x, y) or negation_differs(y, x) or duty_differs(x, y)
+                                                                  or order_differs(x, y)).replace('the source', 'the other')
+
+def _turned(x: Counter[str], y: Counter[str]) -> str: # words of two questions
+    if (no := sorted(NEGATIONS & x.keys() ^ NEGATIONS & y.keys())): return f'only one says {no[0]}'
+    other = y - x
+    return next((f'{w} in one, {o} in the other' for w in x - y for o in sorted(OPPOSITES.get(w, ())) if o in other), '')
 
 def _facts(text: str, t: Telling) -> list[str]: return sorted(t.strict | {w for w in _named(text) if w not in EMPTY and len(w) > 1})
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..core.account import begins_alike
 from ..core.agreement import disagreement
 from ..core.records import Outcome, Pair, SynthgenError, drop
-from .dedup import normal_form, worth
+from .dedup import Gone, normal_form, worth
 from .meaning import apart, plainly_asked, telling, words_of
 
 # %% ../../nbs/select/40b_near.ipynb #grams
@@ -274,7 +274,7 @@ def near(
     pairs: Sequence[Pair],  # in the order in which they are preferred at equal ratings; no two ask exactly the same
     tau: float = TAU,       # least Jaccard similarity
     seed: int = SEED,       # of the hashing
-) -> dict[int, tuple[str, str]]: # row that goes → its reason and what it stands beside
+) -> Gone: # with what it stands beside as the detail
     "Near duplicates among pairs: `near_duplicate_of:<id> (<J>)`, or `conflicts_with:<id> (<J>)` where the answers contradict each other"
     got = near_rows([p.question for p in pairs], [worth(p) for p in pairs], tau, seed)
     return {i: said(pairs[i], pairs[j], how) for i, (j, how) in got.items()}
