@@ -10,7 +10,7 @@ __all__ = ['Sets', 'PERMUTATIONS', 'SEED', 'CROWD', 'LONG', 'TAU', 'Found', 'PRE
 # %% ../../nbs/select/40b_near.ipynb #imports
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from ..core.account import begins_alike
 from ..core.agreement import disagreement
 from ..core.records import Outcome, Pair, SynthgenError, drop
 from .dedup import Gone, normal_form, worth
-from .meaning import apart, plainly_asked, telling, words_of
+from .meaning import Telling, apart, bare, nearly, plainly_asked, telling, words_of
 
 # %% ../../nbs/select/40b_near.ipynb #grams
 Sets = tuple[np.ndarray, np.ndarray, np.ndarray] # hashes, where each text begins, and how many it has (with repeats)
@@ -128,7 +128,7 @@ def bands(
 def found(j: float, b: int, r: int) -> float: return 1 - (1 - j ** r) ** b # P(J)
 
 # %% ../../nbs/select/40b_near.ipynb #candidates
-CROWD = 48 # rows that are compared with each other
+CROWD = 24 # rows that are compared with each other
 
 def candidates(
     sig: np.ndarray,      # (rows, k)
@@ -179,22 +179,24 @@ def near_pairs(
     n: int = 3,           # neighbouring characters, or words
     long: int = LONG,     # characters from which words are compared; 0: always
     seed: int = SEED,     # of the hashing
+    look: Callable[[int, int], bool] | None = None, # may two texts count at all? Asked where very many look alike
 ) -> Found:
     "All pairs of texts at least so alike, as far as hashing finds them; each verified"
     if not 0 < tau <= 1: raise SynthgenError(f'tau is {tau:g}; a Jaccard similarity is more than 0 and at most 1')
     size = np.fromiter(map(len, texts), np.int64, len(texts))
     short, longer = np.flatnonzero(size < long / tau), np.flatnonzero(size >= long)
     if not long: short = short[:0]
-    pairs = [*_alike(texts, short, of_characters, n, tau, seed), *_alike(texts, longer, of_words, n, tau, seed)]
+    pairs = [*_alike(texts, short, of_characters, n, tau, seed, look), *_alike(texts, longer, of_words, n, tau, seed, look)]
     return {(a, b): j for a, b, j in pairs if min(size[a], size[b]) < long or max(size[a], size[b]) >= long}
 
-def _alike(texts, rows: np.ndarray, make, n: int, tau: float, seed: int) -> Iterator[tuple[int, int, float]]:
+def _alike(texts, rows: np.ndarray, make, n: int, tau: float, seed: int, look) -> Iterator[tuple[int, int, float]]:
     if len(rows) < 2: return
     some = [texts[i] for i in rows]
     s = make(some, n)
     sig = signatures(s, seed=seed)
     a, b = candidates(sig, some, *bands(PERMUTATIONS, tau))
     near = _agreeing(sig, a, b, tau)
+    if look and len(near) > 2 * len(rows): near = near[[look(int(i), int(j)) for i, j in zip(rows[a[near]], rows[b[near]], strict=True)]]
     like = jaccard(s, a[near], b[near])
     for i, j, how in zip(rows[a[near]][like >= tau], rows[b[near]][like >= tau], like[like >= tau], strict=True): yield int(i), int(j), float(how)
 
@@ -239,11 +241,15 @@ def near_rows(
 ) -> dict[int, tuple[int, float]]: # row that goes → the row that stays for it, and how alike they are
     "Near duplicates among questions that are all different"
     texts = [plainly_asked(normal_form(q)) for q in questions]
-    aside = templates(texts)
-    pairs = near_pairs([t[n:] for t, n in zip(texts, aside, strict=True)], tau, seed=seed)
-    if any(aside): pairs = {(a, b): j for (a, b), j in pairs.items() if texts[a][:aside[a]] == texts[b][:aside[b]]}
-    told, seen = {i: telling(texts[i]) for i in {i for ab in pairs for i in ab}}, _Seen(texts)
-    def same(a: int, b: int) -> bool: return not apart(questions[a], questions[b], seen, (told[a], told[b]))
+    plain, seen, known = list(map(bare, texts)), _Seen(texts), dict[int, Telling]()
+    aside = templates(plain)
+    def told(i: int) -> Telling:
+        if i not in known: known[i] = telling(texts[i])
+        return known[i]
+    def look(a: int, b: int) -> bool: return nearly(told(a), told(b))
+    def same(a: int, b: int) -> bool: return not apart(questions[a], questions[b], seen, (told(a), told(b)))
+    pairs = near_pairs([t[n:] for t, n in zip(plain, aside, strict=True)], tau, seed=seed, look=look)
+    if any(aside): pairs = {(a, b): j for (a, b), j in pairs.items() if plain[a][:aside[a]] == plain[b][:aside[b]]}
     return keep_best(pairs, scores, same)
 
 def keep_best(pairs: Found, scores: Sequence[float], same) -> dict[int, tuple[int, float]]:
