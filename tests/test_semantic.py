@@ -84,7 +84,7 @@ def test_the_command(synthgen, tmp_path):
     rows = [dict(question=q, answer="With open().") for q in ASKED[:5]] + [dict(question=ASKED[0], answer="Never.")]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     left = {}
-    for kind in ("", "exact"):
+    for kind in ("exact", ""):
         synthgen("dedup", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", *(["--kind", kind] if kind else []))
         left[kind] = len((tmp_path / "out.jsonl").read_text().splitlines())
     assert left[""] < left["exact"] == 4, "near is the default"
