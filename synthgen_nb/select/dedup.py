@@ -63,7 +63,7 @@ _MARKUP = [(sign, re.compile(p, f), r) for sign, p, f, r in ( # looked for only 
     ('<', r'</?(?:b|i|u|q|em|strong|code|tt|kbd|samp)>', re.I, ''),
     ('#', r'^\s*#{1,6}\s+', 0, ''),
     ('*', r'(?<![\w*\\])(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1(?![\w*])', 0, r'\2'),
-    ('_', r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
+    (' _', r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
     ('__', r'(?<![\w\\])__(?=[^\s_])([^_\n]+ [^_\n]+)(?<=[^\s_])__(?!\w)', 0, r'\1'),
     ('\\', r'\\(?=[*_`#\[\]<>])', 0, ''))]
 _ROLE = re.compile(r':(?:py:|c:|cpp:)?\w+:(?=`)') # of reStructuredText
@@ -78,7 +78,7 @@ def _unmarked(text: str, code: list[str]) -> str: # pieces of code in `code`, a 
     if '```' in text or '~~~' in text: text = FENCE.sub(aside, text)
     if '`' in text: text = INLINE.sub(aside, _ROLE.sub('', text) if ':' in text else text)
     for sign, pattern, left in _MARKUP:
-        if sign in text: text = pattern.sub(left, text)
+        if sign in f' {text}': text = pattern.sub(left, text)
     return text if text.isascii() else _RAISED.sub(lambda m: '^' + unicodedata.normalize('NFKC', m[0]), text)
 
 # %% ../../nbs/select/40_dedup.ipynb #best_of
@@ -95,11 +95,10 @@ def worth(p: Pair) -> float: # any rating is better than none
 def key_of(text: str) -> bytes: # 16 bytes, however long the text is
     return blake2b(normal_form(text).encode('utf-8', 'surrogatepass'), digest_size=16).digest()
 
-def best_of(pairs: Iterable[Pair]) -> dict[bytes, Best]: # key of the question → its pair
+def best_of(pairs: Iterable[Pair], forms: Sequence[str]) -> dict[str, Best]: # normal form of the question → its pair
     "For each question the best-rated pair, the first among equals"
-    best: dict[bytes, Best] = {}
-    for i, p in enumerate(pairs):
-        q = key_of(p.question)
+    best: dict[str, Best] = {}
+    for i, (p, q) in enumerate(zip(pairs, forms, strict=True)):
         if q not in best or worth(p) > best[q].worth: best[q] = Best(worth(p), i, p.id, key_of(p.answer))
     return best
 
@@ -108,11 +107,13 @@ Gone = dict[int, tuple[str, str]] # row that goes → reason and detail
 
 def exact(
     pairs: Sequence[Pair], # in the order in which they are preferred at equal ratings; read twice
+    forms: Sequence[str] | None = None, # normal forms of their questions, where they are known
 ) -> Gone: # `duplicate_of:<id>`, or `conflicts_with:<id>` where the answers differ
     "The rows that ask what another one asks, word for word"
-    best, gone = best_of(pairs), Gone()
-    for i, p in enumerate(pairs):
-        b = best[key_of(p.question)]
+    forms = forms or [normal_form(p.question) for p in pairs]
+    best, gone = best_of(pairs, forms), Gone()
+    for i, (p, q) in enumerate(zip(pairs, forms, strict=True)):
+        b = best[q]
         if b.position != i: gone[i] = (f'{"duplicate_of" if key_of(p.answer) == b.answer else "conflicts_with"}:{b.id}', '')
     return gone
 

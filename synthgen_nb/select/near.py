@@ -97,14 +97,14 @@ def signatures(
     k: int = PERMUTATIONS, # numbers in a signature
     seed: int = SEED,
     block: int = 512, # rows at once, so that their signatures stay in the processor's cache
-) -> np.ndarray: # (rows, k) uint32
+) -> np.ndarray: # (rows, k) uint16, in which two different minima are hardly ever the same
     "The MinHash signature of each text"
     h, at, size = s
-    odd = np.random.default_rng(seed).integers(0, 1 << 32, k, dtype=np.uint32) | np.uint32(1)
-    x, out, order = (h >> np.uint64(32)).astype(np.uint32), np.empty((len(at), k), np.uint32), np.argsort(size, kind='stable')
+    odd = np.random.default_rng(seed).integers(0, 1 << 16, k, dtype=np.uint16) | np.uint16(1)
+    x, out, order = (h >> np.uint64(48)).astype(np.uint16), np.empty((len(at), k), np.uint16), np.argsort(size, kind='stable')
     for i in range(0, len(order), block):
         rows = order[i:i + block] # of about the same length
-        best, moved = np.full((len(rows), k), np.iinfo(np.uint32).max, np.uint32), np.empty((len(rows), k), np.uint32)
+        best, moved = np.full((len(rows), k), np.iinfo(np.uint16).max, np.uint16), np.empty((len(rows), k), np.uint16)
         for j in range(int(size[rows].max())):
             np.multiply(x[at[rows] + np.minimum(j, size[rows] - 1)][:, None], odd, out=moved)
             np.minimum(best, moved, out=best)
@@ -238,9 +238,10 @@ def near_rows(
     scores: Sequence[float],   # the more the better; of equals the first comes first
     tau: float = TAU,          # least Jaccard similarity
     seed: int = SEED,          # of the hashing
+    forms: Sequence[str] | None = None, # their normal forms, where they are known
 ) -> dict[int, tuple[int, float]]: # row that goes → the row that stays for it, and how alike they are
     "Near duplicates among questions that are all different"
-    texts = [plainly_asked(normal_form(q)) for q in questions]
+    texts = [plainly_asked(f) for f in forms or map(normal_form, questions)]
     plain, seen, known = list(map(bare, texts)), _Seen(texts), dict[int, Telling]()
     aside = templates(plain)
     def told(i: int) -> Telling:
@@ -280,9 +281,10 @@ def near(
     pairs: Sequence[Pair],  # in the order in which they are preferred at equal ratings; no two ask exactly the same
     tau: float = TAU,       # least Jaccard similarity
     seed: int = SEED,       # of the hashing
+    forms: Sequence[str] | None = None, # normal forms of the questions, where they are known
 ) -> Gone: # with what it stands beside as the detail
     "Near duplicates among pairs: `near_duplicate_of:<id> (<J>)`, or `conflicts_with:<id> (<J>)` where the answers contradict each other"
-    got = near_rows([p.question for p in pairs], [worth(p) for p in pairs], tau, seed)
+    got = near_rows([p.question for p in pairs], [worth(p) for p in pairs], tau, seed, forms)
     return {i: said(pairs[i], pairs[j], how) for i, (j, how) in got.items()}
 
 def said(p: Pair, kept: Pair, how: float, kind: str = 'near') -> tuple[str, str]: # reason, detail

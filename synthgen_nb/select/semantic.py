@@ -13,7 +13,7 @@ from ..core.methods import one_of
 from ..core.records import Outcome, Pair, SynthgenError
 from ..core.settings import Settings
 from ..core.shelf import taken
-from .dedup import Gone, exact, without, worth
+from .dedup import Gone, exact, normal_form, without, worth
 from .diversity import repr_filter
 from .meaning import facts_apart
 from .near import TAU, near, said
@@ -31,12 +31,12 @@ def repeats(
     "The rows that ask what another one asks"
     last = one_of(kind, KINDS, 'kind of deduplication')
     if kind == 'exact' and tau is not None: raise SynthgenError('kind exact has no threshold; give tau with near or semantic')
-    steps: dict[str, Callable[[Sequence[Pair]], Gone]] = {
-        'exact': exact, 'near': lambda some: near(some, tau if last == 'near' and tau is not None else TAU),
-        'semantic': lambda some: semantic(some, LIKE if tau is None else tau, embedding, settings)}
-    gone, left = Gone(), list(range(len(pairs)))
+    steps: dict[str, Callable[[Sequence[Pair], list[str]], Gone]] = {
+        'exact': exact, 'near': lambda some, fs: near(some, tau if last == 'near' and tau is not None else TAU, forms=fs),
+        'semantic': lambda some, _: semantic(some, LIKE if tau is None else tau, embedding, settings)}
+    gone, left, forms = Gone(), list(range(len(pairs))), [normal_form(p.question) for p in pairs]
     for step in KINDS[:KINDS.index(last) + 1]:
-        new = steps[step](taken(pairs, left))
+        new = steps[step](taken(pairs, left), [forms[i] for i in left])
         gone |= {left[i]: why for i, why in new.items()}
         left = [r for i, r in enumerate(left) if i not in new]
     return gone
