@@ -76,11 +76,21 @@ def test_a_shared_preamble_is_set_aside():
     assert near_rows([*rows, rows[3].replace("?", ", please?")], [0] * 25) == {24: (3, 1.0)}
 
 
-ASKED = ["How do I open a file?", "How can one open the file, please?", "HOW DO I OPEN A FILE!", "How do I close a file?", "How do I open 2 files?", "How do I open 3 files?"]
+ASKED = [
+    "How do I open a file?",
+    "How can one open the file, please?",
+    "HOW DO I OPEN A FILE!",
+    "How do I close a file?",
+    "How do I open 2 files?",
+    "How do I open 3 files?",
+]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(ASKED), st.integers(0, 10)), min_size=1, max_size=8, unique_by=(lambda x: x[0], lambda x: x[1])), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.tuples(st.sampled_from(ASKED), st.integers(0, 10)), min_size=1, max_size=8, unique_by=(lambda x: x[0], lambda x: x[1])),
+    st.randoms(use_true_random=False),
+)
 def test_exactly_one_survives_whatever_the_order(rows, r):
     def stays(some):
         pairs = [pair(q, rating=v) for q, v in some]
@@ -95,10 +105,18 @@ def test_exactly_one_survives_whatever_the_order(rows, r):
 
 
 def test_partner_score_and_conflict_are_named():
-    rows = [pair("How do I open the file?", "With open().", 2), pair("How do I open a file?", "With open().", 8), pair("Please, how do I open a file?", "Not with open().", 5)]
+    rows = [
+        pair("How do I open the file?", "With open().", 2),
+        pair("How do I open a file?", "With open().", 8),
+        pair("Please, how do I open a file?", "Not with open().", 5),
+    ]
     gone = near(rows)
     assert gone[0][0] == f"near_duplicate_of:{rows[1].id} (1.00)" and gone[2][0] == f"conflicts_with:{rows[1].id} (1.00)"
-    slips = [pair(q) for q in ["What does compression do?"] * 3 + ["What is fast compression?", "Why use compression?", "What does compresion do to a file?", "What does compression do to a file?"]]
+    slips = [
+        pair(q)
+        for q in ["What does compression do?"] * 3
+        + ["What is fast compression?", "Why use compression?", "What does compresion do to a file?", "What does compression do to a file?"]
+    ]
     assert re.fullmatch(r"near_duplicate_of:\w+ \(0\.\d\d\)", near(slips[3:] + slips[:1])[3][0]), "the first stays"
     assert "How do I open a file?" in gone[0][1] and "not" in gone[2][1]
     with pytest.raises(SynthgenError, match="more than 0"):

@@ -1,6 +1,7 @@
 "Semantic duplicates, and the three kinds as one step"
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,15 @@ def pair(question, answer="A container.", rating=None):
     return Pair(question=question, answer=answer, scores=scores)
 
 
-ASKED = ["How do I open a file?", "how do i open a file", "How can one open the file?", "How do I open a file that is a file?", "How do I close a file?", "What is a group?", "What is `a_group`?"]
+ASKED = [
+    "How do I open a file?",
+    "how do i open a file",
+    "How can one open the file?",
+    "How do I open a file that is a file?",
+    "How do I close a file?",
+    "What is a group?",
+    "What is `a_group`?",
+]
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,7 +51,11 @@ def test_nothing_is_lost_and_kinds_are_nested(rows, kind):
 
 
 def test_facts_keep_rows_apart_that_an_embedding_does_not():
-    rows = [pair("Which version of the library came before 2.0 of h5py?"), pair("Which version of the library came before 3.0 of h5py?"), pair("Which of the library version came before 2.0 of h5py?")]
+    rows = [
+        pair("Which version of the library came before 2.0 of h5py?"),
+        pair("Which version of the library came before 3.0 of h5py?"),
+        pair("Which of the library version came before 2.0 of h5py?"),
+    ]
     assert set(semantic(rows, 0.3)) == {2} and set(semantic(rows, 0.3, large=0)) <= {0, 2}
 
 
@@ -51,7 +64,7 @@ def test_facts_keep_rows_apart_that_an_embedding_does_not():
 def test_removals_are_nested(n, seed, epsilons):
     v = unit(n, 8, seed).astype(np.float32)
     gone = [semdedup(v, e) for e in sorted(epsilons)]
-    assert all(a.keys() <= b.keys() for a, b in zip(gone, gone[1:], strict=False))
+    assert all(a.keys() <= b.keys() for a, b in pairwise(gone))
     labels, centres = spherical(v, max(1, round(n**0.5)))
     hard = (v * centres[labels]).sum(1)
     for i, (j, how) in gone[-1].items():

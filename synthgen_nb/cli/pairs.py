@@ -245,8 +245,8 @@ def dedup(
     out = back(deduplicate(pairs, kind, tau, embedding, load_settings(config)))
     finished(out, output, bad)
     print(f'{output}: {out!r}{not_pairs(bad)}')
-    for d in [d for d in out.dropped if d.kind == 'conflicts_with'][:5]: print(f'conflict: {d.id} {d.reason}'
-                                                                                + (f' ({d.detail})' if d.detail else ''), file=sys.stderr)
+    for d in [d for d in out.dropped if d.kind == 'conflicts_with'][:5]:
+        print(f'conflict: {d.id} {d.reason}' + (f' ({d.detail})' if d.detail else ''), file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()

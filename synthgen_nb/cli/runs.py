@@ -72,15 +72,14 @@ def pipeline(
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None, acquire: Acquire = '',
-    dedup: Dedup = 'near', embedding: Embedding = 'hashing',
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
-    reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '',
-    template: Template = '', control: Tokens = 'mark', workers: Workers = None, provider: Provider = None,
-    model: ModelName = None, config: Config = None,
+    dedup: Dedup = 'near', embedding: Embedding = 'hashing', reasoning: Reasoning = 'think',
+    format: Format = 'chatml', system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
+    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable

@@ -19,7 +19,7 @@ from ..core.words import SPACELESS
 def normal_form(
     text: str, # as written
 ) -> str: # for comparing
-    "A text without the differences that do not matter: Unicode form, markup, case, spacing, punctuation around words"
+    "A text without what does not matter: Unicode form, markup, case, spacing, punctuation around words"
     code, plain = list[str](), text.isascii() # what is marked as code
     text = _unmarked(text, code) if _MARKED.search(text) else text
     flat = _unpunctuated(_flat(text).strip(_ENDS), plain).strip(_ENDS)
@@ -28,7 +28,8 @@ def normal_form(
 
 def _flat(text: str) -> str:
     text = _with_case(text)
-    return ' '.join((text.lower() if text.isascii() else unicodedata.normalize('NFKC', text).casefold()).split())
+    small = text.lower() if text.isascii() else unicodedata.normalize('NFKC', text).casefold()
+    return ' '.join(small.split())
 
 _MARKED = re.compile(r'[`*_\[<#~⁰¹²³⁴-⁹]')
 _ENDS = ' ?!:;,。、，؟؛।¿¡…'
@@ -42,7 +43,7 @@ _ASIDE = re.compile(r'(?<!\S)\((?=[^()]*[^\W\d])([^()]+)\)(?=[\s?.!,:;]|$)') # (
 _DASH = re.compile(r'(?<=[^\W\d]) (?:--|—|–) ')
 _TYPED = str.maketrans({'’': "'", '‘': "'", '“': '"', '”': '"', '‐': '-', '‑': '-', '−': '-', '＂': '"'})
 
-_INNER = re.compile(r"""[^\w`({<[/\\+*#=-](?:\s|$)|\s["'“‘„«‚‹¿¡「『《【]|^["'“‘„«‚‹¿¡「『《【]| (?:--|—|–) """) # is there any?
+_INNER = re.compile(r"""[^\w`({<[/\\+*#=-](?:\s|$)|(?:\s|^)["'“‘„«‚‹¿¡「『《【]| (?:--|—|–) """) # is there any?
 
 def _unpunctuated(flat: str, plain: bool = False) -> str: # plain: it was ASCII as it was written
     if not plain: flat = flat.translate(_TYPED)
@@ -54,11 +55,12 @@ _BITS = re.compile(r'(?<=\d)( ?[KMGT]i?)b(?!\w)')
 
 def _with_case(text: str) -> str: # what would be lost in small letters is spelt out
     if '-' in text: text = _OPTION.sub('-⇧', text)
-    return _BITS.sub(r'\1bit', text) if 'Mb' in text or 'Gb' in text or 'Kb' in text or 'ib' in text or 'Tb' in text else text
+    small = 'Mb' in text or 'Gb' in text or 'Kb' in text or 'ib' in text or 'Tb' in text
+    return _BITS.sub(r'\1bit', text) if small else text
 
 # %% ../../nbs/select/40_dedup.ipynb #unmarked
 _MARKUP = [(sign, re.compile(p, f), r) for sign, p, f, r in ( # looked for only where the sign stands
-    ('[', r'!?\[((?:here|this|that|link|page|it|see)(?: \w+)?)\]\(([^()\s]+)\)', re.I, r'\1 \2'), # a link that only points
+    ('[', r'!?\[((?:here|this|that|link|page|it|see)(?: \w+)?)\]\(([^()\s]+)\)', re.I, r'\1 \2'), # only points
     ('[', r'!?\[([^\]\n]+)\]\([^()\s]+\)', 0, r'\1'),
     ('<', r'</?(?:b|i|u|q|em|strong|code|tt|kbd|samp)>', re.I, ''),
     ('#', r'^\s*#{1,6}\s+', 0, ''),
@@ -66,6 +68,8 @@ _MARKUP = [(sign, re.compile(p, f), r) for sign, p, f, r in ( # looked for only 
     (' _', r'(?<![\w\\])_(?=[^\s_])([^_\n]+)(?<=[^\s_])_(?!\w)', 0, r'\1'),
     ('__', r'(?<![\w\\])__(?=[^\s_])([^_\n]+ [^_\n]+)(?<=[^\s_])__(?!\w)', 0, r'\1'),
     ('\\', r'\\(?=[*_`#\[\]<>])', 0, ''))]
+
+# %% ../../nbs/select/40_dedup.ipynb #unmarked-code
 _ROLE = re.compile(r':(?:py:|c:|cpp:)?\w+:(?=`)') # of reStructuredText
 _RAISED = re.compile('(?<=[\\w)])[⁰¹²³⁴-⁹]+') # 10² is not 102
 
@@ -95,7 +99,10 @@ def worth(p: Pair) -> float: # any rating is better than none
 def key_of(text: str) -> bytes: # 16 bytes, however long the text is
     return blake2b(normal_form(text).encode('utf-8', 'surrogatepass'), digest_size=16).digest()
 
-def best_of(pairs: Iterable[Pair], forms: Sequence[str]) -> dict[str, Best]: # normal form of the question → its pair
+def best_of(
+    pairs: Iterable[Pair],
+    forms: Sequence[str], # normal forms of their questions
+) -> dict[str, Best]: # normal form → its pair
     "For each question the best-rated pair, the first among equals"
     best: dict[str, Best] = {}
     for i, (p, q) in enumerate(zip(pairs, forms, strict=True)):
@@ -114,9 +121,11 @@ def exact(
     best, gone = best_of(pairs, forms), Gone()
     for i, (p, q) in enumerate(zip(pairs, forms, strict=True)):
         b = best[q]
-        if b.position != i: gone[i] = (f'{"duplicate_of" if key_of(p.answer) == b.answer else "conflicts_with"}:{b.id}', '')
+        if b.position != i:
+            gone[i] = (f'{"duplicate_of" if key_of(p.answer) == b.answer else "conflicts_with"}:{b.id}', '')
     return gone
 
+# %% ../../nbs/select/40_dedup.ipynb #dedup
 def without(
     pairs: Sequence[Pair],
     gone: Gone,

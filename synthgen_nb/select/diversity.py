@@ -75,16 +75,18 @@ def more_similar(
     kept: list[int],            # chosen before
     tau: float,
     bounds: np.ndarray | None,  # see `sketch`
-    every: bool = True,         # all chosen rows that are more similar than tau; else the most similar of each tile
+    every: bool = True,         # all that are more similar than tau; else the most similar of each tile
 ) -> list[list[tuple[float, int]]]: # for each row of the block: how similar, and which; the most similar first
     "The chosen rows that rows of a block resemble"
     found: list[list[tuple[float, int]]] = [[] for _ in rows]
     for a in range(0, len(kept), TILE):
         some = np.array(kept[a:a + TILE])
-        for i, j, how in zip(*_above(vectors, rows, some, tau, bounds, every), strict=True): found[i].append((float(how), int(some[j])))
+        for i, j, how in zip(*_above(vectors, rows, some, tau, bounds, every), strict=True):
+            found[i].append((float(how), int(some[j])))
     for f in found: f.sort(key=lambda x: -x[0])
     return found
 
+# %% ../../nbs/select/41_diversity.ipynb #above
 def _above(vectors, rows, some, tau: float, bounds, every: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Places of rows and of chosen ones that are more similar than tau, and how similar"
     if bounds is not None:
@@ -117,7 +119,8 @@ def take_block(
         if len(kept) == most: return i
         if like: # one of its own block may have been rejected since
             like.sort(key=lambda x: -x[0])
-            whom = next(((k, how) for how, k in like if k not in near and (same is None or same(row, k))), None)
+            there = ((k, how) for how, k in like if k not in near)
+            whom = next(((k, how) for k, how in there if same is None or same(row, k)), None)
         if like and whom: near[row] = whom
         else: kept.append(row)
     return len(rows)

@@ -9,32 +9,41 @@ __all__ = ['EMPTY', 'SAME', 'KINDS', 'asked', 'plainly_asked', 'Telling', 'bare'
 # %% ../../nbs/select/40a_meaning.ipynb #imports
 import re
 from collections import Counter
-from collections.abc import Collection
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 from ..core.facts import NUMBER_WORDS, UNITS, facts
 from ..core.wording import NEGATIONS, OPPOSITES, duty_differs, negation_differs, order_differs
 from .dedup import normal_form
 
-# %% ../../nbs/select/40a_meaning.ipynb #asked
+# %% ../../nbs/select/40a_meaning.ipynb #asked-politely
 _WH = 'what|which|who|whose|where|when|why|how|whether|if'
 _ASKS = f'{_WH}|is|are|do|does|did|can|could|should|must|may|will|has|have|in'
 _LEAD = re.compile(r"(?:hi|hello|hey|please|kindly|sorry|excuse me|thanks|thank you|ok|okay|quick question|question|q"
-                   r"|(?:could|would|can|will) (?:you|someone|anyone|somebody)(?= (?:please|kindly|tell|explain|describe|say|let|help)\b)"
-                   r"|(?:could|would) you|do you know(?= (?:what|which|who|where|when|why|how)\b)|may i ask"
-                   r"|i (?:would like|want|need|wish)(?: you)? to(?= (?:know|ask|understand|learn|tell|explain|find)\b)"
-                   r"|please|kindly|i (?:was|am) (?:wondering|curious)(?: about)?|i wonder)\b[ ,:.!-]*")
-_TELL = re.compile(r'(?:tell(?: me| us)?|explain(?: to (?:me|us))?|describe|say|show me|let (?:me|us) know|know|ask|understand|learn'
-                   rf'|find out|help(?: me)? understand)(?:,? (?:please|kindly))?\b[ ,:]*(?=(?:{_ASKS})\b)')
-_THANKS = re.compile(r'(?:[ ,]+(?:please|kindly|thanks|thank you|thx|cheers)(?: (?:a lot|very much|in advance|so much))?)+$')
-_LAST, _PLACE = frozenset('please kindly thanks you thx cheers lot much advance'.split()), ('in ', 'with ', 'using ', 'for ', 'under ')
+    r"|(?:could|would|can|will) (?:you|someone|anyone)(?= (?:please|kindly|tell|explain|describe|say|let|help)\b)"
+    r"|(?:could|would) you|do you know(?= (?:what|which|who|where|when|why|how)\b)|may i ask"
+    r"|i (?:would like|want|need|wish)(?: you)? to(?= (?:know|ask|understand|learn|tell|explain|find)\b)"
+    r"|i (?:was|am) (?:wondering|curious)(?: about)?|i wonder)\b[ ,:.!-]*")
+_TELL = re.compile(r'(?:tell(?: me| us)?|explain(?: to (?:me|us))?|describe|say|show me|let (?:me|us) know|know|ask'
+    r'|understand|learn|find out|help(?: me)? understand)(?:,? (?:please|kindly))?\b[ ,:]*'
+    rf'(?=(?:{_ASKS})\b)')
+_THANKS = re.compile(r'(?:[ ,]+(?:please|kindly|thanks|thank you|thx|cheers)'
+                     r'(?: (?:a lot|very much|in advance|so much))?)+$')
+_LAST = frozenset('please kindly thanks you thx cheers lot much advance'.split())
+
+# %% ../../nbs/select/40a_meaning.ipynb #asked-patterns
+_PLACE = ('in ', 'with ', 'using ', 'for ', 'under ')
 _INDIRECT = re.compile(r'^(what|which|who|where|when|why|how) (.{1,120}?) (is|are|was|were)$')
-_WHERE = re.compile(r'^(in|with|using|for|under) ([\w.+#-]+(?: v?[\d.]+)?),? ((?:what|which|who|where|when|why|how|is|are|does|do|can|should) .*)$')
+_WHERE = re.compile(r'^(in|with|using|for|under) ([\w.+#-]+(?: v?[\d.]+)?),? '
+                    r'((?:what|which|who|where|when|why|how|is|are|does|do|can|should) .*)$')
 _HOW = re.compile(r'^how (?:(?:can|could|do|does|would|should|might) (?:i|we|you|one|someone|somebody|a user|users)'
                   r'|(?:i|we|you|one|someone|somebody|a user|users) (?:can|could|would|should|might))\b')
-_SHORT = [(re.compile(p), r) for p, r in ((r"\b(what|where|who|how|when|why|it|that|there|here)'s\b", r'\1 is'), (r"\bcan't\b|\bcannot\b", 'can not'),
-          (r"\bwon't\b", 'will not'), (r"n't\b", ' not'), (r"\bi'd\b", 'i would'), (r"'re\b", ' are'), (r"'ve\b", ' have'), (r"\bi'm\b", 'i am'))]
+_SHORT = [(re.compile(p), r) for p, r in (
+    (r"\b(what|where|who|how|when|why|it|that|there|here)'s\b", r'\1 is'), (r"\bcan't\b|\bcannot\b", 'can not'),
+    (r"\bwon't\b", 'will not'), (r"n't\b", ' not'), (r"\bi'd\b", 'i would'), (r"'re\b", ' are'),
+    (r"'ve\b", ' have'), (r"\bi'm\b", 'i am'))]
 
+# %% ../../nbs/select/40a_meaning.ipynb #asked
 def asked(
     text: str, # a question, as written
 ) -> str: # its normal form, as a plain question
@@ -59,13 +68,17 @@ class Telling(NamedTuple):
     kinds: tuple[str, ...]  # what kinds of things its names belong to
     strict: frozenset[str]  # words with digits or signs
 
-EMPTY = frozenset('''a an the please kindly do does did doing is are was were be been being am i we you one us me my our your its this these
-    of just actually exactly really basically'''.split())
-SAME = {w: ws.split()[0] for ws in '''with using via|required needed|purpose role|use utilize utilise|perform do|about regarding concerning|in within
-    inside'''.replace('\n    ', ' ').split('|') for w in ws.split()} # written otherwise, meant the same
-KINDS = frozenset('command method function option parameter argument flag class keyword attribute module variable setting field tool'.split())
+EMPTY = frozenset('''a an the please kindly do does did doing is are was were be been being am i we you one us me my
+    our your its this these of just actually exactly really basically'''.split())
+SAME = {w: ws.split()[0] for ws in ('with using via', 'required needed', 'purpose role', 'use utilize utilise',
+    'about regarding concerning', 'in within inside') for w in ws.split()} # written otherwise, meant the same
+KINDS = frozenset('''command method function option parameter argument flag class keyword attribute module variable
+    setting field tool'''.split())
+
+# %% ../../nbs/select/40a_meaning.ipynb #word-patterns
 _LETTERS = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(sorted((re.escape(u) for u in UNITS if len(u) > 1 or u in '%b'), key=len, reverse=True))})(?![\w/]))")
+_UNITS = sorted((re.escape(u) for u in UNITS if len(u) > 1 or u in '%b'), key=len, reverse=True)
+_UNIT = re.compile(rf"(?<=\d) (?=(?:{'|'.join(_UNITS)})(?![\w/]))")
 _GROUPED = re.compile(r'(?<=\d),(?=\d{3}(?!\d))')
 
 # %% ../../nbs/select/40a_meaning.ipynb #word-form
@@ -85,7 +98,8 @@ def words_of(token: str) -> tuple[str, ...]: # a word as it is compared, several
     if not _LETTERS.fullmatch(token): return (token.removesuffix('()'),)
     parts = (p.removesuffix("'s").removesuffix("'") for p in token.split('-'))
     forms = (_singular(p) for p in parts if p not in EMPTY)
-    return tuple(f'{NUMBER_WORDS[w]:g}' if w in NUMBER_WORDS and w not in ('one', 'once') else SAME.get(w, w) for w in forms)
+    number = lambda w: w in NUMBER_WORDS and w not in ('one', 'once')
+    return tuple(f'{NUMBER_WORDS[w]:g}' if number(w) else SAME.get(w, w) for w in forms)
 
 # %% ../../nbs/select/40a_meaning.ipynb #telling
 def _joined(flat: str) -> str: # a number is one word, with its unit
@@ -98,7 +112,8 @@ def telling(
     found = [w for token in _joined(flat).split() for w in words_of(token)]
     words = tuple(w for w in found if w not in KINDS and w not in EMPTY)
     key = ''.join(w if w.isalpha() else f' {w} ' for w in words)
-    return Telling(key, words, tuple(w for w in found if w in KINDS), frozenset(w for w in words if not w.isalpha()))
+    kinds, strict = tuple(w for w in found if w in KINDS), frozenset(w for w in words if not w.isalpha())
+    return Telling(key, words, kinds, strict)
 
 # %% ../../nbs/select/40a_meaning.ipynb #misspelt
 def one_slip(a: str, b: str) -> bool:
@@ -114,7 +129,7 @@ def misspelt(
     rows: Counter[str], # word → questions of the set that have it
 ) -> bool:
     "Is one of two words the other, with a slip?"
-    if min(len(a), len(b)) < 5 or not (a.isalpha() and b.isalpha()) or b in OPPOSITES.get(a, ()): return False
+    if not (a.isalpha() and b.isalpha()) or min(len(a), len(b)) < 5 or b in OPPOSITES.get(a, ()): return False
     few, many = sorted((rows[a], rows[b]))
     return many >= 3 and few <= 1 + many // 200 and one_slip(a, b)
 
@@ -135,6 +150,7 @@ def apart(
     if forgiven and not any(_is_name(w, t) for xy in other for w, t in zip(xy, (a, b), strict=True)): return ''
     return '{} in one, {} in the other'.format(*other[0])
 
+# %% ../../nbs/select/40a_meaning.ipynb #nearly
 def nearly(mine: Telling, theirs: Telling) -> bool: # False: spelling cannot bring them together
     "Could two questions ask the same, as far as their words go?"
     if mine.key == theirs.key: return True
@@ -146,7 +162,7 @@ def _first_other(x: tuple[str, ...], y: tuple[str, ...]) -> str:
         if more := [w for w, n in (Counter(mine) - Counter(theirs)).items()]: return f'only one says {more[0]}'
     return 'the words stand in another order'
 
-# %% ../../nbs/select/40a_meaning.ipynb #kinds-differ
+# %% ../../nbs/select/40a_meaning.ipynb #named
 def _named(text: str) -> set[str]: # small letters
     "Words that stand in names and in code; not of a text all in capitals"
     if text.isupper(): return set()
@@ -166,9 +182,10 @@ def _marked_differ(a: str, b: str) -> str:
 
 def _is_name(word: str, text: str) -> bool:
     i = text.find(word) # in small letters, with nothing around it
-    plain = i >= 0 and text[i - 1:i] in ('', ' ', '(') and text[i + len(word):i + len(word) + 1] in ('', ' ', ',', '.', '?', ')', ':', ';')
+    plain = i >= 0 and text[i - 1:i] in ('', ' ', '(') and text[i + len(word):i + len(word) + 1] in ' ,.?):;'
     return not plain and word in _named(text)
 
+# %% ../../nbs/select/40a_meaning.ipynb #kinds-differ
 def _kinds_differ(x: Telling, y: Telling, a: str, b: str) -> str:
     "A kind that only one of them says, unless it stands beside a name"
     if x.kinds == y.kinds: return ''
@@ -184,7 +201,8 @@ def _beside_name(text: str) -> set[str]:
     return {k for i, w in enumerate(ws) if (k := _singular(w)) in KINDS and any(is_name[max(0, i - 1):i + 2])}
 
 # %% ../../nbs/select/40a_meaning.ipynb #facts_apart
-_QUESTION = re.compile(r'^(?:(?:in|for|on|from|to|with|by|at|of|under|through) )?(how (?:many|much|long|often|large|big|fast)|what|which|who|whose|where|when|why|how)\b')
+_QUESTION = re.compile(r'^(?:(?:in|for|on|from|to|with|by|at|of|under|through) )?(how (?:many|much|long|often|large|big|fast)'
+                       r'|what|which|who|whose|where|when|why|how)\b')
 
 def facts_apart(
     a: str, # two questions, as written
@@ -197,20 +215,23 @@ def facts_apart(
     for some, text, words in ((_facts(a, mine), y, theirs), (_facts(b, theirs), x, mine)):
         known = {w.removesuffix('()') for w in (*words.words, *words.kinds, *text.split())}
         if more := [w for w in some if w not in known]: return f'only one says {more[0]}'
-    if (q := _kind_of_question(x)) != (r := _kind_of_question(y)): return f'one asks {q or "yes or no"}, the other {r or "yes or no"}'
+    asks = [_kind_of_question(t) or 'yes or no' for t in (x, y)]
+    if asks[0] != asks[1]: return 'one asks {}, the other {}'.format(*asks)
     said = {*_marked(a), *_marked(b)} | _named(a) & _named(b)
     names = mine.strict | {f for w in said for f in words_of(w) or (w,)}
     first, other = ([f for w in _joined(t).split() for f in words_of(w) or (w,) if f in names] for t in (x, y))
     if first != other: return 'names stand in another order'
-    return _turned(Counter(x.split()), Counter(y.split())) or (negation_differs(x, y) or negation_differs(y, x) or duty_differs(x, y)
-                                                                  or order_differs(x, y)).replace('the source', 'the other')
+    differs = (f(*ab) for f, ab in product((negation_differs, duty_differs, order_differs), ((x, y), (y, x))))
+    return _turned(Counter(x.split()), Counter(y.split())) or next(filter(None, differs), '').replace('the source', 'the other')
 
+# %% ../../nbs/select/40a_meaning.ipynb #facts-of
 def _turned(x: Counter[str], y: Counter[str]) -> str: # words of two questions
     if (no := sorted(NEGATIONS & x.keys() ^ NEGATIONS & y.keys())): return f'only one says {no[0]}'
     other = y - x
     return next((f'{w} in one, {o} in the other' for w in x - y for o in sorted(OPPOSITES.get(w, ())) if o in other), '')
 
-def _facts(text: str, t: Telling) -> list[str]: return sorted(t.strict | {w.removesuffix('()') for w in _named(text) if w not in EMPTY and len(w) > 1})
+def _facts(text: str, t: Telling) -> list[str]:
+    return sorted(t.strict | {w.removesuffix('()') for w in _named(text) if w not in EMPTY and len(w) > 1})
 
 def _kind_of_question(flat: str) -> str:
     m = _QUESTION.match(flat)

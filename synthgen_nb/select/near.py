@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from hashlib import blake2b
 import numpy as np
 from ..core.account import begins_alike
@@ -30,7 +30,12 @@ def mixed(h: np.ndarray) -> np.ndarray: # 64 bits, each of which depends on all
     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return h ^ (h >> np.uint64(31))
 
-def grams(tokens: np.ndarray, size: np.ndarray, n: int) -> Sets: # of all texts, one after another; tokens of each, at least n
+def grams(
+    tokens: np.ndarray, # of all texts, one after another
+    size: np.ndarray,   # of each, at least n
+    n: int,
+) -> Sets:
+    "Neighbouring tokens as hashes"
     out, at, step = np.zeros(max(0, len(tokens) - n + 1), np.uint64), size.cumsum() - size, 1 << 15
     for a in range(0, len(out), step): # a part at a time stays in the processor's cache
         part = tokens[a:a + step + n - 1].astype(np.uint64)
@@ -39,6 +44,7 @@ def grams(tokens: np.ndarray, size: np.ndarray, n: int) -> Sets: # of all texts,
         out[a:a + step] = mixed(h)
     return out, at, size - n + 1
 
+# %% ../../nbs/select/40b_near.ipynb #of-texts
 def of_characters(texts: Sequence[str], n: int = 3) -> Sets:
     "Neighbouring characters; a text begins and ends with a blank"
     padded = [f' {t} '.ljust(n) for t in texts]
@@ -52,20 +58,23 @@ def of_words(texts: Sequence[str], n: int = 3) -> Sets:
     return grams(ids, np.fromiter(map(len, split), np.int64, len(split)), n)
 
 @lru_cache(1 << 20)
-def _word(w: str) -> int: return int.from_bytes(blake2b(w.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
+def _word(w: str) -> int:
+    return int.from_bytes(blake2b(w.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
 
-# %% ../../nbs/select/40b_near.ipynb #jaccard
+# %% ../../nbs/select/40b_near.ipynb #distinct
 def distinct(s: Sets, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # members, where they begin, how many
     "The sets of some rows, without repeats"
     h, at, size = s
-    where = np.repeat(at[rows] - (size[rows].cumsum() - size[rows]), size[rows]) + np.arange(size[rows].sum())
-    of, order = np.repeat(np.arange(len(rows)), size[rows]), None
+    m = size[rows]
+    where = np.repeat(at[rows] - (m.cumsum() - m), m) + np.arange(m.sum())
+    of = np.repeat(np.arange(len(rows)), m)
     order = np.lexsort((h[where], of))
     g, of = h[where][order], of[order]
-    new = np.concatenate([[True], (g[1:] != g[:-1]) | (of[1:] != of[:-1])]) if len(g) else np.zeros(0, bool)
+    new = np.append(True, (g[1:] != g[:-1]) | (of[1:] != of[:-1]))[:len(g)]
     n = np.bincount(of[new], minlength=len(rows))
     return g[new], n.cumsum() - n, n
 
+# %% ../../nbs/select/40b_near.ipynb #jaccard
 def jaccard(
     s: Sets,
     a: np.ndarray, # rows
@@ -97,14 +106,15 @@ def signatures(
     k: int = PERMUTATIONS, # numbers in a signature
     seed: int = SEED,
     block: int = 512, # rows at once, so that their signatures stay in the processor's cache
-) -> np.ndarray: # (rows, k) uint16, in which two different minima are hardly ever the same
+) -> np.ndarray: # (rows, k) uint16: two different minima are hardly ever the same
     "The MinHash signature of each text"
     h, at, size = s
     odd = np.random.default_rng(seed).integers(0, 1 << 16, k, dtype=np.uint16) | np.uint16(1)
-    x, out, order = (h >> np.uint64(48)).astype(np.uint16), np.empty((len(at), k), np.uint16), np.argsort(size, kind='stable')
+    x, order = (h >> np.uint64(48)).astype(np.uint16), np.argsort(size, kind='stable')
+    out = np.empty((len(at), k), np.uint16)
     for i in range(0, len(order), block):
         rows = order[i:i + block] # of about the same length
-        best, moved = np.full((len(rows), k), np.iinfo(np.uint16).max, np.uint16), np.empty((len(rows), k), np.uint16)
+        best, moved = np.full((len(rows), k), 0xFFFF, np.uint16), np.empty((len(rows), k), np.uint16)
         for j in range(int(size[rows].max())):
             np.multiply(x[at[rows] + np.minimum(j, size[rows] - 1)][:, None], odd, out=moved)
             np.minimum(best, moved, out=best)
@@ -148,6 +158,7 @@ def candidates(
     both = both[np.append(True, both[1:] != both[:-1])[:len(both)]]
     return both // max(1, len(sig)), both % max(1, len(sig))
 
+# %% ../../nbs/select/40b_near.ipynb #together
 def _coded(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray: return np.minimum(a, b) * n + np.maximum(a, b)
 
 def _together(order: np.ndarray, key: np.ndarray, crowded: np.ndarray, n: int) -> np.ndarray:
@@ -179,26 +190,34 @@ def near_pairs(
     n: int = 3,           # neighbouring characters, or words
     long: int = LONG,     # characters from which words are compared; 0: always
     seed: int = SEED,     # of the hashing
-    look: Callable[[int, int], bool] | None = None, # may two texts count at all? Asked where very many look alike
+    look: Callable[[int, int], bool] | None = None, # may two texts count at all? asked where very many are alike
 ) -> Found:
     "All pairs of texts at least so alike, as far as hashing finds them; each verified"
     if not 0 < tau <= 1: raise SynthgenError(f'tau is {tau:g}; a Jaccard similarity is more than 0 and at most 1')
     size = np.fromiter(map(len, texts), np.int64, len(texts))
     short, longer = np.flatnonzero(size < long / tau), np.flatnonzero(size >= long)
     if not long: short = short[:0]
-    pairs = [*_alike(texts, short, of_characters, n, tau, seed, look), *_alike(texts, longer, of_words, n, tau, seed, look)]
-    return {(a, b): j for a, b, j in pairs if min(size[a], size[b]) < long or max(size[a], size[b]) >= long}
+    pairs = Found()
+    for rows, make in ((short, of_characters), (longer, of_words)):
+        for a, b, j in _alike(texts, rows, make, n, tau, seed, look): pairs.setdefault((a, b), j)
+    return pairs
 
-def _alike(texts, rows: np.ndarray, make, n: int, tau: float, seed: int, look) -> Iterator[tuple[int, int, float]]:
+# %% ../../nbs/select/40b_near.ipynb #alike
+def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[tuple[int, int, float]]:
+    "Pairs among some of the texts, by characters or by words"
     if len(rows) < 2: return
-    some = [texts[i] for i in rows]
-    s = make(some, n)
+    mine = [texts[i] for i in rows]
+    s = make(mine, n)
     sig = signatures(s, seed=seed)
-    a, b = candidates(sig, some, *bands(PERMUTATIONS, tau))
+    a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau))
     near = _agreeing(sig, a, b, tau)
-    if look and len(near) > 2 * len(rows): near = near[[look(int(i), int(j)) for i, j in zip(rows[a[near]], rows[b[near]], strict=True)]]
-    like = jaccard(s, a[near], b[near])
-    for i, j, how in zip(rows[a[near]][like >= tau], rows[b[near]][like >= tau], like[like >= tau], strict=True): yield int(i), int(j), float(how)
+    a, b = a[near], b[near]
+    if look and len(a) > 2 * len(rows):
+        some = [look(int(i), int(j)) for i, j in zip(rows[a], rows[b], strict=True)]
+        a, b = a[some], b[some]
+    like = jaccard(s, a, b)
+    yes = like >= tau
+    yield from zip(rows[a[yes]].tolist(), rows[b[yes]].tolist(), like[yes].tolist(), strict=True)
 
 def _agreeing(sig: np.ndarray, a: np.ndarray, b: np.ndarray, tau: float, block: int = 1 << 14) -> np.ndarray:
     "Where the estimate is no more than three standard deviations below the threshold"
@@ -215,8 +234,9 @@ def templates(
     rows: int = SHARED,    # that begin with it
 ) -> list[int]: # characters of each text that are a template
     "How much of each text is a beginning that many share"
-    out, long = [0] * len(texts), sorted((i for i, t in enumerate(texts) if len(t) >= least), key=lambda i: texts[i])
-    shared = [begins_alike(texts[i], texts[j]) for i, j in zip(long, long[1:], strict=False)]
+    out = [0] * len(texts)
+    long = sorted((i for i, t in enumerate(texts) if len(t) >= least), key=lambda i: texts[i])
+    shared = [begins_alike(texts[i], texts[j]) for i, j in pairwise(long)]
     for lo, hi in _runs(shared, least, rows):
         size = min(shared[lo:hi - 1])
         size = texts[long[lo]].rfind(' ', 0, size + 1) + 1 # whole words
@@ -226,13 +246,13 @@ def templates(
 def _runs(shared: list[int], least: int, rows: int) -> Iterator[tuple[int, int]]: # first and last + 1
     "Where so many neighbours share so much; a longer beginning inside it counts on its own"
     at = [-1, *(i for i, n in enumerate(shared) if n < least), len(shared)]
-    for a, b in zip(at, at[1:], strict=False):
+    for a, b in pairwise(at):
         if b - a < rows: continue
         yield a + 1, b + 1
-        lowest = min(shared[a + 1:b])
-        if lowest < max(shared[a + 1:b]): yield from ((a + 1 + x, a + 1 + y) for x, y in _runs(shared[a + 1:b], lowest + 1, rows))
+        mine = shared[a + 1:b]
+        if min(mine) < max(mine): yield from ((a + 1 + x, a + 1 + y) for x, y in _runs(mine, min(mine) + 1, rows))
 
-# %% ../../nbs/select/40b_near.ipynb #near
+# %% ../../nbs/select/40b_near.ipynb #near_rows
 def near_rows(
     questions: Sequence[str],  # as written
     scores: Sequence[float],   # the more the better; of equals the first comes first
@@ -250,21 +270,28 @@ def near_rows(
     def look(a: int, b: int) -> bool: return nearly(told(a), told(b))
     def same(a: int, b: int) -> bool: return not apart(questions[a], questions[b], seen, (told(a), told(b)))
     pairs = near_pairs([t[n:] for t, n in zip(plain, aside, strict=True)], tau, seed=seed, look=look)
-    if any(aside): pairs = {(a, b): j for (a, b), j in pairs.items() if plain[a][:aside[a]] == plain[b][:aside[b]]}
+    if any(aside): pairs = {ab: j for ab, j in pairs.items() if len({plain[i][:aside[i]] for i in ab}) == 1}
     return keep_best(pairs, scores, same)
 
-def keep_best(pairs: Found, scores: Sequence[float], same) -> dict[int, tuple[int, float]]:
-    "Of rows that are like each other, and the same where it is looked at, the best; each other with the most alike that stays"
+# %% ../../nbs/select/40b_near.ipynb #keep_best
+def keep_best(
+    pairs: Found,             # rows that are alike
+    scores: Sequence[float],  # the more the better; of equals the first comes first
+    same: Callable[[int, int], bool], # do they ask the same?
+) -> dict[int, tuple[int, float]]: # row that goes → the most alike of those that stay for it, and how alike
+    "Of rows that ask the same, the best"
     like: dict[int, list[tuple[float, int]]] = {}
     for (a, b), j in pairs.items():
         for x, y in ((a, b), (b, a)): like.setdefault(x, []).append((j, y))
     gone, stay = dict[int, tuple[int, float]](), set[int]()
     for i in sorted(like, key=lambda i: (-scores[i], i)):
-        partner = next(((k, j) for j, k in sorted(like[i], key=lambda x: (-x[0], x[1])) if k in stay and same(k, i)), None)
+        nearest = sorted(like[i], key=lambda x: (-x[0], x[1]))
+        partner = next(((k, j) for j, k in nearest if k in stay and same(k, i)), None)
         if partner: gone[i] = partner
         else: stay.add(i)
     return gone
 
+# %% ../../nbs/select/40b_near.ipynb #seen
 class _Seen(Counter):
     "How many times a word stands in the texts, counted when it is first asked"
     def __init__(self, texts: Iterable[str]):
@@ -283,12 +310,12 @@ def near(
     seed: int = SEED,       # of the hashing
     forms: Sequence[str] | None = None, # normal forms of the questions, where they are known
 ) -> Gone: # with what it stands beside as the detail
-    "Near duplicates among pairs: `near_duplicate_of:<id> (<J>)`, or `conflicts_with:<id> (<J>)` where the answers contradict each other"
+    "Near duplicates among pairs: `near_duplicate_of:<id> (<J>)`, or `conflicts_with:…` where answers contradict each other"
     got = near_rows([p.question for p in pairs], [worth(p) for p in pairs], tau, seed, forms)
     return {i: said(pairs[i], pairs[j], how) for i, (j, how) in got.items()}
 
 def said(p: Pair, kept: Pair, how: float, kind: str = 'near') -> tuple[str, str]: # reason, detail
     "Why a pair goes"
     against = disagreement(p.answer, kept.answer, p.question)
-    beside = f'beside “{kept.question}”'
-    return (f'conflicts_with:{kept.id} ({how:.2f})', f'{against}; {beside}') if against else (f'{kind}_duplicate_of:{kept.id} ({how:.2f})', beside)
+    whom, beside = f'{kept.id} ({how:.2f})', f'beside “{kept.question}”'
+    return (f'conflicts_with:{whom}', f'{against}; {beside}') if against else (f'{kind}_duplicate_of:{whom}', beside)
