@@ -13,7 +13,7 @@ KERNEL = "kernel"
 WARM = """aiohttp ipykernel.ipkernel ipykernel.kernelapp lancedb.index lancedb.query litellm.llms.vertex_ai.gemini.transformation
 matplotlib.pyplot pandas papermill pyarrow.dataset sklearn.cluster sklearn.decomposition
 sklearn.feature_extraction.text synthgen_nb.cli.main synthgen_nb.experiments.runs synthgen_nb.experiments.report
-synthgen_nb.corpus.store synthgen_nb.offline.model synthgen_nb.offline.methods synthgen_nb.qa.grounded synthgen_nb.select.dedup""".split()
+synthgen_nb.corpus.store synthgen_nb.offline.model synthgen_nb.offline.methods synthgen_nb.qa.grounded synthgen_nb.select.semantic""".split()
 
 
 def client(place: str, argv: list[str]) -> int:

@@ -17,6 +17,29 @@ def test_differences_that_do_not_matter():
     assert normal_form("a.b") == "a.b" and normal_form(" ?! ") == "" and normal_form("a b") != normal_form("ab")
 
 
+ONE = [
+    "What is the purpose of `X`?",
+    "what is the purpose of X",
+    "What is the purpose of **X**?",
+    "What is the “purpose” of 'X' ?",
+    "What is, the purpose, of [X](x.html)?",
+]
+APART = ["a_b", "a.b", "a b", "a-b", "-1", "1", "C", "C++", "C#", "x<y", "x>y", "x==1", "x=1", "3.5", "35", ">=1.2", "1.2", "/path/a", "path a", "-v", "-V"]
+APART += ["64 Mb", "64 MB", "f(x)", "f x", ".git", "git", "`a?`", "a", "10²", "102", "__init__", "init", "*.py", ".py", "$HOME", "HOME", "1,5", "15"]
+
+
+def test_markup_is_no_difference_and_signs_are():
+    assert len({normal_form(q) for q in ONE}) == 1
+    assert len({normal_form(f"What is {x}?") for x in APART}) == len(APART)
+    assert normal_form("What is a?\n```\nif x:\n```") != normal_form("What is a?\n```\nif x\n```"), "punctuation of code stays"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_has_a_form_that_case_and_space_do_not_change(text):
+    assert normal_form(f"  {text}\n") == normal_form(text) and isinstance(normal_form(text), str)
+
+
 def test_the_best_rated_stays_and_the_first_among_equals():
     plain, low, high = pair("What is a group?"), pair("what is a group", rating=2), pair("What is a  group ?", "A set.", rating=9)
     assert dedup([plain, low]).kept == [low] and dedup([plain, plain.but(answer="A set.")]).kept == [plain]

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
-           'MaxChunks', 'ChunkTokens', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Tokens', 'Evals',
-           'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent',
-           'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
+           'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat', 'System', 'Reasoning',
+           'Template', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi',
+           'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -85,6 +85,11 @@ ChunkIds = Annotated[str | None, option('--chunk-ids',
                                              'a line.')]
 MaxChunks = Annotated[int | None, option('--max-chunks', min=1, help='Use only so many chunks.')]
 ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')]
+_DEDUP = ('What counts as a duplicate: exact (the same words), near (almost the same words, and nothing that carries meaning '
+          'differs) or semantic (by embeddings); each includes those before it.')
+DedupKind = Annotated[str, typer.Option('--kind', help=_DEDUP)]   # of the command
+Dedup = Annotated[str, typer.Option('--dedup', help=_DEDUP)]      # of the pipelines
+Embedding = Annotated[str, option('--embedding', help='hashing; sentence-transformers/NAME; or PROVIDER/NAME.')]
 
 # %% ../../nbs/cli/90_app.ipynb #export-options
 Format = Annotated[str, typer.Option('-f', '--format', 

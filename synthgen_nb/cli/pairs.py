@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, Draws, Exported, Format, In, MaxChunks, ModelName,
+from .app import (BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
     Tokens, Workers, app, option, print)
@@ -231,14 +231,22 @@ def enhance_cot(
 
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
 @app.command()
-def dedup(source: In, output: Out):
+def dedup(
+    source: In, output: Out, kind: DedupKind = 'near',
+    tau: Annotated[float | None, typer.Option('--tau', help='How alike rows must be to be the same: Jaccard similarity for near '
+                                              '(default 0.7), cosine for semantic (default 0.95).')] = None,
+    embedding: Embedding = 'hashing', config: Config = None,
+):
     "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
-    from synthgen_nb.select.dedup import dedup as do
+    from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.select.semantic import deduplicate
     apart(source, output)
     pairs, bad, back = to_choose(source)
-    out = back(do(pairs))
+    out = back(deduplicate(pairs, kind, tau, embedding, load_settings(config)))
     finished(out, output, bad)
     print(f'{output}: {out!r}{not_pairs(bad)}')
+    for d in [d for d in out.dropped if d.kind == 'conflicts_with'][:5]:
+        print(f'conflict: {d.id} {d.reason}' + (f' ({d.detail})' if d.detail else ''), file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, ChunkTokens, Config, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, ChunkTokens, Config, Dedup, Embedding, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -79,9 +79,10 @@ def pipeline(
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
-    reasoning: Reasoning = 'think', format: Format = 'chatml', system_prompt: System = '', evals: Evals = None,
-    template: Template = '', control: Tokens = 'mark', workers: Workers = None, provider: Provider = None,
-    model: ModelName = None, config: Config = None,
+    dedup: Dedup = 'near', embedding: Embedding = 'hashing', reasoning: Reasoning = 'think',
+    format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
+    control: Tokens = 'mark', workers: Workers = None, provider: Provider = None, model: ModelName = None,
+    config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
@@ -89,7 +90,8 @@ def pipeline(
     check_writable(output)
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step, chunk_tokens=chunk_tokens,
+    given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
+                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens,
                  target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls, acquire=acquire,
                  rewrite=rewrite, together=together, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
                  format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
@@ -113,7 +115,7 @@ def tool_pipeline(
     setting: Annotated[list[str] | None, option('--set', help='name=value: a setting of that method; repeat for '
                                                 'several.')] = None,
     single_step: Single = False, multi_step: Multi = False, max_steps: MaxSteps = 5, world: World = '',
-    value: Known = None, live: Live = False, seed: Seed = 0, absent: Absent = 0.0,
+    value: Known = None, live: Live = False, seed: Seed = 0, absent: Absent = 0.0, dedup: Dedup = 'near',
     judge: Annotated[str, option('--judge',
                                  help='provider/model of the judge, better not the one that writes. Default: '
                                       'the same.')] = '',
@@ -139,7 +141,7 @@ def tool_pipeline(
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
-                 absent=absent, rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
+                 absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
     _told(output, folder, r, target_pairs)

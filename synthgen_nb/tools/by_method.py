@@ -13,7 +13,7 @@ from ..core.methods import Method, methods, one_of
 from ..core.models import Model
 from ..core.records import SynthgenError
 from ..specs.tool import Tool
-from .rows import Accept, Made, add, distinct
+from .rows import Accept, Made, add, distinct, unlike
 from ..worlds.world import World
 
 # %% ../../nbs/tools/76a_by_method.ipynb #makers
@@ -51,6 +51,7 @@ async def made_by(
     seed: int = 0,
     values: Mapping[str, Sequence[Any]] | None = None, # parameter → values that are known to exist
     options: Mapping[str, Any] | None = None,          # the method's own
+    dedup: str = 'exact',        # of requests, see `rows.unlike`
 ) -> Made:
     "Rows by one method"
     made, seen, idle = Made(), set[str](), 0
@@ -61,9 +62,10 @@ async def made_by(
         add(made.solved, new)
         good = await accept(new.kept)
         add(made.accepted, good)
-        fresh = distinct(good.kept, seen)
+        other = distinct(good.kept, seen)
+        fresh = unlike(other.kept, made.rows, dedup)
         made.rows += fresh.kept
-        made.repeated += fresh.dropped
+        made.repeated += other.dropped + fresh.dropped
         idle = 0 if len(made.rows) > before else idle + 1
     made.surplus, made.rows = max(0, len(made.rows) - target), made.rows[:target]
     n = len(made.rows)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', 'Made', 'Making', 'look_around', 'as_seen',
-           'nothing_works', 'groups_for', 'ask_for', 'add', 'signature', 'distinct', 'answered', 'dependent',
+           'nothing_works', 'groups_for', 'ask_for', 'add', 'signature', 'distinct', 'unlike', 'answered', 'dependent',
            'one_round', 'take_in', 'until_enough', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
@@ -16,8 +16,10 @@ from typing import Any
 from ..core.models import Model
 from ..core.progress import Progress
 from ..core.records import Drop, Outcome, SynthgenError, drop
+from ..select.semantic import repeats
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
+from ..specs.views import as_pair
 from .apigen import verify
 from .gorilla import MIX, Mix, Retriever, documented, withheld
 from .sampled import looked_at
@@ -58,6 +60,7 @@ class Plan:
     shown: int = 8      # tools shown where documentation is noisy
     workers: int = 4    # worlds at work at once
     seed: int = 0
+    dedup: str = 'exact' # of requests: exact, near or semantic, see `select.semantic`
 
 # %% ../../nbs/tools/76_rows.ipynb #checked
 def checked(plan: Plan) -> Plan:
@@ -213,6 +216,16 @@ def distinct(
         seen.add(key)
     return out
 
+def unlike(
+    rows: Sequence[Trajectory],  # new
+    there: Sequence[Trajectory], # rows there are, which stay
+    kind: str,                   # exact, near or semantic
+) -> Outcome[Trajectory]: # reasons as in `select.semantic`
+    "The rows whose request no other row has"
+    seen = [(t, p.but(scores=())) for t in (*there, *rows) if (p := as_pair(t))]
+    gone = {seen[i][0].id: why for i, why in repeats([p for _, p in seen], kind).items()}
+    return Outcome([t for t in rows if t.id not in gone], [drop(t, 'dedup', *gone[t.id]) for t in rows if t.id in gone])
+
 # %% ../../nbs/tools/76_rows.ipynb #answered
 def answered(m: Making, found: Outcome[Trajectory]) -> Outcome[Trajectory]:
     "Without the rows in which a tool speaks of nothing, or whose calls a kept row has"
@@ -254,9 +267,10 @@ async def one_round(m: Making):
 def take_in(m: Making, good: Outcome[Trajectory]):
     "Put accepted rows with those there are, and note whether they brought anything"
     add(m.made.accepted, good)
-    unused, new = len(m.unused), distinct(good.kept, m.seen)
+    unused, other = len(m.unused), distinct(good.kept, m.seen)
+    new = unlike(other.kept, m.pool, m.plan.dedup)
     m.pool += new.kept
-    m.made.repeated += new.dropped
+    m.made.repeated += other.dropped + new.dropped
     m.idle = 0 if new.kept else m.idle + 1
     m.stale = 0 if m.short or len(m.unused) < unused else m.stale + 1
 
