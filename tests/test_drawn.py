@@ -14,7 +14,8 @@ from synthgen_nb.tools.rows import Plan, make_rows
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 
 TABLE = dict(table=dict(type="string"), column=dict(type="string"))
-READ = Tool(name="sum_column", description="Compute the total of a column of a table.", parameters=dict(type="object", properties=TABLE, required=["table"]), effect="read")
+GIVEN = dict(type="object", properties=TABLE, required=["table"])
+READ = Tool(name="sum_column", description="Compute the total of a column of a table.", parameters=GIVEN, effect="read")
 LIST = Tool(name="list_tables", description="List the tables.", parameters=dict(type="object", properties={}), effect="read")
 TOOLS = {t.name: t for t in (READ, LIST)}
 FACT = dict(tool="sum_column", arguments=dict(table="orders", column="weight"), before=[], content=dict(total=417.5))

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['METHOD', 'Chain', 'WIDE', 'SINGLE', 'COPIED', 'drawn_round', 'task_of', 'drawn_rows', 'as_chain', 'joined',
            'tellable', 'key', 'drawn', 'lines_of', 'to_say', 'shown', 'as_row', 'bare', 'copied', 'stems', 'about',
-           'unasked', 'given_away', 'unsaid', 'completed', 'in_plain', 'written', 'one_row', 'worded', 'wrong_request']
+           'unasked', 'given_away', 'unsaid', 'completed', 'request_schema', 'in_plain', 'written', 'one_row', 'worded',
+           'wrong_request']
 
 # %% ../../nbs/tools/78c_drawn.ipynb #imports
 import json, random, re
@@ -179,7 +180,8 @@ def copied(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
     found = [x for x, ws in whole if len(ws) >= COPIED and ' '.join(ws) in ' '.join(said)]
     return [f'copied: “{clip(x, 80)}” is what a manual says, and no person' for x in found[:1]]
 
-def stems(text: str) -> set[str]: return {w[:5] for w in words_of(text) if len(w) > 3 and w not in STOPWORDS | FUNCTION_WORDS}
+def stems(text: str) -> set[str]:
+    return {w[:5] for w in words_of(text) if len(w) > 3 and w not in STOPWORDS | FUNCTION_WORDS}
 
 def about(x: Tool) -> set[str]: # the words that say what it is for, by their beginnings
     fields = x.returns.get('properties') or ()
@@ -221,6 +223,16 @@ def completed(t: Trajectory, tools: Mapping[str, Tool]) -> str:
     told = f'{", ".join(parts[:-1])} and {parts[-1]}' if parts[1:] else ''.join(parts)
     return f'{t.instruction} {told[:1].upper()}{told[1:]}.' if parts else t.instruction
 
+# %% ../../nbs/tools/78c_drawn.ipynb #request-schema
+def request_schema(
+    values: Sequence[str], # that the request has to say
+) -> dict[str, Any]: # JSON Schema
+    "What a request looks like: the values, then the words"
+    copied = dict(type='array', minItems=len(values), maxItems=len(values))
+    copied['items'] = dict(type='string', enum=list(values)) if values else dict(type='string')
+    said = dict(values=copied, request=dict(type='string', minLength=1))
+    return dict(type='object', required=list(said), properties=said)
+
 # %% ../../nbs/tools/78c_drawn.ipynb #written
 def in_plain(objection: str) -> str: # for a writer: no reason of a machine, no id of a call
     return re.sub(r'\s*\(?\bcall_\d+\)?', '', re.sub(r'^\w+: ', '', objection))
@@ -230,11 +242,12 @@ async def written(
     given: Mapping[str, Any],               # inputs of the prompt, but for `tried`
     wrong: Callable[[str], list[str]],      # objections to a text
     model: Model,
+    schema: dict | None = None,             # of the reply, where the prompt leaves it open
 ) -> tuple[str, list[str], Origin]: # the text, what is wrong with it, who wrote it
     "A text, asked for again where it cannot be used"
     p, tried, calls = model.prompt(f'drawn_{field}'), list[dict](), tuple[str, ...]()
     for _ in range(2):
-        a = await model.ask(p.render(tried=tried, **given))
+        a = await model.ask(p.render(schema, tried=tried, **given))
         text, calls = a.value[field].strip() if a.ok else '', (*calls, *a.calls)
         found = wrong(text) if a.ok else [a.error]
         if not found: break
@@ -256,7 +269,8 @@ async def worded(chain: Chain, ran: Sequence[Observation], tools: Mapping[str, T
     whole = shown(chain, ran, tools)
     before = [{k: x[k] for k in ('call', 'tool', 'docs', 'does', 'given', 'arguments', 'found')} for x in whole]
     def ill(text): return wrong_request(as_row(chain, ran, text, ''), tools)
-    request, found, by = await written('request', dict(steps=before, values=to_say(chain)), ill, model)
+    values = to_say(chain)
+    request, found, by = await written('request', dict(steps=before, values=values), ill, model, request_schema(values))
     if found and all(x.startswith('value: ') for x in found):
         request = completed(as_row(chain, ran, request, ''), tools)
         found, by = ill(request), by.model_copy(update=dict(note='values that it lacked were added'))
