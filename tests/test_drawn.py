@@ -38,7 +38,7 @@ class Writer:
     async def ask(self, ask):
         self.asked.append(ask)
         field = ask.prompt.split("_")[1]
-        return Answer(value={field: self.said[field].pop(0), "values": []}, calls=(f"c{len(self.asked)}",), model=self.name)
+        return Answer(value={field: self.said[field].pop(0), "values": ""}, calls=(f"c{len(self.asked)}",), model=self.name)
 
 
 def made(writer): return asyncio.run(worded(as_chain(FACT), ran(FACT["content"]), TOOLS, writer))

@@ -11,12 +11,12 @@ from .requests import ordinal, say
 from .tellings import answer_from
 
 # %% ../../nbs/offline/94i_drawn.ipynb #request
-def request(steps: list, values: list, tried: list) -> dict: # values, request; '' where it cannot be said
+def request(steps: list, values: list, tried: list) -> dict: # values, request; the latter '' where it cannot be said
     "What was asked"
     docs = {s['tool']: s['docs'] for s in steps}
     plan = [(s['tool'], s['arguments'], {k: ordinal(0, 2 if '/0' in path else 1) for k, (_, path) in s['found'].items()})
             for s in steps]
-    return dict(values=values, request=say(plan, list(docs.values()), len(tried)))
+    return dict(values='; '.join(values), request=say(plan, list(docs.values()), len(tried)))
 
 # %% ../../nbs/offline/94i_drawn.ipynb #answer
 def answer(request: str, steps: list, tried: list) -> dict: # answer

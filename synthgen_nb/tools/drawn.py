@@ -191,7 +191,10 @@ def unasked(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
     "No word of what the last call is for, and few other tools"
     often = Counter(s for x in tools.values() for s in about(x))
     last, before = tools[t.calls[-1].tool], set().union(*(about(tools[c.tool]) for c in t.calls[:-1]))
-    own = {s for s in about(last) - before if often[s] <= max(1, len(tools) // 4)}
+    few = max(1, len(tools) // 4)
+    rare = [v for k, v in t.calls[-1].arguments.items() if sum(k in x.properties for x in tools.values()) <= few]
+    own = {s for s in about(last) - before if often[s] <= few}
+    if own: own |= stems(' '.join(map(str, rare))) # the attribute called year: which year?
     return [] if not own or own & stems(t.instruction) else [f'unasked: it does not ask for this: {last.description}']
 
 # %% ../../nbs/tools/78c_drawn.ipynb #given-away
@@ -228,9 +231,7 @@ def request_schema(
     values: Sequence[str], # that the request has to say
 ) -> dict[str, Any]: # JSON Schema
     "What a request looks like: the values, then the words"
-    copied = dict(type='array', minItems=len(values), maxItems=len(values))
-    copied['items'] = dict(type='string', enum=list(values)) if values else dict(type='string')
-    said = dict(values=copied, request=dict(type='string', minLength=1))
+    said = dict(values=dict(type='string', enum=['; '.join(values)]), request=dict(type='string', minLength=1))
     return dict(type='object', required=list(said), properties=said)
 
 # %% ../../nbs/tools/78c_drawn.ipynb #written
