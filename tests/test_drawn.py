@@ -68,6 +68,7 @@ def test_values_that_are_left_out_are_added_and_the_row_says_so():
 
 
 @pytest.mark.parametrize("request_, why", [
+    ("What is the total of weight in orders? How is it made? Who made it? When? And why on that day?", "too_much"),
     ("orders weight", "bare"), ("What do you want to know about weight of orders?", "asks_back"),
     ("Show me the weight of orders; is the total 417.5?", "given_away"), ("Please show me orders and its weight.", "unasked"),
 ])  # fmt: skip

@@ -165,11 +165,12 @@ def as_row(chain: Chain, ran: Sequence[Observation], request: str, answer: str, 
 
 # %% ../../nbs/tools/78c_drawn.ipynb #wrong-request
 def bare(t: Trajectory) -> list[str]:
-    "Nothing but values"
+    "Nothing but values, what an assistant would ask, or a questionnaire"
     rest = t.instruction
     for v in sorted(to_say(tuple(t.calls)), key=len, reverse=True): rest = rest.replace(v, ' ')
     back = re.search(r'\b(?:do|would) you (?:want|like|need|wish)\b', rest, re.I)
     if back: return ['asks_back: it is what the assistant would ask']
+    if len(sentences(rest)) > 3: return ['too_much: it asks for more than was done; one or two sentences']
     return [] if len(words_of(rest)) > 2 else ['bare: it lists values and asks for nothing']
 
 COPIED = 8 # words of a description, from which on it is no request
