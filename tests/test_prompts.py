@@ -13,7 +13,8 @@ from synthgen_nb.core.records import SynthgenError
 
 
 def sample():
-    step = dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened", learnt=True, chain=1)
+    told = dict(does="Open a file.", given=["path: a.h5"], came_back=["keys: x"], docs={}, found={})
+    step = told | dict(call="call_1", thought="First.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened", learnt=True, chain=1)
     return dict(
         text="Some text.",
         section="A > B",
@@ -114,6 +115,8 @@ def sample():
         first_path=dict(calls=2, failed=0, repeated=0),
         second_path=dict(calls=3, failed=1, repeated=0),
         query="Open a.h5.",
+        request="Open a.h5.",
+        values=["a.h5"],
         reports=[dict(id="p1", instruction="Open it.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         chains=[1],
         known=[dict(name="book", fields=["title"])],

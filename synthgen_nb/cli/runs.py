@@ -81,8 +81,7 @@ def pipeline(
                                              'repeat for several.')] = None,
     dedup: Dedup = 'near', embedding: Embedding = 'hashing', reasoning: Reasoning = 'think',
     format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
-    control: Tokens = 'mark', workers: Workers = None, provider: Provider = None, model: ModelName = None,
-    config: Config = None,
+    control: Tokens = 'mark', workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
@@ -91,11 +90,10 @@ def pipeline(
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
     given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
-                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens,
-                 target_pairs=target_pairs, n_pairs=n_pairs, max_chunks=max_chunks, max_calls=max_calls, acquire=acquire,
-                 rewrite=rewrite, together=together, verify=verify, threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning,
-                 format=format, system_prompt=system_prompt, template=template, control=control, workers=workers,
-                 provider=provider, model=model)
+                 dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
+                 max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
+                 threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning, format=format, template=template,
+                 system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')

@@ -82,6 +82,7 @@ def tool_generate(
 # %% ../../nbs/cli/94_tools.ipynb #made
 async def _made(source: str, world: str, model, target: int, single: bool, multi: bool, max_steps: int,
                 values: list[str], seed: int, live: bool, absent: float):
+    from synthgen_nb.tools.drawn import drawn_round
     from synthgen_nb.tools.gorilla import mixed
     from synthgen_nb.tools.rows import Plan, make_rows
     from synthgen_nb.tools.survey import known_values
@@ -91,7 +92,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     own, fresh, place = await tools_and_worlds(source, world, model, live, known)
     plan = Plan(target, single or both, multi or both, min(2, max_steps), min(4, max_steps),
                 Limits(max_steps), mixed(absent), seed=seed)
-    return await make_rows(own, model, fresh, plan, values=known), place
+    return await make_rows(own, model, fresh, plan, values=known, instead=drawn_round), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
 @app.command('tool-execute')

@@ -496,9 +496,16 @@ def _bad_rows(root: Any, kind: Any, output: dict) -> dict[tuple[str, int], str]:
             if isinstance(row, dict) and (why := _flaw(row)): bad.setdefault((k, i), why)
     return bad
 
+def _surplus(root: Any, output: dict) -> dict[tuple[str, int], str]:
+    "The rows of a list beyond those that were asked for"
+    most = {k: s.get('maxItems', len(root[k])) for k, s in _row_lists(root, output).items()}
+    return {(k, i): 'more than were asked for' for k, n in most.items() for i in range(n, len(root[k]))}
+
 def _partly(root: Any, kind: Any, output: dict) -> dict | None:
-    "A value without the rows that do not fit, where at least one is left in each list"
-    if not (bad := _bad_rows(root, kind, output)): return None
+    "A value without the rows that do not fit or were not asked for, where at least one is left in each list"
+    more = _surplus(root, output)
+    asked = root | {k: [x for i, x in enumerate(root[k]) if (k, i) not in more] for k, _ in more} if more else root
+    if not (bad := _bad_rows(asked, kind, output) | more): return None
     left = {k: [x for i, x in enumerate(v) if (k, i) not in bad] if k in _row_lists(root, output) else v
             for k, v in root.items()}
     if not all(left[k] for k, _ in bad): return None

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', 'Made', 'Making', 'look_around', 'as_seen',
            'nothing_works', 'groups_for', 'ask_for', 'add', 'signature', 'distinct', 'unlike', 'answered', 'dependent',
-           'one_round', 'take_in', 'until_enough', 'covering', 'finished']
+           'one_round', 'take_in', 'until_enough', 'in_turn', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
 import json, os, random
@@ -39,11 +39,12 @@ async def make_rows(
     plan: 'Plan | None' = None,  # how many rows, and of what kind; None: the defaults
     accept: Accept | None = None, # what a row must pass; None: `verify` in a fresh world
     values: Mapping[str, Sequence[Any]] | None = None, # parameter → values that are known to exist
+    instead: Callable[['Making'], Awaitable[None]] | None = None, # a round of another kind, after one that gave no row
 ) -> 'Made':
     "Trajectories, each one executed, or marked as simulated where a model plays the tools"
-    m = Making(tools, model, world, checked(plan or Plan()), accept)
+    m = Making(tools, model, world, checked(plan or Plan()), accept, probing=bool(instead))
     await look_around(m, values)
-    await until_enough(m, one_round, lambda: look_around(m, values))
+    await until_enough(m, in_turn(one_round, instead) if instead else one_round, lambda: look_around(m, values))
     return finished(m)
 
 # %% ../../nbs/tools/76_rows.ipynb #Plan
@@ -117,6 +118,8 @@ class Making:
     watched: bool = False                                 # are rows held against each other?
     apart: set[str] = field(default_factory=set)          # rows that were
     notes: Notes | None = None                            # of the survey
+    probing: bool = False                                 # is the first round a small one?
+    drawn: set[str] = field(default_factory=set)          # chains that were given to be worded
 
     def __post_init__(self):
         self.rng, self.retriever = random.Random(self.plan.seed), Retriever(self.tools)
@@ -171,7 +174,7 @@ Groups = list[list[Tool]]
 def groups_for(m: Making) -> tuple[Groups, Groups]: # for single-step and for multi-step rows
     "Tools to ask for together in one round, the least used first"
     few = 0 if m.short else 2 * len(m.unused)
-    n, used = max(4, min(64, m.short + m.short // 3), few), m.used
+    n, used = max(4, 0 if m.probing and not m.pool else min(64, m.short + m.short // 3), few), m.used
     share = 0.0 if not m.plan.single else share_single(m.tools) if m.plan.multi else 1.0
     n_single, groups = round(share * n), Groups()
     for i in range(n):
@@ -257,8 +260,7 @@ async def dependent(m: Making) -> int: # how many were dropped
 async def one_round(m: Making):
     "Ask, search, verify, and keep what is new"
     tasks, plan = await ask_for(m, *groups_for(m)), m.plan
-    found = await solve(tasks, m.tools, m.world, m.model, plan.limits, plan.workers)
-    found = answered(m, found)
+    found = answered(m, await solve(tasks, m.tools, m.world, m.model, plan.limits, plan.workers))
     add(m.made.solved, found)
     if m.accept is None: return
     good = await m.accept([documented(t, m.retriever, plan.mix, plan.shown, plan.seed) for t in found.kept])
@@ -292,6 +294,19 @@ async def until_enough(
             if m.idle == 4 and m.short and m.later: await look()
         if not await dependent(m): break
     progress.close()
+
+# %% ../../nbs/tools/76_rows.ipynb #in-turn
+def in_turn(
+    *kinds: Callable[[Making], Awaitable[None]], # rounds
+) -> Callable[[Making], Awaitable[None]]:
+    "Rounds of one kind as long as they give rows, then of the next"
+    at = 0
+    async def one(m: Making):
+        nonlocal at
+        before = len(m.pool)
+        await kinds[at % len(kinds)](m)
+        if len(m.pool) == before: at += 1
+    return one
 
 # %% ../../nbs/tools/76_rows.ipynb #covering
 def covering(

@@ -9,7 +9,6 @@ __all__ = ['MOST', 'make_files', 'makers', 'Files']
 import tempfile
 from collections.abc import Callable
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from ..core.records import SynthgenError
@@ -27,10 +26,11 @@ def make_files(
 @cache
 def _contents(seed: int) -> dict[str, bytes]: # by name; a world is reset hundreds of times
     import numpy as np
-    h5py, made = _h5py(), {n: BytesIO() for n in makers()}
-    for name, make in makers().items():
-        with h5py.File(made[name], 'w') as f: make(f, np.random.default_rng([seed, *name.encode()]))
-    return {name: b.getvalue() for name, b in made.items()}
+    h5py = _h5py()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in makers().items():
+            with h5py.File(Path(folder)/name, 'w') as f: make(f, np.random.default_rng([seed, *name.encode()]))
+        return {name: (Path(folder)/name).read_bytes() for name in makers()}
 
 # %% ../../nbs/worlds/30a_hdf5_files.ipynb #makers
 def _h5py():
