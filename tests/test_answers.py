@@ -9,7 +9,7 @@ from synthgen_nb.specs.trajectory import Call, Observation, Ref, Trajectory, Tur
 from synthgen_nb.tools.answers import objections_to_answer
 from synthgen_nb.tools.apigen import accounts, grounding_check, informs, says_nothing, verify
 from synthgen_nb.tools.asked import objections, picks
-from synthgen_nb.tools.evidence import evidence_of, mentions, says
+from synthgen_nb.tools.evidence import Evidence, Step, evidence_of, mentions, says
 from synthgen_nb.tools.survey import survey
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 from synthgen_nb.worlds.outcomes import worded
@@ -414,3 +414,18 @@ def test_what_a_text_lists_can_be_counted():
         Turn(role="assistant", text="There are 2 tables: products and orders."),
     )
     assert objections_to_answer(evidence_of(Trajectory(turns=turns), {})) == []
+
+
+def test_a_number_of_things_is_the_number_of_those_that_are_named():
+    files = [dict(file=f"{n}.h5", bytes=10) for n in ("images", "simulation", "variants", "weather")]
+    tools = {t.name: t for t in hdf5_tools()}
+
+    def counted(answer):
+        return objections_to_answer(Evidence("Which files are there?", answer, [Step("call_1", "list_files", {}, files, True, False, ())], tools))
+
+    four = "images.h5, simulation.h5, variants.h5 and weather.h5"
+    for right in (f"There are 4 files: {four}.", f"The four files at hand are: {four}.", "4 files:\n" + "".join(f"- {f['file']}\n" for f in files)):
+        assert not any(w.startswith("wrong_count") for w in counted(right)), right
+    told = f"There are 2 files at hand: {four}.", "3 files:\n" + "".join(f"- {f['file']}\n" for f in files), "Each has 10 columns (file, bytes)."
+    for wrong in told:
+        assert any(w.startswith("wrong_count") for w in counted(wrong)), wrong

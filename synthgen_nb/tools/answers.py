@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['OP', 'Run', 'QUOTE', 'Group', 'CHECKS', 'ops_in', 'masked', 'all_lists', 'numeric', 'last_parts', 'spots', 'runs_of',
            'wrong_units', 'durations', 'wrong_numbers', 'quoted', 'known', 'wrong_names', 'wrong_values', 'crossed',
-           'renumbered', 'wrong_lists', 'odd_bullets', 'call_op', 'leaf_op', 'wrong_operations', 'wrong_labels',
-           'groups_of', 'marks_of', 'swapped', 'wrong_polarity', 'turned', 'told', 'untold', 'half_told', 'sweeping',
-           'objections_to_answer']
+           'renumbered', 'wrong_lists', 'odd_bullets', 'miscounted', 'call_op', 'leaf_op', 'wrong_operations',
+           'wrong_labels', 'groups_of', 'marks_of', 'swapped', 'wrong_polarity', 'turned', 'told', 'untold',
+           'half_told', 'sweeping', 'objections_to_answer']
 
 # %% ../../nbs/tools/70b_answers.ipynb #imports
 import json, math, re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 from ..core.facts import SIZES
 from ..core.records import canonical, clip, leaves
@@ -400,6 +400,33 @@ def odd_bullets(ev: Evidence, own: str) -> Iterator[str]:
     odd = [b for b in bullets if not tells(b)]
     if len(odd) == 1: yield f'foreign_item: “{clip(odd[0], 60)}” is listed, and no result holds it'
 
+# %% ../../nbs/tools/70b_answers.ipynb #counted
+_COUNTED = re.compile(rf'''(?:^|(?<=[.!?]\s)|\b(?:the|has|have|had|holds?|contains?|are|were|is|lists?|these|its|all|with|returned|shows?|found)\s)
+    (?P<n>\d{{1,3}}|{'|'.join(w for w, n in WORDS.items() if n > 1)})\s(?P<noun>(?:[a-z][\w-]*\s){{0,3}}?[a-z][\w-]*s)
+    (?:\s(?:are|is|in\stotal|at\shand|there|here))?\s?(?::|\(|—|–)\s*(?P<rest>\S.*)''', re.X | re.I | re.M)
+_OPEN = re.compile(r'\b(?:such as|includ\w+|e\.g|for example|among|like|some|first|last|top|others?|more|etc)\b|…|\.\.\.', re.I)
+
+def _entries(text: str, ev: Evidence) -> list[str]: # none where it does not plainly begin with a list of names
+    "The things that an enumeration names"
+    bare = lambda x: x.strip(' `"“”\'*')
+    if bullets := [m[1] for m in takewhile(bool, map(_BULLET.match, text.split('\n'))) if m]:
+        names = [bare(re.split(r'\s[—–(-]|:(?:\s|$)', x)[0]) for x in bullets]
+        if any(x in ev.keys for x in names): return [] # labels, not entries
+    else:
+        line, whole = re.split(r'[.;)]+(?=\s|$)|\s[—–(]|:\s|\n', text)[0], {flat(str(x.value)) for x in ev.leaves}
+        split = lambda x: [x] if x in whole else re.split(r'(?:^|\s)and\s', x)
+        names = [bare(y) for x in line.split(',') for y in split(bare(x)) if y.strip()]
+    plain = all(len(x.split()) < 5 and not re.fullmatch(r'[-−+]?[\d.]+.*', x) and known(x, ev) for x in names)
+    return names if plain and len(names) > 1 else []
+
+def miscounted(ev: Evidence, own: str) -> Iterator[str]:
+    "A number of things that is not the number of those that are named"
+    for m in _COUNTED.finditer(own):
+        n, noun = int(WORDS.get(m['n'].lower(), 0) or m['n']), m['noun']
+        if noun in SIZES or _OPEN.search(noun) or _OPEN.search(m['rest']): continue
+        if (names := _entries(own[m.start('rest'):], ev)) and len(names) != n:
+            yield f'wrong_count: {n} {noun}, and {len(names)} are named'
+
 # %% ../../nbs/tools/70b_answers.ipynb #operations
 @of_results
 def call_op(
@@ -744,7 +771,7 @@ def sweeping(ev: Evidence, own: str) -> Iterator[str]:
         if new: yield f'unseen: “{clip(s, 70)}”: {", ".join(new)} stands in no result and not in the request'
 
 # %% ../../nbs/tools/70b_answers.ipynb #all
-CHECKS = (wrong_numbers, wrong_units, wrong_names, wrong_lists, odd_bullets, wrong_operations, wrong_labels, wrong_values,
+CHECKS = (wrong_numbers, wrong_units, wrong_names, wrong_lists, odd_bullets, miscounted, wrong_operations, wrong_labels, wrong_values,
           crossed, renumbered, swapped, wrong_polarity, turned, untold, half_told, sweeping)
 
 def objections_to_answer(
