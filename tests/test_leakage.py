@@ -213,6 +213,10 @@ def test_the_qa_pipeline_drops_what_an_evaluation_set_asks(synthgen):
     assert "chunk cache 0?" not in (synthgen.folder / "train.jsonl").read_text()
 
 
+def _asked(row) -> str:
+    return next(m["content"] for m in row["messages"] if m["role"] == "user")
+
+
 def _turns(sides) -> list[dict]:
     return [dict(role="user", content=t) for t in sides["question"]]
 
@@ -227,7 +231,9 @@ def test_our_tool_rows_do_not_leak_the_leaderboard(synthgen):
     (held,) = record["leakage"]
     assert held["by"] == "nothing found" and held["items"] > 4000 and len(every) >= 15 and not [d for d in dropped if d["stage"] == "leakage"]
     assert "held against bfcl.jsonl" in r.stdout and "## Held against evaluation sets" in card and held["sha256"] in card
-    asked = [next(m["content"] for m in x["messages"] if m["role"] == "user") for x in rows(synthgen.folder / "train.jsonl")]
+    asked = [_asked(x) for x in rows(synthgen.folder / "train.jsonl")]
     (synthgen.folder / "own.json").write_text(json.dumps([dict(question=asked[0]), dict(question="Please do this at once: " + asked[1])]))
     again = synthgen("leakage", "train.jsonl", "own.json", "-o", "clean.jsonl")
-    assert len(rows(synthgen.folder / "clean.jsonl")) == 10 and "give away 2 of 2 items" in again.stdout
+    left = [_asked(x) for x in rows(synthgen.folder / "clean.jsonl")]
+    assert not {*asked[:2]} & {*left} and "give away 2 of 2 items" in again.stdout
+    assert len(left) >= 8, "only rows that say most of an item, such as its one sentence among others, go with it"

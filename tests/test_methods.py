@@ -164,6 +164,6 @@ def test_the_command_that_a_method_names_is_there_with_its_option():
     register([])
     there = get_command(app).commands
     for m in methods().values():
-        name, *rest = m.command.split()
-        assert name in there, f"{m.name} names {m.command}"
+        name, *rest = m.command.split() or [""]
+        assert name in there, f"{m.name} names {m.command!r}"
         assert {w for w in rest if w[:2] == "--"} <= {o for p in there[name].params for o in p.opts}, m.command

@@ -68,7 +68,8 @@ async def drawn_rows(
 
 # %% ../../nbs/tools/78c_drawn.ipynb #method
 METHOD = Method(
-    name='drawn', title='Drawn calls', faithful='heuristic', takes='tools', stage='generate', step='drawn_rows',
+    name='drawn', title='Drawn calls', faithful='heuristic', takes='tools', stage='generate',
+    command='tool-pipeline --method drawn', step='drawn_rows',
     claim='Draw calls that ran, and have a model only say what was asked and what came of it.',
     note='ours, after the inverse predictor of ToolGrad; for writers too weak to search',
     replies={'drawn_request': 'synthgen_nb.offline.drawn:request', 'drawn_answer': 'synthgen_nb.offline.drawn:answer'})
