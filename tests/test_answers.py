@@ -429,3 +429,8 @@ def test_a_number_of_things_is_the_number_of_those_that_are_named():
     told = f"There are 2 files at hand: {four}.", "3 files:\n" + "".join(f"- {f['file']}\n" for f in files), "Each has 10 columns (file, bytes)."
     for wrong in told:
         assert any(w.startswith("wrong_count") for w in counted(wrong)), wrong
+    edges = dict(counts=[339, 19, 1], edges=[0.0, 8.074, 16.148, 24.222])
+    made = Step("call_1", "histogram", {}, edges, True, False, ())
+    said = lambda a: objections_to_answer(Evidence("Count the values in 3 bins.", a, [made], tools))
+    assert any(w.startswith("wrong_count") for w in said("It is divided into 3 bins: 0.0, 8.074, 16.148, 24.222."))
+    assert not any(w.startswith("wrong_count") for w in said("The 3 bins are: 339, 19 and 1."))

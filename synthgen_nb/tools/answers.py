@@ -401,7 +401,7 @@ def odd_bullets(ev: Evidence, own: str) -> Iterator[str]:
     if len(odd) == 1: yield f'foreign_item: “{clip(odd[0], 60)}” is listed, and no result holds it'
 
 # %% ../../nbs/tools/70b_answers.ipynb #counted
-_COUNTED = re.compile(rf'''(?:^|(?<=[.!?]\s)|\b(?:the|has|have|had|holds?|contains?|are|were|is|lists?|these|its|all|with|returned|shows?|found)\s)
+_COUNTED = re.compile(rf'''(?:^|(?<=[.!?]\s)|\b(?:the|has|have|had|holds?|contains?|are|were|is|lists?|these|its|all|with|into|returned|shows?|found)\s)
     (?P<n>\d{{1,3}}|{'|'.join(w for w, n in WORDS.items() if n > 1)})\s(?P<noun>(?:[a-z][\w-]*\s){{0,3}}?[a-z][\w-]*s)
     (?:\s(?:are|is|in\stotal|at\shand|there|here))?\s?(?::|\(|—|–)\s*(?P<rest>\S.*)''', re.X | re.I | re.M)
 _OPEN = re.compile(r'\b(?:such as|includ\w+|e\.g|for example|among|like|some|first|last|top|others?|more|etc)\b|…|\.\.\.', re.I)
@@ -416,8 +416,9 @@ def _entries(text: str, ev: Evidence) -> list[str]: # none where it does not pla
         line, whole = re.split(r'[.;)]+(?=\s|$)|\s[—–(]|:\s|\n', text)[0], {flat(str(x.value)) for x in ev.leaves}
         split = lambda x: [x] if x in whole else re.split(r'(?:^|\s)and\s', x)
         names = [bare(y) for x in line.split(',') for y in split(bare(x)) if y.strip()]
-    plain = all(len(x.split()) < 5 and not re.fullmatch(r'[-−+]?[\d.]+.*', x) and known(x, ev) for x in names)
-    return names if plain and len(names) > 1 else []
+    figures = all(re.fullmatch(r'[-−]?\d+(?:\.\d+)?', x) for x in names) # 5 bins: and then their six edges
+    plain = all(len(x.split()) < 5 and not re.match(r'[-−+]?[\d.]+', x) and known(x, ev) for x in names)
+    return names if (plain or figures) and len(names) > 1 else []
 
 def miscounted(ev: Evidence, own: str) -> Iterator[str]:
     "A number of things that is not the number of those that are named"
