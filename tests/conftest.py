@@ -210,3 +210,15 @@ def static_vectors(texts, folder):
     ids = [[i for i in e.ids if i != unknown][:512] for e in tok.encode_batch_fast([t[: 512 * usual] for t in texts], add_special_tokens=False)]
     v = np.array([table[i].mean(0) if i else np.zeros(shape[1], np.float32) for i in ids])
     return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+
+
+def complete(handler, text: str) -> None:
+    "Answer a request of OpenAI's chat protocol with one message"
+    message = dict(role="assistant", content=text)
+    said = dict(choices=[dict(index=0, message=message, finish_reason="stop")], usage=dict(prompt_tokens=9, completion_tokens=9))
+    reply = json.dumps(said | dict(id="x", object="chat.completion", model="m")).encode()
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(reply)))
+    handler.end_headers()
+    handler.wfile.write(reply)

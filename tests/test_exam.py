@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import lab_tools
 import pytest
-from conftest import fork, rows
+from conftest import complete, fork, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,14 +175,7 @@ class Judge:
                 seen = any(g in user for g in good) and "To put it once more" not in user
                 keep = dict(full=True, guess=bool(coin), sees=seen)[how]
                 text = "8 6\nThe first." if "<first>" in user else json.dumps(self.scores(body, keep))
-                message = dict(role="assistant", content=text)
-                said = dict(choices=[dict(index=0, message=message, finish_reason="stop")], usage=dict(prompt_tokens=9, completion_tokens=9))
-                reply = json.dumps(said | dict(id="x", object="chat.completion", model="m")).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
+                complete(self, text)
 
             def scores(self, body, keep):
                 props = body["response_format"]["json_schema"]["schema"]["properties"]

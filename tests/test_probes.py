@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import complete
 
 from synthgen_nb.core.preference import Preference
 from synthgen_nb.core.records import Origin, Pair, Score, save
@@ -50,14 +51,7 @@ def judge():
                         marks[k] = dict(rationale="So.", score=min(left, p["properties"]["score"]["maximum"]))
                         left -= marks[k]["score"]
                     text = json.dumps(marks)
-                message = dict(role="assistant", content=text)
-                said = dict(choices=[dict(index=0, message=message, finish_reason="stop")], usage=dict(prompt_tokens=9, completion_tokens=9))
-                reply = json.dumps(said | dict(id="x", object="chat.completion", model="m")).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
+                complete(self, text)
 
             def log_message(self, *_):
                 pass

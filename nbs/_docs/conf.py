@@ -66,7 +66,7 @@ OTHER, HERE = '<a class="reference internal" href="{}.html">', '<a class="curren
 ITEM, CURRENT = '<li class="toctree-l1">', '<li class="toctree-l1 current">'
 
 def listed(app, page, template, context, doctree):
-    "The list of all pages made once a folder, where each page marks itself: made for each, it took a third of the build"
+    "The list of all pages made once a folder, where each page marks itself; made for each, its cost is the square of the pages"
     if 'toctree' not in context: return
     real, (folder, _, name) = context['toctree'], page.rpartition('/')
     own = ITEM + OTHER.format(name)

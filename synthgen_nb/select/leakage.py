@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'Sides', 'N', 'LONG', 'SENTENCE', 'Grams', 'Places', 'STOCK', 'Sparse', 'Array', 'NEAR', 'SHORT', 'CHARS',
-           'Pairs', 'Likeness', 'WORDS', 'R', 'Leak', 'surest', 'leaks', 'Said', 'tokens', 'said', 'plain',
-           'by_words_of', 'same', 'Index', 'template', 'gram_index', 'hits', 'runs', 'by_grams', 'copied', 'rare',
-           'lacks', 'apart', 'matrix', 'above', 'char_grams', 'by_spelling', 'alike', 'content', 'by_words',
-           'likeness_by', 'bar_of', 'Checked', 'contaminated', 'leakage', 'joined', 'reason_of', 'reasons',
-           'without_leaks', 'marked', 'leakage_text', 'ledger', 'as_numbers']
+           'Pairs', 'Likeness', 'WORDS', 'R', 'Leak', 'surest', 'leaks', 'Said', 'tokens', 'said', 'by_words_of',
+           'same', 'Index', 'template', 'gram_index', 'hits', 'runs', 'by_grams', 'copied', 'rare', 'lacks', 'apart',
+           'matrix', 'above', 'char_grams', 'by_spelling', 'alike', 'content', 'by_words', 'likeness_by', 'bar_of',
+           'Checked', 'contaminated', 'leakage', 'joined', 'reason_of', 'reasons', 'without_leaks', 'marked',
+           'leakage_text', 'ledger', 'as_numbers']
 
 # %% ../../nbs/select/42_leakage.ipynb #imports
 import re
@@ -26,6 +26,7 @@ from ..core.records import Outcome, Row, clip, drop, escape, markdown_table
 from ..core.settings import Settings
 from ..core.words import FUNCTION_WORDS, STOPWORDS, stem, words
 from .dedup import normal_form
+from .near import distinct, of_characters
 
 # %% ../../nbs/select/42_leakage.ipynb #leak
 KINDS = ('exact', '8-gram', '13-gram', 'near', 'rephrased') # from the surest
@@ -89,13 +90,8 @@ def said(
             if ws and (len(ws) >= least or side == 'question' and len(texts) == 1): yield Said(i, side, t, ws)
 
 # %% ../../nbs/select/42_leakage.ipynb #same
-_MARKUP = re.compile(r'[`*"“”„«»]|(?<!\w)[_~]+|[_~]+(?!\w)')
 _ENDS = re.compile(r'(?<=[.?!:。？！])\s+|(?<=[。？！])|\n+')
 SENTENCE = 4 # words
-
-def plain(text: str) -> str:
-    "The normal form of a text without markup and quotation marks"
-    return normal_form(_MARKUP.sub('', text))
 
 def by_words_of(theirs: Sequence[Said]) -> dict[tuple[str, ...], list[Said]]:
     "Items by their words; questions shorter than an 8-gram by their first words, too"
@@ -114,10 +110,10 @@ def same(
     first = [tuple(s.tokens[i:i + SENTENCE]) for i in range(len(s.tokens) - SENTENCE + 1)]
     whole = tuple(s.tokens)
     if whole not in by and not any(x in by for x in first): return
-    forms = {plain(x) for x in (s.text, *_ENDS.split(s.text)) if x}
+    forms = {normal_form(x) for x in (s.text, *_ENDS.split(s.text)) if x}
     near_by = {id(t): t for x in (whole, *first) for t in by.get(x, ())}
     for t in near_by.values():
-        if plain(t.text) not in forms: continue
+        if normal_form(t.text) not in forms: continue
         yield Leak(s.row, t.row, s.side, 'exact', 1.0, s.text, t.text, tuple(t.tokens))
 
 # %% ../../nbs/select/42_leakage.ipynb #index
@@ -253,17 +249,10 @@ def above(
 NEAR, SHORT, CHARS = .6, 40, 5
 
 def char_grams(texts: Sequence[str]) -> tuple[Array, Array]: # text, hash: each gram of a text once
-    "The character 5-grams of texts, all at once"
-    joined = '\n'.join([*texts, '']).encode('utf-32-le', 'surrogatepass')
-    code = np.frombuffer(joined, np.uint32).astype(np.uint64)
-    ends, n = code == 10, max(0, len(code) - CHARS + 1)
-    hashed, whole = np.zeros(n, np.uint64), np.ones(n, bool)
-    for k in range(CHARS):
-        hashed = hashed * np.uint64(0x9E3779B97F4A7C15) + code[k:k + n]
-        whole &= ~ends[k:k + n]
-    text = (np.cumsum(ends) - ends)[:n].astype(np.uint64)
-    both = np.unique(text[whole] << np.uint64(40) | hashed[whole] >> np.uint64(24))
-    return (both >> np.uint64(40)).astype(np.int64), both & np.uint64((1 << 40) - 1)
+    "The character 5-grams of texts that are as long as one, all at once"
+    there = np.array([i for i, t in enumerate(texts) if len(t) >= CHARS], np.int64)
+    gram, _, n = distinct(of_characters([texts[i] for i in there], CHARS), np.arange(len(there)))
+    return np.repeat(there, n), gram
 
 # %% ../../nbs/select/42_leakage.ipynb #by_spelling
 Pairs = Iterator[tuple[int, int, float]]
@@ -344,7 +333,7 @@ def bar_of(
     floor: float = WORDS, # of this kind of likeness
 ) -> float: # 0–1
     "The likeness that one in a hundred of the items has with another one, and no less than the floor"
-    texts = list({plain(s.text): s.text for s in said(items, 'question')}.values())
+    texts = list({normal_form(s.text): s.text for s in said(items, 'question')}.values())
     few = texts[::max(1, len(texts) // 1000)]
     nearest = np.zeros(len(few))
     for i, j, v in likeness(few, few, max(floor, .3)):
