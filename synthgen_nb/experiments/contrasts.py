@@ -7,9 +7,9 @@ __all__ = ['Place', 'Places', 'RANDOM', 'LONGEST', 'Part', 'ANY', 'UP', 'COUNTED
            'ROUNDS', 'SEEDS', 'POWER', 'FLATTERED', 'Grid', 'COLOURS', 'Line', 'line', 'Made', 'place', 'spread',
            'read_made', 'calls_of', 'paid_calls', 'money', 'baselines', 'Measure', 'ratio', 'of_rows', 'of_items',
            'against_base', 'effective', 'diversity', 'unit_kind', 'Sums', 'sums', 'shares_of', 'turned', 'between_runs',
-           'Interval', 'alone', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'verdict', 'moved_by', 'winners',
-           'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex', 'as_latex', 'plot_contrasts',
-           'finding']
+           'pooled', 'Interval', 'alone', 'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'verdict',
+           'moved_by', 'winners', 'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex', 'as_latex',
+           'plot_contrasts', 'finding']
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #imports
 import math
@@ -59,7 +59,7 @@ def _of_pair(row: Mapping[str, Any]) -> tuple[str, str, str, str]: # chunk, docu
 
 def _of_turns(row: Mapping[str, Any]) -> tuple[str, str, str, str]: # tools twice, request, answer
     turns = row['turns']
-    tools = ' + '.join(sorted({c['tool'] for t in turns for c in t.get('calls') or ()})) or 'no tool'
+    tools = 'calls ' + (', '.join(sorted({c['tool'] for t in turns for c in t.get('calls') or ()})) or 'nothing')
     asked = next((t['text'] for t in turns if t['role'] == 'user'), '')
     told = [t['text'] for t in turns if t['role'] == 'assistant' and not t.get('calls')]
     return tools, tools, asked, told[-1] if told else ''
@@ -290,10 +290,11 @@ def effective(
 def diversity(
     arms: Mapping[str, Sequence[Made]], # all that are compared
     seed: int = 0,
+    size: int = 0, # rows; 0: as many as the smallest run has
 ) -> Measure:
-    "The effective number of different questions, at the size of the smallest run"
+    "The effective number of different questions, at one size"
     runs = [m for ms in arms.values() for m in ms if len(m.rows) > 1]
-    size = min((min(LOOKED, len(m.rows)) for m in runs), default=0)
+    size = size or min((min(LOOKED, len(m.rows)) for m in runs), default=0)
     looked_at = lambda m: [m.rows[i] for i in sampled([x.question for x in m.rows], LOOKED, seed)]
     some = {(m.arm, m.folder): looked_at(m) for m in runs}
     texts = list({x.question: None for rows in some.values() for x in rows})
@@ -315,7 +316,7 @@ def unit_kind(
     "What chance is taken over"
     rows = lambda a: [x for m in arms[a] for x in (m.pool or m.rows)]
     chunks, documents = ({f(x) for x in rows(base)} for f in (lambda x: x.chunk, lambda x: x.document))
-    if chunks == documents: return 'set of tools' if any(' + ' in c for c in chunks) else 'chunk'
+    if chunks == documents: return 'set of tools' if all(c.startswith('calls ') for c in chunks) else 'chunk'
     apart = any(sum(x.chunk in chunks for x in rows(a)) < .5 * len(rows(a)) for a in arms)
     return 'document' if len(documents) >= MANY or apart and len(documents) >= SOME else 'chunk'
 
@@ -398,6 +399,18 @@ def between_runs(
     units = ((apart - apart.mean(0)) ** 2).sum() * runs / (runs - 1)
     return max(0., float(each.var(ddof=1) / runs - units / 2))
 
+# %% ../../nbs/experiments/88_contrasts.ipynb #pooled
+def pooled(
+    parts: np.ndarray, # (units, k) of `shares_of`
+    more: np.ndarray,  # (k,) of `between_runs`
+    runs: np.ndarray,  # (k,)
+) -> np.ndarray: # (k,) no less than what is usual in this study
+    "Variance between seeds, with what the other comparisons know of it"
+    squares = (parts ** 2).sum(0)
+    known = (runs >= SEEDS) & (squares > 0)
+    usual = float((more[known] / squares[known]).mean()) if known.any() else 0.
+    return np.maximum(more, np.where(known, usual * squares, 0.))
+
 # %% ../../nbs/experiments/88_contrasts.ipynb #Interval
 class Interval(NamedTuple):
     "A number, and where it may lie"
@@ -426,26 +439,44 @@ def alone(
     parts = np.stack([_own(a) for a in found], 1)
     more = np.array([between_runs(a, Sums(np.zeros_like(a.x), np.ones_like(a.n))) for a in found])
     runs = np.array([len(a.x) for a in found])
-    units = np.array([(a.n.sum(0) != 0).sum() for a in found])
+    units = np.where(more > 0, np.inf, [(a.n.sum(0) != 0).sum() for a in found])
     limits = np.quantile(turned(parts, more, runs, seed=seed), LEVEL, axis=0)
     return _ends(parts, more, np.array([a.value for a in found]), units, limits, np.full(len(found), np.nan))
+
+# %% ../../nbs/experiments/88_contrasts.ipynb #evened
+def evened(
+    ratios: np.ndarray, # (rounds, k) of `turned`; changed in place
+    found: np.ndarray,  # (k,) likewise
+    heavy: np.ndarray,  # (k,) which have a tail of their own
+) -> Callable[[float], np.ndarray]: # a limit on the common scale → (k,) on each one's own
+    "All ratios on one scale"
+    n, normal = len(ratios), NormalDist()
+    own = {int(k): np.sort(ratios[:, k]) for k in np.flatnonzero(heavy)}
+    scores = np.array([normal.inv_cdf(.5 + (i + 1) / 2 / (n + 1)) for i in range(n)] if own else [])
+    for k, there in own.items():
+        rank = lambda x, there=there: scores[np.minimum(np.searchsorted(there, x), n - 1)]
+        found[k], ratios[:, k] = rank(found[k]), rank(ratios[:, k])
+    share = lambda c: 2 * normal.cdf(c) - 1
+    return lambda c: np.array([np.quantile(own[k], share(c)) if k in own else c for k in range(len(found))])
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #apart
 def apart(
     both: Sequence[tuple[Sums, Sums]], # an arm and the base, one measure; all that a study looks at
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> list[Interval]: # that hold all together, at 98 %
     "Differences from the base"
     parts = np.stack([shares_of(a, b) for a, b in both], 1)
-    more = np.array([between_runs(a, b) for a, b in both])
-    runs = np.array([len(a.x) for a, _ in both])
+    runs = np.array([min(len(a.x), len(b.x)) for a, b in both])
+    more = pooled(parts, np.array([between_runs(a, b) for a, b in both]), runs)
     units = np.array([((a.n.sum(0) != 0) | (b.n.sum(0) != 0)).sum() for a, b in both])
-    ratios, size = turned(parts, more, runs, seed=seed), np.sqrt((parts ** 2).sum(0) + more)
+    ratios, size = turned(parts, more, runs, rounds, seed), np.sqrt((parts ** 2).sum(0) + more)
     found = np.abs(np.divide(parts.sum(0), size, out=np.zeros(len(size)), where=size > 0))
+    own = evened(ratios, found, more > 0)
     largest = ratios.max(1)
     ps = (1 + (largest[:, None] >= found - 1e-6).sum(0)) / (1 + len(ratios))
-    limits = np.full(len(both), max(np.quantile(largest, TOGETHER), 1e-9))
-    return _ends(parts, more, parts.sum(0), units, limits, ps)
+    limits = own(max(float(np.quantile(largest, TOGETHER)), 1e-9))
+    return _ends(parts, more, parts.sum(0), np.where(more > 0, np.inf, units), limits, ps)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #Contrasts
 @dataclass(frozen=True, repr=False)
@@ -547,7 +578,7 @@ POWER = NormalDist().inv_cdf(.8) # standard errors that make four cases of five
 def _differences(s: _Study, seed: int) -> list[dict[str, Any]]:
     keys = [(a, k) for a in s.every if a != s.base for k, m in s.measures.items()
             if m.better is not None and None not in (s.table[a, k].value, s.table[s.base, k].value)]
-    found = apart([(s.table[a, k], s.table[s.base, k]) for a, k in keys], seed) if keys else []
+    found = apart([(s.table[a, k], s.table[s.base, k]) for a, k in keys], seed=seed) if keys else []
     at = {a: _by_unit(runs, s.kind) for a, runs in s.every.items()}
     def row(a: str, k: str, x: Interval) -> dict[str, Any]:
         parts = shares_of(s.table[a, k], s.table[s.base, k])
@@ -662,7 +693,7 @@ def as_markdown(c: Contrasts) -> str:
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #tex
 _TEX = {c: f'\\{c}' for c in '&%$#_{}'} | {
-    '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
+    '[': '{[}', ']': '{]}', '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
     '>': r'\textgreater{}', '–': '--', '*': r'$^{*}$', '→': r'$\to$'}
 
 def tex(text: Any) -> str:
