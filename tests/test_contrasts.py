@@ -138,6 +138,7 @@ def test_what_is_different_is_shown_and_what_is_not_is_not(found):
 def test_an_arm_that_only_chooses_otherwise_was_rated_the_same_and_costs_the_same(found):
     same = found.difference("stricter", "rating_of_all")
     assert same["value"] == same["low"] == same["high"] == 0 and same["p"] == 1
+    assert found.difference("stricter", "rating_of_same")["value"] == 0
     per_row = lambda arm: of(found, arm, "cost_per_row")["value"] * of(found, arm, "rows")["value"]
     assert per_row("stricter") == pytest.approx(per_row("base"), rel=1e-4)  # what the store answered counts as well
 
@@ -150,6 +151,24 @@ def test_a_price_that_nobody_knows_is_none(tmp_path):
     assert paid_calls([dict(model="m", stages=[dict(stage="s", calls=5, paid=0, cost=0.0)])]) == {}
 
 
+def test_rows_that_ask_the_same_are_paired(tmp_path):
+    def half(name, ask, gain):
+        rng = np.random.default_rng(3)
+        marks = {(c, i): rng.choice(MARKS[:9], p=OFTEN[:9] / OFTEN[:9].sum()) for c in range(30) for i in range(2)}
+        pairs = [
+            Pair(question=f"Same {c}?" if i else f"{ask} {c}?", answer=f"{name}.", chunk_id=f"c{c}", scores=(score(m + gain * i),), sources=("d.md",))
+            for (c, i), m in marks.items()
+        ]
+        save(pairs, tmp_path / name / "records" / "final.jsonl")
+        (tmp_path / name / "run.json").write_text(json.dumps(dict(name=name, status="done")))
+        return [tmp_path / name]
+
+    found = contrasts(dict(base=half("base", "Old", 0), new=half("new", "New", 1)), "base")
+    assert of(found, "new", "same_questions")["value"] == 0.5 and of(found, "new", "same_rows")["value"] == 0
+    d = found.difference("new", "rating_of_same")
+    assert d["value"] == 1 and d["shown"] == "better" and found.difference("new", "rating")["value"] == pytest.approx(0.5)
+
+
 def test_ratings_of_another_judge_are_not_compared(found):
     assert of(found, "other_judge", "rating")["value"] is None
     assert any("other_judge" in n and "judge" in n for n in found.notes)
@@ -158,7 +177,7 @@ def test_ratings_of_another_judge_are_not_compared(found):
 
 def test_every_difference_opens_to_rows_that_exist(study, found):
     for d in found.differences:
-        ours, base = set(found.ids(d["arm"])), set(found.ids("base"))
+        ours, base = (set(found.ids(arm, d["measure"])) for arm in (d["arm"], "base"))
         assert (d["value"] != 0) <= bool(d["moved"])
         for m in d["moved"]:
             assert set(m["ids"]) <= ours and set(m["base_ids"]) <= base
