@@ -40,7 +40,7 @@ class Story:
 
     def __str__(self) -> str: return as_text(self)
     def _repr_html_(self) -> str: return as_html(self)
-    def data(self) -> dict[str, Any]: return dict(title=self.title, **self.facts, parts=[_told(p) for p in self.parts])
+    def data(self) -> dict[str, Any]: return dict(title=self.title) | self.facts | dict(parts=[*map(_told, self.parts)])
 
 def _told(p: Part) -> dict[str, Any]: # without what is empty
     return {k: v for k, v in asdict(p).items() if v}
@@ -144,8 +144,9 @@ def ends(text: str, n: int) -> list[str]:
     return [*lines[:n], f'… {len(lines) - 2 * n} lines more', *lines[-n:]]
 
 # %% ../../nbs/experiments/82a_parts.ipynb #columns
-def _cell(v: Any, width: int) -> str:
-    return '' if v is None else f'{v:g}' if isinstance(v, float) else clip(v, width) if width else ' '.join(str(v).split())
+def _cell(v: Any, width: int) -> str: # 0: as long as it is
+    if v is None or isinstance(v, float): return '' if v is None else f'{v:g}'
+    return clip(v, width or 10**9)
 
 def shown_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     "The columns of a table, without those that are empty throughout"
@@ -159,16 +160,20 @@ def _columns(rows: Sequence[dict[str, Any]], full: bool) -> Iterator[str]:
     width = [max(len(r[i]) for r in cells) for i in range(len(cols))]
     for r in cells: yield '  '.join(x.ljust(w) for x, w in zip(r, width, strict=True)).rstrip()
 
-# %% ../../nbs/experiments/82a_parts.ipynb #as_html
+# %% ../../nbs/experiments/82a_parts.ipynb #style
 STYLE = '''<style>.sg-story{line-height:1.45;max-width:60rem;overflow-wrap:anywhere}
-.sg-story h4{margin:.9em 0 .2em;font-size:1em}.sg-story>h3{margin:.2em 0;font-size:1.1em}.sg-story p{margin:.15em 0}
-.sg-story pre{white-space:pre-wrap;max-height:26em;overflow:auto;padding:.5em .7em;margin:.3em 0;background:rgba(128,128,128,.12);
-color:inherit;border-left:3px solid rgba(128,128,128,.45);font-size:.87em}.sg-story mark{background:rgba(240,190,0,.4);color:inherit}
-.sg-story ins{background:rgba(0,158,115,.28);color:inherit}.sg-story del{background:rgba(213,94,0,.28);color:inherit}
-.sg-story table{border-collapse:collapse;font-size:.9em;display:block;overflow-x:auto}.sg-story .sg-missing{opacity:.75}
-.sg-story th,.sg-story td{text-align:left;vertical-align:top;padding:.15em .6em;color:inherit;background:none;
-border-bottom:1px solid rgba(128,128,128,.35)}</style>'''
+.sg-story h4{margin:.9em 0 .2em;font-size:1em}.sg-story>h3{margin:.2em 0;font-size:1.1em}
+.sg-story p{margin:.15em 0}.sg-story .sg-missing{opacity:.75}
+.sg-story pre{white-space:pre-wrap;max-height:26em;overflow:auto;padding:.5em .7em;margin:.3em 0;
+font-size:.87em;color:inherit;background:rgba(128,128,128,.12);border-left:3px solid rgba(128,128,128,.45)}
+.sg-story mark{background:rgba(240,190,0,.4);color:inherit}
+.sg-story ins{background:rgba(0,158,115,.28);color:inherit}
+.sg-story del{background:rgba(213,94,0,.28);color:inherit}
+.sg-story table{border-collapse:collapse;font-size:.9em;display:block;overflow-x:auto}
+.sg-story th,.sg-story td{text-align:left;vertical-align:top;padding:.15em .6em;color:inherit;
+background:none;border-bottom:1px solid rgba(128,128,128,.35)}</style>'''
 
+# %% ../../nbs/experiments/82a_parts.ipynb #as_html
 def as_html(s: Story) -> str:
     "A story for a notebook: escaped, without scripts"
     parts = ''.join(map(_section, s.parts))
@@ -181,7 +186,8 @@ def _section(p: Part) -> str:
     "One part"
     said = ''.join(f'<p>{_safe(x)}</p>' for x in p.said.splitlines())
     body = ''.join([_verbatim(p), _table(p.rows)])
-    if p.fold and body: body = f'<details><summary>{len(p.text.splitlines()) or len(p.rows)} lines</summary>{body}</details>'
+    n = len(p.text.splitlines()) or len(p.rows)
+    if p.fold and body: body = f'<details><summary>{n} lines</summary>{body}</details>'
     kind = ' class="sg-missing"' if p.missing else ''
     return f'<section{kind}><h4>{_safe(p.title)}</h4>{said}{body}</section>'
 
