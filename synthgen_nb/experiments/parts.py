@@ -31,14 +31,14 @@ class Part:
     missing: bool = False                   # it could not be found, and `said` tells why
 
 # %% ../../nbs/experiments/82a_parts.ipynb #Story
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Story:
     "What is told of one row"
     title: str                        # what it is, and what became of it
     parts: tuple[Part, ...] = ()      # in the order in which it happened
     facts: dict[str, Any] = field(default_factory=dict) # for programs: id, run, fate, stage, reason …
 
-    def __str__(self) -> str: return as_text(self)
+    def __repr__(self) -> str: return as_text(self)
     def _repr_html_(self) -> str: return as_html(self)
     def data(self) -> dict[str, Any]: return dict(title=self.title) | self.facts | dict(parts=[*map(_told, self.parts)])
 
@@ -139,7 +139,7 @@ def near_marks(text: str, marks: Sequence[tuple[int, int]]) -> list[str]:
 
 def ends(text: str, n: int) -> list[str]:
     "The first and the last lines of a text, each cut where it is long"
-    lines = [clip(x, 200) if len(x) > 200 else x for x in text.splitlines()]
+    lines = [clip(x, 400) if len(x) > 400 else x for x in text.splitlines()]
     if len(lines) <= 2 * n + 1: return lines
     return [*lines[:n], f'… {len(lines) - 2 * n} lines more', *lines[-n:]]
 
