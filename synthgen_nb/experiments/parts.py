@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Piece', 'LEFT', 'RIGHT', 'AROUND', 'STYLE', 'Part', 'Story', 'changes', 'line_changes', 'as_text', 'marked', 'united',
-           'near_marks', 'ends', 'shown_columns', 'as_html']
+           'near_marks', 'ends', 'shown_columns', 'as_html', 'page']
 
 # %% ../../nbs/experiments/82a_parts.ipynb #imports
 import re
@@ -211,3 +211,12 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     head = ''.join(f'<th>{_safe(c)}</th>' for c in cols)
     body = ''.join('<tr>' + ''.join(f'<td>{_safe(_cell(r.get(c), 0))}</td>' for c in cols) + '</tr>' for r in rows)
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>' if cols else ''
+
+# %% ../../nbs/experiments/82a_parts.ipynb #page
+def page(s: Story) -> str:
+    "A story as a file of its own, in the colours that its reader prefers"
+    look = ('<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;'
+            'max-width:62rem;padding:0 1rem}</style>')
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+    head += f'<title>{_safe(s.title)}</title>{look}'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{as_html(s)}</body></html>'
