@@ -25,8 +25,8 @@ Full = Annotated[bool, typer.Option('--full', help='Print every prompt, reply an
 AsJson = Annotated[bool, typer.Option('--json', help='Print JSON, for programs.')]
 Page = Annotated[Path | None, option('--html', help='Write a page (.html) instead of printing; it needs no network.')]
 OneRun = Annotated[str, argument('A run: its name, the beginning of it, `last`, or a folder. Default: the one before '
-                                 'the last.', metavar='[A]')]
-Another = Annotated[str, argument('Another one. Default: the last.', metavar='[B]')]
+                                 'the last.', metavar='A')]
+Another = Annotated[str, argument('Another one. Default: the last.', metavar='B')]
 
 # %% ../../nbs/cli/95a_why.ipynb #why-command
 @app.command()

@@ -26,7 +26,7 @@ from .runs import find_run, read_run
 
 # %% ../../nbs/experiments/87_diff.ipynb #diff-function
 def diff(
-    a: str = '',               # a run: its name, the beginning of it, or a folder; '': the one before the last
+    a: str = '',               # a run: a name, its beginning, or a folder; '': the one before the last
     b: str = 'last',           # another
     runs: str | Path = 'runs', # where records are
 ) -> Story:
@@ -50,8 +50,8 @@ class Side:
 def before_last(runs: str | Path) -> str:
     "The run before the last"
     names = sorted(f.parent.name for f in Path(runs).glob('*/run.json') if f.parent.name[:1].isdigit())
-    if len(names) < 2: raise SynthgenError(f'{runs} does not hold two runs yet; name those that are to be compared')
-    return names[-2]
+    if len(names) > 1: return names[-2]
+    raise SynthgenError(f'{runs} does not hold two runs yet; name those that are to be compared')
 
 # %% ../../nbs/experiments/87_diff.ipynb #parameters
 OWN = ('run_dir', 'command', 'name', 'output', 'config') # of a run, whatever it does
@@ -107,7 +107,8 @@ def _asked(row: Mapping[str, Any]) -> int:
 # %% ../../nbs/experiments/87_diff.ipynb #timeless
 def _timeless(value: Any) -> Any:
     "A field without how long its calls took"
-    if not isinstance(value, list) or not any(isinstance(x, dict) and x.get('observations') for x in value): return value
+    ran = isinstance(value, list) and any(isinstance(x, dict) and x.get('observations') for x in value)
+    if not ran: return value
     def plain(o: dict[str, Any]) -> dict[str, Any]: return {k: v for k, v in o.items() if k != 'seconds'}
     return [x | dict(observations=[plain(o) for o in x.get('observations') or []]) for x in value]
 
@@ -121,11 +122,13 @@ class Rows:
     gained: list['Gone'] = field(default_factory=list) # where the first one did
 
     def __str__(self) -> str:
-        return f'{self.same} rows the same, {len(self.changed)} changed, {len(self.lost)} lost, {len(self.gained)} gained'
+        n = len(self.changed), len(self.lost), len(self.gained)
+        return '{} rows the same, {} changed, {} lost, {} gained'.format(self.same, *n)
     def facts(self) -> dict[str, Any]: # for programs
         went = lambda rows: [dict(id=m.id, stage=s, reason=r, detail=d) for m, s, r, d in rows]
-        pairs = [dict(a=x.id, b=y.id, fields=differing(x, y), rating=[x.rating, y.rating]) for x, y in self.changed]
-        return dict(same=self.same, changed=pairs, lost=went(self.lost), gained=went(self.gained))
+        both = lambda x, y: dict(a=x.id, b=y.id, fields=differing(x, y), rating=[x.rating, y.rating])
+        changed = [both(x, y) for x, y in self.changed]
+        return dict(same=self.same, changed=changed, lost=went(self.lost), gained=went(self.gained))
 
 def differing(x: Mark, y: Mark) -> list[str]:
     "The fields in which two versions of a row differ"
@@ -165,8 +168,8 @@ def went(
             for k in wanted.intersection((v.id, *v.parents, _asked(v.row))): known.setdefault(k, _end(v))
         open_ = [m for m in open_ if not any(k in known for k in _keys(m))]
     def found(m: Mark) -> tuple[str, str, str]:
-        end = next((known[k] for k in _keys(m) if k in known), None)
-        return end or ('generate', 'not made', f'its chunk: {chunks.get(m.chunk, "not asked")}' if m.chunk else '')
+        chunk = f'its chunk: {chunks.get(m.chunk, "not asked")}' if m.chunk else ''
+        return next((known[k] for k in _keys(m) if k in known), ('generate', 'not made', chunk))
     return [(m, *found(m)) for m in rows]
 
 def _keys(m: Mark) -> tuple[str | int, ...]: return (m.id, *m.parents, m.asked)
@@ -215,8 +218,9 @@ def _changed(pairs: Sequence[tuple[Mark, Mark]], a: Side, b: Side) -> Iterator[P
         yield Part(f'the answer of {x.id}', diff=changes(was[x.number]['answer'], now[y.number]['answer']))
 
 def _changed_row(x: Mark, y: Mark, asked: str) -> dict[str, Any]:
-    became, rating = (y.id if y.id != x.id else ''), (f'{x.rating} → {y.rating}' if x.rating != y.rating else '')
-    return {'id': x.id, 'became': became, 'asks': clip(asked, 70), 'differs in': ', '.join(differing(x, y)), 'rating': rating}
+    rating = f'{x.rating} → {y.rating}' if x.rating != y.rating else ''
+    row = dict(id=x.id, became=y.id if y.id != x.id else '', asks=clip(asked, 70))
+    return row | {'differs in': ', '.join(differing(x, y)), 'rating': rating}
 
 # %% ../../nbs/experiments/87_diff.ipynb #prompt_parts
 def prompt_parts(a: Side, b: Side) -> list[Part]:
@@ -226,14 +230,16 @@ def prompt_parts(a: Side, b: Side) -> list[Part]:
     for name in sorted(set(one) | set(other)):
         if one.get(name) == other.get(name): continue
         if name not in one or name not in other:
-            out.append(Part(titled(name), f'only in {a.name if name in one else b.name}: {one.get(name) or other[name]}'))
+            where = a.name if name in one else b.name
+            out.append(Part(titled(name), f'only in {where}: {one.get(name) or other[name]}'))
         else: out.append(prompt_part(name, one[name], other[name], a, b))
     return out or [Part('prompts', f'all {len(one)} are the same' if one else 'neither record names any')]
 
 def prompts_of(r: Mapping[str, Any]) -> dict[str, str]: # name → hash
     "The prompts that a run used, and its rubric"
     name, _, hash = str(r.get('rubric') or '').partition('@')
-    return {k: v for k, v in (r.get('prompts') or {}).items() if k} | ({f'rubric {name}': hash} if hash else {})
+    rubric = {f'rubric {name}': hash} if hash else {}
+    return {k: v for k, v in (r.get('prompts') or {}).items() if k} | rubric
 
 # %% ../../nbs/experiments/87_diff.ipynb #as_file
 def as_file(
@@ -246,7 +252,8 @@ def as_file(
     for folder in dict.fromkeys((_folder_of(s), None)):
         try: p: Any = load_rubric(name, folder) if rubric else load_prompt(name, folder)
         except SynthgenError: continue
-        if p.hash == hash: return find_prompts(folder, 'rubrics' if rubric else '')[name].read_text(encoding='utf-8')
+        file = find_prompts(folder, 'rubrics' if rubric else '')[name]
+        if p.hash == hash: return file.read_text(encoding='utf-8')
     return ''
 
 def _folder_of(s: Side) -> Path | None:
@@ -256,7 +263,7 @@ def _folder_of(s: Side) -> Path | None:
 # %% ../../nbs/experiments/87_diff.ipynb #as_sent
 LOOKED_AT = 500 # rows that are searched for one about the same chunk
 
-def as_sent(name: str, a: Side, b: Side) -> tuple[str, str]: # what was sent in the two runs; ('', '') if that is not known
+def as_sent(name: str, a: Side, b: Side) -> tuple[str, str]: # of the two runs; ('', '') where it is not known
     "A prompt as it was sent in two runs, about the same thing"
     one, other = (_first_calls(name, s) for s in (a, b))
     same = next((k for k in one if k in other), None)
@@ -276,10 +283,11 @@ def _first_calls(name: str, s: Side) -> dict[str, str]: # what was asked, or its
     return by_asked | by_chunk
 
 def _request_text(s: Side, key: str) -> str:
-    with store_of(s.run) as (calls, _): return next(map(sent, requests_of(calls, [key])), '') if calls and key else ''
+    with store_of(s.run) as (calls, _):
+        return next(map(sent, requests_of(calls, [key])), '') if calls and key else ''
 
 # %% ../../nbs/experiments/87_diff.ipynb #prompt_part
-LOST = 'the text is not at hand for {}: no file of prompts has this hash, and the store of calls no call with it'
+LOST = 'no text at hand for {}: no file of prompts has this hash, and the store no call with it'
 
 def prompt_part(name: str, was: str, now: str, a: Side, b: Side) -> Part:
     "One prompt of two runs as a text diff, or why that cannot be"

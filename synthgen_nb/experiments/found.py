@@ -67,7 +67,7 @@ def versions(
 def _version(file: Path, number: int, line: bytes) -> Version:
     "A line of a file"
     try: d = orjson.loads(line)
-    except orjson.JSONDecodeError as e: raise SynthgenError(f'{file}: line {number} is not JSON ({e.msg})') from None
+    except ValueError as e: raise SynthgenError(f'{file}: line {number} is not JSON ({clip(e)})') from None
     if not isinstance(d, dict): raise SynthgenError(f'{file}: line {number} is no row')
     if 'record' not in d or 'stage' not in d: return Version(file.stem, number, d)
     own = d['record'] if isinstance(d['record'], dict) else {}
@@ -85,7 +85,8 @@ def lineage(
     rank = {('final', True): 0, ('dropped', True): 1, ('final', False): 2, ('dropped', False): 3}
     last = min(hits, key=lambda v: (rank.get((v.file, own(v)), 4 + (not own(v))), -v.steps))
     kin = {last.id, *last.parents}
-    found = [v for v in versions(folder, *kin) if v.id in kin and (v.file, v.number) != (last.file, last.number)]
+    own_place = last.file, last.number
+    found = [v for v in versions(folder, *kin) if v.id in kin and (v.file, v.number) != own_place]
     return [last, *sorted(found, key=lambda v: -v.steps)]
 
 # %% ../../nbs/experiments/82c_found.ipynb #by_text
@@ -103,7 +104,8 @@ def by_text(
     found = exact or holding
     if len(found) < 2: return next((lineage(folder, v.id) or [v] for v in found.values()), [])
     some = '\n'.join(f'  {v.id}  {clip(asks(v.row), 80)}' for v in list(found.values())[:8])
-    raise SynthgenError(f'{len(found)} rows of {folder.name} hold {clip(text, 60)!r}; give one by its id:\n{some}')
+    about = f'{len(found)} rows of {folder.name} hold {clip(text, 60)!r}'
+    raise SynthgenError(f'{about}; give one by its id:\n{some}')
 
 _ABOUT = {'id', 'chunk_id', 'scores', 'origin', 'meta', 'evidence', 'corpus', 'parents'} # says nothing itself
 
@@ -151,7 +153,8 @@ def run_of(
     size = file.stat().st_size
     for r in reversed(list_runs(runs)):
         made = export_of(Path(runs)/r['run'])
-        if made.is_file() and made.stat().st_size == size and made.read_bytes() == file.read_bytes(): return made.parent
+        if not made.is_file() or made.stat().st_size != size: continue
+        if made.read_bytes() == file.read_bytes(): return made.parent
     raise SynthgenError(f'no run in {runs} has made {file} as it is. Name one with --run.')
 
 # %% ../../nbs/experiments/82c_found.ipynb #located
@@ -183,8 +186,8 @@ def _unknown(folder: Path, what: str) -> str:
     if made:
         some = '\n'.join(f'  {i}  {clip(q, 80)}' for i, q in list(made.items())[:12])
         return f'{what} is a chunk. Rows made from it:\n{some}'
-    return (f'no row {clip(what, 60)!r} in {folder.name}. Give an id, a line of its export, or a piece of its text; '
-            '--run names another run.')
+    return (f'no row {clip(what, 60)!r} in {folder.name}. Give an id, a line of its export, or a piece '
+            'of its text; --run names another run.')
 
 # %% ../../nbs/experiments/82c_found.ipynb #store_of
 @contextmanager

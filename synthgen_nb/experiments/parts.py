@@ -40,7 +40,8 @@ class Story:
 
     def __repr__(self) -> str: return as_text(self)
     def _repr_html_(self) -> str: return as_html(self)
-    def data(self) -> dict[str, Any]: return dict(title=self.title) | self.facts | dict(parts=[*map(_told, self.parts)])
+    def data(self) -> dict[str, Any]: # as JSON can hold it
+        return dict(title=self.title) | self.facts | dict(parts=[*map(_told, self.parts)])
 
 def _told(p: Part) -> dict[str, Any]: # without what is empty
     return {k: v for k, v in asdict(p).items() if v}
@@ -171,7 +172,7 @@ font-size:.87em;color:inherit;background:rgba(128,128,128,.12);border-left:3px s
 .sg-story del{background:rgba(213,94,0,.28);color:inherit}
 .sg-story table{border-collapse:collapse;font-size:.9em;display:block;overflow-x:auto}
 .sg-story th,.sg-story td{text-align:left;vertical-align:top;padding:.15em .6em;color:inherit;
-background:none;border-bottom:1px solid rgba(128,128,128,.35)}</style>'''
+overflow-wrap:break-word;background:none;border-bottom:1px solid rgba(128,128,128,.35)}</style>'''
 
 # %% ../../nbs/experiments/82a_parts.ipynb #as_html
 def as_html(s: Story) -> str:
@@ -209,7 +210,8 @@ def _with_marks(text: str, marks: Sequence[tuple[int, int]]) -> str:
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     cols = shown_columns(rows)
     head = ''.join(f'<th>{_safe(c)}</th>' for c in cols)
-    body = ''.join('<tr>' + ''.join(f'<td>{_safe(_cell(r.get(c), 0))}</td>' for c in cols) + '</tr>' for r in rows)
+    line = lambda r: ''.join(f'<td>{_safe(_cell(r.get(c), 0))}</td>' for c in cols)
+    body = ''.join(f'<tr>{line(r)}</tr>' for r in rows)
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>' if cols else ''
 
 # %% ../../nbs/experiments/82a_parts.ipynb #page

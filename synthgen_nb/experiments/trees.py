@@ -30,7 +30,7 @@ class Branch:
     "A step of a search"
     tool: str = ''         # called; or give_answer, give_up_and_restart; '': where the search begins
     arguments: str = ''    # as JSON
-    status: str = ''       # ok, error …; answered, rejected, gave_up, pruned; '': no request shows what came of it
+    status: str = ''       # ok, error …; answered, rejected, gave_up, pruned; '': nothing shows it
     result: str = ''       # of the call, or what was answered
     thought: str = ''
     kept: bool = False     # is it on the path of the row?
@@ -43,9 +43,10 @@ class Branch:
         return known
 
 # %% ../../nbs/experiments/82b_trees.ipynb #read_request
-_STEP = re.compile(r'(?:^thought: (?P<thought>[^\n]*)\n)?^call_\d+: (?P<tool>[^\n(]+)\((?P<arguments>[^\n]*)\)\n'
+_CALL = r'(?P<tool>[^\n(]+)\((?P<arguments>[^\n]*)\)'
+_STEP = re.compile(rf'(?:^thought: (?P<thought>[^\n]*)\n)?^call_\d+: {_CALL}\n'
                    r'(?P<status>\w+):\n<result>\n(?P<result>.*?)\n</result>', re.S | re.M)
-_TRIED = re.compile(r'^- (?P<tool>[^\n(]+)\((?P<arguments>[^\n]*)\) → (?P<status>\w+): (?P<result>[^\n]*)$', re.M)
+_TRIED = re.compile(rf'^- {_CALL} → (?P<status>\w+): (?P<result>[^\n]*)$', re.M)
 _FAILED = '\nFrom this point the following has been tried'
 
 def read_request(
@@ -89,10 +90,10 @@ def _decided(at: Branch, reply: Reply):
     if kind in (GIVE_ANSWER, GIVE_UP): _ended(at, kind, said, thought)
     else:
         taken = [b for b in at.below if b.tool == kind]
-        b = next((b for b in taken if b.thought == thought), taken[0] if taken else None) or at.step(kind, _args(said))
-        b.thought = thought
+        same = [b for b in taken if b.thought == thought] or taken
+        (same[0] if same else at.step(kind, _args(said))).thought = thought
 
-def _args(said: Mapping[str, Any]) -> str: # of a call whose result nobody shows; references as they were written
+def _args(said: Mapping[str, Any]) -> str: # of a call whose result nothing shows; references as they stand
     value = lambda a: a.get('value') or f'{a.get("call", "")}{a.get("path", "")}'
     return json.dumps({a.get('name', ''): value(a) for a in said.get('arguments') or []}, ensure_ascii=False)
 
@@ -141,7 +142,8 @@ def tree_lines(
         yield from tree_lines(x, indent + ('   ' if last else '│  '))
 
 # %% ../../nbs/experiments/82b_trees.ipynb #tree_part
-GONE = 'the path of the row; the store of calls at hand has no request of its search, so branches that failed are not shown'
+GONE = ('the path of the row; the store of calls at hand has no request of its search, '
+        'so branches that failed are not shown')
 
 def tree_part(
     instruction: str,             # what was asked
@@ -165,7 +167,7 @@ def conversation_part(t: Trajectory) -> Part:
         lines += [f'{turn.role}: {turn.text}'] if turn.text else []
         for tool, args, status, result in (next(path) for _ in turn.calls):
             lines.append(f'  {clip(f"{tool}({args})", 120)} → {status}: {clip(result, 90)}')
-    said = f'{len(t.turns)} turns, {len(t.calls)} calls; its method made them one after the other, without a search'
+    said = f'{len(t.turns)} turns, {len(t.calls)} calls; made one after the other, without a search'
     return Part('conversation', said, '\n'.join(lines))
 
 # %% ../../nbs/experiments/82b_trees.ipynb #one-search
@@ -200,7 +202,8 @@ def _origins(c: Call, tool: Tool | None, told: str, seen: Mapping[str, Observati
         if stated(v, told): return 'said by the user'
         return 'from nowhere' if at in lost else 'a flag, a default, a choice, or said in other words'
     whole = filled(c, list(seen.values()))
-    return [dict(call=c.id, tool=c.tool, argument=at, value=v, origin=origin(at, v)) for at, v in leaves(whole)]
+    about = dict(call=c.id, tool=c.tool)
+    return [about | dict(argument=at, value=v, origin=origin(at, v)) for at, v in leaves(whole)]
 
 # %% ../../nbs/experiments/82b_trees.ipynb #replayed
 async def replayed(
@@ -210,14 +213,15 @@ async def replayed(
     "The calls of a row, executed now, beside what they gave then"
     try:
         async with fresh_worlds(t.world, tools)() as w:
-            if not resettable(w): return Part('replay', f'{t.world} cannot be reset: no call is made twice', missing=True)
+            if not resettable(w): raise SynthgenError(f'{t.world} cannot be reset, and no call is made twice')
             new = await execute_trajectory(w, t)
     except (SynthgenError, OSError, ValueError) as e:
         return Part('replay', f'not possible here: {clip(e, 300)}', missing=True)
     pairs = zip(t.calls, t.observations, new.observations, strict=False)
-    rows = [dict(call=c.id, tool=c.tool, then=_came(a), now=SAME if again_so(a, b) else _came(b)) for c, a, b in pairs]
+    now = lambda a, b: SAME if again_so(a, b) else _came(b)
+    rows = tuple(dict(call=c.id, tool=c.tool, then=_came(a), now=now(a, b)) for c, a, b in pairs)
     same = sum(r['now'] == SAME for r in rows)
-    return Part('replay', f'run again in {t.world}: {same} of {len(rows)} calls give the same', rows=tuple(rows))
+    return Part('replay', f'run again in {t.world}: {same} of {len(rows)} calls give the same', rows=rows)
 
 SAME = 'the same'
 

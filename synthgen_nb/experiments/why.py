@@ -31,7 +31,7 @@ from ..specs.trajectory import Trajectory
 
 # %% ../../nbs/experiments/83_why.ipynb #why-function
 def why(
-    record: Any,               # a record, its id, a line of the export (17, train.jsonl:17, RUN:17), or a piece of text
+    record: Any,               # itself, its id, its line (17, train.jsonl:17, RUN:17), or a piece of its text
     run: str = '',             # of the record: a name, its beginning, or a folder; '': the last one
     runs: str | Path = 'runs', # where records are
     replay: bool = False,      # run the calls of a trajectory again
@@ -45,7 +45,7 @@ def why(
     if replay: parts.insert(-1, _replay(case))
     facts = dict(id=case.last.id, run=folder.name, kind=kind_of(case.row), **fate(case))
     said = facts['fate'] if facts['fate'] != 'dropped' else f'dropped at {facts["stage"]}: {facts["reason"]}'
-    return Story(f'{clip(asks(case.last.row), 100)} · {clip(said, 120)} · {folder.name}', tuple(parts), facts)
+    return Story(f'{clip(asks(case.row), 100)} · {clip(said, 120)} · {folder.name}', tuple(parts), facts)
 
 # %% ../../nbs/experiments/83_why.ipynb #Case
 @dataclass
@@ -61,7 +61,7 @@ class Case:
     @property
     def row(self) -> Mapping[str, Any]: return self.last.row
     @property
-    def origin(self) -> list[dict[str, Any]]: return [o for o in self.row.get('origin') or [] if isinstance(o, dict)]
+    def origin(self) -> list[dict[str, Any]]: return list(self.row.get('origin') or [])
     @cached_property
     def states(self) -> list[Version]: # the versions that differ in their steps, the first first
         return sorted({v.steps: v for v in (*self.earlier[::-1], self.last)}.values(), key=lambda v: v.steps)
@@ -69,23 +69,22 @@ class Case:
     def tools(self) -> list[Tool]:
         return [t for v in versions(self.folder, files=('tools',)) if (t := _as(Tool, v.row))]
 
-def _as(kind: type[BaseModel], row: Mapping[str, Any]) -> Any: # None: it is none, or of a version that differs
+def _as(kind: type[BaseModel], row: Mapping[str, Any]) -> Any: # None: it is none of this version's
     try: return kind.model_validate(dict(row))
     except (ValidationError, ValueError, TypeError): return None
 
 # %% ../../nbs/experiments/83_why.ipynb #kind_of
 def kind_of(row: Mapping[str, Any]) -> str: # pair, trajectory, task, chunk or file
     "What a row is, by its fields"
-    for name, field in (('pair', 'question'), ('trajectory', 'turns'), ('task', 'instruction'), ('chunk', 'text')):
-        if field in row: return name
-    return 'file'
+    known = dict(question='pair', turns='trajectory', instruction='task', text='chunk')
+    return next((name for field, name in known.items() if field in row), 'file')
 
 # %% ../../nbs/experiments/83_why.ipynb #fate
-def fate(case: Case) -> dict[str, Any]: # fate: kept, dropped, beyond the target or unfinished; stage, reason, detail, row
+def fate(case: Case) -> dict[str, Any]: # fate; row, or stage, reason and detail
     "What became of a row"
     if case.last.file == 'final': return dict(fate='kept', row=case.last.number)
     if d := case.last.drop:
-        return dict(fate='dropped', stage=d.get('stage', ''), reason=d.get('reason', ''), detail=d.get('detail', ''))
+        return dict(fate='dropped') | {k: d.get(k, '') for k in ('stage', 'reason', 'detail')}
     status = case.run.get('status', '')
     if status != 'done': return dict(fate=f'unfinished: the run is {status}', stage=case.last.file)
     return dict(fate='beyond the target', stage='target', reason='beyond_target')
@@ -107,15 +106,15 @@ def chunk_text(
     "The text of a chunk"
     for key in keys_of(case) if case.calls else ():
         for request in requests_of(case.calls, [key]) if case.calls else ():
-            said = '\n'.join(m['content'] for m in request.get('messages', []) if isinstance(m.get('content'), str))
-            for _, text in _SHOWN.findall(said):
+            for _, text in _SHOWN.findall(sent(request)):
                 if is_chunk(id, text := restored(text)): return text, f'as call {key} showed it'
     for db in (dbs := _databases(case)):
         if text := _from_db(db, id): return text, f'from {db}'
     where = f'not in {", ".join(map(str, dbs))}' if dbs else 'no database of chunks is where the record says'
     return '', f'its text is not at hand: {case.lacking or "no call in the store shows it"}; {where}'
 
-def is_chunk(id: str, text: str) -> bool: return id in (content_id('Chunk', kind, text) for kind in ('text', 'code'))
+def is_chunk(id: str, text: str) -> bool:
+    return id in (content_id('Chunk', kind, text) for kind in ('text', 'code'))
 
 # %% ../../nbs/experiments/83_why.ipynb #databases
 def _databases(case: Case) -> list[Path]:
@@ -139,8 +138,10 @@ def source_part(case: Case) -> list[Part]:
     rests, when = [e for e in row.get('evidence') or [] if e.get('chunk', id) == id], ''
     if text and not rests and (p := _as(Pair, row)):
         rests, when = [e.model_dump() for e in looked_at(p, text).rests], ', looked for now'
-    claims = tuple(dict(claim=e['claim'], how=e.get('how', ''), place=f'{e["start"]}–{e["end"]}') for e in rests)
-    said = [' · '.join(x for x in (', '.join(row.get('sources') or []), row.get('section') or '', f'chunk {id}') if x),
+    place = lambda e: f'{e["start"]}–{e["end"]}'
+    claims = tuple(dict(claim=e['claim'], how=e.get('how', ''), place=place(e)) for e in rests)
+    stands = (', '.join(row.get('sources') or []), row.get('section') or '', f'chunk {id}')
+    said = [' · '.join(x for x in stands if x),
             f'{len(claims)} claims have their place{when}; {where}' if text else where]
     marks = tuple((e['start'], e['end']) for e in rests) if text else ()
     return [Part('source', '\n'.join(said), text, marks, rows=claims, missing=not text)]
@@ -168,19 +169,23 @@ def _settings(request: Mapping[str, Any]) -> str:
 
 def _cost(r: Reply) -> str:
     paid = 'cost unknown' if r.cost is None else f'${r.cost:g}'
-    return f'{r.input_tokens} + {r.output_tokens} tokens, {paid}, ended by {r.finish}' + ('' if r.ok else '; of no use')
+    said = f'{r.input_tokens} + {r.output_tokens} tokens, {paid}, ended by {r.finish}'
+    return said if r.ok else f'{said}; of no use'
 
 def _many(told: Sequence[tuple[str, str, Reply]]) -> list[Part]:
     "Many calls: a line for each, and all of them in full behind it"
-    rows = tuple(dict(call=k, tokens=f'{r.input_tokens} + {r.output_tokens}', reply=r.text) for k, _, r in told)
+    size = lambda r: f'{r.input_tokens} + {r.output_tokens}'
+    rows = tuple(dict(call=k, tokens=size(r), reply=r.text) for k, _, r in told)
     whole = '\n\n'.join(f'── call {k}\n{text}\n── reply\n{r.text}' for k, text, r in told)
-    return [Part('replies', f'{len(told)} calls', rows=rows), Part('prompts as sent and raw replies', '', whole, fold=True)]
+    return [Part('replies', f'{len(told)} calls', rows=rows),
+            Part('prompts as sent and raw replies', '', whole, fold=True)]
 
 # %% ../../nbs/experiments/83_why.ipynb #became
 def became(case: Case, i: int) -> list[Part]: # after step i, from 1
     "What a row was after a step, if its record knows"
     if i == 1: return _first(case, next((v for v in case.states if v.steps == 1), None))
-    out = [Part('what was parsed', 'the reasoning', '\n'.join(case.row['reasoning']))] if _reasons(case, i) else []
+    reasons = '\n'.join(case.row.get('reasoning') or []) if _reasons(case, i) else ''
+    out = [Part('what was parsed', 'the reasoning', reasons)] if reasons else []
     before = [v.row for v in case.states if v.steps < i]
     after = next((v for v in case.states if v.steps >= i), case.last)
     was = before[-1].get('answer') if before else case.row.get('original_answer')
@@ -197,7 +202,7 @@ def _first(case: Case, v: Version | None) -> list[Part]:
     return [Part('what was parsed', '' if v else 'as the row says now', text)]
 
 # %% ../../nbs/experiments/83_why.ipynb #changed-here
-_CHANGES = re.compile('rewrit|revise|back_and_forth|backtransl|curat|enrich') # names of steps that write answers
+_CHANGES = re.compile('rewrit|revise|back_and_forth|backtransl|curat|enrich') # steps that write answers
 
 def _changed_here(case: Case, i: int, upto: int) -> bool:
     "Of the steps up to the next version that is kept, is this the one that writes?"
@@ -207,7 +212,7 @@ def _changed_here(case: Case, i: int, upto: int) -> bool:
     return i == (wrote or [*between])[0]
 
 def _reasons(case: Case, i: int) -> bool: # does this step give the reasoning?
-    return bool(case.row.get('reasoning')) and case.origin[i - 1].get('method') == 'step_by_step'
+    return case.origin[i - 1].get('method') == 'step_by_step'
 
 # %% ../../nbs/experiments/83_why.ipynb #step_parts
 def step_parts(case: Case) -> list[Part]:
@@ -232,8 +237,9 @@ def judged_part(case: Case) -> list[Part]:
     "Every score with its reasons, and the judge's replies as they came"
     scores = case.row.get('scores') or []
     if not scores: return [Part('scores', 'nobody rated it')]
-    rows = tuple(dict(by=s.get('judge') or 'the program', rubric=s.get('rubric', ''), criterion=s.get('criterion', ''),
-                      value=_value(s), why=s.get('rationale', '')) for s in scores)
+    text = lambda s, k: s.get(k) or ''
+    rows = tuple(dict(by=text(s, 'judge') or 'the program', rubric=text(s, 'rubric'), criterion=text(s, 'criterion'),
+                      value=_value(s), why=text(s, 'rationale')) for s in scores)
     told = get_replies(case.calls, keys_of(case)[:500]) if case.calls else {}
     raw = [s for s in scores if s.get('raw') and s.get('call') not in told]
     least = case.run.get('threshold')
@@ -256,17 +262,19 @@ def neighbours_part(case: Case) -> list[Part]:
     there = [v for v in versions(case.folder, files=('final', 'dropped'))
              if v.id != case.last.id and (v.drop or {}).get('stage', 'dedup') == 'dedup']
     if not there: return [Part('neighbours', 'no other row came to deduplication')]
-    like, named = likeness(asks(case.row), [asks(v.row) for v in there]), drop.get('reason', '').partition(':')[2]
+    named = drop.get('reason', '').partition(':')[2]
+    like = likeness(asks(case.row), [asks(v.row) for v in there])
     order = sorted(range(len(there)), key=lambda i: (there[i].id != named, -like[i], i))[:NEIGHBOURS]
     rows = tuple(dict(alike=round(like[i], 2), id=there[i].id, became=_became(there[i], case.last.id),
                       asks=asks(there[i].row)) for i in order)
     kind = (case.run.get('parameters') or {}).get('dedup') or 'exact'
-    said = f'the nearest of {len(there)} rows that came to deduplication ({kind}); from {TAU:g} on, near looks closer'
+    said = f'the nearest of {len(there)} rows that came to deduplication ({kind}); near looks closer from {TAU:g} on'
     return [Part('neighbours', said, rows=rows)]
 
 def _became(v: Version, id: str) -> str:
     if v.drop is None: return 'kept'
-    return 'dropped for this row' if v.drop.get('reason', '').endswith(id) else f'dropped: {v.drop.get("reason", "")}'
+    reason = v.drop.get('reason', '')
+    return 'dropped for this row' if reason.endswith(id) else f'dropped: {reason}'
 
 # %% ../../nbs/experiments/83_why.ipynb #likeness
 TAU = 0.7 # see `select.near`
@@ -292,7 +300,7 @@ def end_part(case: Case) -> list[Part]:
         detail = f['detail'] if f['detail'] not in f['reason'] else ''
         return [Part(f'dropped at {f["stage"]}', f'{f["reason"]}\n{detail}'.strip())]
     if f['fate'] != 'kept':
-        return [Part(f['fate'], f'it stands in {case.last.file}.jsonl, and is neither among the final rows nor dropped')]
+        return [Part(f['fate'], f'it stands in {case.last.file}.jsonl, and neither among the final rows nor the drops')]
     lines = exported(case, file)
     if not lines: return [Part('exported line', f'{file} does not hold it', missing=True)]
     numbers, form = ', '.join(str(n) for n, _ in lines), (case.run.get('export') or {}).get('format', '')
@@ -305,8 +313,8 @@ def exported(case: Case, file: Path) -> list[tuple[int, str]]: # number, and the
     rows, asked = [r for _, r in read_rows(file)], asks(case.row)
     own = [i for i, r in enumerate(rows, 1) if isinstance(r, dict) and r.get('id') == case.last.id]
     own = own or [i for i, r in enumerate(rows, 1) if any(v == asked for _, v in leaves(r))]
-    if len(own) > 1 and case.last.number in own and len(rows) == sum(1 for _ in versions(case.folder, files=('final',))):
-        own = [case.last.number] # a line each
+    final = sum(1 for _ in versions(case.folder, files=('final',))) if len(own) > 1 else 0
+    if case.last.number in own and len(rows) == final: own = [case.last.number] # a line each
     return [(i, json.dumps(rows[i - 1], ensure_ascii=False)) for i in own]
 
 # %% ../../nbs/experiments/83_why.ipynb #asked_part
@@ -315,9 +323,9 @@ def asked_part(case: Case) -> list[Part]:
     row, shown = case.row, list(case.row.get('tools') or [])
     meta = {k: v for k, v in (row.get('meta') or {}).items() if isinstance(v, (str, int, float))}
     about = dict(world=row.get('world'), no_call=row.get('no_call')) | meta
-    said = [f'{len(shown)} tools shown: {", ".join(shown)}', ', '.join(f'{k} {v}' for k, v in about.items() if v)]
+    said = f'{len(shown)} tools shown: {", ".join(shown)}\n' + ', '.join(f'{k} {v}' for k, v in about.items() if v)
     turns = [t.get('text', '') for t in row.get('turns') or [] if t.get('role') == 'user']
-    return [Part('request', '\n'.join(x for x in said if x), '\n\n'.join(turns) or asks(row))]
+    return [Part('request', said.strip(), '\n\n'.join(turns) or asks(row))]
 
 # %% ../../nbs/experiments/83_why.ipynb #search_parts
 def search_parts(case: Case) -> list[Part]:
@@ -329,13 +337,14 @@ def search_parts(case: Case) -> list[Part]:
     if t is None: return [tree_part(asks(case.row), case.calls)]
     out = [tree_part(asks(case.row), case.calls, t, key) if key else conversation_part(t)]
     rows = tuple(argument_origins(t, by_name | {x.name: x for x in t.own}))
-    return [*out, Part('where each argument comes from', '' if rows else 'its calls take no arguments', rows=rows)]
+    said = '' if rows else 'its calls take no arguments'
+    return [*out, Part('where each argument comes from', said, rows=rows)]
 
 # %% ../../nbs/experiments/83_why.ipynb #replay
 def _replay(case: Case) -> Part:
     "The calls of a trajectory, now"
     t = _as(Trajectory, case.row)
-    if t is None or not t.calls: return Part('replay', 'it has no calls that could be run again', missing=True)
+    if t is None or not t.calls: return Part('replay', 'it has no calls to run again', missing=True)
     with ThreadPoolExecutor(1) as pool: return pool.submit(asyncio.run, replayed(t, case.tools)).result()
 
 # %% ../../nbs/experiments/83_why.ipynb #chunk_parts
@@ -344,9 +353,10 @@ def chunk_parts(case: Case) -> list[Part]:
     row = case.row
     where = ', '.join(dict.fromkeys(s.get('path', '') for s in row.get('sources') or []))
     out = [Part('chunk', f'{where} · {row.get("tokens", "?")} tokens', row['text'])]
-    asked = [x for name in ('qa_text', 'qa_code') for x in asking(case.calls, name, row['text'])] if case.calls else []
-    if not asked: return [*out, Part('calls', case.lacking or 'no call about it is in the store', missing=True)]
-    return [*out, *call_parts(case, [k for k, _, _ in asked])]
+    prompts = ('qa_text', 'qa_code') if case.calls else ()
+    keys = [k for name in prompts for k, _, _ in asking(case.calls, name, row['text'])] # type: ignore[arg-type]
+    lost = Part('calls', case.lacking or 'no call about it is in the store', missing=True)
+    return [*out, *(call_parts(case, keys) if keys else [lost])]
 
 PARTS = dict(pair=(source_part, step_parts, judged_part, neighbours_part, end_part),
              trajectory=(asked_part, step_parts, search_parts, judged_part, neighbours_part, end_part),
