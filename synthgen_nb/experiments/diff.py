@@ -37,6 +37,7 @@ def diff(
     facts = dict(a=one.name, b=other.name, parameters=set_) | rows.facts()
     return Story(f'{one.name} → {other.name} · {rows}', tuple(parts), facts)
 
+# %% ../../nbs/experiments/87_diff.ipynb #Side
 @dataclass(frozen=True)
 class Side:
     "One of the two runs"
@@ -94,6 +95,7 @@ class Mark(NamedTuple):
     rating: float | None
     number: int               # line of its file
 
+# %% ../../nbs/experiments/87_diff.ipynb #mark
 def mark(v: Version) -> Mark:
     "The marks of a row"
     row, scores = v.row, v.row.get('scores') or []
@@ -130,6 +132,7 @@ class Rows:
         changed = [both(x, y) for x, y in self.changed]
         return dict(same=self.same, changed=changed, lost=went(self.lost), gained=went(self.gained))
 
+# %% ../../nbs/experiments/87_diff.ipynb #differing
 def differing(x: Mark, y: Mark) -> list[str]:
     "The fields in which two versions of a row differ"
     asked = [] if x.asked == y.asked else ['what it asks']
@@ -172,6 +175,7 @@ def went(
         return next((known[k] for k in _keys(m) if k in known), ('generate', 'not made', chunk))
     return [(m, *found(m)) for m in rows]
 
+# %% ../../nbs/experiments/87_diff.ipynb #end
 def _keys(m: Mark) -> tuple[str | int, ...]: return (m.id, *m.parents, m.asked)
 
 def _end(v: Version) -> tuple[str, str, str]:
@@ -271,6 +275,7 @@ def as_sent(name: str, a: Side, b: Side) -> tuple[str, str]: # of the two runs; 
     texts = [_request_text(s, k) for s, k in zip((a, b), keys, strict=True)]
     return (texts[0], texts[1]) if all(texts) else ('', '')
 
+# %% ../../nbs/experiments/87_diff.ipynb #first-calls
 def _first_calls(name: str, s: Side) -> dict[str, str]: # what was asked, or its chunk → a call
     "Calls of a prompt, by what they are about"
     by_asked, by_chunk = dict[str, str](), dict[str, str]()

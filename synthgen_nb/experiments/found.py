@@ -107,6 +107,7 @@ def by_text(
     about = f'{len(found)} rows of {folder.name} hold {clip(text, 60)!r}'
     raise SynthgenError(f'{about}; give one by its id:\n{some}')
 
+# %% ../../nbs/experiments/82c_found.ipynb #said
 _ABOUT = {'id', 'chunk_id', 'scores', 'origin', 'meta', 'evidence', 'corpus', 'parents'} # says nothing itself
 
 def _said(row: Mapping[str, Any]) -> Iterator[str]:

@@ -117,6 +117,7 @@ def marked(
         at = b
     return out + text[at:]
 
+# %% ../../nbs/experiments/82a_parts.ipynb #united
 def united(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     "Places in their order, those that touch as one"
     out = list[tuple[int, int]]()
@@ -138,6 +139,7 @@ def near_marks(text: str, marks: Sequence[tuple[int, int]]) -> list[str]:
         out += cut.splitlines()
     return out
 
+# %% ../../nbs/experiments/82a_parts.ipynb #ends
 def ends(text: str, n: int) -> list[str]:
     "The first and the last lines of a text, each cut where it is long"
     lines = [clip(x, 400) if len(x) > 400 else x for x in text.splitlines()]

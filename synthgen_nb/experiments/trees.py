@@ -119,6 +119,7 @@ def path_of(t: Trajectory) -> list[tuple[str, str, str, str]]: # tool, arguments
         out.append((c.tool, args, o.status if o else 'not run', said))
     return out
 
+# %% ../../nbs/experiments/82b_trees.ipynb #mark_path
 def mark_path(root: Branch, t: Trajectory):
     "Mark what a row kept; what the tree lacks is added"
     here, root.kept = root, True
@@ -225,5 +226,6 @@ async def replayed(
 
 SAME = 'the same'
 
+# %% ../../nbs/experiments/82b_trees.ipynb #came
 def _came(o: Observation) -> str:
     return f'{o.status}: {clip(json.dumps(o.content, ensure_ascii=False) if o.ok else o.error, 80)}'

@@ -69,6 +69,7 @@ class Case:
     def tools(self) -> list[Tool]:
         return [t for v in versions(self.folder, files=('tools',)) if (t := _as(Tool, v.row))]
 
+# %% ../../nbs/experiments/83_why.ipynb #as
 def _as(kind: type[BaseModel], row: Mapping[str, Any]) -> Any: # None: it is none of this version's
     try: return kind.model_validate(dict(row))
     except (ValidationError, ValueError, TypeError): return None
@@ -271,6 +272,7 @@ def neighbours_part(case: Case) -> list[Part]:
     said = f'the nearest of {len(there)} rows that came to deduplication ({kind}); near looks closer from {TAU:g} on'
     return [Part('neighbours', said, rows=rows)]
 
+# %% ../../nbs/experiments/83_why.ipynb #became-of
 def _became(v: Version, id: str) -> str:
     if v.drop is None: return 'kept'
     reason = v.drop.get('reason', '')
