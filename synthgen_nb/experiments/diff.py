@@ -20,7 +20,7 @@ from ..core.judge import load_rubric
 from ..core.prompts import find_prompts, load_prompt
 from ..core.records import SynthgenError, clip
 from ..core.settings import load_settings
-from .found import Version, asks, sent, store_of, versions
+from .found import Version, asks, newest, sent, store_of, versions
 from .parts import Part, Story, changes, line_changes
 from .runs import find_run, read_run
 
@@ -50,8 +50,7 @@ class Side:
 
 def before_last(runs: str | Path) -> str:
     "The run before the last"
-    names = sorted(f.parent.name for f in Path(runs).glob('*/run.json') if f.parent.name[:1].isdigit())
-    if len(names) > 1: return names[-2]
+    if len(names := newest(runs)) > 1: return names[1].name
     raise SynthgenError(f'{runs} does not hold two runs yet; name those that are to be compared')
 
 # %% ../../nbs/experiments/87_diff.ipynb #parameters

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FILES', 'NO_ROWS', 'Version', 'asks', 'versions', 'lineage', 'by_text', 'by_number', 'export_of', 'run_of', 'located',
-           'store_of', 'sent']
+           'newest', 'store_of', 'sent']
 
 # %% ../../nbs/experiments/82c_found.ipynb #imports
 import json
@@ -167,18 +167,25 @@ def located(
     "The row that is meant"
     word = str(what.id if isinstance(what, Record) else what['id'] if isinstance(what, Mapping) else what)
     head, _, line = word.rpartition(':')
-    if head and line.isdigit() and (folder := _run_before(head, run, runs)):
+    if head and line.isdigit() and len(head) < 250 and (folder := _run_before(head, run, runs)):
         return folder, by_number(folder, int(line), head if Path(head).is_file() else None)
-    folder = find_run(run or 'last', runs)
-    if re.fullmatch(r'\d{1,9}', word): return folder, by_number(folder, int(word))
-    known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}', word) else []
-    if known or (known := by_text(folder, word)): return folder, known
+    if re.fullmatch(r'\d{1,9}', word): return (last := find_run(run or 'last', runs)), by_number(last, int(word))
+    folders = [find_run(run, runs)] if run else newest(runs) if re.fullmatch(r'[0-9a-f]{16}', word) else []
+    for folder in folders or [find_run('last', runs)]:
+        known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}', word) else []
+        if known or (known := by_text(folder, word)): return folder, known
     raise SynthgenError(_unknown(folder, word))
 
 def _run_before(head: str, run: str, runs: str | Path) -> Path | None: # None: it is neither a file nor a run
     if Path(head).is_file(): return run_of(Path(head), run, runs)
     try: return find_run(head, runs)
     except SynthgenError: return None
+
+# %% ../../nbs/experiments/82c_found.ipynb #newest
+def newest(runs: str | Path) -> list[Path]: # folders
+    "The runs that are named by their time, the last one first"
+    names = (f.parent for f in Path(runs).glob('*/run.json') if f.parent.name[:1].isdigit())
+    return sorted(names, key=lambda f: f.name, reverse=True)
 
 # %% ../../nbs/experiments/82c_found.ipynb #unknown
 def _unknown(folder: Path, what: str) -> str:
