@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from ..core.calls import Calls, Reply, asking
-from ..core.prompts import restored
+from ..core.prompts import USUAL, material, restored
 from ..core.records import SynthgenError, clip, leaves
 from .parts import Part
 from ..specs.tool import Tool, steps
@@ -138,7 +138,7 @@ def tree_lines(
     for i, x in enumerate(b.below):
         last = i == len(b.below) - 1
         said = x.tool if x.tool in (GIVE_ANSWER, GIVE_UP) else f'{x.tool}({x.arguments})'
-        came = f'{x.status or "failed"}: {clip(x.result, 300 if x.tool == GIVE_ANSWER else 90)}'.rstrip(': ')
+        came = f'{x.status or "led nowhere"}: {clip(x.result, 300 if x.tool == GIVE_ANSWER else 90)}'.rstrip(': ')
         yield f'{indent}{"└─" if last else "├─"} {"✓" if x.kept else "✗"} {clip(said, 120)} → {came}'
         yield from tree_lines(x, indent + ('   ' if last else '│  '))
 
@@ -153,7 +153,8 @@ def tree_part(
     key: str = '',                # of a call of that search, where one is known
 ) -> Part:
     "The search as a part of a story"
-    asked = _of_one_search(asking(calls, 'tool_act', instruction), key) if calls else []
+    shown = material(instruction, USUAL) # as it stands in a prompt
+    asked = _of_one_search(asking(calls, 'tool_act', shown), key) if calls else []
     root = search_tree(asked)
     if t: mark_path(root, t)
     text = '\n'.join(['request', *tree_lines(root)]) if root.below else ''

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ..core.calls import Calls, Reply, asking, get_replies, requests_of
 from ..core.evidence import looked_at
-from ..core.prompts import restored
+from ..core.prompts import USUAL, material, restored
 from ..core.records import Pair, SynthgenError, clip, content_id, leaves, read_rows
 from .found import Version, asks, export_of, located, sent, store_of, versions
 from .parts import Part, Story, changes
@@ -356,7 +356,8 @@ def chunk_parts(case: Case) -> list[Part]:
     where = ', '.join(dict.fromkeys(s.get('path', '') for s in row.get('sources') or []))
     out = [Part('chunk', f'{where} · {row.get("tokens", "?")} tokens', row['text'])]
     prompts = ('qa_text', 'qa_code') if case.calls else ()
-    keys = [k for name in prompts for k, _, _ in asking(case.calls, name, row['text'])] # type: ignore[arg-type]
+    shown = material(row['text'], USUAL)
+    keys = [k for name in prompts for k, _, _ in asking(case.calls, name, shown)] # type: ignore[arg-type]
     lost = Part('calls', case.lacking or 'no call about it is in the store', missing=True)
     return [*out, *(call_parts(case, keys) if keys else [lost])]
 
