@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from synthgen_nb.core.records import Pair, Score, SynthgenError, save
-from synthgen_nb.experiments.contrasts import Sums, apart, of_rows
+from synthgen_nb.experiments.arms import of_rows
+from synthgen_nb.experiments.contrasts import Sums, apart
 from synthgen_nb.experiments.power import least, least_difference, noise
 from test_contrasts import REFERENCE, run
 
