@@ -187,12 +187,13 @@ class Proposal:
     instruction: str
     tools: tuple[str, ...]
 
-def proposal_schema(names: Sequence[str], knobs: Knobs) -> dict[str, Any]: # JSON Schema
-    "What proposals look like; the names are those of the batch"
+def proposal_schema(names: Sequence[str], knobs: Knobs, least: int = 0) -> dict[str, Any]: # JSON Schema
+    "What proposals look like, `least` of them; the names are those of the batch"
     some = dict(type='array', minItems=1, maxItems=knobs.apis, items=dict(type='string', enum=list(names)))
     one = dict(id=dict(type='integer'), instruction=dict(type='string', minLength=1), tools=some)
     each = dict(type='object', required=list(one), properties=one)
-    said = dict(reason=dict(type='string'), proposals=dict(type='array', maxItems=knobs.proposals, items=each))
+    some_of = dict(type='array', minItems=least, maxItems=knobs.proposals, items=each)
+    said = dict(reason=dict(type='string'), proposals=some_of)
     return dict(type='object', required=list(said), properties=said)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #propose-step
@@ -201,7 +202,8 @@ async def propose(w: Workflow, batch: Sequence[Tool], knobs: Knobs) -> list[Prop
     names = [t.name for t in batch]
     shown = dict(tools=tool_docs(names, w.pool.by_name), facts=w.pool.tried(names), steps=shown_of(w),
                  query=w.query)
-    said = await asked(w, 'propose', proposal_schema(names, knobs), n=knobs.proposals, most=knobs.apis, **shown)
+    schema = proposal_schema(names, knobs, 0 if w.steps else 1)
+    said = await asked(w, 'propose', schema, n=knobs.proposals, most=knobs.apis, **shown)
     w.tally['iterations'] += 1
     some = (said or {}).get('proposals', ())[:knobs.proposals]
     out = [Proposal(str(i), p['instruction'], tuple(dict.fromkeys(n for n in p['tools'] if n in names))[:knobs.apis])
