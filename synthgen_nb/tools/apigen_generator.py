@@ -204,7 +204,7 @@ async def answered(m: Making, t: Trajectory, by_name: Mapping[str, Tool]) -> Tra
     "A row with an answer from its results"
     p = m.model.prompt('tool_act')
     path = [Node(Action(c.tool), c, o) for c, o in zip(t.calls, t.observations, strict=True)]
-    ask = p.render(action_schema(t.tools), instruction=t.instruction, tools=tool_docs(t.tools, by_name),
+    ask = p.render(action_schema([]), instruction=t.instruction, tools=tool_docs(t.tools, by_name),
                    steps=shown_steps(path), tried=[], left=0)
     a = await m.model.ask(ask)
     end = read_action(a.value, by_name, a.calls) if a.ok else Action('', error=a.error)

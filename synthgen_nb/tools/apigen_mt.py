@@ -146,9 +146,10 @@ async def agent_says(
 ) -> bool: # False: the talk is over
     "Calls, until something is said"
     p, names = agent.prompt('tool_converse'), list(t.task.tools)
-    docs, schema = tool_docs(names, place.by_name), action_schema(names)
+    docs = tool_docs(names, place.by_name)
     for left in range(limits.calls, -1, -1):
         shown = [r | dict(request=r['instruction']) for r in rounds_shown(Trajectory(turns=tuple(t.turns)))]
+        schema = action_schema(names if left else [])
         ask = p.render(schema, policy=t.task.policy, tools=docs, rounds=shown, left=left)
         a = await agent.ask(ask, sample=t.sample)
         t.asked += a.calls

@@ -337,8 +337,10 @@ def model_policy(
     p, by_name = model.prompt('tool_act'), {t.name: t for t in tools}
     docs = tool_docs(list(by_name), by_name)
     first, later = action_schema(list(by_name), answered=False), action_schema(list(by_name))
+    last = action_schema([]) # no call is left
     async def act(path: list[Node], tried: list[Node], left: int) -> Action:
-        ask = p.render(later if any(n.call for n in path) else first, instruction=instruction, tools=docs, steps=shown_steps(path),
+        schema = first if not any(n.call for n in path) else later if left else last
+        ask = p.render(schema, instruction=instruction, tools=docs, steps=shown_steps(path),
                        tried=[shown_try(n) for n in tried], left=left)
         a = await model.ask(ask)
         return read_action(a.value, by_name, a.calls) if a.ok else Action('', error=a.error, calls=a.calls)

@@ -145,7 +145,8 @@ async def assistant_step(
 ) -> Action:
     "What the assistant does next: a call, or words"
     names, p = [d['name'] for d in shown], model.prompt('tool_chat')
-    a = await model.ask(p.render(action_schema(names), tools=list(shown), conversation=history_of(turns), left=left))
+    schema = action_schema(names if left else [])
+    a = await model.ask(p.render(schema, tools=list(shown), conversation=history_of(turns), left=left))
     if not a.ok: return Action('', error=a.error, calls=a.calls)
     return read_action(a.value, {n: tools[n] for n in names}, a.calls)
 

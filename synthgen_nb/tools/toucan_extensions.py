@@ -466,7 +466,7 @@ async def _answered(
     for left in range(most, -1, -1):
         here, calls = len(seen) - before, [c for x in turns for c in x.calls]
         said = [dict(role=x.role, text=x.text) for x in turns if x.text]
-        a = await model.ask(p.render(action_schema(list(tools)), conversation=said,
+        a = await model.ask(p.render(action_schema(list(tools) if left else []), conversation=said,
                                      tools=tool_docs(list(tools), tools),
                                      steps=steps_of(calls, list(seen.values())), here=here, left=left))
         if not a.ok: return a.error
