@@ -32,7 +32,7 @@ from .gorilla import NONE_FITS
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import noted_down
 from .rows import Making, Plan, answered, checked, covering, look_around, one_round, take_in, until_enough
-from .toolllm import Limits, read_action
+from .toolllm import USELESS, Limits, read_action
 from ..worlds.outcomes import outline, text_of
 from ..worlds.world import World, execute, resettable
 
@@ -54,7 +54,7 @@ async def toolgrad(
         reports = await asyncio.gather(*trials)                               # 3 execute
         chosen = await select(w, reports, knobs, random.Random(f'{seed} {t}')) # 4 select
         if chosen: await update(w, *chosen, knobs)                            # 5 update
-        if len(w.steps) == wanted: break
+        if len(w.steps) == wanted or w.deaf >= USELESS: break                 # ours: nobody answers
     return ended(w, knobs)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #types
@@ -109,6 +109,7 @@ class Workflow:
     asked: list[str] = field(default_factory=list)       # calls of the model, in the store
     tally: Counter = field(default_factory=Counter)      # iterations, proposals, succeeded, skipped, unwritten
     objections: list[str] = field(default_factory=list)  # to the last request that could not be used
+    deaf: int = 0                                        # replies in a row that could not be read
 
     @property
     def seen(self) -> dict[str, Observation]: return {s.call.id: s.observation for s in self.steps}
@@ -129,6 +130,7 @@ async def asked(w: Workflow, name: str, schema: dict | None = None, **inputs: An
     a = await w.model.ask(w.model.prompt(f'toolgrad_{name}').render(schema, **inputs))
     w.asked += a.calls
     w.tally['replies'] += 1
+    w.deaf = 0 if a.ok else w.deaf + 1
     if not a.ok: w.tally[f'unread {name}'] += 1
     return a.value if a.ok else None
 
@@ -458,6 +460,7 @@ def ended(w: Workflow, knobs: Knobs) -> Trajectory | Drop:
     row = row.but(origin=(by,))
     if len(w.steps) >= knobs.steps[0]: return row
     why = 'no_call' if not w.steps and not w.objections else 'unwritten' if w.objections else 'too_short'
+    if w.deaf >= USELESS: why = 'unread'
     told = '; '.join(w.objections[:2]) or f'{len(w.steps)} calls, {knobs.steps[0]} are wanted'
     return drop(row, 'toolgrad', why, f'{told}; {w.tally["iterations"]} iterations, {w.tally["succeeded"]} of '
                 f'{w.tally["proposals"]} proposals succeeded')
@@ -529,6 +532,7 @@ async def chain_round(m: Making, worlds: Worlds, knobs: Knobs, tally: Counter):
     pool = Pool([t for t in m.tools if t.name in usable], m.made.facts, m.used, m.nothing)
     ran = await asyncio.gather(*[toolgrad(pool, m.model, worlds, first + i, knobs) for i in range(n)])
     rows, lost = [x for x in ran if isinstance(x, Trajectory)], [x for x in ran if isinstance(x, Drop)]
+    if not rows and all(x.reason == 'unread' for x in lost): m.idle = 3 # nobody answers: no other round
     tally.update(samples=n, passed=sum(bool(record_of(x).calls) for x in ran), grown=len(rows))
     for x in ran: tally.update(record_of(x).meta['toolgrad'])
     found = answered(m, Outcome(rows, lost))
@@ -632,7 +636,7 @@ async def with_negatives(
             await until_enough(m, one_round, look)
         rows = mixed(m, share, wanted)
         rows += refusals(m, rows, target - len(rows))
-        if len(rows) >= target: break
+        if len(rows) >= target or m.short: break # what gave nothing new gives nothing new once more
     return rows
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #upstream
