@@ -32,7 +32,7 @@ from .gorilla import NONE_FITS
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import noted_down
 from .rows import Making, Plan, answered, checked, covering, look_around, one_round, take_in, until_enough
-from .toolllm import USELESS, Limits, read_action
+from .toolllm import USELESS, Limits, argument_schema, arguments_of, read_action
 from ..worlds.outcomes import outline, text_of
 from ..worlds.world import World, execute, resettable
 
@@ -267,12 +267,15 @@ class Report:
     tried: list[dict] = field(default_factory=list) # calls of no use, as prompts show them
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #carry-out
-def call_schema(names: Sequence[str]) -> dict[str, Any]: # JSON Schema
+def call_schema(
+    names: Sequence[str],      # of the tools of a proposal
+    given: Sequence[str] = (), # arguments that they take
+    ran: bool = True,          # is there a result that one could be taken from?
+) -> dict[str, Any]: # JSON Schema
     "What a call of the executor looks like"
-    text, written = dict(type='string'), dict(type='string', contentMediaType='application/json')
-    one = dict(name=text, value=written, call=text, path=text)
+    text = dict(type='string')
     said = dict(thought=text, tool=dict(type='string', enum=[*names, '']),
-                arguments=dict(type='array', items=dict(type='object', required=list(one), properties=one)))
+                arguments=dict(type='array', items=argument_schema(given, ran)))
     return dict(type='object', required=list(said), properties=said)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #one-try
@@ -296,8 +299,9 @@ async def one_try(w: Workflow, r: Report, said: dict, mine: Mapping[str, Tool], 
 async def carry_out(w: Workflow, p: Proposal, knobs: Knobs, place: Place) -> Report:
     "A small agent with the tools of one proposal"
     r, mine, docs = Report(p), {n: w.pool.by_name[n] for n in p.tools}, tool_docs(p.tools, w.pool.by_name)
+    schema = call_schema(p.tools, arguments_of([*mine.values()]), bool(w.steps))
     for _ in range(knobs.tries):
-        said = await asked(w, 'execute', call_schema(p.tools), instruction=p.instruction, tools=docs, tried=r.tried,
+        said = await asked(w, 'execute', schema, instruction=p.instruction, tools=docs, tried=r.tried,
                            facts=w.pool.tried(p.tools), steps=shown_of(w))
         if not said or said['tool'] not in mine:
             r.error = r.error or 'no tool was called'
