@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
-           'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
+           'Threshold', 'Accept', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
            'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat', 'System', 'Reasoning',
            'Template', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi',
            'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
@@ -61,6 +61,8 @@ RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, 
 Threshold = Annotated[float | None, option('--threshold',
                                            help='Least rating that is kept. Default: as in synthgen.yaml, '
                                            "else the rubric's own (workbench: 7).")]
+Accept = Annotated[str, option('--accept', help='Keep only rows of which this holds as well: an expression over '
+                               'their fields and scores, such as "rating >= 8 and len(answer) < 900".')]
 Topic = Annotated[str | None, option('--topic',
                                      help='Drop what is not about this. Default: as in synthgen.yaml, else '
                                           'any topic.')]

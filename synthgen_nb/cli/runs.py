@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, ChunkTokens, Config, Dedup, Embedding, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Embedding, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -70,7 +70,7 @@ def pipeline(
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
                                              '(each question is asked again too); or none.')] = 'evidence',
-    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None, together: Together = 1,
+    threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '', topic: Topic = None, together: Together = 1,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None, acquire: Acquire = '',
@@ -92,7 +92,7 @@ def pipeline(
     given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
                  max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
-                 threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning, format=format, template=template,
+                 threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format, template=template,
                  system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model)
     folder, r = recorded('qa', given, output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
@@ -119,7 +119,7 @@ def tool_pipeline(
                                       'the same.')] = '',
     annotate: Annotated[str, option('--annotate', help='Documents, or a chunk database, whose texts get calls as '
                                     'well (Toolformer); needs a model with log-probabilities.')] = '',
-    evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
+    evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', accept: Accept = '', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
@@ -139,7 +139,7 @@ def tool_pipeline(
                  workers=workers,
                  target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
-                 absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
+                 absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, accept=accept, seed=seed, format=format, system_prompt=system_prompt,
                  template=template, control=control)
     folder, r = recorded('tools', given, output, config)
     _told(output, folder, r, target_pairs)
