@@ -8,7 +8,7 @@ __all__ = ['T', 'Temperature', 'Answer', 'known_price', 'Model', 'at', 'request_
            'complete', 'answers', 'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, os, random, time
+import asyncio, copy, random, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -311,7 +311,7 @@ async def answers(
     if not model.service.local: asks = sharing(asks)
     if block.mode == 'batch' and model.service.batch: asks = await by_batches(batch_work(model, more), asks)
     pairs = ((a, request_of(model, a, 0, more)) for a in asks)
-    bar = Progress(model.meter.stage or model.name, total, os.environ.get('SYNTHGEN_PROGRESS', ''))
+    bar = Progress(model.meter.stage or model.name, total)
     there, one = lambda pairs: known(model, pairs), lambda pair: turns.take(pair[0], lambda: asked(model, *pair))
     async with aclosing(in_order(pairs, there, one, 4 * block.workers, bar, model.pace.give_up)) as found:
         async for a in found: yield a

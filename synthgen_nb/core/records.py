@@ -358,7 +358,13 @@ def no_room(
     "What a disk refuses, in words"
     said = re.search(r'(?:os error|Errno) (\d+)', str(e)) # as Rust and Python write it
     code = errno.ENOSPC if 'disk is full' in str(e) else int(said[1]) if said else getattr(e, 'errno', None)
+    if 'disk I/O error' in str(e) and _limited(): code = errno.EFBIG # SQLite does not say which it was
     return f'{where}: {REFUSALS[code]}.' if code in REFUSALS else ''
+
+def _limited() -> bool: # by `ulimit -f`
+    try: import resource
+    except ImportError: return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 # %% ../../nbs/core/00_records.ipynb #write_text
 def write_bytes(

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters', 'versions',
-           'new_folder', 'run', 'read_run', 'list_runs', 'find_run']
+           'new_folder', 'run', 'failure', 'read_run', 'list_runs', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
-import ast, json, os, platform, re, subprocess, sys, threading, time
+import ast, json, os, platform, re, subprocess, sys, time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from ..core.calls import Calls, since
 from ..core.ended import ENDED, by_what, closing
-from ..core.models import Progress
 from ..core.patience import KEPT
 from ..core.portable import hidden, paths_in
 from ..core.prompts import assets
 from ..core.records import SynthgenError, clip, no_room, write_bytes
 from ..core.settings import load_settings, nearest
+from .executed import execute, here, prepared, save_notebook
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_pipeline
 def pipelines() -> dict[str, Path]: # name → notebook
@@ -204,69 +204,21 @@ def _answered(record: dict) -> int:
 STOPPED = 'interrupted'
 
 def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it failed; '' when it did not
-    import logging, papermill, warnings
-    logging.getLogger('papermill').setLevel(logging.ERROR)
-    progress = folder/'.progress'
-    os.environ['SYNTHGEN_PROGRESS'] = str(progress.resolve())
-    try:
-        with _Watch(progress), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            papermill.execute_notebook(str(book), str(folder/book.name), params, cwd=os.getcwd(),
-                                       progress_bar=False,
-                                       kernel_name='python3',
-                                       extra_arguments=['--log-level=50']) # its own log is noise
-    except KeyboardInterrupt: # it may have ended the kernel too, which nobody waits for any more
-        logging.getLogger('asyncio').setLevel(logging.CRITICAL)
-        return STOPPED
-    except Exception as e: return STOPPED if ENDED else _failure(e, folder) # Slurm ends the kernel as well
-    finally:
-        os.environ.pop('SYNTHGEN_PROGRESS', None)
-        progress.unlink(missing_ok=True)
-    return ''
+    nb, file = prepared(book, params), folder/book.name
+    try: error = here(execute(nb, file))
+    except KeyboardInterrupt: return STOPPED
+    finally: save_notebook(nb, file)
+    return STOPPED if ENDED else failure(error, folder) if error else ''
 
 # %% ../../nbs/experiments/80_runs.ipynb #failure
-def _failure(e: Exception, folder: str | Path) -> str:
+def failure(
+    e: BaseException,   # of a cell
+    folder: str | Path, # of the run
+) -> str:
     "What went wrong in a notebook, as our own errors would say it"
-    name, value = getattr(e, 'ename', type(e).__name__), getattr(e, 'evalue', str(e))
-    full = no_room(OSError(getattr(e, 'errno', 0), value), folder) if name.endswith('Error') else ''
-    if full: return f'{full} {KEPT}'
-    return value if name in ('SynthgenError', 'ServerDown', 'Spent') else f'{name}: {clip(value, 500)}'
-
-# %% ../../nbs/experiments/80_runs.ipynb #watch
-class _Watch:
-    "Shows the progress that the kernel reports, while the run goes on"
-    def __init__(self, file: Path):
-        self.file, self.at, self.end = file, 0, threading.Event()
-        self.bars: dict[str, Progress] = {}
-        self.thread = threading.Thread(target=self._loop, daemon=True)
-
-    def _loop(self):
-        while not self.end.wait(0.3): self._read()
-        self._read()
-
-    def _read(self):
-        if not self.file.exists(): return
-        with open(self.file, encoding='utf-8') as f:
-            f.seek(self.at)
-            for line in iter(f.readline, ''):
-                if not line.endswith('\n'): return # half written
-                _show(self.bars, *json.loads(line))
-                self.at = f.tell()
-
-    def __enter__(self): self.thread.start()
-    def __exit__(self, *_):
-        self.end.set()
-        self.thread.join()
-        for b in self.bars.values(): b.close()
-
-# %% ../../nbs/experiments/80_runs.ipynb #show
-def _show(bars: dict[str, Progress], label: str, n: int | None, total: int | None):
-    if n is None: # a remark, not a count
-        print(label, file=sys.stderr, flush=True)
-        return
-    if label not in bars or bars[label].n > n or bars[label].total != total:
-        bars[label] = Progress(label, total)
-    while bars[label].n < n: bars[label].step()
+    if isinstance(e, SynthgenError): return str(e)
+    if full := no_room(e, folder): return f'{full} {KEPT}'
+    return f'{type(e).__name__}: {clip(e, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
 def _tidy(file: Path, given: Iterable[str] = ()) -> dict: # what the result cell shows
