@@ -179,7 +179,9 @@ async def execute(
         if error: noted.cell_exception(cell)
         noted.cell_complete(cell)
         if error: break
-        if time.monotonic() - written > 1: save_notebook(nb, file); written = time.monotonic()
+        if time.monotonic() - written < 1: continue
+        save_notebook(nb, file)
+        written = time.monotonic()
     noted.notebook_complete()
     return error
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'new_folder', 'run', 'failure', 'read_run', 'list_runs', 'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'failure', 'read_run', 'list_runs', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -133,7 +133,8 @@ def _git(*args) -> str:
     except (OSError, subprocess.TimeoutExpired): return ''
     return r.stdout.strip() if r.returncode == 0 else ''
 
-def _write(folder: Path, record: dict):
+def write_record(folder: Path, record: dict):
+    "The whole of run.json at once, without the paths of this machine"
     text = hidden(json.dumps(record, indent=1, ensure_ascii=False), paths_in(record['parameters']))
     write_bytes(folder/'run.json', (text + '\n').encode())
 
@@ -170,7 +171,7 @@ def run(
     record = dict(name=folder.name, notebook=book.name, status='running', pid=os.getpid(), command=command,
                   started=datetime.now(UTC).isoformat(timespec='seconds'), parameters=params,
                   versions=versions())
-    _write(folder, record)
+    write_record(folder, record)
     error = _execute(book, folder, params)
     with closing(): _close(folder, book, record, error, time.monotonic() - start)
     if error == STOPPED: raise KeyboardInterrupt
@@ -182,17 +183,23 @@ def run(
 def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
     "Write how a run ended, and tell what is kept of one that was stopped"
     given = paths_in(record['parameters'])
-    result = _tidy(folder/book.name, given)
+    result = _told(folder) | _tidy(folder/book.name, given) # by `finish`, or by its last cell
     status = STOPPED if error == STOPPED else 'waiting' if error.startswith(WAITS) else 'failed' if error else 'done'
-    ended = dict(status=status, seconds=round(seconds, 1), **result) | (dict(error=error) if error else {})
+    ended = result | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
     if error == STOPPED: ended |= dict(error=by_what() or 'Ctrl-C', answered=_answered(record))
-    try: _write(folder, {k: v for k, v in record.items() if k != 'pid'} | ended)
+    try: write_record(folder, {k: v for k, v in record.items() if k != 'pid'} | ended)
     except SynthgenError as e:
         if not error: raise
         raise SynthgenError(f'{error}\nThe record of the run is not whole: {e}') from None
     if error == STOPPED:
         print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
               f'kept; its record is {folder/book.name}', file=sys.stderr)
+
+def _told(folder: Path) -> dict:
+    "What the notebook itself wrote, where it came to its end"
+    try: r = json.loads((folder/'run.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError): return {}
+    return r if r.get('status') == 'done' else {}
 
 def _answered(record: dict) -> int:
     "Replies that came since a run began; its store may not be there yet"
