@@ -5,16 +5,20 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-from conftest import fork
+from conftest import fork, rows, write_docs
 from execnb.shell import CaptureShell
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_notebook
 
+from synthgen_nb.core.calls import Calls
+from synthgen_nb.core.calls import rows as call_rows
+from synthgen_nb.core.models import DRAWS
 from synthgen_nb.core.records import SynthgenError
 from synthgen_nb.experiments.record import begin, finish
 from synthgen_nb.experiments.runs import find_pipeline, read_run
@@ -116,3 +120,21 @@ def test_two_notebooks_in_one_process_keep_apart():
     second.run("1 / n")
     first.run("finish(out, dict(counts=n))")
     assert [read_run(s.user_ns["out"])["status"] for s in (first, second)] == ["done", "failed"]
+
+
+def test_another_seed_shares_no_call_and_takes_other_chunks(tmp_path, synthgen):
+    write_docs(tmp_path / "docs", 6)
+
+    def made(*more) -> tuple[dict, set[str]]:
+        synthgen("run", "qa", "-p", "source=docs", "-p", "max_chunks=3", *more)
+        folder = Path("runs", max(os.listdir("runs")))
+        chunks = {p["chunk_id"] for p in rows(folder / "records/generated.jsonl")}
+        return json.loads((folder / "run.json").read_text()), chunks
+
+    sent = lambda r: (sum(s["calls"] for s in r["stages"]), sum(s["paid"] for s in r["stages"]))
+    first, chunks = made()
+    one, chunks_1 = made("-p", "seed=1")
+    assert sent(one)[0] == sent(one)[1] > 0 and len(chunks_1) == len(chunks) == 3 and chunks_1 != chunks
+    with Calls(".synthgen/calls.db") as calls:
+        draws = Counter(c["request"]["sample"] for c in call_rows(calls))
+    assert draws == {0: sent(first)[0], DRAWS: sent(one)[0]}, "without a seed the calls are those of before there were any"

@@ -149,7 +149,7 @@ Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
 Live = Annotated[bool, typer.Option('--live', help="Let calls write where somebody's data are: a command runs as it is, an API "
                                     'gets every method. Without it nothing is changed anywhere.')]
-Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
+Seed = Annotated[int, typer.Option('--seed', help='Of sampling: another one asks the model anew.')]
 Absent = Annotated[float, typer.Option('--absent', min=0, max=1,
                                        help='Share of rows that are shown without the tools they need, where no '
                                             'call is right (Gorilla).')]

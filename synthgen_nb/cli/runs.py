@@ -82,7 +82,7 @@ def pipeline(
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
-    dedup: Dedup = 'near', embedding: Embedding = 'hashing', reasoning: Reasoning = 'think',
+    dedup: Dedup = 'near', embedding: Embedding = 'hashing', seed: Seed = 0, reasoning: Reasoning = 'think',
     format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
     control: Tokens = 'mark', dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None,
     model: ModelName = None, config: Config = None,
@@ -97,7 +97,7 @@ def pipeline(
                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
                  max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
                  threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format,
-                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model)
+                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed)
     folder, r = recorded('qa', given | _away(dump, replies), output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
