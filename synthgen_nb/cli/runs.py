@@ -201,12 +201,32 @@ def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
 
 # %% ../../nbs/cli/95_runs.ipynb #runs
 @app.command()
-def runs():
-    "List the runs, oldest first."
+def runs(
+    where: Annotated[list[str] | None, option('--where', help='Only runs of which this holds: rows>10, threshold=8, '
+                                              'source~docs; repeat for several.')] = None,
+    pipeline: Annotated[str, option('--pipeline', help='Only of this notebook: qa, tools …')] = '',
+    status: Annotated[str, option('--status', help='Only done, failed, running or interrupted.')] = '',
+    as_json: Annotated[bool, option('--json', help='All that is known of each, as JSON.')] = False,
+):
+    "List the runs, oldest first: what they gave, what it cost, and the parameters in which they differ."
+    import json
     from synthgen_nb.core.settings import load_settings
-    from synthgen_nb.experiments.runs import list_runs
-    where = load_settings().paths.runs
-    print(table(list_runs(where)) or f'no run in {where} yet: synthgen pipeline DOCS -o train.jsonl')
+    from synthgen_nb.experiments.frames import run_rows
+    where_runs = load_settings().paths.runs
+    found = run_rows(where_runs, where or [], pipeline, status)
+    if as_json: print(json.dumps(found, ensure_ascii=False, indent=1))
+    elif found: print(table(_listed(found)))
+    else: print(f'no such run in {where_runs}' if where or pipeline or status else
+                f'no run in {where_runs} yet: synthgen pipeline DOCS -o train.jsonl')
+
+# %% ../../nbs/cli/95_runs.ipynb #listed
+def _listed(found: list[dict]) -> list[dict]:
+    "A line for each run"
+    from synthgen_nb.core.records import clip
+    from synthgen_nb.experiments.frames import as_text, differing
+    differ = [clip(' '.join(f'{k}={as_text(v)}' for k, v in d.items()), 80) for d in differing(found)]
+    shown = 'run status rows yield rating cost paid seconds model'.split()
+    return [{k: r[k] for k in shown} | dict(differs=d) for r, d in zip(found, differ, strict=True)]
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()

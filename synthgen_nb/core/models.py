@@ -87,11 +87,10 @@ class Model:
     ):
         s = settings or Settings()
         self.provider, self.block, self.calls, self.meter, self.seed = provider, block, calls, Meter(stage), seed
-        self.service = service(provider, block.like)
+        self.service, self.price = service(provider, block.like), known_price(self.name, block, s)
         self.temperature = temperature if self.service.temperature else None
         self.folder, self.prices, self.language = s.paths.prompts, s.prices, s.qa.language
         self.purse = purse_for(s.limits.max_calls, s.limits.max_budget)
-        self.price = known_price(self.name, block, s)
         self.endpoint, self._send = endpoint(provider, block), named(self.service.send)
 
     @property
