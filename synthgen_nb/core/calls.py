@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HITS', 'Request', 'Reply', 'Calls', 'open_store', 'explained', 'claims_file', 'claim', 'under_way', 'release',
            'write_replies', 'write_soon', 'get_replies', 'close_store', 'write_hits', 'open_batches', 'note_batch',
-           'forget_batch', 'stats', 'rows', 'requests_of', 'since', 'prune']
+           'forget_batch', 'stats', 'rows', 'requests_of', 'asking', 'since', 'prune']
 
 # %% ../../nbs/core/03_calls.ipynb #imports
 import asyncio, json, os, sqlite3, threading, time
@@ -292,6 +292,18 @@ def requests_of(
         sql = f'select key, request from calls where key in ({",".join("?" * len(some))})'
         with calls._explained(): found |= {k: json.loads(r) for k, r in calls._db.execute(sql, some)}
     return [found[k] for k in todo if k in found]
+
+# %% ../../nbs/core/03_calls.ipynb #asking
+def asking(
+    calls: Calls, # the store
+    prompt: str,  # its name
+    text: str,    # that stands in the request
+) -> list[tuple[str, dict, Reply]]: # key, request and reply, oldest first
+    "The calls of a prompt that hold a text"
+    inside = canonical(text)[1:-1].encode('utf-8', 'replace').decode() # as it stands in JSON
+    sql = f'select key, request, {_REPLY} from calls where prompt=? and instr(request, ?) order by created, key'
+    with calls._explained(): got = calls._db.execute(sql, (prompt, inside)).fetchall()
+    return [(key, json.loads(request), _reply(rest)) for key, request, *rest in got]
 
 # %% ../../nbs/core/03_calls.ipynb #since
 def since(

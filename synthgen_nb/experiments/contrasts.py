@@ -6,10 +6,10 @@
 __all__ = ['Place', 'Places', 'RANDOM', 'LONGEST', 'Part', 'ANY', 'UP', 'COUNTED', 'LOOKED', 'MANY', 'SOME', 'LEVEL', 'TOGETHER',
            'ROUNDS', 'SEEDS', 'POWER', 'FLATTERED', 'Grid', 'COLOURS', 'Line', 'line', 'Made', 'place', 'spread',
            'read_made', 'calls_of', 'paid_calls', 'money', 'baselines', 'Measure', 'ratio', 'of_rows', 'of_items',
-           'against_base', 'effective', 'diversity', 'unit_kind', 'Sums', 'sums', 'shares_of', 'turned', 'between_runs',
-           'Interval', 'alone', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'verdict', 'moved_by', 'winners',
-           'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex', 'as_latex', 'plot_contrasts',
-           'finding']
+           'of_pool', 'against_base', 'effective', 'diversity', 'unit_kind', 'Sums', 'sums', 'shares_of', 'turned',
+           'between_runs', 'pooled', 'Interval', 'alone', 'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted',
+           'verdict', 'moved_by', 'winners', 'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex',
+           'as_latex', 'plot_contrasts', 'finding']
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #imports
 import math
@@ -59,7 +59,7 @@ def _of_pair(row: Mapping[str, Any]) -> tuple[str, str, str, str]: # chunk, docu
 
 def _of_turns(row: Mapping[str, Any]) -> tuple[str, str, str, str]: # tools twice, request, answer
     turns = row['turns']
-    tools = ' + '.join(sorted({c['tool'] for t in turns for c in t.get('calls') or ()})) or 'no tool'
+    tools = 'calls ' + (', '.join(sorted({c['tool'] for t in turns for c in t.get('calls') or ()})) or 'nothing')
     asked = next((t['text'] for t in turns if t['role'] == 'user'), '')
     told = [t['text'] for t in turns if t['role'] == 'assistant' and not t.get('calls')]
     return tools, tools, asked, told[-1] if told else ''
@@ -193,6 +193,7 @@ class Measure(NamedTuple):
     better: int | None # 1: more is better, -1: less is, 0: neither; None: not held against the base
     parts: Callable[[Made], Iterable[Part]] # of one run; none where it has no such measure
     scale: tuple[float, float] = ANY        # values that are possible
+    over: str = 'rows'                      # what it rests on: rows, or all that was rated (pool)
 
 def ratio(
     m: Measure,
@@ -249,6 +250,19 @@ COUNTED = dict(
     per_1000_calls=Measure('accepted rows per 1,000 calls', 1, _per_calls, UP),
     cost_per_row=Measure('US dollars per accepted row', -1, _cost, UP))
 
+# %% ../../nbs/experiments/88_contrasts.ipynb #of_pool
+def of_pool(says: str, value: Callable[[Line], float | None]) -> Measure:
+    def parts(m: Made) -> Iterable[Part]: # of no control: its pool is the base's
+        return ((place(x), v, 1.) for x in (m.pool if m.asked else ()) if (v := value(x)) is not None)
+    return Measure(says, 1, parts, over='pool')
+
+def _means(values: Iterable[tuple[Any, float]]) -> dict[Any, float]:
+    found: dict[Any, list[float]] = {}
+    for k, v in values: found.setdefault(k, []).append(v)
+    return {k: sum(vs) / len(vs) for k, vs in found.items()}
+
+def _asks(x: Line) -> tuple[str, bytes]: return x.chunk, key_of(x.question)
+
 # %% ../../nbs/experiments/88_contrasts.ipynb #against
 def against_base(
     base: Sequence[Made],
@@ -256,20 +270,16 @@ def against_base(
     "Measures that need to know the base: rating by its judge, rows that it has too"
     judge = next(iter(Counter(x.judge for m in base for x in m.pool).most_common(1)), ('', 0))[0]
     rated = lambda x: x.rating if x.judge == judge else None
+    was = _means((_asks(x), r) for m in base for x in m.pool if (r := rated(x)) is not None)
+    gain = lambda x: None if (r := rated(x)) is None or _asks(x) not in was else r - was[_asks(x)]
     ids, asks = ({f(x) for m in base for x in m.rows} for f in (lambda x: x.id, _asks))
     return dict(
         rating=of_rows(f'mean rating of the rows ({judge or "nobody rated"})', rated),
-        rating_of_all=Measure('mean rating of all that was rated, kept or not', 1, _of_pool(rated)),
+        rating_of_all=of_pool('mean rating of all that was rated, kept or not', rated),
+        rating_of_same=of_pool('how much higher the base\'s questions are rated, kept or not', gain),
         same_rows=of_rows('share of rows that the base has', lambda x: float(x.id in ids), None, (0, 1)),
         same_questions=of_rows('share of rows whose question the base asks of the same chunk',
                                lambda x: float(_asks(x) in asks), None, (0, 1)))
-
-def _of_pool(value: Callable[[Line], float | None]) -> Callable[[Made], Iterable[Part]]:
-    def parts(m: Made) -> Iterable[Part]: # of no control: its pool is the base's
-        return ((place(x), v, 1.) for x in (m.pool if m.asked else ()) if (v := value(x)) is not None)
-    return parts
-
-def _asks(x: Line) -> tuple[str, bytes]: return x.chunk, key_of(x.question)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #diversity_parts
 LOOKED = 1000 # rows of a run that are looked at for diversity
@@ -290,10 +300,11 @@ def effective(
 def diversity(
     arms: Mapping[str, Sequence[Made]], # all that are compared
     seed: int = 0,
+    size: int = 0, # rows; 0: as many as the smallest run has
 ) -> Measure:
-    "The effective number of different questions, at the size of the smallest run"
+    "The effective number of different questions, at one size"
     runs = [m for ms in arms.values() for m in ms if len(m.rows) > 1]
-    size = min((min(LOOKED, len(m.rows)) for m in runs), default=0)
+    size = size or min((min(LOOKED, len(m.rows)) for m in runs), default=0)
     looked_at = lambda m: [m.rows[i] for i in sampled([x.question for x in m.rows], LOOKED, seed)]
     some = {(m.arm, m.folder): looked_at(m) for m in runs}
     texts = list({x.question: None for rows in some.values() for x in rows})
@@ -315,7 +326,7 @@ def unit_kind(
     "What chance is taken over"
     rows = lambda a: [x for m in arms[a] for x in (m.pool or m.rows)]
     chunks, documents = ({f(x) for x in rows(base)} for f in (lambda x: x.chunk, lambda x: x.document))
-    if chunks == documents: return 'set of tools' if any(' + ' in c for c in chunks) else 'chunk'
+    if chunks == documents: return 'set of tools' if all(c.startswith('calls ') for c in chunks) else 'chunk'
     apart = any(sum(x.chunk in chunks for x in rows(a)) < .5 * len(rows(a)) for a in arms)
     return 'document' if len(documents) >= MANY or apart and len(documents) >= SOME else 'chunk'
 
@@ -398,6 +409,18 @@ def between_runs(
     units = ((apart - apart.mean(0)) ** 2).sum() * runs / (runs - 1)
     return max(0., float(each.var(ddof=1) / runs - units / 2))
 
+# %% ../../nbs/experiments/88_contrasts.ipynb #pooled
+def pooled(
+    parts: np.ndarray, # (units, k) of `shares_of`
+    more: np.ndarray,  # (k,) of `between_runs`
+    runs: np.ndarray,  # (k,)
+) -> np.ndarray: # (k,) no less than what is usual in this study
+    "Variance between seeds, with what the other comparisons know of it"
+    squares = (parts ** 2).sum(0)
+    known = (runs >= SEEDS) & (squares > 0)
+    usual = float((more[known] / squares[known]).mean()) if known.any() else 0.
+    return np.maximum(more, np.where(known, usual * squares, 0.))
+
 # %% ../../nbs/experiments/88_contrasts.ipynb #Interval
 class Interval(NamedTuple):
     "A number, and where it may lie"
@@ -426,26 +449,44 @@ def alone(
     parts = np.stack([_own(a) for a in found], 1)
     more = np.array([between_runs(a, Sums(np.zeros_like(a.x), np.ones_like(a.n))) for a in found])
     runs = np.array([len(a.x) for a in found])
-    units = np.array([(a.n.sum(0) != 0).sum() for a in found])
+    units = np.where(more > 0, np.inf, [(a.n.sum(0) != 0).sum() for a in found])
     limits = np.quantile(turned(parts, more, runs, seed=seed), LEVEL, axis=0)
     return _ends(parts, more, np.array([a.value for a in found]), units, limits, np.full(len(found), np.nan))
+
+# %% ../../nbs/experiments/88_contrasts.ipynb #evened
+def evened(
+    ratios: np.ndarray, # (rounds, k) of `turned`; changed in place
+    found: np.ndarray,  # (k,) likewise
+    heavy: np.ndarray,  # (k,) which have a tail of their own
+) -> Callable[[float], np.ndarray]: # a limit on the common scale → (k,) on each one's own
+    "All ratios on one scale"
+    n, normal = len(ratios), NormalDist()
+    own = {int(k): np.sort(ratios[:, k]) for k in np.flatnonzero(heavy)}
+    scores = np.array([normal.inv_cdf(.5 + (i + 1) / 2 / (n + 1)) for i in range(n)] if own else [])
+    for k, there in own.items():
+        rank = lambda x, there=there: scores[np.minimum(np.searchsorted(there, x), n - 1)]
+        found[k], ratios[:, k] = rank(found[k]), rank(ratios[:, k])
+    share = lambda c: 2 * normal.cdf(c) - 1
+    return lambda c: np.array([np.quantile(own[k], share(c)) if k in own else c for k in range(len(found))])
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #apart
 def apart(
     both: Sequence[tuple[Sums, Sums]], # an arm and the base, one measure; all that a study looks at
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> list[Interval]: # that hold all together, at 98 %
     "Differences from the base"
     parts = np.stack([shares_of(a, b) for a, b in both], 1)
-    more = np.array([between_runs(a, b) for a, b in both])
-    runs = np.array([len(a.x) for a, _ in both])
+    runs = np.array([min(len(a.x), len(b.x)) for a, b in both])
+    more = pooled(parts, np.array([between_runs(a, b) for a, b in both]), runs)
     units = np.array([((a.n.sum(0) != 0) | (b.n.sum(0) != 0)).sum() for a, b in both])
-    ratios, size = turned(parts, more, runs, seed=seed), np.sqrt((parts ** 2).sum(0) + more)
+    ratios, size = turned(parts, more, runs, rounds, seed), np.sqrt((parts ** 2).sum(0) + more)
     found = np.abs(np.divide(parts.sum(0), size, out=np.zeros(len(size)), where=size > 0))
+    own = evened(ratios, found, more > 0)
     largest = ratios.max(1)
     ps = (1 + (largest[:, None] >= found - 1e-6).sum(0)) / (1 + len(ratios))
-    limits = np.full(len(both), max(np.quantile(largest, TOGETHER), 1e-9))
-    return _ends(parts, more, parts.sum(0), units, limits, ps)
+    limits = own(max(float(np.quantile(largest, TOGETHER)), 1e-9))
+    return _ends(parts, more, parts.sum(0), np.where(more > 0, np.inf, units), limits, ps)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #Contrasts
 @dataclass(frozen=True, repr=False)
@@ -454,8 +495,8 @@ class Contrasts:
     base: str
     unit: str                       # of chance: chunk, document or set of tools
     units: int
-    arms: list[dict[str, Any]]      # name, runs (folders), rows and ids of each run, control (nobody ran it)
-    measures: dict[str, dict]       # name → says, better, scale
+    arms: list[dict[str, Any]]      # name, runs (folders), control (nobody ran it), ids of rows and pool by run
+    measures: dict[str, dict]       # name → says, better, scale, over (rows or pool)
     values: list[dict[str, Any]]    # arm, measure, value, low, high
     differences: list[dict[str, Any]] # the same, and p, shown, least, moved (see `moved_by`)
     winners: list[str]              # arms that are better in something and worse in nothing
@@ -470,9 +511,10 @@ class Contrasts:
     def difference(self, arm: str, measure: str) -> dict[str, Any]:
         return next(d for d in self.differences if (d['arm'], d['measure']) == (arm, measure))
 
-    def ids(self, arm: str) -> list[str]:
-        "Of the rows on which the figures of an arm rest: each opens with `why`"
-        return [i for ids in next(a['ids'] for a in self.arms if a['name'] == arm) for i in ids]
+    def ids(self, arm: str, measure: str = 'rows') -> list[str]:
+        "Of the rows on which a figure rests: each opens with `why`"
+        told = next(a for a in self.arms if a['name'] == arm)
+        return [i for ids in told[self.measures[measure]['over']] for i in ids]
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #contrasts
 def contrasts(
@@ -520,11 +562,12 @@ class _Study(NamedTuple):
     kind: str
 
 def _told(arm: str, runs: Sequence[Made], control: bool) -> dict[str, Any]:
-    return dict(name=arm, runs=[m.folder for m in runs], rows=[len(m.rows) for m in runs], control=control,
-                ids=[[x.id for x in m.rows] for m in runs])
+    ids = lambda some: [[x.id for x in lines] for lines in some]
+    return dict(name=arm, runs=[m.folder for m in runs], control=control, rows=ids(m.rows for m in runs),
+                pool=ids([] if control else m.pool for m in runs))
 
 def _about(m: Measure) -> dict[str, Any]:
-    return dict(says=m.says, better=m.better, scale=[_real(v) for v in m.scale])
+    return dict(says=m.says, better=m.better, scale=[_real(v) for v in m.scale], over=m.over)
 
 def _real(v: float | None, digits: int = 6) -> float | None: # as JSON can hold it
     return None if v is None or not math.isfinite(v) else float(f'{v:.{digits}g}')
@@ -547,13 +590,13 @@ POWER = NormalDist().inv_cdf(.8) # standard errors that make four cases of five
 def _differences(s: _Study, seed: int) -> list[dict[str, Any]]:
     keys = [(a, k) for a in s.every if a != s.base for k, m in s.measures.items()
             if m.better is not None and None not in (s.table[a, k].value, s.table[s.base, k].value)]
-    found = apart([(s.table[a, k], s.table[s.base, k]) for a, k in keys], seed) if keys else []
-    at = {a: _by_unit(runs, s.kind) for a, runs in s.every.items()}
+    found = apart([(s.table[a, k], s.table[s.base, k]) for a, k in keys], seed=seed) if keys else []
+    at = {(a, over): _by_unit(runs, s.kind, over) for a, runs in s.every.items() for over in ('rows', 'pool')}
     def row(a: str, k: str, x: Interval) -> dict[str, Any]:
-        parts = shares_of(s.table[a, k], s.table[s.base, k])
+        parts, over = shares_of(s.table[a, k], s.table[s.base, k]), s.measures[k].over
         return dict(arm=a, measure=k, value=_real(x.value), low=_real(x.low), high=_real(x.high), p=_real(x.p, 3),
                     shown=verdict(x, s.measures[k].better), least=_real((x.limit + POWER) * x.error, 3),
-                    moved=moved_by(parts, s.units, at[a], at[s.base]))
+                    moved=moved_by(parts, s.units, at[a, over], at[s.base, over]))
     return [row(a, k, x) for (a, k), x in zip(keys, found, strict=True)]
 
 def verdict(x: Interval, better: int | None) -> str: # better, worse, differs; '' where nothing is shown
@@ -561,10 +604,10 @@ def verdict(x: Interval, better: int | None) -> str: # better, worse, differs; '
     return {1: 'better', -1: 'worse', 0: 'differs'}[(better or 0) * (1 if x.value > 0 else -1)]
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #moved
-def _by_unit(runs: Sequence[Made], kind: str) -> dict[str, list[str]]:
+def _by_unit(runs: Sequence[Made], kind: str, over: str = 'rows') -> dict[str, list[str]]:
     out: dict[str, list[str]] = {}
     for m in runs:
-        for x in m.rows: out.setdefault(x.document if kind == 'document' else x.chunk, []).append(x.id)
+        for x in m.pool if over == 'pool' else m.rows: out.setdefault(x.document if kind == 'document' else x.chunk, []).append(x.id)
     return out
 
 def moved_by(
@@ -662,7 +705,7 @@ def as_markdown(c: Contrasts) -> str:
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #tex
 _TEX = {c: f'\\{c}' for c in '&%$#_{}'} | {
-    '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
+    '[': '{[}', ']': '{]}', '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
     '>': r'\textgreater{}', '–': '--', '*': r'$^{*}$', '→': r'$\to$'}
 
 def tex(text: Any) -> str:
