@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from .cells import Table, table_wrong, tables_in
 from .claims import PROMPT, Claim, claims, segments
@@ -31,6 +31,15 @@ def flat(text: str) -> str:
     "A text in one line, with one kind of quotation mark"
     return ' '.join(fold(text).replace('"', "'").split())
 
+@lru_cache(64)
+def _of_text(text: str): # what is the same for all pairs of a chunk: nothing that is changed
+    "A text folded, its segments with their words, stems and numbers, and it in one line"
+    folded, parts = fold(text), segments(text)
+    words = [words_in(s.text) for s in parts]
+    stems = [{w.stem for w in content(ws)} for ws in words]
+    mark = decimal_mark(folded) or '.'
+    return folded, parts, words, stems, [number_facts(s.text, mark) for s in parts], flat(text)
+
 # %% ../../nbs/core/00g_support.ipynb #Source
 class Source:
     "A text in which evidence is looked for"
@@ -40,13 +49,7 @@ class Source:
         around: str = '', # the question, the headings: what needs no evidence
     ):
         self.text, self.around = text, around
-        self.folded = fold(text)
-        self.segments = segments(text)
-        self.words = [words_in(s.text) for s in self.segments]
-        self.stems = [{w.stem for w in content(ws)} for ws in self.words]
-        mark = decimal_mark(self.folded) or '.'
-        self.facts = [number_facts(s.text, mark) for s in self.segments]
-        self.flat = flat(text)
+        self.folded, self.segments, self.words, self.stems, self.facts, self.flat = _of_text(text)
         self.lower = f'{self.flat}\n{flat(around)}'.lower()
         self.given = number_facts(around)
         self.asked = {w.stem for w in content(words_in(around))}
