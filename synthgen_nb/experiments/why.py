@@ -45,7 +45,7 @@ def why(
     if replay: parts.insert(-1, _replay(case))
     facts = dict(id=case.last.id, run=folder.name, kind=kind_of(case.row), **fate(case))
     said = facts['fate'] if facts['fate'] != 'dropped' else f'dropped at {facts["stage"]}: {facts["reason"]}'
-    return Story(f'{clip(asks(case.row), 100)} · {clip(said, 120)} · {folder.name}', tuple(parts), facts)
+    return Story(f'{clip(asks(case.row) or case.last.id, 100)} · {clip(said, 120)} · {folder.name}', tuple(parts), facts)
 
 # %% ../../nbs/experiments/83_why.ipynb #Case
 @dataclass
