@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'FIGURES', 'Heard', 'listening', 'Piloted', 'units_of', 'pilot_arm', 'scaled', 'by_unit', 'Plan', 'planned',
-           'plan_study', 'fitting', 'refuse_beyond', 'as_markdown']
+           'plan_study', 'read_plan', 'fitting', 'refuse_beyond', 'as_markdown']
 
 # %% ../../nbs/experiments/86a_plan.ipynb #imports
 import json, math
@@ -180,8 +180,16 @@ def plan_study(
     "Send a few units through every arm, and say what all will take"
     if n < 1: raise SynthgenError(f'the pilot has {n} chunks; give a number from 1')
     plan = planned(here(_piloted(study, folder, n)), len(study.seeds))
-    write_bytes(folder/'plan.json', (json.dumps(plan.as_dict(), indent=1) + '\n').encode())
+    told = plan.as_dict() | dict(study=[a.changes for a in study.arms])
+    write_bytes(folder/'plan.json', (json.dumps(told, indent=1, default=str) + '\n').encode())
     return plan
+
+def read_plan(folder: Path, study: Study) -> Plan | None: # None: there is none, or it was another study's
+    "The plan that was made of a study"
+    try: told = json.loads((folder/'plan.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError): return None
+    if told.pop('study', None) != [a.changes for a in study.arms]: return None
+    return Plan(**told)
 
 async def _piloted(study: Study, folder: Path, n: int) -> list[Piloted]:
     found = []

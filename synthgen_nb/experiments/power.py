@@ -13,8 +13,9 @@ from statistics import NormalDist
 from typing import Any
 import numpy as np
 from ..core.records import SynthgenError
-from .contrasts import (COUNTED, POWER, TOGETHER, Made, Measure, Part, _real, against_base,
-                                               diversity, paid_calls, read_made, unit_kind)
+from .arms import (COUNTED, Made, Measure, Part, against_base, diversity, paid_calls,
+                                          read_made)
+from .contrasts import POWER, TOGETHER, _real, unit_kind
 from .runs import read_run
 
 # %% ../../nbs/experiments/88a_power.ipynb #noise
