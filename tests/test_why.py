@@ -52,7 +52,9 @@ def part(story, title):
 
 def test_a_row_is_found_by_whatever_is_at_hand(here):
     row = final(here.qa)[2]
-    for what in (row["id"], row["id"][:9], row["question"], row["question"].upper(), "pairs.jsonl:3", f"{here.qa.name}:3", 3, Pair(**row), drop(Pair(**row), "judge", "low")):
+    by_text = row["question"], row["question"].upper()
+    by_line = "pairs.jsonl:3", f"{here.qa.name}:3", 3
+    for what in (row["id"], row["id"][:9], Pair(**row), drop(Pair(**row), "judge", "low"), *by_text, *by_line):
         assert why(what, "" if str(what).endswith(":3") else str(here.qa)).facts["id"] == row["id"], what
     assert why(row["id"]).facts["run"] == here.qa.name, "an id is looked for in every run"
     assert why("calls.jsonl:2").facts["id"] == final(here.tools)[1]["id"], "the last run is that of the tools"
