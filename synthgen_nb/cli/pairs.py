@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
+from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
     Tokens, Workers, app, option, print)
@@ -115,7 +115,7 @@ def _novel(pairs, texts, output: Path) -> str: # a line
 # %% ../../nbs/cli/93_pairs.ipynb #curate
 @app.command()
 def curate(
-    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench',
+    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '',
     topic: Topic = None,
     batch_size: BatchSize = 1, draws: Draws = 1, db: Db = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
@@ -137,7 +137,8 @@ def curate(
               + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''),
               file=sys.stderr)
     topic = first_of(topic, s.topic)
-    out, everyone, swayed = asyncio.run(_judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws))
+    judged = _judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws, accept)
+    out, everyone, swayed = asyncio.run(judged)
     m.calls.close()
     save(everyone, beside(output, 'rated'))
     metrics = curation_account(pairs, out, r, least, texts, topic, left_out, s.rules)
@@ -145,20 +146,24 @@ def curate(
     if draws > 1: metrics |= {'draws': draws, 'spread': _spread(everyone, r)}
     write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     finished(out, output, [*bad, *left_out], f'none of {len(pairs)} pairs reached {least:g}')
-    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: '
-          + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()))
+    shown = '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items())
+    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: {shown}')
     if draws > 1: print(f'{draws} draws of each, mean standard deviation {metrics["spread"]}')
     print(paid(m))
     if swayed:
         print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be '
-              'decided otherwise, '
-                     f'ratings differ by {swayed["mean_difference"] or 0:.2f}')
+              f'decided otherwise, ratings differ by {swayed["mean_difference"] or 0:.2f}')
 
 # %% ../../nbs/cli/93_pairs.ipynb #judged
-async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int, draws: int):
+async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int, draws: int, accept: str):
+    from synthgen_nb.core.accept import accepted, check_accept
     from synthgen_nb.core.account import all_rated, sway
     from synthgen_nb.core.curate import curate
+    from synthgen_nb.core.records import Pair
+    check_accept(accept, Pair, rubric, *[s.criterion for p in pairs for s in p.scores])
     out = await curate(pairs, model, rubric, show, least, topic, draws, batch_size)
+    own = accepted(out.kept, accept)
+    out.kept, out.dropped = own.kept, [*out.dropped, *own.dropped]
     everyone = all_rated(out, pairs)
     swayed = await sway(pairs, everyone, model, rubric, show, least, topic) if batch_size > 1 else {}
     return out, everyone, swayed

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['T', 'Temperature', 'DRAWS', 'WITNESS', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'drawn', 'cap', 'put',
            'asked', 'once_more', 'done', 'both', 'read', 'source_of', 'decided', 'cut', 'answer_of', 'call', 'claimed',
-           'replied', 'score', 'complete', 'answers', 'known', 'over', 'over_together', 'batch_work', 'choose',
-           'open_model', 'check']
+           'replied', 'score', 'complete', 'answers', 'written_out', 'known', 'over', 'over_together', 'batch_work',
+           'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, random, time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+import asyncio, copy, random, re, time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 from .backslashes import mended
 from .beginnings import Turns, sharing
 from .calls import Calls, Reply, Request
+from .elsewhere import AWAITED, Elsewhere, waiting
 from .continued import ENDED, UNENDED, continuation
 from .likelihood import likelihood
-from .many import Work, by_batches, in_order
+from .many import BLOCK, Spool, Work, batched, by_batches, in_order
 from .pace import Pace
-from .patience import KEPT, Line, Refused, ServerDown, Spent, purse_for, sent
+from .patience import KEPT, Line, Refused, ServerDown, Spent, cost_of, purse_for, sent
 from .progress import Meter, Progress, remark
 from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
@@ -87,12 +88,12 @@ class Model:
     ):
         s = settings or Settings()
         self.provider, self.block, self.calls, self.meter, self.seed = provider, block, calls, Meter(stage), seed
-        self.service = service(provider, block.like)
+        self.service, self.purse = service(provider, block.like), purse_for(s.limits.max_calls, s.limits.max_budget)
         self.temperature = temperature if self.service.temperature else None
         self.folder, self.prices, self.language = s.paths.prompts, s.prices, s.qa.language
-        self.purse = purse_for(s.limits.max_calls, s.limits.max_budget)
         self.price = known_price(self.name, block, s)
         self.endpoint, self._send = endpoint(provider, block), named(self.service.send)
+        self.elsewhere: Elsewhere | None = None # who is asked first
 
     @property
     def name(self) -> str: return f'{self.provider}/{self.block.model}'
@@ -152,14 +153,17 @@ def cap(model: Model, ask: Ask) -> int: # most tokens of the reply: the prompt's
 # %% ../../nbs/core/04_models.ipynb #put
 async def put(model: Model, ask: Ask, sample: int = 0, more: dict | None = None) -> Answer:
     "Put one question"
-    return await asked(model, ask, request_of(model, ask, sample, more or {}))
+    a = await asked(model, ask, request_of(model, ask, sample, more or {}))
+    if model.elsewhere and a.error.startswith(AWAITED): await waiting(model.elsewhere)
+    return a
 
 async def asked(model: Model, ask: Ask, request: Request) -> Answer:
     "Ask, and once more, showing the error, if the reply cannot be used"
     first = await call(model, ask, request)
-    if first.ok or first.error.startswith(('refused', 'unanswered')): return done(model, first)
+    if first.ok or first.error.startswith(('refused', 'unanswered', AWAITED)): return done(model, first)
     second = await call(model, *once_more(model, ask, request, first), again=True)
-    if not second.ok and first.cached and second.cached: second = await call(model, ask, request, fresh=True)
+    sends = not model.elsewhere or not model.elsewhere.file # each time: a file would never end
+    if not second.ok and first.cached and second.cached and sends: second = await call(model, ask, request, fresh=True)
     else: second = both(first, second)
     return done(model, second)
 
@@ -187,15 +191,16 @@ def both(first: Answer, second: Answer) -> Answer: # the second, with what the t
 def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; error, empty if there is a value
     if reply.finish == 'given': return [t['logprob'] for t in reply.logprobs or ()], ''
     if reply.finish in (ENDED, UNENDED): return reply.text if reply.finish == ENDED else '', ''
-    if reply.finish == 'length' and not decided(ask, reply):
-        return None, f'truncated: {cut(model, ask, reply)}'
-    if reply.finish in ('content_filter', 'refusal'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
+    if reply.finish == 'length' and not decided(ask, reply): return None, f'truncated: {cut(model, ask, reply)}'
+    if reply.finish in ('content_filter', 'refusal', 'refused'): return None, f'{reply.finish}: {clip(reply.text, 100)}'
     value, error = parse_reply(reply.text, ask.output, ask.reads, source_of(ask, reply))
     shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
     return restored(value) if shown else value, error
 
+_ESCAPED = re.compile(r'\\[^"/u]') # a quotation mark is one, whatever the model was shown
+
 def source_of(ask: Ask, reply: Reply) -> str: # what the model was shown, where its backslashes depend on it
-    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if '\\' in reply.text else ''
+    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if _ESCAPED.search(reply.text) else ''
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())
@@ -276,6 +281,8 @@ async def claimed(model: Model, ask: Ask, request: Request, fresh: bool, again: 
 # %% ../../nbs/core/04_models.ipynb #replied
 async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Reply:
     "The reply itself"
+    if model.elsewhere and not model.service.local and (reply := model.elsewhere.reply(request, model.block)):
+        return replace(reply, cost=cost_of(reply, price_of(model.name, model.block.base_url, model.prices, batch=True)))
     if 'text' in request: return await (continuation if 'stop' in request else likelihood)(model.line, request)
     if model.service.local: return (await model._send(request, ask, model.block))[0]
     await fits(model.line, request, ask)
@@ -326,6 +333,7 @@ async def answers(
 ) -> AsyncGenerator[Answer, None]: # in the order of the questions
     "Put many questions, as many at a time as the pace allows"
     more, block, turns = more or {}, model.block, Turns()
+    if model.elsewhere and model.elsewhere.file and not model.service.local: asks = await written_out(model, asks, more)
     if not model.service.local: asks = sharing(asks)
     if block.mode == 'batch' and model.service.batch: asks = await by_batches(batch_work(model, more), asks)
     pairs = ((a, request_of(model, a, 0, more)) for a in asks)
@@ -335,6 +343,16 @@ async def answers(
         async for a in found: yield a
 
 # %% ../../nbs/core/04_models.ipynb #known
+async def written_out(model: Model, asks: Iterable[Ask], more: dict) -> Iterator[Ask]:
+    "Write out all that nobody has answered, and end the run; else the questions again"
+    spool, missing = Spool(), 0
+    for block in batched(spool.filled(asks), BLOCK):
+        pairs = [(a, request_of(model, a, 0, more)) for a in block]
+        for pair, there in zip(pairs, known(model, pairs), strict=True):
+            if not there: missing += (await asked(model, *pair)).error.startswith(AWAITED)
+    if missing and model.elsewhere: await waiting(model.elsewhere)
+    return spool.again()
+
 def known(model: Model, pairs: Sequence[tuple[Ask, Request]]) -> list[Answer | None]:
     "Usable answers of the store, read in one go"
     stored, out = model.calls.get_many([r.key for _, r in pairs]), list[Answer | None]()

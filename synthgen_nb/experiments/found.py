@@ -167,14 +167,14 @@ def located(
     "The row that is meant"
     word = str(what.id if isinstance(what, Record) else what['id'] if isinstance(what, Mapping) else what)
     head, _, line = word.rpartition(':')
-    if head and line.isdigit() and len(head) < 250 and (folder := _run_before(head, run, runs)):
-        return folder, by_number(folder, int(line), head if Path(head).is_file() else None)
+    if head and line.isdigit() and len(head) < 250 and (its := _run_before(head, run, runs)):
+        return its, by_number(its, int(line), head if Path(head).is_file() else None)
     if re.fullmatch(r'\d{1,9}', word): return (last := find_run(run or 'last', runs)), by_number(last, int(word))
     folders = [find_run(run, runs)] if run else newest(runs) if re.fullmatch(r'[0-9a-f]{16}', word) else []
     for folder in folders or [find_run('last', runs)]:
         known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}', word) else []
         if known or (known := by_text(folder, word)): return folder, known
-    raise SynthgenError(_unknown(folder, word))
+    raise SynthgenError(_unknown(find_run(run or 'last', runs), word))
 
 def _run_before(head: str, run: str, runs: str | Path) -> Path | None: # None: it is neither a file nor a run
     if Path(head).is_file(): return run_of(Path(head), run, runs)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from ..core.records import SynthgenError, clip
+from ..core.records import SynthgenError, Waiting, clip
 from .runs import looks_secret, new_folder, versions, write_record
 
 # %% ../../nbs/experiments/80b_record.ipynb #given_in
@@ -39,7 +39,7 @@ def written(
 # %% ../../nbs/experiments/80b_record.ipynb #close
 def close(
     folder: Path,         # of the run
-    status: str,          # done, failed or interrupted
+    status: str,          # done, failed, waiting or interrupted
     more: dict[str, Any], # what else there is to say
 ) -> None:
     "Write how a run ended"
@@ -51,6 +51,7 @@ def close(
 def ended_by(error: BaseException) -> tuple[str, dict[str, Any]]: # the status, and why
     "How a notebook ended"
     if isinstance(error, (KeyboardInterrupt, CancelledError)): return 'interrupted', dict(error='Ctrl-C')
+    if isinstance(error, Waiting): return 'waiting', dict(error=str(error))
     said = str(error) if isinstance(error, SynthgenError) else f'{type(error).__name__}: {clip(error, 500)}'
     return 'failed', dict(error=said)
 

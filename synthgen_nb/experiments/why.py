@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEW', 'NEIGHBOURS', 'TAU', 'PARTS', 'why', 'Case', 'kind_of', 'fate', 'keys_of', 'chunk_text', 'is_chunk',
-           'source_part', 'call_parts', 'became', 'step_parts', 'judged_part', 'neighbours_part', 'likeness',
-           'end_part', 'exported', 'asked_part', 'search_parts', 'chunk_parts']
+           'source_part', 'call_parts', 'became', 'step_parts', 'judged_part', 'neighbours_part', 'requests',
+           'likeness', 'end_part', 'exported', 'asked_part', 'search_parts', 'chunk_parts']
 
 # %% ../../nbs/experiments/83_why.ipynb #imports
 import asyncio
@@ -260,19 +260,22 @@ def neighbours_part(case: Case) -> list[Part]:
     drop = case.last.drop or {}
     if drop and drop.get('stage') != 'dedup':
         return [Part('neighbours', f'not compared: it was dropped at {drop.get("stage")}')]
-    there = [v for v in versions(case.folder, files=('final', 'dropped'))
+    there = [(v.id, _became(v, case.last.id), requests(v.row)) for v in versions(case.folder, files=('final', 'dropped'))
              if v.id != case.last.id and (v.drop or {}).get('stage', 'dedup') == 'dedup']
     if not there: return [Part('neighbours', 'no other row came to deduplication')]
-    named = drop.get('reason', '').partition(':')[2]
-    like = likeness(asks(case.row), [asks(v.row) for v in there])
-    order = sorted(range(len(there)), key=lambda i: (there[i].id != named, -like[i], i))[:NEIGHBOURS]
-    rows = tuple(dict(alike=round(like[i], 2), id=there[i].id, became=_became(there[i], case.last.id),
-                      asks=asks(there[i].row)) for i in order)
+    like, named = likeness(requests(case.row), [q for _, _, q in there]), drop.get('reason', '').partition(':')[2]
+    order = sorted(range(len(there)), key=lambda i: (there[i][0] != named, -like[i], i))[:NEIGHBOURS]
+    rows = tuple(dict(alike=round(like[i], 2)) | dict(zip(('id', 'became', 'asks'), there[i], strict=True)) for i in order)
     kind = (case.run.get('parameters') or {}).get('dedup') or 'exact'
     said = f'the nearest of {len(there)} rows that came to deduplication ({kind}); near looks closer from {TAU:g} on'
     return [Part('neighbours', said, rows=rows)]
 
 # %% ../../nbs/experiments/83_why.ipynb #became-of
+def requests(row: Mapping[str, Any]) -> str:
+    "All that is asked in a row"
+    said = [str(t.get('text') or '') for t in row.get('turns') or [] if t.get('role') == 'user']
+    return '\n\n'.join(said) or asks(row)
+
 def _became(v: Version, id: str) -> str:
     if v.drop is None: return 'kept'
     reason = v.drop.get('reason', '')
@@ -326,8 +329,7 @@ def asked_part(case: Case) -> list[Part]:
     meta = {k: v for k, v in (row.get('meta') or {}).items() if isinstance(v, (str, int, float))}
     about = dict(world=row.get('world'), no_call=row.get('no_call')) | meta
     said = f'{len(shown)} tools shown: {", ".join(shown)}\n' + ', '.join(f'{k} {v}' for k, v in about.items() if v)
-    turns = [t.get('text', '') for t in row.get('turns') or [] if t.get('role') == 'user']
-    return [Part('request', said.strip(), '\n\n'.join(turns) or asks(row))]
+    return [Part('request', said.strip(), requests(row))]
 
 # %% ../../nbs/experiments/83_why.ipynb #search_parts
 def search_parts(case: Case) -> list[Part]:
