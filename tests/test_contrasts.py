@@ -199,8 +199,11 @@ def test_arms_that_cut_documents_otherwise_are_compared_by_document(tmp_path):
         (tmp_path / name / "run.json").write_text(json.dumps(dict(name=name, status="done")))
         return [tmp_path / name]
 
-    found = contrasts(dict(small=cut("small", 2), large=cut("large", 3)), "small")
-    assert (found.unit, found.units) == ("document", 12)
+    found = contrasts(dict(small=cut("small", 2), again=cut("again", 2), large=cut("large", 3)), "small")
+    assert (found.unit, found.units) == ("chunk", 36)  # one such arm does not widen the intervals of the others
+    assert {a["name"]: a["unit"] for a in found.arms if not a["control"]} == dict(small="chunk", again="chunk", large="document")
+    assert any("by document: large." in n for n in found.notes)
+    assert {m["unit"] for m in found.difference("large", "yield")["moved"]} <= {f"d{i}.md" for i in range(12)}
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['MANY', 'SOME', 'LEVEL', 'TOGETHER', 'ROUNDS', 'SEEDS', 'TIE', 'FEW', 'POWER', 'FLATTERED', 'Grid', 'COLOURS',
-           'unit_kind', 'Sums', 'sums', 'shares_of', 'turned', 'between_runs', 'pooled', 'limit', 'Interval', 'alone',
-           'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'verdict', 'moved_by', 'winners', 'plain',
-           'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex', 'as_latex', 'plot_contrasts', 'finding']
+           'unit_kind', 'Sums', 'sums', 'Arrays', 'side_by_side', 'shares_of', 'turned', 'between_runs', 'pooled',
+           'limit', 'Interval', 'alone', 'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'units_of',
+           'verdict', 'moved_by', 'winners', 'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex',
+           'as_latex', 'plot_contrasts', 'finding']
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #imports
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import NormalDist
 from textwrap import fill
@@ -23,19 +25,20 @@ from .arms import (COUNTED, LONGEST, RANDOM, Made, Measure, against_base, baseli
 from .runs import read_run
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #units
-MANY, SOME = 30, 8 # documents that are enough as units; where arms share no chunks
+MANY, SOME = 30, 8 # documents that are enough as units; where chunks are not the same
 
 def unit_kind(
-    arms: Mapping[str, Sequence[Made]],
-    base: str, # name of the arm that others are held against
+    base: Sequence[Made], # runs of the arm that others are held against
+    arm: Sequence[Made],  # of another
 ) -> str: # chunk, document or 'set of tools'
-    "What chance is taken over"
-    rows = lambda a: [x for m in arms[a] for x in (m.pool or m.rows)]
+    "What chance is taken over where these two are compared"
+    rows = lambda runs: [x for m in runs for x in (m.pool or m.rows)]
     chunks, documents = ({f(x) for x in rows(base)} for f in (lambda x: x.chunk, lambda x: x.document))
     if chunks == documents: return 'set of tools' if all(c.startswith('calls ') for c in chunks) else 'chunk'
-    apart = any(sum(x.chunk in chunks for x in rows(a)) < .5 * len(rows(a)) for a in arms)
+    apart = sum(x.chunk in chunks for x in rows(arm)) < .5 * len(rows(arm))
     return 'document' if len(documents) >= MANY or apart and len(documents) >= SOME else 'chunk'
 
+# %% ../../nbs/experiments/88_contrasts.ipynb #Sums
 class Sums(NamedTuple):
     "One measure of one arm, run by run and unit by unit"
     x: np.ndarray # (runs, units) above the line
@@ -64,6 +67,28 @@ def sums(
                 out[k].x[s, at[u]] += x
                 out[k].n[s, at[u]] += n
     return out, list(at)
+
+# %% ../../nbs/experiments/88_contrasts.ipynb #side_by_side
+class Arrays(NamedTuple):
+    "What differences are taken of"
+    every: Mapping[str, Sequence[Made]] # arm → its runs, the controls too
+    base: str
+    measures: Mapping[str, Measure]
+    kinds: Mapping[str, str]            # arm → unit in which it is compared
+    table: Mapping[tuple[str, str, str], Sums] # (arm, measure, kind) → sums, over all units
+    units: Sequence[str]                # of all kinds
+
+def side_by_side(every: Mapping[str, Sequence[Made]], base: str, measures: Mapping[str, Measure]) -> Arrays:
+    "Every measure of every arm, in the units of each comparison"
+    kinds = {a: unit_kind(every[base], runs) for a, runs in every.items()}
+    found = {kind: sums(every, measures, kind) for kind in dict.fromkeys(kinds.values())}
+    units, table = [u for _, names in found.values() for u in names], dict[tuple[str, str, str], Sums]()
+    at = 0
+    for kind, (some, names) in found.items():
+        wide = ((0, 0), (at, len(units) - at - len(names)))
+        table |= {(a, k, kind): Sums(np.pad(s.x, wide), np.pad(s.n, wide)) for (a, k), s in some.items()}
+        at += len(names)
+    return Arrays(every, base, measures, kinds, table, units)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #shares
 def shares_of(
@@ -212,9 +237,9 @@ def apart(
 class Contrasts:
     "Arms beside a base"
     base: str
-    unit: str                       # of chance: chunk, document or set of tools
-    units: int
-    arms: list[dict[str, Any]]      # name, runs (folders), control (nobody ran it), ids of rows and pool by run
+    unit: str                       # of chance: chunk, document or set of tools; an arm may have its own
+    units: int                      # how many
+    arms: list[dict[str, Any]]      # name, runs (folders), control (nobody ran it), unit, ids of rows and pool
     measures: dict[str, dict]       # name → says, better, scale, over (rows or pool)
     values: list[dict[str, Any]]    # arm, measure, value, low, high
     differences: list[dict[str, Any]] # the same, and p, shown, least, moved (see `moved_by`)
@@ -262,27 +287,23 @@ def contrasted(
     "The same of runs that are read already"
     every = {**made, **baselines(made[base], seed)}
     measures = {**COUNTED, **against_base(made[base]), 'diversity': diversity(every, seed), **extra}
-    kind = unit_kind(every, base)
-    table, units = sums(every, measures, kind)
-    found = _differences(_Study(every, base, measures, table, units, kind), seed)
-    return Contrasts(base, kind, len(units), [_told(a, ms, a not in made) for a, ms in every.items()],
-                     {k: _about(m) for k, m in measures.items()}, _values(every, measures, table, seed), found,
-                     winners(found, [a for a in made if a != base]), answer_of(found, base),
-                     [*notes, *_notes(every, base, table, len(units), kind)], seed)
+    study = side_by_side(every, base, measures)
+    found, kind = _differences(study, seed), study.kinds[base]
+    told = [_told(a, ms, a not in made, study.kinds[a]) for a, ms in every.items()]
+    return Contrasts(base, kind, units_of(study, kind), told, {k: _about(m) for k, m in measures.items()},
+                     _values(study, seed), found, winners(found, [a for a in made if a != base]),
+                     answer_of(found, base), [*notes, *_notes(study)], seed)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #contrasted-parts
-class _Study(NamedTuple):
-    "What differences are taken of"
-    every: Mapping[str, Sequence[Made]]
-    base: str
-    measures: Mapping[str, Measure]
-    table: Mapping[tuple[str, str], Sums]
-    units: Sequence[str]
-    kind: str
+def units_of(s: Arrays, kind: str) -> int:
+    "How many units of a kind bear on anything"
+    mine = lambda a, k, its: its == kind == s.kinds[a] and k in ('yield', 'same_rows')
+    some = [v.n.any(0) for at, v in s.table.items() if mine(*at)]
+    return int(np.any(some, axis=0).sum())
 
-def _told(arm: str, runs: Sequence[Made], control: bool) -> dict[str, Any]:
+def _told(arm: str, runs: Sequence[Made], control: bool, kind: str) -> dict[str, Any]:
     ids = lambda some: [[x.id for x in lines] for lines in some]
-    return dict(name=arm, runs=[m.folder for m in runs], control=control, rows=ids(m.rows for m in runs),
+    return dict(name=arm, runs=[m.folder for m in runs], control=control, unit=kind, rows=ids(m.rows for m in runs),
                 pool=ids([] if control else m.pool for m in runs))
 
 def _about(m: Measure) -> dict[str, Any]:
@@ -293,30 +314,31 @@ def _real(v: float | None, digits: int = 6) -> float | None: # as JSON can hold 
     return 0. if abs(v) < 1e-12 else float(f'{v:.{digits}g}') # what rounding leaves of nothing is nothing
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #values
-def _values(every, measures: Mapping[str, Measure], table, seed: int) -> list[dict[str, Any]]:
-    keys = [(a, k) for a in every for k in measures if table[a, k].value is not None]
-    found = dict(zip(keys, alone([table[k] for k in keys], seed), strict=True))
+def _values(s: Arrays, seed: int) -> list[dict[str, Any]]:
+    keys = [(a, k) for a in s.every for k in s.measures if s.table[a, k, s.kinds[a]].value is not None]
+    found = dict(zip(keys, alone([s.table[a, k, s.kinds[a]] for a, k in keys], seed), strict=True))
     def row(a: str, k: str) -> dict[str, Any]:
         if (a, k) not in found: return dict(arm=a, measure=k, value=None, low=None, high=None)
-        least, most = measures[k].scale
+        least, most = s.measures[k].scale
         x = found[a, k]
         low, high = max(least, x.low), min(most, x.high)
         return dict(arm=a, measure=k, value=_real(x.value), low=_real(low), high=_real(high))
-    return [row(a, k) for a in every for k in measures]
+    return [row(a, k) for a in s.every for k in s.measures]
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #differences
 POWER = NormalDist().inv_cdf(.8) # standard errors that make four cases of five
 
-def _differences(s: _Study, seed: int) -> list[dict[str, Any]]:
+def _differences(s: Arrays, seed: int) -> list[dict[str, Any]]:
+    two = lambda a, k: (s.table[a, k, s.kinds[a]], s.table[s.base, k, s.kinds[a]])
     keys = [(a, k) for a in s.every if a != s.base for k, m in s.measures.items()
-            if m.better is not None and None not in (s.table[a, k].value, s.table[s.base, k].value)]
-    found = apart([(s.table[a, k], s.table[s.base, k]) for a, k in keys], seed=seed) if keys else []
-    at = {(a, over): _by_unit(runs, s.kind, over) for a, runs in s.every.items() for over in ('rows', 'pool')}
+            if m.better is not None and None not in [x.value for x in two(a, k)]]
+    found = apart([two(a, k) for a, k in keys], seed=seed) if keys else []
+    at = cache(lambda a, over, kind: _by_unit(s.every[a], kind, over))
     def row(a: str, k: str, x: Interval) -> dict[str, Any]:
-        parts, over = shares_of(s.table[a, k], s.table[s.base, k]), s.measures[k].over
+        parts, over, kind = shares_of(*two(a, k)), s.measures[k].over, s.kinds[a]
         return dict(arm=a, measure=k, value=_real(x.value), low=_real(x.low), high=_real(x.high), p=_real(x.p, 3),
                     shown=verdict(x, s.measures[k].better), least=_real((x.limit + POWER) * x.error, 3),
-                    moved=moved_by(parts, s.units, at[a, over], at[s.base, over]))
+                    moved=moved_by(parts, s.units, at(a, over, kind), at(s.base, over, kind)))
     return [row(a, k, x) for (a, k), x in zip(keys, found, strict=True)]
 
 def verdict(x: Interval, better: int | None) -> str: # better, worse, differs; '' where nothing is shown
@@ -389,15 +411,17 @@ def answer_of(
 FLATTERED = ('A rating flatters rows that were chosen by these very ratings; against a control it says how hard '
              'they were chosen, not how good they are.')
 
-def _notes(every: Mapping[str, Sequence[Made]], base: str, table, units: int, kind: str) -> list[str]:
-    own = {a: ms for a, ms in every.items() if any(m.asked for m in ms)}
-    other = [a for a, ms in own.items() if table[a, 'rating'].value is None and any(m.rows for m in ms)]
-    runs, free = {len(ms) for ms in own.values()}, all(len(m.pool) <= len(m.rows) for m in every[base])
+def _notes(s: Arrays) -> list[str]:
+    kind, own = s.kinds[s.base], {a: ms for a, ms in s.every.items() if any(m.asked for m in ms)}
+    other = [a for a, ms in own.items() if s.table[a, 'rating', kind].value is None and any(m.rows for m in ms)]
+    cut, by = [a for a in own if s.kinds[a] != kind], units_of(s, kind)
+    runs, free = {len(ms) for ms in own.values()}, all(len(m.pool) <= len(m.rows) for m in s.every[s.base])
     said = {
-        f'Chance is taken over {units} units ({kind}); differences hold all together at {TOGETHER * 100:.0f} %.': True,
+        f'Chance is taken over {by} units ({kind}); differences hold all together at {TOGETHER * 100:.0f} %.': True,
+        f'Cut into other chunks than {s.base}, so compared by document: {", ".join(cut)}.': cut,
         FLATTERED: True,
-        f'Rated by another judge or rubric than {base}, so not compared: {", ".join(other)}.': other,
-        f'{base} dropped nothing after rating: its controls are itself.': free,
+        f'Rated by another judge or rubric than {s.base}, so not compared: {", ".join(other)}.': other,
+        f'{s.base} dropped nothing after rating: its controls are itself.': free,
         'Arms have unequal numbers of runs: how seeds vary is not counted.': len(runs) > 1,
         'Two runs an arm do not say how seeds vary; give three or more.': runs == {2}}
     return [text for text, holds in said.items() if holds]

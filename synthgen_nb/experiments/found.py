@@ -18,7 +18,7 @@ import orjson
 from ..core.calls import Calls
 from ..core.records import Drop, Record, SynthgenError, clip, leaves, read_rows
 from ..core.settings import load_settings
-from .runs import find_run, list_runs, read_run
+from .runs import find_run, read_run
 
 # %% ../../nbs/experiments/82c_found.ipynb #Version
 FILES = ('final', 'dropped', 'rated', 'solved', 'rewritten', 'generated', 'tasks') # the last first
@@ -152,8 +152,8 @@ def run_of(
     if run: return find_run(run, runs)
     if (file.resolve().parent/'run.json').is_file(): return file.parent
     size = file.stat().st_size
-    for r in reversed(list_runs(runs)):
-        made = export_of(Path(runs)/r['run'])
+    for record in sorted(Path(runs).glob('*/run.json'), reverse=True):
+        made = export_of(record.parent)
         if not made.is_file() or made.stat().st_size != size: continue
         if made.read_bytes() == file.read_bytes(): return made.parent
     raise SynthgenError(f'no run in {runs} has made {file} as it is. Name one with --run.')

@@ -64,7 +64,7 @@ def least_of(made: Made, chunks: int, comparisons: int, seeds: int, extra: Mappi
     every = {made.arm: [made]}
     size = round(chunks * len(made.rows) / max(1, sum(made.asked.values())))
     measures = {**COUNTED, **against_base([made]), 'diversity': diversity(every, size=size), **extra}
-    by_document, out = unit_kind(every, made.arm) == 'document', []
+    by_document, out = unit_kind([made], [made]) == 'document', []
     for k, m in measures.items():
         parts = list(m.parts(made))
         if not m.better or k == 'rating_of_same' or not sum(n for _, _, n in parts): continue # a run against itself
