@@ -2,75 +2,18 @@
 
 import json
 import re
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgen_nb.core.records import Chunk, Origin, Pair, Score, Source, SynthgenError, drop, save
-from synthgen_nb.experiments.contrasts import (
-    LONGEST,
-    RANDOM,
-    Sums,
-    apart,
-    as_latex,
-    as_markdown,
-    contrasts,
-    of_items,
-    of_rows,
-    paid_calls,
-    plot_contrasts,
-    read_made,
-    shares_of,
-    tex,
-)
+from synthgen_nb.core.records import Origin, Pair, SynthgenError, drop, save
+from synthgen_nb.experiments.arms import LONGEST, RANDOM, of_items, of_rows
+from synthgen_nb.experiments.contrasts import Sums, apart, as_latex, as_markdown, contrasts, plot_contrasts, shares_of, tex
 from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn
+from test_arms import CHUNKS, MARKS, OFTEN, run, score
 
-REFERENCE = Path(__file__).resolve().parents[1] / "runs" / "reference-qa"
-MARKS, OFTEN = np.arange(11), np.array([1, 0, 1, 1, 2, 3, 8, 20, 30, 20, 14]) / 100
-CHUNKS = 40
-
-
-def score(mark, judge="judge/a", rubric="r@1"):
-    return Score(criterion="overall", value=float(mark), scale=(0, 10), judge=judge, rubric=rubric)
-
-
-def run(folder, seed, keep=7, lower=0.0, judge="judge/a", paid=1.0, cost=0.001, each=3):
-    "A run of the QA pipeline, as its records look; chunk 0 gave nothing"
-    rng, level = np.random.default_rng(seed), np.random.default_rng(1).normal(0, 0.7, CHUNKS)
-    rows = []
-    for c in range(1, CHUNKS):
-        for i in range(each):
-            mark = np.clip(rng.choice(MARKS, p=OFTEN) + level[c] - lower, 0, 10).round()
-            origin = [
-                Origin(method="m", faithful="heuristic", calls=(f"g{seed}-{c}",)),
-                Origin(method="judge", faithful="heuristic", calls=(f"j{seed}-{c}-{i}",)),
-            ]
-            rows.append(
-                Pair(
-                    question=f"What does part {c} do with case {i} of kind {int(rng.integers(4))}?",
-                    answer="It " + "really " * int(rng.integers(9)) + "works.",
-                    chunk_id=f"c{c}",
-                    sources=(f"d{c // 8}.md",),
-                    scores=(score(mark, judge),),
-                    origin=tuple(origin),
-                )
-            )
-    good = [p for p in rows if p.rating >= keep]
-    barren = Chunk(id="c0", text="Nothing.", sources=(Source(path="d0.md"),))
-    lost = [*(drop(p, "curate", "below_threshold") for p in rows if p.rating < keep), drop(barren, "generate", "nothing_to_ask")]
-    for name, some in (("final", good), ("rated", rows), ("dropped", lost)):
-        save(some, folder / "records" / f"{name}.jsonl")
-    n = dict(generate=CHUNKS, judge=len(rows))
-    stages = [
-        dict(stage=s, calls=k, paid=round(paid * k), cost=None if cost is None else cost * round(paid * k))
-        for s, k in n.items()
-    ]
-    (folder / "run.json").write_text(json.dumps(dict(name=folder.name, status="done", model="m/x", stages=stages)))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +37,11 @@ def of(found, arm, measure):
     return next(v for v in found.values if (v["arm"], v["measure"]) == (arm, measure))
 
 
-def test_the_reference_run_is_read_as_its_own_record_counts_it():
-    made, record = read_made("a", REFERENCE, {}), json.loads((REFERENCE / "run.json").read_text())
-    funnel = {(f["stage"], f["unit"]): f for f in record["funnel"]}
-    assert len(made.rows) == record["export"]["rows"]
-    assert len(made.asked) == funnel["ask", "chunks"]["in"]
-    assert len(made.pool) == funnel["judge", "pairs"]["in"]
-    assert sum(made.calls.values()) == pytest.approx(sum(s["calls"] for s in record["stages"]))
-
-
 def test_figures_of_an_arm_are_those_counted_by_hand(study, found):
     rows = [json.loads(x) for x in (study["base"][0] / "records" / "final.jsonl").read_text().splitlines()]
     calls = CHUNKS + 3 * (CHUNKS - 1)
     assert of(found, "base", "rows")["value"] == len(rows)
-    assert of(found, "base", "per_chunk")["value"] == pytest.approx(len(rows) / CHUNKS, rel=1e-5)  # the barren chunk counts
+    assert of(found, "base", "yield")["value"] == pytest.approx(len(rows) / CHUNKS, rel=1e-5)  # the barren chunk counts
     assert of(found, "base", "per_1000_calls")["value"] == pytest.approx(1000 * len(rows) / calls, rel=1e-5)
     assert of(found, "base", "cost_per_row")["value"] == pytest.approx(0.001 * calls / len(rows), rel=1e-5)
     assert of(found, "base", "rating")["value"] == pytest.approx(np.mean([r["scores"][-1]["value"] for r in rows]), rel=1e-5)
@@ -128,8 +62,8 @@ def test_two_controls_of_the_same_size_cost_nothing_and_come_from_the_pool(study
 
 def test_what_is_different_is_shown_and_what_is_not_is_not(found):
     shown = {(d["arm"], d["measure"]): d["shown"] for d in found.differences}
-    assert shown["careless", "rating_of_all"] == shown["careless", "per_chunk"] == "worse"
-    assert shown["stricter", "rating"] == "better" and shown["stricter", "per_chunk"] == "worse"
+    assert shown["careless", "rating_of_all"] == shown["careless", "yield"] == "worse"
+    assert shown["stricter", "rating"] == "better" and shown["stricter", "yield"] == "worse"
     assert {k: v for k, v in shown.items() if k[0] == "again" and v} == {}
     assert found.winners == []  # stricter pays for its rating with rows
     assert "base beats careless" in found.answer and "again" in found.answer.split("nothing sets ")[1]
@@ -141,14 +75,6 @@ def test_an_arm_that_only_chooses_otherwise_was_rated_the_same_and_costs_the_sam
     assert found.difference("stricter", "rating_of_same")["value"] == 0
     per_row = lambda arm: of(found, arm, "cost_per_row")["value"] * of(found, arm, "rows")["value"]
     assert per_row("stricter") == pytest.approx(per_row("base"), rel=1e-4)  # what the store answered counts as well
-
-
-def test_a_price_that_nobody_knows_is_none(tmp_path):
-    arms = dict(base=[run(tmp_path / "base", 0, cost=None)], b=[run(tmp_path / "b", 1)])
-    found = contrasts(arms, "base")
-    assert of(found, "base", "cost_per_row")["value"] is None and of(found, "b", "cost_per_row")["value"] is not None
-    assert "cost_per_row" not in {d["measure"] for d in found.differences}
-    assert paid_calls([dict(model="m", stages=[dict(stage="s", calls=5, paid=0, cost=0.0)])]) == {}
 
 
 def test_rows_that_ask_the_same_are_paired(tmp_path):
@@ -172,7 +98,7 @@ def test_rows_that_ask_the_same_are_paired(tmp_path):
 def test_ratings_of_another_judge_are_not_compared(found):
     assert of(found, "other_judge", "rating")["value"] is None
     assert any("other_judge" in n and "judge" in n for n in found.notes)
-    assert ("other_judge", "per_chunk") in {(d["arm"], d["measure"]) for d in found.differences}
+    assert ("other_judge", "yield") in {(d["arm"], d["measure"]) for d in found.differences}
 
 
 def test_every_difference_opens_to_rows_that_exist(study, found):
@@ -257,7 +183,7 @@ def test_tool_rows_are_compared_by_the_tools_they_call(tmp_path):
     (one, n), (two, _) = tools("one", 0), tools("two", 1)
     found = contrasts(dict(one=one, two=two), "one")
     assert (found.unit, found.units) == ("set of tools", 7)
-    assert of(found, "one", "per_chunk")["value"] == pytest.approx(n / 84, rel=1e-5)
+    assert of(found, "one", "yield")["value"] == pytest.approx(n / 84, rel=1e-5)
     assert of(found, "one", "per_1000_calls")["value"] == pytest.approx(1000 * n / 168, rel=1e-5)
     assert len(found.ids(RANDOM)) == n
 
@@ -273,11 +199,17 @@ def test_arms_that_cut_documents_otherwise_are_compared_by_document(tmp_path):
         (tmp_path / name / "run.json").write_text(json.dumps(dict(name=name, status="done")))
         return [tmp_path / name]
 
-    found = contrasts(dict(small=cut("small", 2), large=cut("large", 3)), "small")
-    assert (found.unit, found.units) == ("document", 12)
+    found = contrasts(dict(small=cut("small", 2), again=cut("again", 2), large=cut("large", 3)), "small")
+    assert (found.unit, found.units) == ("chunk", 36)  # one such arm does not widen the intervals of the others
+    assert {a["name"]: a["unit"] for a in found.arms if not a["control"]} == dict(small="chunk", again="chunk", large="document")
+    assert any("by document: large." in n for n in found.notes)
+    assert {m["unit"] for m in found.difference("large", "yield")["moved"]} <= {f"d{i}.md" for i in range(12)}
 
 
-@pytest.mark.parametrize("arms, base, what", [(dict(a=[]), "b", "no arm is called 'b'"), (dict(a=[]), "a", "has no run"), ({"a": ["x"], RANDOM: []}, "a", "control")])
+@pytest.mark.parametrize(
+    "arms, base, what",
+    [(dict(a=[]), "b", "no arm is called 'b'"), (dict(a=[]), "a", "has no run"), ({"a": ["x"], RANDOM: []}, "a", "control")],
+)
 def test_what_cannot_be_compared_is_said(arms, base, what):
     with pytest.raises(SynthgenError, match=what):
         contrasts(arms, base)
@@ -285,12 +217,12 @@ def test_what_cannot_be_compared_is_said(arms, base, what):
 
 def test_a_run_without_rows_is_named_and_one_that_kept_none_is_not_an_error(study, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(dict(name="x", status="interrupted")))
-    with pytest.raises(SynthgenError, match="arm half.*interrupted"):
+    with pytest.raises(SynthgenError, match=r"arm half.*interrupted"):
         contrasts(dict(base=study["base"], half=[tmp_path]), "base")
     none = run(tmp_path / "none", 3, keep=11)
     found = contrasts(dict(base=study["base"], none=[none]), "base")
     assert of(found, "none", "rows")["value"] == 0 and of(found, "none", "rating")["value"] is None
-    assert found.difference("none", "per_chunk")["shown"] == "worse"
+    assert found.difference("none", "yield")["shown"] == "worse"
 
 
 def test_tables_and_figure_hold_all_arms_whatever_they_are_called(study):
@@ -302,7 +234,8 @@ def test_tables_and_figure_hold_all_arms_whatever_they_are_called(study):
     lines = [x for x in latex.splitlines() if x.endswith(r"\\")]
     assert len({len(re.findall(r"(?<!\\)&", x)) for x in lines}) == 1 and len(lines) == 1 + len(found.arms) - 1
     page = as_markdown(found)
-    assert "\\{c\\}" in page and all(len(set(Counter(map(len, [re.split(r"(?<!\\)\|", x) for x in t.splitlines()])))) == 1 for t in page.split("\n\n") if t.startswith("|"))
+    columns = lambda table: {len(re.split(r"(?<!\\)\|", x)) for x in table.splitlines()}
+    assert "\\{c\\}" in page and all(len(columns(x)) == 1 for x in page.split("\n\n") if x.startswith("|"))
     fig = plot_contrasts(found)
     assert {t.get_text() for t in fig.axes[0].get_yticklabels()} == {odd, RANDOM, LONGEST} and "Worse than base" in fig._suptitle.get_text()
 
@@ -318,7 +251,21 @@ def test_an_interval_excludes_0_exactly_where_the_test_does_and_turns_round_with
     assert np.allclose(shares_of(a, b), -shares_of(b, a))
     assert shares_of(a, b).sum() == pytest.approx(a.value - b.value, abs=1e-9)
     one, other = apart([(a, b)], 200)[0], apart([(b, a)], 200)[0]
-    assert (one.low <= 0 <= one.high) == (one.p > 0.02) or abs(one.p - 0.02) < 0.01
+    assert one.p <= 5 / 201 if one.low > 0 or one.high < 0 else one.p >= 4 / 201
     assert one.value == pytest.approx(-other.value, abs=1e-9)
     if np.isfinite(one.low):
         assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-6)
+
+
+def test_one_row_of_another_kind_is_no_winner():
+    n = np.ones((1, 60))
+    one = Sums(n * 8 - 5 * (np.arange(60) == 7), n)
+    d = apart([(one, Sums(n * 8, n))])[0]
+    assert d.value < 0 and d.low < d.value < d.high and d.low <= 0 <= d.high
+
+
+def test_a_price_that_nobody_knows_is_none(tmp_path):
+    arms = dict(base=[run(tmp_path / "base", 0, cost=None)], b=[run(tmp_path / "b", 1)])
+    found = contrasts(arms, "base")
+    assert of(found, "base", "cost_per_row")["value"] is None and of(found, "b", "cost_per_row")["value"] is not None
+    assert "cost_per_row" not in {d["measure"] for d in found.differences}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from synthgen_nb.core.records import Pair, Score, SynthgenError, save
-from synthgen_nb.experiments.contrasts import Sums, apart, of_rows
+from synthgen_nb.experiments.arms import of_rows
+from synthgen_nb.experiments.contrasts import Sums, apart
 from synthgen_nb.experiments.power import least, least_difference, noise
-from test_contrasts import REFERENCE, run
+from test_arms import REFERENCE, run
 
 
 def parts(marks):
@@ -48,13 +49,13 @@ def test_every_measure_of_a_pilot_is_foretold_in_its_own_unit(tmp_path):
     made = run(tmp_path / "pilot", 0)
     extra = dict(length=of_rows("words of an answer", lambda x: len(x.answer.split())))
     rows = {r["measure"]: r for r in least_difference(made, 200, 20, extra=extra)}
-    assert {"per_chunk", "per_1000_calls", "cost_per_row", "rating", "rating_of_all", "diversity", "length"} == rows.keys()
+    assert {"yield", "per_1000_calls", "cost_per_row", "rating", "rating_of_all", "diversity", "length"} == rows.keys()
     larger = {r["measure"]: r for r in least_difference(made, 800, 20, extra=extra)}
     for k, r in rows.items():
         assert r["least"] > 0
         if k != "diversity":  # it is taken at the size of the study
             assert larger[k]["least"] < r["least"]
-    assert rows["rating"]["within"] and not rows["per_chunk"]["within"]
+    assert rows["rating"]["within"] and not rows["yield"]["within"]
     json.dumps(list(rows.values()), allow_nan=False)
     assert all(r["least"] is None for r in least_difference(REFERENCE, 4, 20))
 

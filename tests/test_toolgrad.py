@@ -117,6 +117,8 @@ def test_no_schema_lets_a_name_be_invented():
     for bad in (one | dict(tools=["paint"]), one | dict(tools=[]), one | dict(tools=["add_part"] * 4)):
         assert problems(dict(reason="", proposals=[bad]), schema)
     assert problems(dict(reason="", proposals=[one] * 4), schema)
+    nothing = dict(reason="It is complete.", proposals=[])
+    assert not problems(nothing, schema) and problems(nothing, proposal_schema(["add_part"], Knobs(), least=1))
     assert problems(calls("paint"), call_schema(["add_part"])) and not problems(calls(""), call_schema(["add_part"]))
     assert problems(dict(reason="", id="4", chain=-1), choice_schema(["1"], [1]))
     assert problems(dict(reason="", id="1", chain=2), choice_schema(["1"], [1]))

@@ -9,7 +9,7 @@ __all__ = ['T', 'Temperature', 'DRAWS', 'WITNESS', 'Answer', 'known_price', 'Mod
            'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, random, time
+import asyncio, copy, random, re, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -197,8 +197,10 @@ def read(model: Model, ask: Ask, reply: Reply) -> tuple[Any, str]: # value; erro
     shown = any(MARK in m['content'] for m in ask.messages) # what was neutralised is quoted as it was
     return restored(value) if shown else value, error
 
+_ESCAPED = re.compile(r'\\[^"/u]') # a quotation mark is one, whatever the model was shown
+
 def source_of(ask: Ask, reply: Reply) -> str: # what the model was shown, where its backslashes depend on it
-    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if '\\' in reply.text else ''
+    return '\n'.join(str(v) for _, v in leaves(ask.inputs)) if _ESCAPED.search(reply.text) else ''
 
 def decided(ask: Ask, reply: Reply) -> bool: # the first token is all that was wanted, and it can be weighed
     said = any(t['token'].strip() for t in reply.logprobs or ())
@@ -213,6 +215,7 @@ def cut(model: Model, ask: Ask, reply: Reply) -> str: # by which limit, and what
     own, set_ = f'max_tokens of the prompt {ask.prompt}', f'llm.{model.provider}.max_tokens'
     return f'it reached {most} tokens; raise {set_ if most == model.block.max_tokens else own}'
 
+# %% ../../nbs/core/04_models.ipynb #answer-of
 WITNESS: ContextVar[Callable[..., Any] | None] = ContextVar('witness', default=None) # is told of every answer
 
 def answer_of(

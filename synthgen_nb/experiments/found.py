@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 import orjson
 from ..core.calls import Calls
-from ..core.records import Record, SynthgenError, clip, leaves, read_rows
+from ..core.records import Drop, Record, SynthgenError, clip, leaves, read_rows
 from ..core.settings import load_settings
 from .runs import find_run, read_run
 
@@ -41,8 +41,8 @@ class Version:
 
 # %% ../../nbs/experiments/82c_found.ipynb #asks
 def asks(row: Mapping[str, Any]) -> str:
-    "What a row asks: a pair, a conversation, a task; of a chunk its text, of a file its path"
-    for k in ('question', 'instruction', 'text', 'path'):
+    "What a row asks: a pair, a conversation, a task; of a chunk its text, of a file its path, of a tool its name"
+    for k in ('question', 'instruction', 'text', 'path', 'name'):
         if isinstance(row.get(k), str): return row[k]
     turns = row.get('turns') or row.get('messages') or []
     said = [x for x in turns if isinstance(x, dict) and x.get('role') == 'user']
@@ -160,21 +160,21 @@ def run_of(
 
 # %% ../../nbs/experiments/82c_found.ipynb #located
 def located(
-    what: Any,                # a record, an id, a line, FILE:LINE, RUN:LINE or text
+    what: Any,                # a record or a drop, an id, a line, FILE:LINE, RUN:LINE or text
     run: str = '',            # of the record; '': the last one
     runs: str | Path = 'runs', # where records are
 ) -> tuple[Path, list[Version]]: # folder of the run; the versions of the row, the last first
     "The row that is meant"
-    word = str(what.id if isinstance(what, Record) else what['id'] if isinstance(what, Mapping) else what)
+    word = str(what.id if isinstance(what, Record | Drop) else what['id'] if isinstance(what, Mapping) else what)
     head, _, line = word.rpartition(':')
-    if head and line.isdigit() and len(head) < 250 and (named := _run_before(head, run, runs)):
-        return named, by_number(named, int(line), head if Path(head).is_file() else None)
+    if head and line.isdigit() and len(head) < 250 and (its := _run_before(head, run, runs)):
+        return its, by_number(its, int(line), head if Path(head).is_file() else None)
     if re.fullmatch(r'\d{1,9}', word): return (last := find_run(run or 'last', runs)), by_number(last, int(word))
     folders = [find_run(run, runs)] if run else newest(runs) if re.fullmatch(r'[0-9a-f]{16}', word) else []
     for folder in folders or [find_run('last', runs)]:
         known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}', word) else []
         if known or (known := by_text(folder, word)): return folder, known
-    raise SynthgenError(_unknown(folder, word))
+    raise SynthgenError(_unknown(find_run(run or 'last', runs), word))
 
 def _run_before(head: str, run: str, runs: str | Path) -> Path | None: # None: it is neither a file nor a run
     if Path(head).is_file(): return run_of(Path(head), run, runs)

@@ -13,8 +13,9 @@ from statistics import NormalDist
 from typing import Any
 import numpy as np
 from ..core.records import SynthgenError
-from .contrasts import (COUNTED, POWER, TOGETHER, Made, Measure, Part, _real, against_base,
-                                               diversity, paid_calls, read_made, unit_kind)
+from .arms import (COUNTED, Made, Measure, Part, against_base, diversity, paid_calls,
+                                          read_made)
+from .contrasts import POWER, TOGETHER, _real, unit_kind
 from .runs import read_run
 
 # %% ../../nbs/experiments/88a_power.ipynb #noise
@@ -63,7 +64,7 @@ def least_of(made: Made, chunks: int, comparisons: int, seeds: int, extra: Mappi
     every = {made.arm: [made]}
     size = round(chunks * len(made.rows) / max(1, sum(made.asked.values())))
     measures = {**COUNTED, **against_base([made]), 'diversity': diversity(every, size=size), **extra}
-    by_document, out = unit_kind(every, made.arm) == 'document', []
+    by_document, out = unit_kind([made], [made]) == 'document', []
     for k, m in measures.items():
         parts = list(m.parts(made))
         if not m.better or k == 'rating_of_same' or not sum(n for _, _, n in parts): continue # a run against itself

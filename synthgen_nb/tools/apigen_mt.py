@@ -19,7 +19,7 @@ from ..specs.trajectory import Observation, Trajectory, Turn
 from .apigen import verify
 from .blueprints import Blueprint, Place, blueprints, place_in, recombined, said_in, snapshot
 from .grounding import filled, rounds_shown, tool_docs
-from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, in_worlds, read_action
+from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, arguments_of, in_worlds, read_action
 from ..worlds.world import World
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #apigen_mt
@@ -146,9 +146,10 @@ async def agent_says(
 ) -> bool: # False: the talk is over
     "Calls, until something is said"
     p, names = agent.prompt('tool_converse'), list(t.task.tools)
-    docs, schema = tool_docs(names, place.by_name), action_schema(names)
+    docs = tool_docs(names, place.by_name)
     for left in range(limits.calls, -1, -1):
         shown = [r | dict(request=r['instruction']) for r in rounds_shown(Trajectory(turns=tuple(t.turns)))]
+        schema = action_schema(names if left else [], given=arguments_of([place.by_name[n] for n in names]))
         ask = p.render(schema, policy=t.task.policy, tools=docs, rounds=shown, left=left)
         a = await agent.ask(ask, sample=t.sample)
         t.asked += a.calls

@@ -253,7 +253,7 @@ async def written(
         a = await model.ask(p.render(schema, tried=tried, **given))
         text, calls = a.value[field].strip() if a.ok else '', (*calls, *a.calls)
         found = wrong(text) if a.ok else [a.error]
-        if not found: break
+        if not found or not a.ok: break # it was asked again already
         tried.append({field: text, 'objections': [in_plain(x) for x in found[:4]]})
     return text, found, p.origin('drawn', a, calls=calls)
 

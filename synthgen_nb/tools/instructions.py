@@ -101,10 +101,11 @@ def request_schema(
 # %% ../../nbs/tools/74_instructions.ipynb #nothing-written
 def nothing_written(
     a: Answer,
-    missing: int = 0, # which of the requests that are missing, from 0
+    missing: int = 0, # which of those that are missing, from 0
+    rows: str = 'instructions', # where they stand in the reply
 ) -> tuple[str, str]: # machine reason and detail
     "Why a reply holds no request"
-    lost = lost_rows(a.value, 'instructions') if a.ok else []
+    lost = lost_rows(a.value, rows) if a.ok else []
     if missing < len(lost): return 'unfit_request', lost[missing][1]
     empty = a.ok or a.error.startswith('empty_reply')
     if empty: return 'nothing_to_ask', 'the writer found nothing more to ask'

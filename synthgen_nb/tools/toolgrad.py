@@ -32,7 +32,7 @@ from .gorilla import NONE_FITS
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import noted_down
 from .rows import Making, Plan, answered, checked, covering, look_around, one_round, take_in, until_enough
-from .toolllm import Limits, read_action
+from .toolllm import USELESS, Limits, argument_schema, arguments_of, read_action
 from ..worlds.outcomes import outline, text_of
 from ..worlds.world import World, execute, resettable
 
@@ -54,7 +54,7 @@ async def toolgrad(
         reports = await asyncio.gather(*trials)                               # 3 execute
         chosen = await select(w, reports, knobs, random.Random(f'{seed} {t}')) # 4 select
         if chosen: await update(w, *chosen, knobs)                            # 5 update
-        if len(w.steps) == wanted: break
+        if len(w.steps) == wanted or w.deaf >= USELESS: break                 # ours: nobody answers
     return ended(w, knobs)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #types
@@ -109,6 +109,7 @@ class Workflow:
     asked: list[str] = field(default_factory=list)       # calls of the model, in the store
     tally: Counter = field(default_factory=Counter)      # iterations, proposals, succeeded, skipped, unwritten
     objections: list[str] = field(default_factory=list)  # to the last request that could not be used
+    deaf: int = 0                                        # replies in a row that could not be read
 
     @property
     def seen(self) -> dict[str, Observation]: return {s.call.id: s.observation for s in self.steps}
@@ -129,6 +130,7 @@ async def asked(w: Workflow, name: str, schema: dict | None = None, **inputs: An
     a = await w.model.ask(w.model.prompt(f'toolgrad_{name}').render(schema, **inputs))
     w.asked += a.calls
     w.tally['replies'] += 1
+    w.deaf = 0 if a.ok else w.deaf + 1
     if not a.ok: w.tally[f'unread {name}'] += 1
     return a.value if a.ok else None
 
@@ -187,12 +189,13 @@ class Proposal:
     instruction: str
     tools: tuple[str, ...]
 
-def proposal_schema(names: Sequence[str], knobs: Knobs) -> dict[str, Any]: # JSON Schema
-    "What proposals look like; the names are those of the batch"
+def proposal_schema(names: Sequence[str], knobs: Knobs, least: int = 0) -> dict[str, Any]: # JSON Schema
+    "What proposals look like, `least` of them; the names are those of the batch"
     some = dict(type='array', minItems=1, maxItems=knobs.apis, items=dict(type='string', enum=list(names)))
     one = dict(id=dict(type='integer'), instruction=dict(type='string', minLength=1), tools=some)
     each = dict(type='object', required=list(one), properties=one)
-    said = dict(reason=dict(type='string'), proposals=dict(type='array', maxItems=knobs.proposals, items=each))
+    some_of = dict(type='array', minItems=least, maxItems=knobs.proposals, items=each)
+    said = dict(reason=dict(type='string'), proposals=some_of)
     return dict(type='object', required=list(said), properties=said)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #propose-step
@@ -201,7 +204,8 @@ async def propose(w: Workflow, batch: Sequence[Tool], knobs: Knobs) -> list[Prop
     names = [t.name for t in batch]
     shown = dict(tools=tool_docs(names, w.pool.by_name), facts=w.pool.tried(names), steps=shown_of(w),
                  query=w.query)
-    said = await asked(w, 'propose', proposal_schema(names, knobs), n=knobs.proposals, most=knobs.apis, **shown)
+    schema = proposal_schema(names, knobs, 0 if w.steps else 1)
+    said = await asked(w, 'propose', schema, n=knobs.proposals, most=knobs.apis, **shown)
     w.tally['iterations'] += 1
     some = (said or {}).get('proposals', ())[:knobs.proposals]
     out = [Proposal(str(i), p['instruction'], tuple(dict.fromkeys(n for n in p['tools'] if n in names))[:knobs.apis])
@@ -263,12 +267,15 @@ class Report:
     tried: list[dict] = field(default_factory=list) # calls of no use, as prompts show them
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #carry-out
-def call_schema(names: Sequence[str]) -> dict[str, Any]: # JSON Schema
+def call_schema(
+    names: Sequence[str],      # of the tools of a proposal
+    given: Sequence[str] = (), # arguments that they take
+    ran: bool = True,          # is there a result that one could be taken from?
+) -> dict[str, Any]: # JSON Schema
     "What a call of the executor looks like"
-    text, written = dict(type='string'), dict(type='string', contentMediaType='application/json')
-    one = dict(name=text, value=written, call=text, path=text)
+    text = dict(type='string')
     said = dict(thought=text, tool=dict(type='string', enum=[*names, '']),
-                arguments=dict(type='array', items=dict(type='object', required=list(one), properties=one)))
+                arguments=dict(type='array', items=argument_schema(given, ran)))
     return dict(type='object', required=list(said), properties=said)
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #one-try
@@ -292,8 +299,9 @@ async def one_try(w: Workflow, r: Report, said: dict, mine: Mapping[str, Tool], 
 async def carry_out(w: Workflow, p: Proposal, knobs: Knobs, place: Place) -> Report:
     "A small agent with the tools of one proposal"
     r, mine, docs = Report(p), {n: w.pool.by_name[n] for n in p.tools}, tool_docs(p.tools, w.pool.by_name)
+    schema = call_schema(p.tools, arguments_of([*mine.values()]), bool(w.steps))
     for _ in range(knobs.tries):
-        said = await asked(w, 'execute', call_schema(p.tools), instruction=p.instruction, tools=docs, tried=r.tried,
+        said = await asked(w, 'execute', schema, instruction=p.instruction, tools=docs, tried=r.tried,
                            facts=w.pool.tried(p.tools), steps=shown_of(w))
         if not said or said['tool'] not in mine:
             r.error = r.error or 'no tool was called'
@@ -456,6 +464,7 @@ def ended(w: Workflow, knobs: Knobs) -> Trajectory | Drop:
     row = row.but(origin=(by,))
     if len(w.steps) >= knobs.steps[0]: return row
     why = 'no_call' if not w.steps and not w.objections else 'unwritten' if w.objections else 'too_short'
+    if w.deaf >= USELESS: why = 'unread'
     told = '; '.join(w.objections[:2]) or f'{len(w.steps)} calls, {knobs.steps[0]} are wanted'
     return drop(row, 'toolgrad', why, f'{told}; {w.tally["iterations"]} iterations, {w.tally["succeeded"]} of '
                 f'{w.tally["proposals"]} proposals succeeded')
@@ -527,6 +536,7 @@ async def chain_round(m: Making, worlds: Worlds, knobs: Knobs, tally: Counter):
     pool = Pool([t for t in m.tools if t.name in usable], m.made.facts, m.used, m.nothing)
     ran = await asyncio.gather(*[toolgrad(pool, m.model, worlds, first + i, knobs) for i in range(n)])
     rows, lost = [x for x in ran if isinstance(x, Trajectory)], [x for x in ran if isinstance(x, Drop)]
+    if not rows and all(x.reason == 'unread' for x in lost): m.idle = 3 # nobody answers: no other round
     tally.update(samples=n, passed=sum(bool(record_of(x).calls) for x in ran), grown=len(rows))
     for x in ran: tally.update(record_of(x).meta['toolgrad'])
     found = answered(m, Outcome(rows, lost))
@@ -630,7 +640,7 @@ async def with_negatives(
             await until_enough(m, one_round, look)
         rows = mixed(m, share, wanted)
         rows += refusals(m, rows, target - len(rows))
-        if len(rows) >= target: break
+        if len(rows) >= target or m.short: break # what gave nothing new gives nothing new once more
     return rows
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #upstream

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['METHOD', 'GIVE_ANSWER', 'GIVE_UP', 'Policy', 'Check', 'USELESS', 'STOP', 'COLOURS', 'toolllm', 'Action', 'Node',
            'Limits', 'Tree', 'dfsdt', 'Search', 'leave', 'expand', 'stuck', 'put_back', 'run_step', 'acted', 'come_to',
-           'visit', 'nodes', 'columns', 'plot_tree', 'read_value', 'pointer', 'read_action', 'action_schema',
-           'shown_steps', 'shown_try', 'model_policy', 'trajectory', 'in_worlds', 'unanswered', 'solve', 'passes',
-           'pass_rate', 'toolbench_tree', 'published_nodes']
+           'visit', 'nodes', 'columns', 'plot_tree', 'read_value', 'pointer', 'read_action', 'arguments_of',
+           'argument_schema', 'action_schema', 'shown_steps', 'shown_try', 'model_policy', 'trajectory', 'in_worlds',
+           'unanswered', 'solve', 'passes', 'pass_rate', 'toolbench_tree', 'published_nodes']
 
 # %% ../../nbs/tools/74a_toolllm.ipynb #imports
 import asyncio, json, random, re
@@ -211,7 +211,7 @@ async def acted(
 ) -> tuple[Call, Observation]:
     "Make the call that was decided on; a value that nobody said refers to the result that gave it"
     id = next(f'call_{i}' for i in range(len(seen) + 1, 10**6) if f'call_{i}' not in seen)
-    call, tool = Call(id=id, tool=a.kind, arguments=a.arguments, refs=a.refs), {t.name: t for t in world.tools}.get(a.kind)
+    call, tool = Call(id=id, tool=a.kind, arguments=a.arguments, refs=a.refs), next((t for t in world.tools if t.name == a.kind), None)
     if tool: call = sourced(call, tool, told, seen)[0]
     return call, await execute(world, call, seen)
 
@@ -296,20 +296,35 @@ def read_action(
     for a in value['arguments'] if kind in tools else []:
         v = read_value(a['value'], tools[kind].properties.get(a['name'], {}))
         name = pointer(a['name'].replace('~', '~0').replace('/', '~1'))
-        if not a['call'].startswith('call_') or (isinstance(v, (dict, list)) and v): args[a['name']] = v
+        if not a.get('call', '').startswith('call_') or (isinstance(v, (dict, list)) and v): args[a['name']] = v
         else: refs.append(Ref(param=name, call=a['call'], path=pointer(a['path'])))
     answer = value['answer'] if kind == GIVE_ANSWER else ''
     return Action(kind, args, tuple(refs), value['thought'], answer, calls)
+
+# %% ../../nbs/tools/74a_toolllm.ipynb #argument-schema
+def arguments_of(tools: Sequence[Tool]) -> list[str]: # [] where a tool takes any
+    "The names of what tools take"
+    if any(t.parameters.get('additionalProperties') for t in tools): return []
+    return list(dict.fromkeys(k for t in tools for k in t.properties))
+
+def argument_schema(
+    given: Sequence[str], # names of arguments; (): any
+    ran: bool,            # is there a result that one could be taken from?
+) -> dict[str, Any]: # JSON Schema
+    "What an argument of a step must look like"
+    text, written = dict(type='string'), dict(type='string', contentMediaType='application/json')
+    name = text | (dict(enum=list(given)) if given else {})
+    fields = dict(name=name, value=written) | (dict(call=text, path=text) if ran else {})
+    return dict(type='object', required=list(fields), properties=fields)
 
 # %% ../../nbs/tools/74a_toolllm.ipynb #action-schema
 def action_schema(
     names: Sequence[str],  # of the tools at hand
     answered: bool = True, # may it answer now?
+    given: Sequence[str] = (), # arguments that they take, see `arguments_of`
 ) -> dict[str, Any]: # JSON Schema
     "What a step must look like"
-    text, written = dict(type='string'), dict(type='string', contentMediaType='application/json')
-    fields = dict(name=text, value=written, call=text, path=text)
-    one = dict(type='object', required=list(fields), properties=fields)
+    text, one = dict(type='string'), argument_schema(given, ran=answered)
     action = dict(type='string', enum=[*names, *[GIVE_ANSWER] * answered, GIVE_UP])
     step = dict(thought=text, action=action, arguments=dict(type='array', items=one), answer=text)
     return dict(type='object', required=list(step), properties=step)
@@ -336,9 +351,12 @@ def model_policy(
     "A policy that asks a model"
     p, by_name = model.prompt('tool_act'), {t.name: t for t in tools}
     docs = tool_docs(list(by_name), by_name)
-    first, later = action_schema(list(by_name), answered=False), action_schema(list(by_name))
+    given, names = arguments_of(tools), list(by_name)
+    first, later = action_schema(names, False, given), action_schema(names, True, given)
+    last = action_schema([]) # no call is left
     async def act(path: list[Node], tried: list[Node], left: int) -> Action:
-        ask = p.render(later if any(n.call for n in path) else first, instruction=instruction, tools=docs, steps=shown_steps(path),
+        schema = first if not any(n.call for n in path) else later if left else last
+        ask = p.render(schema, instruction=instruction, tools=docs, steps=shown_steps(path),
                        tried=[shown_try(n) for n in tried], left=left)
         a = await model.ask(ask)
         return read_action(a.value, by_name, a.calls) if a.ok else Action('', error=a.error, calls=a.calls)

@@ -20,7 +20,7 @@ from .apigen import verify
 from .grounding import tool_docs
 from .instructions import noted_down
 from .rows import Making, Plan, distinct, look_around
-from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, in_worlds, read_action
+from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, arguments_of, in_worlds, read_action
 from .turns import history_of, mask_turns, without_masked
 from .walks import Walk, completed, edges_of, validated, walks, with_random
 from ..worlds.world import World, again_so, execute_trajectory
@@ -145,7 +145,8 @@ async def assistant_step(
 ) -> Action:
     "What the assistant does next: a call, or words"
     names, p = [d['name'] for d in shown], model.prompt('tool_chat')
-    a = await model.ask(p.render(action_schema(names), tools=list(shown), conversation=history_of(turns), left=left))
+    schema = action_schema(names if left else [], given=arguments_of([tools[n] for n in names]))
+    a = await model.ask(p.render(schema, tools=list(shown), conversation=history_of(turns), left=left))
     if not a.ok: return Action('', error=a.error, calls=a.calls)
     return read_action(a.value, {n: tools[n] for n in names}, a.calls)
 

@@ -24,7 +24,7 @@ from .feeds import nouns
 from .grounding import filled, label_of, steps_of, tool_docs
 from .instructions import Task
 from .rows import Making, Plan, add, answered, distinct, look_around
-from .toolllm import GIVE_ANSWER, Limits, acted, action_schema, dfsdt, in_worlds, model_policy, nodes, read_action, solve
+from .toolllm import GIVE_ANSWER, Limits, acted, action_schema, arguments_of, dfsdt, in_worlds, model_policy, nodes, read_action, solve
 from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness,
                                       rated, sanitise, servers_of,
                                       synthesise)
@@ -462,11 +462,11 @@ async def _answered(
                     most: int,
 ) -> str: # why there is no answer
     "Steps, until what was said last is answered"
-    p, before = model.prompt('toucan_turn'), len(seen)
+    p, before, given = model.prompt('toucan_turn'), len(seen), arguments_of([*tools.values()])
     for left in range(most, -1, -1):
         here, calls = len(seen) - before, [c for x in turns for c in x.calls]
         said = [dict(role=x.role, text=x.text) for x in turns if x.text]
-        a = await model.ask(p.render(action_schema(list(tools)), conversation=said,
+        a = await model.ask(p.render(action_schema(list(tools) if left else [], given=given), conversation=said,
                                      tools=tool_docs(list(tools), tools),
                                      steps=steps_of(calls, list(seen.values())), here=here, left=left))
         if not a.ok: return a.error
