@@ -120,8 +120,9 @@ def headed(
         c.metadata['tags'] = list(dict.fromkeys([*c.metadata.get('tags', []), 'hide-input']))
     if not nb.cells or nb.cells[0].cell_type != 'markdown' or nb.cells[0].get('id') == 'head': return
     whole = r.get('status') == 'done' and r.get('export') and r.get('funnel')
-    title = title_of(r) if whole else re.sub(r'^# ', '', nb.cells[0].source.split('\n')[0])
-    about = abstract(r) if whole else f'{r.get("status", "")}: {escape(r.get("error", ""))}'.strip(': ')
+    ended = f'{r["status"]}: {escape(r.get("error", ""))}' if r['status'] != 'done' else ''
+    title = title_of(r) if whole else escape(r.get('title', '')) or re.sub(r'^# ', '', nb.cells[0].source.split('\n')[0])
+    about = abstract(r) if whole else ended.strip(': ') or escape(r.get('abstract', ''))
     nb.cells[0].source = f'# {title}\n\n> {about}' if about else f'# {title}'
     nb.cells[0]['id'] = 'head'
     from nbformat.v4 import new_markdown_cell
