@@ -151,8 +151,9 @@ def outputs(c) -> None:
             text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
             data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
         if png := data.get('image/png'):
-            w = o.metadata.get('image/png', {}).get('width') or png_width(b64decode(png))
-            if w: c.metadata['mystnb'] = {'image': {'width': f'{w}px'}}
+            w, alt = o.metadata.get('image/png', {}).get('width') or png_width(b64decode(png)), o.metadata.get('image/png', {}).get('alt')
+            image = ({'width': f'{w}px'} if w else {}) | ({'alt': alt} if alt else {})
+            if image: c.metadata['mystnb'] = {'image': image}
     empty = lambda o: not (o.text if o.output_type == 'stream' else ''.join(o.get('data', {}).get('text/markdown', ' x'))).strip()
     c.outputs = [o for o in c.outputs if not empty(o)]  # an empty table is nothing, not the name of an object
 

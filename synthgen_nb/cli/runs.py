@@ -235,12 +235,20 @@ def _listed(found: list[dict]) -> list[dict]:
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()
 def show(name: Annotated[str, argument('Name of a run, the beginning of one, `last`, or a folder.',
-                                       metavar='RUN')] = 'last'):
+                                       metavar='RUN')] = 'last',
+         html: Annotated[Path | None, option('--html', help='Write the executed notebook to this file instead, as a page that needs '
+                                             'nothing else.')] = None):
     "Print one run: how it ended, its parameters, what was lost, what it cost."
     from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.experiments.page import write_page
     from synthgen_nb.experiments.runs import find_run, read_run
     folder = find_run(name, load_settings().paths.runs)
-    r = read_run(folder)
+    if html: print(f'{html}: {write_page(folder, html) / 1000:.0f} kB, of {folder.name}')
+    else: _shown(read_run(folder), folder)
+
+# %% ../../nbs/cli/95_runs.ipynb #shown
+def _shown(r: dict, folder: Path):
+    "One run, for a terminal"
     took = f' after {r["seconds"]:g} s' if 'seconds' in r else ''
     print(f'{r["name"]}: {r["status"]}{took}' + (f'\n  {r["error"]}' if 'error' in r else ''))
     if r.get('command'): print(f'  {r["command"]}')

@@ -92,7 +92,7 @@ def plot_profile(
 def _draw_lengths(ax, chunks: Sequence[Chunk], limits: tuple[int, int]) -> None:
     "How long the chunks are; longer than twice the maximum is drawn at the right edge"
     sizes = [c.tokens for c in chunks]
-    ax.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0])
+    ax.hist(np.clip(sizes, 0, 2 * limits[1]), bins=32, color=COLOURS[0], histtype='stepfilled')
     for x in limits: ax.axvline(x, color=COLOURS[1], linestyle='--', linewidth=1)
     inside = sum(limits[0] <= n <= limits[1] for n in sizes)
     ax.set(xlabel='tokens in a chunk', ylabel='chunks',

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.calls import Calls, requests_of
 from ..core.records import SynthgenError
 from ..core.settings import load_settings, nearest
+from .paper import accepted
 from .runs import find_run, read_run
 if TYPE_CHECKING: from pandas import DataFrame
 
@@ -39,10 +40,8 @@ def accepted_share(
     funnel: Sequence[Mapping[str, Any]], # rows of `funnel_row`
 ) -> float | None: # between 0 and 1; None where nothing was made
     "How much of what was made was accepted"
-    same = [f for f in funnel if f['unit'] == funnel[-1]['unit']]
-    if not same or not same[0]['in']: return None
-    accepted = same[-1]['in'] if same[-1]['stage'] == 'target' else same[-1]['out']
-    return round(accepted / same[0]['in'], 4)
+    good, made, _ = accepted(funnel)
+    return round(good / made, 4) if made else None
 
 def mean_rating(
     folder: Path, # of a run

@@ -8,7 +8,7 @@ __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'c
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,7 @@ from ..core.portable import hidden, paths_in
 from ..core.prompts import assets
 from ..core.records import SynthgenError, Waiting, clip, no_room, write_bytes
 from ..core.settings import load_settings, nearest
+from .paper import headed
 from .executed import execute, here, prepared, save_notebook
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_pipeline
@@ -182,15 +183,15 @@ def run(
 # %% ../../nbs/experiments/80_runs.ipynb #close
 def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
     "Write how a run ended, and tell what is kept of one that was stopped"
-    given = paths_in(record['parameters'])
-    result = _told(folder) | _tidy(folder/book.name, given) # by `finish`, or by its last cell
     status = STOPPED if error == STOPPED else 'waiting' if error.startswith(WAITS) else 'failed' if error else 'done'
-    ended = result | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
+    ended = _told(folder) | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
     if error == STOPPED: ended |= dict(error=by_what() or 'Ctrl-C', answered=_answered(record))
-    try: write_record(folder, {k: v for k, v in record.items() if k != 'pid'} | ended)
+    record = {k: v for k, v in record.items() if k != 'pid'} | ended
+    try: write_record(folder, record)
     except SynthgenError as e:
         if not error: raise
         raise SynthgenError(f'{error}\nThe record of the run is not whole: {e}') from None
+    _tidy(folder/book.name, record)
     if error == STOPPED:
         print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
               f'kept; its record is {folder/book.name}', file=sys.stderr)
@@ -229,18 +230,17 @@ def failure(
     return f'{type(e).__name__}: {clip(e, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
-def _tidy(file: Path, given: Iterable[str] = ()) -> dict: # what the result cell shows
-    "Take machine paths out of an executed notebook; one that a full disk cut short is left as it is"
+def _tidy(file: Path, record: dict):
+    "Make an executed notebook a document; one that a full disk cut short is left as it is"
     import nbformat
-    if not file.exists(): return {}
-    try: nb, result = nbformat.reads(hidden(file.read_text(encoding='utf-8'), given), 4), dict[str, Any]()
-    except (OSError, ValueError): return {}
-    for k in ('input_path', 'output_path'): nb.metadata.get('papermill', {}).pop(k, None)
-    for c in nb.cells:
-        if 'result' in c.metadata.get('tags', []):
-            for o in c.get('outputs', []): result = o.get('data', {}).get('application/json', result)
+    if not file.exists(): return
+    given = paths_in(record['parameters'])
+    try:
+        nb = nbformat.reads(hidden(file.read_text(encoding='utf-8'), given), 4)
+        for k in ('input_path', 'output_path'): nb.metadata.get('papermill', {}).pop(k, None)
+        headed(nb, json.loads(hidden(json.dumps(record), given)))
+    except (OSError, ValueError, KeyError): return
     with suppress(SynthgenError): write_bytes(file, (nbformat.writes(nb) + '\n').encode())
-    return dict(result)
 
 # %% ../../nbs/experiments/80_runs.ipynb #read_run
 def read_run(
