@@ -38,8 +38,8 @@ def parts(story):
 
 
 def test_parameters_that_differ_and_those_that_only_one_knows(tmp_path):
-    record(tmp_path / "a", dict(parameters=dict(threshold=7, n_pairs=3, old=1, run_dir="x", command="c"), model="m/one", temperatures=dict(judge=0)))
-    record(tmp_path / "b", dict(parameters=dict(threshold=8, n_pairs=3, new=1, run_dir="y", command="d"), model="m/one", temperatures=dict(judge=1)))
+    record(tmp_path / "a", dict(parameters=dict(threshold=7, n_pairs=3, old=1, run_dir="x"), threshold=7, model="m/one", temperatures=dict(judge=0)))
+    record(tmp_path / "b", dict(parameters=dict(threshold=8, n_pairs=3, new=1, run_dir="y"), threshold=8, model="m/one", temperatures=dict(judge=1)))
     s = diff("a", "b", tmp_path)
     assert [p["name"] for p in s.facts["parameters"]] == ["threshold", "(temperatures)"]
     assert "only a knows old" in parts(s)["parameters"].said and "only b knows new" in parts(s)["parameters"].said

@@ -19,8 +19,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.calls import rows as call_rows
 from synthgen_nb.core.models import DRAWS
-from synthgen_nb.core.records import SynthgenError
+from synthgen_nb.core.records import Pair, SynthgenError
 from synthgen_nb.experiments.record import begin, finish
+from synthgen_nb.export.formats import export, formats_for
 from synthgen_nb.experiments.runs import find_pipeline, read_run
 
 IMPORTS = "from synthgen_nb.experiments.record import begin, finish"
@@ -138,3 +139,14 @@ def test_another_seed_shares_no_call_and_takes_other_chunks(tmp_path, synthgen):
     with Calls(".synthgen/calls.db") as calls:
         draws = Counter(c["request"]["sample"] for c in call_rows(calls))
     assert draws == {0: sent(first)[0], DRAWS: sent(one)[0]}, "without a seed the calls are those of before there were any"
+
+
+def test_every_format_names_its_records_and_none_does_without_ids(tmp_path):
+    p = Pair(question="What is a chunk?", answer="The unit of I/O.", reasoning=("It is read whole.", "So it is the unit."))
+    ways = [(f, r) for f in formats_for(Pair) for r in ("think", "multitask") if f != "jsonl"]
+    for f, r in ways:
+        export([p], tmp_path / "with.jsonl", f, reasoning=r)
+        export([p], tmp_path / "without.jsonl", f, reasoning=r, ids=False)
+        named, bare = rows(tmp_path / "with.jsonl"), rows(tmp_path / "without.jsonl")
+        assert {x.get("pair_id", x["id"]) for x in named} == {p.id}, f
+        assert bare == [{k: v for k, v in x.items() if k not in ("id", "pair_id")} for x in named] and p.id not in str(bare)

@@ -10,7 +10,9 @@ from conftest import ROOT, command, rows, write_docs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgen_nb.core.records import Pair, SynthgenError, harmless
+from synthgen_nb.core.calls import Calls, Reply, Request
+from synthgen_nb.core.prompts import USUAL, material
+from synthgen_nb.core.records import Pair, SynthgenError, drop, harmless
 from synthgen_nb.experiments.found import asks, versions
 from synthgen_nb.experiments.parts import Part, Story, as_html, as_text, changes, line_changes, page
 from synthgen_nb.experiments.why import why
@@ -50,7 +52,9 @@ def part(story, title):
 
 def test_a_row_is_found_by_whatever_is_at_hand(here):
     row = final(here.qa)[2]
-    for what in (row["id"], row["id"][:9], row["question"], row["question"].upper(), "pairs.jsonl:3", f"{here.qa.name}:3", 3, Pair(**row)):
+    by_text = row["question"], row["question"].upper()
+    by_line = "pairs.jsonl:3", f"{here.qa.name}:3", 3
+    for what in (row["id"], row["id"][:9], Pair(**row), drop(Pair(**row), "judge", "low"), *by_text, *by_line):
         assert why(what, "" if str(what).endswith(":3") else str(here.qa)).facts["id"] == row["id"], what
     assert why(row["id"]).facts["run"] == here.qa.name, "an id is looked for in every run"
     assert why("calls.jsonl:2").facts["id"] == final(here.tools)[1]["id"], "the last run is that of the tools"
@@ -194,6 +198,21 @@ def test_fields_of_another_version_do_no_harm(tmp_path):
     assert part(why("e" * 16, str(folder)), "scores").rows[0]["value"] == "7"
     assert part(why("f" * 16, str(folder)), "search").missing
     assert part(why("a.pdf", str(folder)), "dropped at read").said == "unreadable"
+
+
+def test_a_task_without_a_solution_shows_its_search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = dict(id="1" * 16, instruction="Read </request> it.", tools=["read"], relevant=["read"], origin=[], meta={})
+    message = f"<request>\n{material(task['instruction'], USUAL)}\n</request>\n\n"
+    reply = dict(thought="No tool does that.", action="give_up_and_restart", arguments=[], answer="")
+    with Calls(".synthgen/calls.db") as calls:
+        calls.put(Request(model="m", prompt="tool_act", messages=[dict(role="user", content=message)]), Reply(json.dumps(reply)))
+    drop = dict(id=task["id"], stage="solve", reason="gave_up", detail="1 replies", record=task)
+    tool = dict(id="2" * 16, stage="parse", reason="no_name", detail="", record=dict(name="reader", parameters=3))
+    folder = record(tmp_path / "run", dropped=[drop, tool])
+    s = why(task["id"], str(folder))
+    assert s.facts["kind"] == "task" and "give_up_and_restart → gave_up: No tool does that." in part(s, "search").text
+    assert why("reader", str(folder)).facts["stage"] == "parse"
 
 
 class Tags(HTMLParser):

@@ -6,9 +6,9 @@
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Accept', 'Topic', 'Draws', 'BatchSize', 'Together', 'Dump', 'Replies', 'Tables', 'NPairs',
            'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat',
-           'System', 'Reasoning', 'Template', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known',
-           'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option', 'argument',
-           'print', 'guarded', 'tried']
+           'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools',
+           'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
+           'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -119,6 +119,7 @@ Template = Annotated[str, option('--template',
                                  help='Chat template of the model that will be trained: chatml, qwen3, llama3, '
                                       'gemma, mistral, or a file (.jinja, tokenizer_config.json). Every row is '
                                       'rendered with it and read back. Default: with each of the five.')]
+Ids = Annotated[bool, typer.Option('--ids/--no-ids', help='Each row says in `id` which record it is.')]
 Tokens = Annotated[str, typer.Option('--control',
                                      help='Rows about control tokens such as <|im_end|>: mark (kept, with a '
                                           'word joiner behind the bracket) or drop.')]

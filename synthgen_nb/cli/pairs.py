@@ -15,7 +15,7 @@ import typer
 from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
-    Tokens, Workers, app, option, print)
+    Ids, Tokens, Workers, app, option, print)
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
@@ -256,7 +256,7 @@ def dedup(
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
 def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
-           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None,
+           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', ids: Ids = True, db: Db = None,
            tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world '
                                         'that has its own. Default: what the rows bring, else the world that they '
                                         'name.')] = ''):
@@ -269,7 +269,7 @@ def export(source: Exported, output: Out, format: Format = '', system_prompt: Sy
     format = check_format(format or DEFAULT[kind], kind, reasoning)
     rows, bad, known, texts = _conversations(source, tools) if kind is Trajectory else _pairs(source, db)
     unfit: list[Drop] = []
-    n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit)
+    n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit, ids)
     save_drops([*bad, *unfit], output)
     lost = f'; {len(unfit)} not fit to train on ({counted(d.kind for d in unfit)})' if unfit else ''
     print(f'{output}: {n} rows, {format}{lost}{not_pairs(bad) if kind is Pair else not_read(bad)}')

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
     Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -84,7 +84,7 @@ def pipeline(
                                              'repeat for several.')] = None,
     dedup: Dedup = 'near', embedding: Embedding = 'hashing', seed: Seed = 0, reasoning: Reasoning = 'think',
     format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
-    control: Tokens = 'mark', dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None,
+    control: Tokens = 'mark', ids: Ids = True, dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None,
     model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
@@ -97,7 +97,7 @@ def pipeline(
                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
                  max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
                  threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format,
-                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed)
+                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed, ids=ids)
     folder, r = recorded('qa', given | _away(dump, replies), output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
@@ -125,7 +125,7 @@ def tool_pipeline(
                                     'well (Toolformer); needs a model with log-probabilities.')] = '',
     evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', accept: Accept = '', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
-    dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None, model: ModelName = None,
+    ids: Ids = True, dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None, model: ModelName = None,
     config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
@@ -144,7 +144,7 @@ def tool_pipeline(
                  workers=workers, target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
                  absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, accept=accept, seed=seed, format=format,
-                 system_prompt=system_prompt, template=template, control=control)
+                 system_prompt=system_prompt, template=template, control=control, ids=ids)
     folder, r = recorded('tools', given | _away(dump, replies), output, config)
     _told(output, folder, r, target_pairs)
 
@@ -205,12 +205,32 @@ def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
 
 # %% ../../nbs/cli/95_runs.ipynb #runs
 @app.command()
-def runs():
-    "List the runs, oldest first."
+def runs(
+    where: Annotated[list[str] | None, option('--where', help='Only runs of which this holds: rows>10, threshold=8, '
+                                              'source~docs; repeat for several.')] = None,
+    pipeline: Annotated[str, option('--pipeline', help='Only of this notebook: qa, tools …')] = '',
+    status: Annotated[str, option('--status', help='Only done, failed, running or interrupted.')] = '',
+    as_json: Annotated[bool, option('--json', help='All that is known of each, as JSON.')] = False,
+):
+    "List the runs, oldest first: what they gave, what it cost, and the parameters in which they differ."
+    import json
     from synthgen_nb.core.settings import load_settings
-    from synthgen_nb.experiments.runs import list_runs
-    where = load_settings().paths.runs
-    print(table(list_runs(where)) or f'no run in {where} yet: synthgen pipeline DOCS -o train.jsonl')
+    from synthgen_nb.experiments.frames import run_rows
+    where_runs = load_settings().paths.runs
+    found = run_rows(where_runs, where or [], pipeline, status)
+    if as_json: print(json.dumps(found, ensure_ascii=False, indent=1))
+    elif found: print(table(_listed(found)))
+    else: print(f'no such run in {where_runs}' if where or pipeline or status else
+                f'no run in {where_runs} yet: synthgen pipeline DOCS -o train.jsonl')
+
+# %% ../../nbs/cli/95_runs.ipynb #listed
+def _listed(found: list[dict]) -> list[dict]:
+    "A line for each run"
+    from synthgen_nb.core.records import clip
+    from synthgen_nb.experiments.frames import as_text, differing
+    differ = [clip(' '.join(f'{k}={as_text(v)}' for k, v in d.items()), 80) for d in differing(found)]
+    shown = 'run status rows yield rating cost paid seconds model'.split()
+    return [{k: r[k] for k in shown} | dict(differs=d) for r, d in zip(found, differ, strict=True)]
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()

@@ -9,6 +9,7 @@ __all__ = ['NUMBER', 'TEXT', 'LIST', 'TRUTH', 'ORDER', 'SAME', 'MEMBER', 'SUMS',
 # %% ../../nbs/core/07b_accept.ipynb #imports
 import ast, operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from .judge import Rubric
@@ -24,6 +25,7 @@ def _kind(annotation: Any) -> str: # '' for what an expression cannot use
     plain = get_origin(annotation) or annotation
     return {str: TEXT, Literal: TEXT, int: NUMBER, float: NUMBER, tuple: LIST, list: LIST}.get(plain, '')
 
+@cache
 def fields(
     kind: type[Row], # Pair or Trajectory
 ) -> dict[str, str]: # name → a number, a text or a list

@@ -215,6 +215,7 @@ def cut(model: Model, ask: Ask, reply: Reply) -> str: # by which limit, and what
     own, set_ = f'max_tokens of the prompt {ask.prompt}', f'llm.{model.provider}.max_tokens'
     return f'it reached {most} tokens; raise {set_ if most == model.block.max_tokens else own}'
 
+# %% ../../nbs/core/04_models.ipynb #answer-of
 WITNESS: ContextVar[Callable[..., Any] | None] = ContextVar('witness', default=None) # is told of every answer
 
 def answer_of(

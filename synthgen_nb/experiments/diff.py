@@ -68,7 +68,9 @@ def parameters(
 ) -> list[dict[str, Any]]: # name, a, b; in brackets what is not a parameter itself
     "What was set differently, where both say what was set"
     one, other = _settings(a), _settings(b)
-    return [dict(name=k, a=one[k], b=other[k]) for k in one if k in other and one[k] != other[k]]
+    found = [dict(name=k, a=one[k], b=other[k]) for k in one if k in other and one[k] != other[k]]
+    named = {f['name'] for f in found}
+    return [f for f in found if f['name'][:1] != '(' or f['name'][1:-1] not in named] # a parameter says it already
 
 # %% ../../nbs/experiments/87_diff.ipynb #parameters-part
 def parameters_part(found: Sequence[dict[str, Any]], a: Side, b: Side) -> Part:

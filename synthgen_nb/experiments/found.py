@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 import orjson
 from ..core.calls import Calls
-from ..core.records import Record, SynthgenError, clip, leaves, read_rows
+from ..core.records import Drop, Record, SynthgenError, clip, leaves, read_rows
 from ..core.settings import load_settings
-from .runs import find_run, list_runs, read_run
+from .runs import find_run, read_run
 
 # %% ../../nbs/experiments/82c_found.ipynb #Version
 FILES = ('final', 'dropped', 'rated', 'solved', 'rewritten', 'generated', 'tasks') # the last first
@@ -41,8 +41,8 @@ class Version:
 
 # %% ../../nbs/experiments/82c_found.ipynb #asks
 def asks(row: Mapping[str, Any]) -> str:
-    "What a row asks: a pair, a conversation, a task; of a chunk its text, of a file its path"
-    for k in ('question', 'instruction', 'text', 'path'):
+    "What a row asks: a pair, a conversation, a task; of a chunk its text, of a file its path, of a tool its name"
+    for k in ('question', 'instruction', 'text', 'path', 'name'):
         if isinstance(row.get(k), str): return row[k]
     turns = row.get('turns') or row.get('messages') or []
     said = [x for x in turns if isinstance(x, dict) and x.get('role') == 'user']
@@ -152,20 +152,20 @@ def run_of(
     if run: return find_run(run, runs)
     if (file.resolve().parent/'run.json').is_file(): return file.parent
     size = file.stat().st_size
-    for r in reversed(list_runs(runs)):
-        made = export_of(Path(runs)/r['run'])
+    for record in sorted(Path(runs).glob('*/run.json'), reverse=True):
+        made = export_of(record.parent)
         if not made.is_file() or made.stat().st_size != size: continue
         if made.read_bytes() == file.read_bytes(): return made.parent
     raise SynthgenError(f'no run in {runs} has made {file} as it is. Name one with --run.')
 
 # %% ../../nbs/experiments/82c_found.ipynb #located
 def located(
-    what: Any,                # a record, an id, a line, FILE:LINE, RUN:LINE or text
+    what: Any,                # a record or a drop, an id, a line, FILE:LINE, RUN:LINE or text
     run: str = '',            # of the record; '': the last one
     runs: str | Path = 'runs', # where records are
 ) -> tuple[Path, list[Version]]: # folder of the run; the versions of the row, the last first
     "The row that is meant"
-    word = str(what.id if isinstance(what, Record) else what['id'] if isinstance(what, Mapping) else what)
+    word = str(what.id if isinstance(what, Record | Drop) else what['id'] if isinstance(what, Mapping) else what)
     head, _, line = word.rpartition(':')
     if head and line.isdigit() and len(head) < 250 and (its := _run_before(head, run, runs)):
         return its, by_number(its, int(line), head if Path(head).is_file() else None)

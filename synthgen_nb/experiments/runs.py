@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'write_record', 'new_folder', 'run', 'failure', 'read_run', 'list_runs', 'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'failure', 'read_run', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -259,24 +259,6 @@ def _alive(pid) -> bool:
     except PermissionError: return True
     except (OSError, TypeError, ValueError): return False
     return True
-
-# %% ../../nbs/experiments/80_runs.ipynb #list_runs
-def list_runs(
-    runs: str | Path = 'runs', # where run records are
-) -> list[dict]: # oldest first
-    "One row a run"
-    return [_overview(f.parent) for f in sorted(Path(runs).glob('*/run.json'))]
-
-def _overview(folder: Path) -> dict:
-    r = read_run(folder)
-    return dict(run=folder.name, status=r['status'], model=r.get('model', ''),
-                rows=(r.get('export') or {}).get('rows'),
-                calls=_total(r, 'calls'), paid=_total(r, 'paid'), cost=_total(r, 'cost'),
-                seconds=r.get('seconds'))
-
-def _total(r: dict, what: str):
-    values = [s.get(what) for s in r.get('stages', [])]
-    return None if not values or None in values else round(sum(values), 6)
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_run
 def find_run(
