@@ -22,7 +22,7 @@ from ..specs.trajectory import Trajectory
 from ..specs.views import as_pair
 from .apigen import verify
 from .gorilla import MIX, Mix, Retriever, documented, withheld
-from .sampled import looked_at
+from .sampled import ALL, looked_at
 from .survey import Notes, noted, repeatable
 from .instructions import Task, propose, sample_group, ties
 from .toolllm import Limits, solve
@@ -100,7 +100,7 @@ class Made:
     ended: str = ''    # target reached, or why not
 
 # %% ../../nbs/tools/76_rows.ipynb #Making
-TRIES = 6 # groups that begin with a tool, after which no more are made for its sake
+TRIES = 12, 4 # groups that begin with a tool, after which no more are made for its sake: of few tools, of many
 
 @dataclass
 class Making:
@@ -136,7 +136,9 @@ class Making:
         usable = {f['tool'] for f in self.made.facts}
         return usable - set(self.used) if self.plan.target >= len(usable) else set()
     @property
-    def hopeful(self) -> set[str]: return {n for n in self.unused if self.heads[n] < TRIES} # unused, and worth a try
+    def hopeful(self) -> set[str]: # unused, and worth a try
+        many = len({f['tool'] for f in self.made.facts}) > ALL
+        return {n for n in self.unused if self.heads[n] < TRIES[many]}
 
 # %% ../../nbs/tools/76_rows.ipynb #look-around
 async def look_around(
@@ -180,7 +182,7 @@ def groups_for(m: Making) -> tuple[Groups, Groups]: # for single-step and for mu
     "Tools to ask for together in one round, the least used first"
     few = 0 if m.short else 2 * len(m.hopeful)
     n = max(4, 0 if m.probing and not m.pool else min(64, m.short + m.short // 3), few)
-    used = m.used | (m.heads if m.short else Counter(m.unused - m.hopeful))
+    used = Counter(m.used | (m.heads if m.short else Counter(m.unused - m.hopeful)))
     share = 0.0 if not m.plan.single else share_single(m.tools) if m.plan.multi else 1.0
     n_single, groups = round(share * n), Groups()
     for i in range(n):

@@ -303,7 +303,7 @@ def _alternatives(docs: str) -> Iterator[set[str]]:
     for m in _EITHER.finditer(docs): yield {m[1], m[3], *re.findall(r'[\w-]+', m[2])}
 
 @of_results
-def _choices(ev: Evidence) -> list[set[str]]: # in small letters
+def _choices(ev: Evidence) -> list[frozenset[str]]: # in small letters
     return list(dict.fromkeys(words for d in ev.used for words in _choices_of(d)))
 
 @lru_cache(2000)
