@@ -60,7 +60,8 @@ def sample_group(
     while len(chosen) < min(size, len(able)):
         want = {1: ('gives',), 2: ('takes', 'gives')}.get(len(chosen), ('gives', 'takes', 'shares'))
         if rng.random() >= .9: want = ()
-        rest = [t for t in able if t not in chosen]
+        taken = {t.name for t in chosen}
+        rest = [t for t in able if t.name not in taken]
         near = [t for t in rest if any(tied.get(c.name, {}).get(t.name) in want for c in chosen)]
         weights = [1 / (1 + used[t.name] - fewest) for t in rest]
         chosen.append(rng.choice(near) if near else rng.choices(rest, weights)[0])
