@@ -24,7 +24,7 @@ from .evidence import sentences, words_of
 from .feeds import linked
 from .gorilla import documented
 from .grounding import in_lines, label_of, stated, steps_of, tool_docs
-from .instructions import Task
+from .instructions import Task, names_a_tool
 from .rows import Making, Plan, add, answered, checked, finished, look_around, share_single, take_in, until_enough
 from .toolgrad import holds, uncovered
 from .toolllm import in_worlds
@@ -286,4 +286,6 @@ async def worded(chain: Chain, ran: Sequence[Observation], tools: Mapping[str, T
     return row if not found else drop(row, 'solve', found[0].split(':')[0], found[0])
 
 def wrong_request(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
-    return [*unsaid(t, tools), *bare(t), *copied(t, tools), *unasked(t, tools), *given_away(t)]
+    named = names_a_tool(t.instruction, t.tools)
+    said = [f'names_a_tool: it names {named}, which nobody knows who asks'] if named else []
+    return [*unsaid(t, tools), *said, *bare(t), *copied(t, tools), *unasked(t, tools), *given_away(t)]

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'Server', 'servers_of', 'read_servers', 'published',
-           'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'few', 'synthesise', 'sanitise',
-           'as_question', 'question_inputs', 'mean', 'rated', 'failed_by_words', 'failed_response', 'responses',
-           'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness', 'good_responses']
+           'labelled', 'sample_servers', 'Ask', 'asks_for', 'rejected', 'few', 'synthesise', 'sanitise', 'as_question',
+           'question_inputs', 'mean', 'rated', 'failed_by_words', 'failed_response', 'responses', 'machine_paths',
+           'rule_filter', 'desired_tools_used', 'order_correctness', 'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
@@ -27,7 +27,7 @@ from ..specs.parse import mcp_tool
 from ..specs.tool import Tool, flat, with_unique_names
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .grounding import tool_docs, trajectory_inputs
-from .instructions import Task, noted_down
+from .instructions import Task, names_a_tool, noted_down
 from .sampled import group
 from ..worlds.outcomes import error_in_words, objected, text_of
 
@@ -187,20 +187,6 @@ def asks_for(
         low, high = 2 if how in SEVERAL else 1, sum(len(s.tools) for s in parts)
         if high >= low: out.append(Ask(parts, rng.randint(low, max(low, min(most, high))), how in SEVERAL))
     return out
-
-# %% ../../nbs/tools/79a_toucan.ipynb #names
-def names_a_tool(
-    question: str,
-    names: Sequence[str], # of tools and servers
-) -> str: # the name; '' where none is named
-    "Does a question name what it should be answered with?"
-    for n in (n for n in names if n.strip()):
-        plain = n.isalpha() and (n.islower() or n.istitle())
-        word = rf'(?<![\w-]){re.escape(n)}(?![\w-])'
-        marked = (rf'[`"“\'‘]{re.escape(n)}[`"”\'’]|{word}\s*\(\)|{word} (?:tool|function|server|api|endpoint)\b'
-                  rf'|\b(?:tool|function|api) {word}')
-        if re.search(marked if plain else word, question, re.I): return n
-    return ''
 
 # %% ../../nbs/tools/79a_toucan.ipynb #rejected
 def rejected(
