@@ -20,7 +20,7 @@ from ..specs.tool import Tool, flat
 from ..specs.trajectory import Call, Trajectory, Turn
 from .apigen import format_check, verify
 from .grounding import tool_docs
-from .instructions import names_a_tool, noted_down, nothing_written
+from .instructions import echoed, names_a_tool, noted_down, nothing_written
 from .survey import survey
 from .toolllm import GIVE_ANSWER, Node, action_schema, in_worlds, read_action, shown_steps, Action
 from ..worlds.world import World, execute_trajectory
@@ -143,6 +143,7 @@ def wrong_style(m: Making, d: Drawn, query: str, calls: Sequence[Call]) -> str: 
     "Why a pair is not what was asked for"
     names = [c.tool for c in calls]
     if flat(query) in m.known: return 'the same request was written before'
+    if run := echoed(query, m.model.prompt('tool_apigen')): return f'“{run}” are words of the prompt and no request'
     if named := names_a_tool(query, d.tools): return f'the request names the tool {named}; say what is wanted'
     if foreign := [n for n in names if n not in d.tools]: return f'{foreign[0]} is not among the tools shown'
     if d.style in ('simple', 'multiple') and len(calls) != 1: return f'{len(calls)} calls, and one was asked for'
