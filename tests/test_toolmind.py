@@ -303,7 +303,7 @@ def test_the_validator_is_asked_about_edges_that_walks_take(sound, found):
     ts = [tool(x, ["y"], ["z"]) for x in "abcdef"]
     edges = [Edge(a.name, b.name, 1.0, "", "") for a in ts for b in ts if a != b]
     model = Refusing(sound)
-    walked, left = run(sound_walks(edges, ts, model, 5, 3, 2, 3))
+    walked, _ = run(sound_walks(edges, ts, model, 5, 3, 2, 3))
     pairs = [p for w in walked for p in zip(w.tools, w.tools[1:], strict=False)]
     assert len(walked) >= found and all(a in sound for a, _ in pairs) and set(pairs) <= set(model.asked)
     assert len(model.asked) == len(set(model.asked)) < len(edges)

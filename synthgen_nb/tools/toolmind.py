@@ -18,7 +18,7 @@ from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory, Turn
 from .apigen import verify
 from .grounding import tool_docs
-from .instructions import noted_down
+from .instructions import names_a_tool, noted_down
 from .rows import Making, Plan, distinct, look_around
 from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, arguments_of, in_worlds, read_action
 from .turns import history_of, mask_turns, without_masked
@@ -126,6 +126,7 @@ async def intended(found: Sequence[Walk], g: Ground, model: Model) -> Outcome[In
     async for w, a in model.over(found, ask):
         parts = tuple(x for x in a.value['parts'] if x.strip()) if a.ok else ()
         why = '' if parts else 'nothing_to_ask' if a.ok else a.error.split(':')[0]
+        if parts and (named := names_a_tool(' '.join(parts), w.tools)): why, parts = f'names_a_tool:{named}', ()
         by, at_hand = (p.origin('toolmind', a),), tuple(needs(w))
         if parts: out.kept.append(Intent(text=a.value['intent'], parts=parts, walk=w, tools=at_hand, origin=by))
         else: out.dropped.append(Drop(id=content_id(w), stage='intent', reason=why, detail=a.error, record=w._asdict()))
