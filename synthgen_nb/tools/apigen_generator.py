@@ -201,7 +201,8 @@ async def write(
                 m.known.add(flat(row.instruction))
                 out.append((d, row))
             else: refuse(m, d.style, row or x, why)
-        for k in range(len(written), m.pairs): m.dropped.append(unwritten(d, a, k - len(written), (i, k, len(m.dropped))))
+        for k in range(len(written), m.pairs):
+            m.dropped.append(unwritten(d, a, k - len(written), (i, k, len(m.dropped))))
     return out
 
 # %% ../../nbs/tools/75a_apigen_generator.ipynb #answered

@@ -246,7 +246,8 @@ def drafted(
     told = tuple(dict.fromkeys(o for o in map(str.strip, x['outputs']) if o))
     b = Blueprint(wants=tuple(x['wants']), actions=tuple(calls), outputs=told, tools=tuple(names), persona=persona,
                   policy=place.policy, origin=by)
-    twice, named = len({canonical([c.tool, c.arguments]) for c in calls}) < len(calls), names_a_tool(' '.join(b.wants), names)
+    twice = len({canonical([c.tool, c.arguments]) for c in calls}) < len(calls)
+    named = names_a_tool(' '.join(b.wants), names)
     if named: why = why or f'format: what the user wants names the tool {named}; say it as a user would'
     return b, why or ('format: the same action twice' if twice else '')
 
@@ -278,9 +279,9 @@ def draft_schema(names: Sequence[str], p: Prompt) -> dict[str, Any]: # JSON Sche
 def asked(p: Prompt, d: Draw, place: Place, previous: Any, feedback: list[str]):
     "The prompt for a draft, or for its revision"
     shown = [noted_down(f) for n in d.names for f in place.facts if f['tool'] == n]
-    return p.render(draft_schema(d.names, p), tools=tool_docs(d.names, place.by_name), facts=shown, policy=place.policy, persona=d.persona,
-                    passed=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous,
-                    feedback=feedback)
+    return p.render(draft_schema(d.names, p), tools=tool_docs(d.names, place.by_name), facts=shown,
+                    policy=place.policy, persona=d.persona, passed=d.examples, least=d.least, most=d.most,
+                    avoid=d.avoid[-20:], previous=previous, feedback=feedback)
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #lost
 def lost(d: Draw, a: Answer) -> Drop:

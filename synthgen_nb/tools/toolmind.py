@@ -47,7 +47,8 @@ async def toolmind(
     while len(out.kept) < target and idle < 3:
         wanted = target - len(out.kept)
         bounds = wanted + 1 + wanted // 3, least, most, cap, seed + n
-        found, edges = await sound_walks(edges, g.tools, model, validate, *bounds) if validate else (walks(edges, *bounds), edges) # 4
+        if validate: found, edges = await sound_walks(edges, g.tools, model, validate, *bounds) # 4
+        else: found = walks(edges, *bounds)
         if not found:
             out.dropped.append(_no_walk(edges, n))
             break
@@ -93,7 +94,8 @@ class Ground:
 
 def _no_walk(edges: Sequence[Edge], n: int) -> Drop:
     why = 'none of the edges that walks took was found sound; validate=0 asks nobody'
-    return Drop(id=content_id('walk', len(edges), n), stage='walk', reason='no_sound_edge', detail=why, record=dict(edges=len(edges)))
+    about = dict(edges=len(edges))
+    return Drop(id=content_id('walk', len(edges), n), stage='walk', reason='no_sound_edge', detail=why, record=about)
 
 async def _ground(tools: Sequence[Tool], model: Model, world: Callable[[], World], values: Any, seed: int) -> Ground:
     m = Making(tools, model, world, Plan(seed=seed), None)
