@@ -43,11 +43,6 @@ def fork() -> list[str]:
     "`synthgen` as a fork of a process that has imported what is slow to import, as a command line"
     folder = Path(tempfile.mkdtemp(prefix="synthgen-forks-"))
     place, code = folder / "socket", [sys.executable, "-I", "-S", str(ROOT / "tests/forks.py")]
-    kernel = folder / "kernels/python3/kernel.json"
-    kernel.parent.mkdir(parents=True)
-    kernel.write_text(
-        json.dumps(dict(argv=[*code, str(place), "kernel", "-f", "{connection_file}"], display_name="python", language="python"))
-    )
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")}
     server = subprocess.Popen([sys.executable, ROOT / "tests/forks.py", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
     assert server.stdout.read(1), "the process to fork from has not started"

@@ -1,6 +1,6 @@
 """Python programs as forks of one process that has imported what is slow to import.
 
-`synthgen pipeline` spends six of its eight CPU seconds on the imports of a command and of a kernel. Here one process imports
+`synthgen pipeline` spends most of its CPU seconds on imports. Here one process imports
 once; a small client, which is what a test starts, hands it arguments, folder, environment and open files, and it forks the program.
 To the test the client is the program: its status is the program's, signals reach the program, and a killed client kills it.
 """
@@ -9,8 +9,7 @@ import os
 import signal
 import sys
 
-KERNEL = "kernel"
-WARM = """aiohttp ipykernel.ipkernel ipykernel.kernelapp lancedb.index lancedb.query litellm.llms.vertex_ai.gemini.transformation
+WARM = """aiohttp IPython.core.formatters lancedb.index lancedb.query litellm.llms.vertex_ai.gemini.transformation
 matplotlib.pyplot pandas papermill pyarrow.dataset sklearn.cluster sklearn.decomposition
 sklearn.feature_extraction.text synthgen_nb.cli.main synthgen_nb.experiments.runs synthgen_nb.experiments.report
 synthgen_nb.corpus.store synthgen_nb.offline.model synthgen_nb.offline.methods synthgen_nb.qa.grounded synthgen_nb.select.semantic""".split()
@@ -29,7 +28,7 @@ def client(place: str, argv: list[str]) -> int:
     for n in (signal.SIGINT, signal.SIGTERM):
         signal.signal(n, lambda n, _: s.send(bytes([n])))
     s.settimeout(0.3)
-    while os.getppid() == parent:  # a kernel whose command was killed ends too
+    while os.getppid() == parent:  # one whose test was killed ends too
         try:
             status = s.recv(1)
         except TimeoutError:
@@ -49,7 +48,6 @@ def serve(place: str) -> None:
     listener.listen(64)
     warm()
     gc.freeze()
-    os.environ["JUPYTER_PATH"] = os.path.dirname(place)
     os.write(1, b".")
     sel = selectors.DefaultSelector()
     sel.register(0, selectors.EVENT_READ)  # closes when the tests end
@@ -123,19 +121,13 @@ def become(job: dict, fds: list[int]) -> None:
         os.dup2(fd, n)
         os.close(fd)
     os.chdir(job["cwd"])
-    here = os.environ["JUPYTER_PATH"]
     os.environ.clear()
-    os.environ.update(job["env"] | dict(JUPYTER_PATH=here))
+    os.environ.update(job["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     program, *sys.argv[1:] = job["argv"]
     sys.argv[0] = program
-    if program == KERNEL:
-        import matplotlib
-        from ipykernel.kernelapp import launch_new_instance as main
+    from synthgen_nb.cli.main import main
 
-        matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
-    else:
-        from synthgen_nb.cli.main import main
     try:
         main()
         status = 0

@@ -132,3 +132,20 @@ def test_a_writer_is_told_facts_in_lines():
     long = in_lines([dict(n=i) for i in range(50)]) + in_lines(dict.fromkeys(map(str, range(50)), "x" * 500))
     assert len(long) < 20 and max(map(len, long)) <= 161
     assert json.dumps(in_lines(None)) == '["nothing"]'
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_can_be_said_against_an_answer_hangs_on_no_order(made, seed):
+    import random
+
+    from synthgen_nb.offline.tellings import CHECKED, evidence, objected
+    from synthgen_nb.tools.grounding import steps_of, tool_docs
+
+    tools = {t.name: t for t in hdf5_tools()}
+    row = [t for t in made if t.calls][seed]
+    known = evidence(row.instruction, steps_of(row.calls, row.observations), tool_docs(list(dict.fromkeys(c.tool for c in row.calls)), tools))
+    for answer in (row.answer, "There are 41 files, and none of them is called lumen.h5.", f"{row.answer} The mean is 9.75 m/s."):
+        checks = random.Random(seed).sample(CHECKED, len(CHECKED))
+        whole = objected(known, answer, [*CHECKED])
+        assert objected(known, answer, checks) == whole
+        assert objected(known, answer, checks, 1) == min(whole, 1)

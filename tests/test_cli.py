@@ -252,7 +252,7 @@ def test_run_with_parameters_and_the_commands_that_look(piped):
     assert [set(x) for x in rows(folder / "train.jsonl")] == [{"instruction", "input", "output", "id"}] * 4
 
     listed = piped("runs").stdout.splitlines()
-    assert listed[0].split()[:2] == ["run", "status"] and listed[-1].split()[:4] == [folder.name, "done", "offline/extractive", "4"]
+    assert listed[0].split()[:3] == ["run", "status", "rows"] and listed[-1].split()[:3] == [folder.name, "done", "4"]
     shown = piped("show", "last").stdout
     assert (
         shown == piped("show", folder.name).stdout

@@ -108,3 +108,31 @@ def test_a_table_that_is_copied_keeps_its_header():
     text = f'The currently supported drivers are:\n\n{table}\n\nAll of them read.'
     e = looked_at(Pair(question='Which file drivers are there?', answer=f'The currently supported drivers are:\n\n{table}', chunk_id='c'), text)
     assert not e.objections and not e.open and not e.hopeless
+
+
+def test_a_text_taken_over_whole_is_set_aside_before_one_that_only_begins_alike():
+    from synthgen_nb.tools.answers import masked
+    from synthgen_nb.tools.evidence import Evidence, Step
+
+    texts = ["First version of the nimbus sample.", "First version of the sage sample."]
+    for found in (texts, texts[::-1]):
+        seen = Evidence("Which is it?", f"It is {texts[1]}", [Step("call_1", "look", {}, found, True, False, ())], {})
+        assert "sage" not in masked(seen)
+
+
+def test_what_was_found_once_is_found_again_only_of_the_same():
+    from synthgen_nb.tools.evidence import Evidence, Step, found_once
+
+    asked = []
+
+    @found_once
+    def looks(ev, why=""):
+        asked.append(ev.answer)
+        return len(asked)
+
+    def seen(answer, content, changed=False):
+        return Evidence("How many?", answer, [Step("call_1", "count", {}, content, True, changed, ())], {})
+
+    rows = [seen("3", 3), seen("4", 3), seen("3", 4), seen("3", 3, True), seen("3", "3")]
+    assert [looks(r) for r in rows] == [looks(r) for r in rows] == [1, 2, 3, 4, 5]
+    assert looks(rows[0], "clarification") == 6

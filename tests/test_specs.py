@@ -317,6 +317,23 @@ def many(*xs: int): ...
     assert parse_python("def f(:", "bad.py").dropped[0].reason == "syntax_error"
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-1, 1).map(float) | st.text(max_size=3),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from("ab"), x, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(JSON, min_size=1, max_size=6))
+def test_a_value_seen_before_is_judged_as_if_it_were_new(values):
+    schema = {"type": ["object", "array", "integer"], "properties": {"a": {"type": "integer"}}, "items": {"enum": [1, "1", None]}}
+    anew = [len(list(Draft202012Validator(schema).iter_errors(v))) for v in values]
+    for _ in range(2):
+        assert [len(problems(v, schema)) for v in values] == anew
+    assert problems((1, 1), schema) and not problems([1, 1], schema)  # JSON has no tuples
+
+
 @given(st.lists(st.text(max_size=90), max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_names_are_legal_and_unique(names):

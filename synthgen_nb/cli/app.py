@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
-           'Threshold', 'Topic', 'Draws', 'BatchSize', 'Together', 'Tables', 'NPairs', 'Target', 'ChunkIds',
-           'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat', 'System', 'Reasoning',
-           'Template', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi',
-           'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'option', 'argument', 'print', 'guarded', 'tried']
+           'Threshold', 'Accept', 'Topic', 'Draws', 'BatchSize', 'Together', 'Dump', 'Replies', 'Tables', 'NPairs',
+           'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat',
+           'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools',
+           'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
+           'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import sys
@@ -61,6 +62,8 @@ RubricName = Annotated[str, typer.Option('--rubric', help='Rubric of the judge, 
 Threshold = Annotated[float | None, option('--threshold',
                                            help='Least rating that is kept. Default: as in synthgen.yaml, '
                                            "else the rubric's own (workbench: 7).")]
+Accept = Annotated[str, option('--accept', help='Keep only rows of which this holds as well: an expression over '
+                               'their fields and scores, such as "rating >= 8 and len(answer) < 900".')]
 Topic = Annotated[str | None, option('--topic',
                                      help='Drop what is not about this. Default: as in synthgen.yaml, else '
                                           'any topic.')]
@@ -72,6 +75,12 @@ BatchSize = Annotated[int, typer.Option('--batch-size', min=1,
 Together = Annotated[int, typer.Option('--together', min=1,
                                        help='Most pairs of one chunk that share a call of a stage. More than 1 '
                                        'is cheaper and may sway; how much is in the record.')]
+
+# %% ../../nbs/cli/90_app.ipynb #elsewhere-options
+Dump = Annotated[Path | None, option('--dump', help='Send nothing: write the requests that would be sent next to this file '
+                                     '(OpenAI batch form), and end with status 75.')]
+Replies = Annotated[list[Path] | None, option('--replies', help='A file of replies to requests that --dump wrote; repeat for '
+                                              'several.')]
 
 # %% ../../nbs/cli/90_app.ipynb #chunk-options
 Tables = Annotated[list[str] | None, option('--table',
@@ -110,6 +119,7 @@ Template = Annotated[str, option('--template',
                                  help='Chat template of the model that will be trained: chatml, qwen3, llama3, '
                                       'gemma, mistral, or a file (.jinja, tokenizer_config.json). Every row is '
                                       'rendered with it and read back. Default: with each of the five.')]
+Ids = Annotated[bool, typer.Option('--ids/--no-ids', help='Each row says in `id` which record it is.')]
 Tokens = Annotated[str, typer.Option('--control',
                                      help='Rows about control tokens such as <|im_end|>: mark (kept, with a '
                                           'word joiner behind the bracket) or drop.')]
@@ -140,7 +150,7 @@ Multi = Annotated[bool, typer.Option('--multi-step', help='Rows of several calls
 MaxSteps = Annotated[int, typer.Option('--max-steps', min=1, help='Most calls of a row.')]
 Live = Annotated[bool, typer.Option('--live', help="Let calls write where somebody's data are: a command runs as it is, an API "
                                     'gets every method. Without it nothing is changed anywhere.')]
-Seed = Annotated[int, typer.Option('--seed', help='Of sampling.')]
+Seed = Annotated[int, typer.Option('--seed', help='Of sampling: another one asks the model anew.')]
 Absent = Annotated[float, typer.Option('--absent', min=0, max=1,
                                        help='Share of rows that are shown without the tools they need, where no '
                                             'call is right (Gorilla).')]
@@ -154,6 +164,8 @@ def print(*values, file=None, **more):
     builtins.print(*map(harmless, values), file=file, **more)
 
 # %% ../../nbs/cli/90_app.ipynb #guarded
+WAITING = 75 # status of a run that somebody else has to answer first; sysexits.h calls it "try again later"
+
 def guarded(
     command, # what runs
 ):
@@ -168,7 +180,10 @@ def guarded(
     except BrokenPipeError: sys.exit(0)
     except Exception as e:
         import tempfile
-        from synthgen_nb.core.records import SynthgenError, no_room
+        from synthgen_nb.core.records import SynthgenError, Waiting, no_room
+        if isinstance(e, Waiting):
+            print(e, file=sys.stderr)
+            sys.exit(WAITING)
         why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or tempfile.gettempdir())
         if not why: raise
         print(f'error: {why}', file=sys.stderr)

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
+from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
-    Tokens, Workers, app, option, print)
+    Ids, Tokens, Workers, app, option, print)
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
@@ -115,7 +115,7 @@ def _novel(pairs, texts, output: Path) -> str: # a line
 # %% ../../nbs/cli/93_pairs.ipynb #curate
 @app.command()
 def curate(
-    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench',
+    source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '',
     topic: Topic = None,
     batch_size: BatchSize = 1, draws: Draws = 1, db: Db = None,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
@@ -137,7 +137,8 @@ def curate(
               + ('; the offline judge can only compare with a source' if m.provider == 'offline' else ''),
               file=sys.stderr)
     topic = first_of(topic, s.topic)
-    out, everyone, swayed = asyncio.run(_judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws))
+    judged = _judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws, accept)
+    out, everyone, swayed = asyncio.run(judged)
     m.calls.close()
     save(everyone, beside(output, 'rated'))
     metrics = curation_account(pairs, out, r, least, texts, topic, left_out, s.rules)
@@ -145,20 +146,24 @@ def curate(
     if draws > 1: metrics |= {'draws': draws, 'spread': _spread(everyone, r)}
     write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
     finished(out, output, [*bad, *left_out], f'none of {len(pairs)} pairs reached {least:g}')
-    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: '
-          + '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items()))
+    shown = '  '.join(f'{k}: {n}' for k, n in metrics['distribution'].items())
+    print(f'{output}: {out!r}{not_pairs(bad)}\nratings: {shown}')
     if draws > 1: print(f'{draws} draws of each, mean standard deviation {metrics["spread"]}')
     print(paid(m))
     if swayed:
         print(f'judged alone as well: {swayed["compared"]} pairs; {swayed["other_decision"]} would be '
-              'decided otherwise, '
-                     f'ratings differ by {swayed["mean_difference"] or 0:.2f}')
+              f'decided otherwise, ratings differ by {swayed["mean_difference"] or 0:.2f}')
 
 # %% ../../nbs/cli/93_pairs.ipynb #judged
-async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int, draws: int):
+async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_size: int, draws: int, accept: str):
+    from synthgen_nb.core.accept import accepted, check_accept
     from synthgen_nb.core.account import all_rated, sway
     from synthgen_nb.core.curate import curate
+    from synthgen_nb.core.records import Pair
+    check_accept(accept, Pair, rubric, *[s.criterion for p in pairs for s in p.scores])
     out = await curate(pairs, model, rubric, show, least, topic, draws, batch_size)
+    own = accepted(out.kept, accept)
+    out.kept, out.dropped = own.kept, [*out.dropped, *own.dropped]
     everyone = all_rated(out, pairs)
     swayed = await sway(pairs, everyone, model, rubric, show, least, topic) if batch_size > 1 else {}
     return out, everyone, swayed
@@ -251,7 +256,7 @@ def dedup(
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
 def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
-           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', db: Db = None,
+           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', ids: Ids = True, db: Db = None,
            tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world '
                                         'that has its own. Default: what the rows bring, else the world that they '
                                         'name.')] = ''):
@@ -264,7 +269,7 @@ def export(source: Exported, output: Out, format: Format = '', system_prompt: Sy
     format = check_format(format or DEFAULT[kind], kind, reasoning)
     rows, bad, known, texts = _conversations(source, tools) if kind is Trajectory else _pairs(source, db)
     unfit: list[Drop] = []
-    n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit)
+    n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit, ids)
     save_drops([*bad, *unfit], output)
     lost = f'; {len(unfit)} not fit to train on ({counted(d.kind for d in unfit)})' if unfit else ''
     print(f'{output}: {n} rows, {format}{lost}{not_pairs(bad) if kind is Pair else not_read(bad)}')

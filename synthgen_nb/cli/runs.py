@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, ChunkTokens, Config, Dedup, Embedding, Evals, Format, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
-    Reasoning, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
+    Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
 from .files import enough, several, table
 from ..core.declared import declared
@@ -38,7 +38,11 @@ def recorded(
     return folder, read_run(folder)
 
 # %% ../../nbs/cli/95_runs.ipynb #where
-def _where(folder: Path, notebook: str, held: list[dict]):
+def _away(dump: Path | None, replies: list[Path] | None) -> dict[str, Any]: # parameters
+    return dict(dump=str(dump or ''), replies=[str(r) for r in replies or []])
+
+def _where(folder: Path, notebook: str, held: list[dict], replies: str):
+    if replies: print(replies)
     for x in held:
         print(f'held against {x["evaluation_set"]} ({x["items"]} items): {x["by"]}; {x["rows"]} rows dropped')
     print(f'run record:    {folder/notebook}\nlook:          synthgen show {folder.name}')
@@ -70,18 +74,18 @@ def pipeline(
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
                                              '(each question is asked again too); or none.')] = 'evidence',
-    threshold: Threshold = None, rubric: RubricName = 'workbench', topic: Topic = None, together: Together = 1,
+    threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '', topic: Topic = None, together: Together = 1,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None, acquire: Acquire = '',
-    cot: Annotated[bool, typer.Option('--cot/--no-cot',
-                                      help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
+    cot: Annotated[bool, typer.Option('--cot/--no-cot', help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
-    dedup: Dedup = 'near', embedding: Embedding = 'hashing', reasoning: Reasoning = 'think',
+    dedup: Dedup = 'near', embedding: Embedding = 'hashing', seed: Seed = 0, reasoning: Reasoning = 'think',
     format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
-    control: Tokens = 'mark', workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    control: Tokens = 'mark', ids: Ids = True, dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None,
+    model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
     from synthgen_nb.core.records import SynthgenError, check_writable
@@ -92,13 +96,13 @@ def pipeline(
     given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
                  dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
                  max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
-                 threshold=threshold, rubric=rubric, topic=topic, cot=cot, reasoning=reasoning, format=format, template=template,
-                 system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model)
-    folder, r = recorded('qa', given, output, config)
+                 threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format,
+                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed, ids=ids)
+    folder, r = recorded('qa', given | _away(dump, replies), output, config)
     print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
           f'{r["model"]})')
     _chosen(r.get('acquired', {}))
-    _where(folder, 'qa.ipynb', r.get('leakage', []))
+    _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
     if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
 
@@ -119,9 +123,10 @@ def tool_pipeline(
                                       'the same.')] = '',
     annotate: Annotated[str, option('--annotate', help='Documents, or a chunk database, whose texts get calls as '
                                     'well (Toolformer); needs a model with log-probabilities.')] = '',
-    evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', format: ToolFormat = 'hf',
+    evals: Evals = None, threshold: Threshold = None, rubric: RubricName = 'tools', accept: Accept = '', format: ToolFormat = 'hf',
     system_prompt: System = '', template: Template = '', control: Tokens = 'mark',
-    workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    ids: Ids = True, dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None, model: ModelName = None,
+    config: Config = None,
 ):
     "From tools to a training file: try them, ask, search, verify by executing, rate, export, as a recorded run."
     from synthgen_nb.core.records import check_writable
@@ -136,12 +141,11 @@ def tool_pipeline(
     several(multi_step, max_steps)
     both = single_step == multi_step
     given = dict(source=source, evals=[str(e) for e in evals or []], world=world, values=value, provider=provider, model=model, judge=judge,
-                 workers=workers,
-                 target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
+                 workers=workers, target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
-                 absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, seed=seed, format=format, system_prompt=system_prompt,
-                 template=template, control=control)
-    folder, r = recorded('tools', given, output, config)
+                 absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, accept=accept, seed=seed, format=format,
+                 system_prompt=system_prompt, template=template, control=control, ids=ids)
+    folder, r = recorded('tools', given | _away(dump, replies), output, config)
     _told(output, folder, r, target_pairs)
 
 # %% ../../nbs/cli/95_runs.ipynb #tools-told
@@ -152,7 +156,7 @@ def _told(output: Path, folder: Path, r: dict, wanted: int):
            else f'every call executed in {r["world"]}')
     print(f'training file: {output} ({n["rows"]} rows, {ran}; {n["distinct_sequences"]} distinct sequences, '
           f'{n["tools_used"]} of {n["tools_usable"]} usable tools, {r["model"]})')
-    _where(folder, 'tools.ipynb', r.get('leakage', []))
+    _where(folder, 'tools.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
     for said in r['said']: print(said, file=sys.stderr)
     if a := r['annotated']: print(_annotated(a, folder), file=sys.stderr if not a['rows'] else sys.stdout)
@@ -201,12 +205,32 @@ def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
 
 # %% ../../nbs/cli/95_runs.ipynb #runs
 @app.command()
-def runs():
-    "List the runs, oldest first."
+def runs(
+    where: Annotated[list[str] | None, option('--where', help='Only runs of which this holds: rows>10, threshold=8, '
+                                              'source~docs; repeat for several.')] = None,
+    pipeline: Annotated[str, option('--pipeline', help='Only of this notebook: qa, tools …')] = '',
+    status: Annotated[str, option('--status', help='Only done, failed, running or interrupted.')] = '',
+    as_json: Annotated[bool, option('--json', help='All that is known of each, as JSON.')] = False,
+):
+    "List the runs, oldest first: what they gave, what it cost, and the parameters in which they differ."
+    import json
     from synthgen_nb.core.settings import load_settings
-    from synthgen_nb.experiments.runs import list_runs
-    where = load_settings().paths.runs
-    print(table(list_runs(where)) or f'no run in {where} yet: synthgen pipeline DOCS -o train.jsonl')
+    from synthgen_nb.experiments.frames import run_rows
+    where_runs = load_settings().paths.runs
+    found = run_rows(where_runs, where or [], pipeline, status)
+    if as_json: print(json.dumps(found, ensure_ascii=False, indent=1))
+    elif found: print(table(_listed(found)))
+    else: print(f'no such run in {where_runs}' if where or pipeline or status else
+                f'no run in {where_runs} yet: synthgen pipeline DOCS -o train.jsonl')
+
+# %% ../../nbs/cli/95_runs.ipynb #listed
+def _listed(found: list[dict]) -> list[dict]:
+    "A line for each run"
+    from synthgen_nb.core.records import clip
+    from synthgen_nb.experiments.frames import as_text, differing
+    differ = [clip(' '.join(f'{k}={as_text(v)}' for k, v in d.items()), 80) for d in differing(found)]
+    shown = 'run status rows yield rating cost paid seconds model'.split()
+    return [{k: r[k] for k in shown} | dict(differs=d) for r, d in zip(found, differ, strict=True)]
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()

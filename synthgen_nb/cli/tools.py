@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Absent, OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
+from .app import (Absent, Accept, OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
                                  Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, app,
                                  argument, option, print)
 from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
@@ -128,7 +128,7 @@ def tool_curate(
     source: Rows, output: Out,
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
                                  'Default: those that the rows bring, else of the world that they name.')] = '',
-    threshold: Threshold = None, rubric: RubricName = 'tools',
+    threshold: Threshold = None, rubric: RubricName = 'tools', accept: Accept = '',
     min_success: Annotated[float, typer.Option('--min-success', min=0, max=1,
                                                help='Least share of calls that succeeded.')] = 1.0,
     balance: Annotated[float, typer.Option('--balance', min=0.01, max=1, help='Largest share of one difficulty '
@@ -146,13 +146,13 @@ def tool_curate(
     from synthgen_nb.tools.curation import tool_account
     apart(source, output)
     served = (config, provider, model, workers)
-    _row_options(turn_level_filter, split_turns, threshold, min_success, balance)
+    _row_options(turn_level_filter, split_turns, threshold, min_success, balance, accept)
     if turn_level_filter: return _turns(source, output, tools, split_turns, served)
     s, m = door(*served, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
     got = trajectories(source)
-    out = asyncio.run(_curated(got.kept, tools, m, r, least, min_success, balance))
+    out = asyncio.run(_curated(got.kept, tools, m, r, least, min_success, balance, accept))
     out.dropped = [*got.dropped, *out.dropped]
     m.calls.close()
     n, metrics = len(got.kept), tool_account(got.kept, out, r, least)
@@ -165,18 +165,22 @@ def tool_curate(
     print(f'difficulty: {metrics["difficulty_kept"]}{levelled}\n{paid(m)}')
 
 # %% ../../nbs/cli/94_tools.ipynb #curated
-async def _curated(rows, source: str, *more):
+async def _curated(rows, source: str, model, rubric, *more):
+    from synthgen_nb.core.accept import check_accept
+    from synthgen_nb.specs.trajectory import Trajectory
     from synthgen_nb.tools.curation import curate_trajectories, tools_for
-    return await curate_trajectories(rows, await tools_for(rows, source), *more)
+    check_accept(more[-1], Trajectory, rubric, *[s.criterion for t in rows for s in t.scores])
+    return await curate_trajectories(rows, await tools_for(rows, source), model, rubric, *more)
 
 # %% ../../nbs/cli/94_tools.ipynb #by-turns
-def _row_options(by_turns: bool, split: bool, threshold: float | None, min_success: float, balance: float):
+def _row_options(by_turns: bool, split: bool, threshold: float | None, min_success: float, balance: float,
+                 accept: str):
     "What is about rows does not go with what is about turns"
     from synthgen_nb.core.records import SynthgenError
     if split and not by_turns: raise SynthgenError('--split-turns needs --turn-level-filter')
     if not by_turns: return
     given = [n for n, other in (('--threshold', threshold is not None), ('--min-success', min_success != 1),
-                                ('--balance', balance != 1)) if other]
+                                ('--balance', balance != 1), ('--accept', accept)) if other]
     if given: raise SynthgenError(f'{given[0]} is about whole rows; --turn-level-filter judges turns. '
                                   'Run tool-curate once with each.')
 

@@ -29,7 +29,9 @@ def _taken(n: int, _frame) -> None:
 
 # %% ../../nbs/core/03k_ended.ipynb #status
 def status() -> int: # of the process: 128 and the number of the signal, as a shell has it
-    "How the process ends after it was interrupted"
+    "How the process ends after it was interrupted; another signal changes nothing any more"
+    for s in SIGNALS if ENDED else []:
+        with suppress(ValueError): signal.signal(s, signal.SIG_IGN) # Python itself would die of it while it ends
     return 128 + (ENDED[0] if ENDED else signal.SIGINT)
 
 def by_what() -> str: # '' for Ctrl-C

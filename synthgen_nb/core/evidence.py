@@ -11,6 +11,7 @@ __all__ = ['METHOD', 'PLACED', 'MIN_QUOTE', 'ground', 'Examined', 'around', 'pla
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from .claims import Claim, claims
 from .facts import fold
@@ -97,7 +98,11 @@ def beyond_mending(
 ) -> str: # '' if nothing is
     "What no other answer could mend: a question that cannot stand, or no source"
     if text is None: return 'no_source'
-    why = question_wrong(p.question, Source(text, around(p)))
+    return _question_wrong(p.question, text, around(p))
+
+@lru_cache(maxsize=4096)
+def _question_wrong(question: str, text: str, known: str) -> str:
+    why = question_wrong(question, Source(text, known))
     return f'question: {why}' if why else ''
 
 # %% ../../nbs/core/09_evidence.ipynb #looked_at
@@ -108,15 +113,22 @@ def looked_at(
     "What the program finds of a pair, without a call"
     e = Examined(p, text or '', hopeless=beyond_mending(p, text))
     if text is None: return e
-    src = e.source
-    for c in claims(p.answer):
-        f = hold(c, src)
-        if f.why: e.objections.append(objection(c, f.why))
-        elif placed(f, src): e.rests.append(e.place(c, f.start, f.end))
-        elif not plain(c): e.open.append(c)
-    if why := reply_wrong(p.question, p.answer, src): e.objections.append(f'the answer {why}')
-    else: e.objections += [f'the answer {why}' for why in left_out(p.question, p.answer, src)]
+    objections, rests, left = _seen(p.question, p.answer, text, e.known)
+    e.objections, e.open, e.rests = [*objections], [*left], [e.place(f.claim, f.start, f.end) for f in rests]
     return e
+
+@lru_cache(maxsize=4096)
+def _seen(question: str, answer: str, text: str, known: str) -> tuple[list[str], list[Finding], list[Claim]]:
+    "Objections, what is placed, what is open; the arms of a study look at the same pairs"
+    src, objections, rests, left = Source(text, known), list[str](), list[Finding](), list[Claim]()
+    for c in claims(answer):
+        f = hold(c, src)
+        if f.why: objections.append(objection(c, f.why))
+        elif placed(f, src): rests.append(f)
+        elif not plain(c): left.append(c)
+    if why := reply_wrong(question, answer, src): objections.append(f'the answer {why}')
+    else: objections += [f'the answer {why}' for why in left_out(question, answer, src)]
+    return objections, rests, left
 
 # %% ../../nbs/core/09_evidence.ipynb #find_quote
 MIN_QUOTE = 12 # letters; what is not ASCII counts threefold, as a character of Chinese is a word

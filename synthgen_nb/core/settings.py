@@ -298,7 +298,7 @@ def known_keys(
     "Every key of the settings as a dotted path"
     return _keys(Settings) + [f'llm.{n}.{k}' for n in names for k in Provider.model_fields]
 
-ENV_OTHER = ('SYNTHGEN_DATA', 'SYNTHGEN_PROGRESS') # variables that are not settings
+ENV_OTHER = ('SYNTHGEN_DATA',) # variables that are not settings
 
 def env_name(key: str) -> str: return 'SYNTHGEN_' + re.sub(r'\W', '_', key.upper())
 

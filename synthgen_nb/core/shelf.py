@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from .records import Outcome, Record
+from .records import Outcome, Record, Waiting
 
 # %% ../../nbs/core/00k_shelf.ipynb #Shelf
 T = TypeVar('T')
@@ -93,9 +93,12 @@ async def in_blocks(
     size: int = BLOCK,
 ) -> Outcome[R]: # the same
     "A stage, a block of records at a time"
-    it = iter(records)
+    it, waiting = iter(records), None
     while block := list(islice(it, size)):
-        got = await step(block)
-        out.kept += got.kept
-        out.dropped += got.dropped
+        try: got = await step(block)
+        except Waiting as e: waiting = e # the other blocks have something to ask as well
+        else:
+            out.kept += got.kept
+            out.dropped += got.dropped
+    if waiting: raise waiting
     return out

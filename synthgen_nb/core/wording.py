@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import product
 from .facts import INLINE, NUMBER_WORDS, fold
 from .words import FUNCTION_WORDS, LETTERS, SPACELESS, STOPWORDS, stem
@@ -40,6 +41,7 @@ class Word:
     light: bool # says nothing by itself
     start: int  # where it stands
 
+@lru_cache(maxsize=50_000)
 def _stem(w: str) -> str:
     if w in NUMBER_WORDS and w not in ('one', 'once', 'twice', 'half'): return f'{NUMBER_WORDS[w]:g}'
     s = stem(w) if len(w) > 3 or not w.isascii() else w
@@ -53,6 +55,10 @@ def words_in(
     text: str,
 ) -> list[Word]: # in their order
     "The words of a text, and the parts of its identifiers"
+    return [*(_words_in if len(text) < 500 else _words_in.__wrapped__)(text)]
+
+@lru_cache(maxsize=2048) # the same sentences are looked at by many checks
+def _words_in(text: str) -> tuple[Word, ...]:
     out = list[Word]()
     for m in _WORD.finditer(fold(text)):
         for p in _PART.finditer(m[0]) if '_' in m[0] else [m]:
@@ -60,7 +66,7 @@ def words_in(
             w = p[0].lower().rstrip("'").removesuffix("'s")
             letter = len(w) == 1 and w.isalpha() and (w.isascii() or '\u3041' <= w <= '\u309f') # hiragana: particles
             if w: out.append(Word(w, _stem(w), w in LIGHT or letter, at))
-    return out
+    return tuple(out)
 
 def content(ws: Iterable[Word]) -> list[Word]:
     "The words that say something"
@@ -78,7 +84,10 @@ def shared(
     b: set[str],
 ) -> set[str]: # those of `a`
     "What two sets of stems have in common"
-    return {x for x in a if x in b or (len(x) >= 6 and any(alike(x, y) for y in b))}
+    found, rest = set[str](), list[str]()
+    for x in a: found.add(x) if x in b else rest.append(x)
+    heads = {y[:5] for y in b} if rest else set() # who is alike begins alike
+    return found | {x for x in rest if len(x) >= 6 and x[:5] in heads and any(alike(x, y) for y in b)}
 
 # %% ../../nbs/core/00f_wording.ipynb #plainly
 _SQL = re.compile(r"\b(?:IS )?(?:NOT|NO|WITHOUT)\b(?= [A-Z]{2,}\b)") # NOT NULL, NO ACTION: names

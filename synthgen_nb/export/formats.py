@@ -72,6 +72,7 @@ def export(
     control: str = 'mark',     # what becomes of rows about control tokens: mark or drop
     sources: Mapping[str, str] | None = None, # chunk id → text, for pairs
     dropped: list[Drop] | None = None,        # takes the rows that are not fit
+    ids: bool = True,          # each row says which record it is
 ) -> int: # rows written
     "Write a training file of the rows that are fit to train on"
     every, tools, unfit = iter(rows), list(tools), [] if dropped is None else dropped
@@ -82,12 +83,13 @@ def export(
     if format != 'jsonl': kept = fitting(unmasked(kept, format, unfit), Target(format, system, reasoning, template, control), tools, sources, unfit)
     if (one := next(kept, None)) is None: raise _none_fit(path, unfit)
     by_name = {t.name: t for t in tools} if format == 'jsonl' else safe_tools(tools, template)
-    out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name))
+    out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name, ids))
     if Path(path).suffix == '.parquet' and format in WITH_TOOLS and isinstance(one, Trajectory):
         _unpadded(list(out), path, format)
     else: write_rows(out, path, native=format != 'jsonl')
     return out.n
 
+# %% ../../nbs/export/52_formats.ipynb #counted
 def _none_fit(path: str | Path, dropped: Sequence[Drop]) -> SynthgenError:
     "The error for rows of which none can be trained on"
     why = ', '.join(f'{k} {n}' for k, n in Counter(d.kind for d in dropped).most_common())
@@ -103,7 +105,11 @@ class _Counted:
             yield r
 
 # %% ../../nbs/export/52_formats.ipynb #training-rows
-def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
+def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool], ids: bool) -> list[dict]:
+    rows = _made(x, format, system, reasoning, tools)
+    return rows if ids or format == 'jsonl' else [{k: v for k, v in r.items() if k not in ('id', 'pair_id')} for r in rows]
+
+def _made(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
     if isinstance(x, Trajectory):
         return [inline(x, tools, system) if format == 'text' else CONVERSATION_FORMATS[format](x, tools, system)]
     assert isinstance(x, Pair)
@@ -113,17 +119,18 @@ def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapp
 
 # %% ../../nbs/export/52_formats.ipynb #features
 def features(
-    format: str, # one of WITH_TOOLS
+    format: str,      # one of WITH_TOOLS
+    ids: bool = True, # as for `export`
 ): # datasets.Features
     "Columns that keep every tool and every message as it is"
     from datasets import Features, Json, List, Value # type: ignore[attr-defined]
     if format not in WITH_TOOLS:
         raise SynthgenError(f'the format {format!r} needs no features; it holds nothing that could be padded')
-    return Features({'messages': List(Json()), 'tools': List(Json()), 'train_on': List(Value('bool')),
-                     'id': Value('string')})
+    columns = {'messages': List(Json()), 'tools': List(Json()), 'train_on': List(Value('bool')), 'id': Value('string')}
+    return Features({k: v for k, v in columns.items() if ids or k != 'id'})
 
 def _unpadded(rows: list[dict], path: str | Path, format: str):
     from datasets import Dataset
     data = io.BytesIO()
-    Dataset.from_list(rows, features=features(format)).to_parquet(data)
+    Dataset.from_list(rows, features=features(format, 'id' in rows[0])).to_parquet(data)
     write_bytes(path, data.getvalue())

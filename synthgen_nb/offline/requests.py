@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FIRST', 'THEN', 'ALSO', 'NEXT', 'Call', 'Plan', 'Form', 'shape', 'later', 'start', 'clause', 'leads', 'ends_at',
-           'read_clause', 'frames_of', 'read', 'is_goal', 'ordinal', 'place_in', 'purpose', 'fitting', 'say']
+           'read_clause', 'frames_of', 'read', 'read_with', 'is_goal', 'ordinal', 'place_in', 'purpose', 'fitting',
+           'say']
 
 # %% ../../nbs/offline/93c_requests.ipynb #imports
 import random, re
@@ -157,7 +158,10 @@ def _nested(text: str, frames: Mapping[str, Frame]) -> list[Call] | None:
 
 def read(text: str, tools: Sequence[Mapping]) -> list[Call]: # empty where it is not understood
     "The calls that a request asks for"
-    frames = frames_of(tools)
+    return read_with(text, frames_of(tools))
+
+def read_with(text: str, frames: Mapping[str, Frame]) -> list[Call]:
+    "The same, of tools whose tables are at hand"
     return _sentences(text, 0, frames) or _nested(text, frames) or []
 
 def is_goal(text: str, tools: Sequence[Mapping]) -> bool: # is only the end asked for?
@@ -239,5 +243,5 @@ def say(
     for i in range(12):
         nested = len(plan) == 2 and i < 4 and rng.random() < .8
         text = (_nest(plan, frames, rng) if nested else '') or _in_turn(plan, frames, rng, writes)
-        if text and canonical(read(text, tools)) == canonical(meant): return text
+        if text and canonical(read_with(text, frames)) == canonical(meant): return text
     return ''

@@ -21,14 +21,18 @@ from ..tools.feeds import linked, places, shown
 # %% ../../nbs/offline/94_tools.ipynb #plan
 def _same(a: Mapping, b: Mapping) -> bool: return a['tool'] == b['tool'] and a['arguments'] == b['arguments']
 
+def _held(s: Mapping) -> set[tuple[type, Any]]: # the scalars of a result
+    return s['held'] if 'held' in s else {(type(v), v) for xs in (s.get('places') or places(s)).values() for *_, v in xs}
+
 _PAGES = re.compile(r'page|limit|offset|cursor|^size$', re.I) # nobody asks for *that page size*
 
 def _place(
     name: str, value: Any, taker: str, steps: Sequence[Mapping], requested: set[str] | tuple = (),
 ) -> int | None:
     "The position of a value among those that earlier results give"
-    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool) and not _PAGES.search(name)
-    found = linked(name, taker, steps, requested)[:9] if scalar else []
+    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    there = scalar and any((type(value), value) in _held(s) for s in steps) and not _PAGES.search(name)
+    found = linked(name, taker, steps, requested)[:9] if there else []
     return next((i for i, x in enumerate(found) if type(x[2]) is type(value) and x[2] == value), None)
 
 # %% ../../nbs/offline/94_tools.ipynb #clash
@@ -85,7 +89,8 @@ def found_in(
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions
 def _prepared(facts: list, known: set[str]) -> list[dict]: # the facts of known tools, with what plan needs
-    own = [dict(f, places=places(f), before=[dict(b, places=places(b)) for b in f['before']]) for f in facts
+    placed = lambda s: (there := dict(s, places=s.get('places') or places(s))) | dict(held=_held(there))
+    own = [placed(f) | dict(before=[*map(placed, f['before'])]) for f in facts
            if {f['tool'], *(b['tool'] for b in f['before'])} <= known]
     takes = lambda f, g: any(_place(k, v, g['tool'], [f]) is not None for k, v in g['arguments'].items())
     for f in own: f['gives'] = any(takes(f, g) for g in own if g['tool'] != f['tool'])

@@ -180,9 +180,15 @@ def _frame(what: str, tool: str) -> Frame:
         used.add(lead)
     return Frame(w, pieces, segments, required)
 
+_FRAMES: dict[tuple[str, str, int], tuple[Mapping, Frame]] = {} # by the object that holds the parameters: it, and its table
+
 def frame(tool: Mapping, what: str) -> Frame: # what: of `phrases`
     "The table of a tool"
-    return _frame(what, canonical(dict(name=tool['name'], parameters=tool['parameters'])))
+    key = what, tool['name'], id(tool['parameters'])
+    if (known := _FRAMES.get(key)) and known[0] is tool['parameters']: return known[1]
+    if len(_FRAMES) > 4000: _FRAMES.clear()
+    _FRAMES[key] = tool['parameters'], _frame(what, canonical(dict(name=tool['name'], parameters=tool['parameters'])))
+    return _FRAMES[key][1]
 
 # %% ../../nbs/offline/93b_worded.ipynb #spell
 Given = dict[tuple, Any] # path → scalar, list of scalars, or None

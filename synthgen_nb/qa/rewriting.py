@@ -11,6 +11,7 @@ __all__ = ['METHOD', 'NO_SOURCE', 'NOT_ANSWERED', 'back_and_forth', 'response_of
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import lru_cache
 from ..core.claims import claims
 from ..core.facts import FENCE, INLINE, facts
 from ..core.judge import Rubric
@@ -81,6 +82,10 @@ def novel_content(
     *known: str, # texts it may draw on
 ) -> dict[str, list[str]]: # numbers, code and entities that stand in none of them
     "What an answer says that its sources do not"
+    return {k: [*v] for k, v in _novel(answer, *known).items()}
+
+@lru_cache(maxsize=4096)
+def _novel(answer: str, *known: str) -> dict[str, list[str]]:
     src = Source('\n\n'.join(known))
     out: dict[str, list[str]] = dict(numbers=[], code=[], entities=[])
     for f in (f for c in claims(answer) if c.kind != 'code' for f in facts(c.text)):
@@ -99,8 +104,13 @@ def objection(
 ) -> str: # '' if the rewrite may stand
     "Why a rewrite is not accepted"
     if not new.strip(): return 'empty_reply'
-    src = Source(text, '\n'.join([pair.question, pair.section, *pair.sources]))
-    if keep_code and (lost := lost_code(pair.answer, new, src)): return f'lost_code: {lost}'
+    known = '\n'.join([pair.question, pair.section, *pair.sources])
+    return _objection(pair.answer if keep_code else '', new, text, known)
+
+@lru_cache(maxsize=4096)
+def _objection(draft: str, new: str, text: str, known: str) -> str:
+    src = Source(text, known)
+    if lost := lost_code(draft, new, src): return f'lost_code: {lost}'
     whys = unsupported(new, src)
     return f'unsupported: {whys[0]}' if whys else ''
 

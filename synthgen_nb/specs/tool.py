@@ -9,7 +9,9 @@ __all__ = ['Effect', 'Kind', 'ONE', 'MANY', 'NAMED', 'TYPES', 'RULES', 'LONGEST'
 # %% ../../nbs/specs/20_tool.ipynb #imports
 import json, re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from ..core.listed import listed
@@ -196,37 +198,51 @@ def _refs_if_sound(schema: Any, known: dict[int, tuple[Any, frozenset[str]]]) ->
     return known[id(schema)][1]
 
 # %% ../../nbs/specs/20_tool.ipynb #validator
-_READY: dict[int, tuple[dict, dict, list[str], Any]] = {} # by the object: it, what it held, what is wrong with it, what checks
+@dataclass
+class _Checker:
+    wrong: list[str] # with the schema
+    checks: Any      # values against it
+    found: dict[bytes, list[str]] = field(default_factory=dict) # by the hash of a value: what is wrong with it
 
-def _checker(schema: dict[str, Any]) -> tuple[list[str], Any]:
+_READY: dict[int, tuple[dict, dict, _Checker]] = {} # by the object: it, and what it held
+
+def _checker(schema: dict[str, Any]) -> _Checker:
     "What is wrong with a schema, and what checks values against it"
     old = _READY.get(id(schema))
-    if old and old[0] is schema and old[1] == schema: return old[2:]
+    if old and old[0] is schema and old[1] == schema: return old[2]
     text = canonical(schema)
     made = _validator(text) if len(text) < 20_000 else _made(schema)
-    if len(_READY) >= 2048: _READY.clear()
-    _READY[id(schema)] = schema, dict(schema), *made
+    if len(_READY) >= 4096: _READY.clear()
+    _READY[id(schema)] = schema, dict(schema), made
     return made
 
-def _made(schema: dict[str, Any]) -> tuple[list[str], Any]:
+def _made(schema: dict[str, Any]) -> _Checker:
     from jsonschema import Draft202012Validator
-    return unsound(schema), Draft202012Validator(schema)
+    return _Checker(unsound(schema), Draft202012Validator(schema))
 
 @lru_cache(maxsize=2048)
-def _validator(schema: str) -> tuple[list[str], Any]: return _made(json.loads(schema))
+def _validator(schema: str) -> _Checker: return _made(json.loads(schema))
 
 # %% ../../nbs/specs/20_tool.ipynb #problems
+def _found(value: Any, c: _Checker) -> list[str]:
+    "What is wrong with a value; a result is asked about where it is made, where it arrives, and when it is verified"
+    key = blake2b(repr(value).encode('utf-8', 'surrogatepass'), digest_size=16).digest()
+    if len(c.found) >= 256: c.found.clear()
+    if key not in c.found:
+        errors = sorted(c.checks.iter_errors(value), key=lambda e: [str(x) for x in e.absolute_path])[:100]
+        c.found[key] = [f'/{"/".join(map(str, e.absolute_path))}: {clip(e.message, 200)}' for e in errors]
+    return c.found[key]
+
 def problems(
     value: Any,             # arguments or a result
     schema: dict[str, Any], # JSON Schema 2020-12
-    most: int = 10,         # problems named
+    most: int = 10,         # problems named, 100 at most
 ) -> list[str]: # `/where: what`, empty where all is well
     "What is wrong with a value"
-    wrong, v = _checker(schema)
-    if wrong: return [f'the schema itself is wrong: {w}' for w in wrong[:most]]
-    try: found = sorted(v.iter_errors(value), key=lambda e: [str(x) for x in e.absolute_path])[:most]
+    c = _checker(schema)
+    if c.wrong: return [f'the schema itself is wrong: {w}' for w in c.wrong[:most]]
+    try: return _found(value, c)[:most]
     except RecursionError: return ['/: nested too deeply to be checked']
-    return [f'/{"/".join(map(str, e.absolute_path))}: {clip(e.message, 200)}' for e in found]
 
 # %% ../../nbs/specs/20_tool.ipynb #flat
 @lru_cache(50_000)

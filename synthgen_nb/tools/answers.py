@@ -37,14 +37,19 @@ _NO = re.compile(r'''\b(?:not|no|never|without|neither|none|nor|cannot|\w+n['’
 def _only_a_name(v: str) -> bool: # which must be seen, and in which nothing can be misread
     return len(v.split()) < 4 and not re.search(r'\d', v) and not ops_in(v) and not _NO.search(v)
 
+@of_results
+def _long_texts(ev: Evidence) -> list[list[str]]: # the words of each, the longest first
+    texts = dict.fromkeys(flat(x.value) for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 11)
+    long = [v for v in texts if ' ' in v and not _only_a_name(v)]
+    return sorted((v.split() for v in long), key=len, reverse=True)[:200]
+
 def masked(
     ev: Evidence,
 ) -> str: # of the same length
     "The answer without the texts that it takes over from a result"
-    text = ev.answer
-    texts = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 11}
-    long = {v for v in texts if ' ' in v and not _only_a_name(v)}
-    for words in sorted((v.split() for v in long), key=len, reverse=True)[:200]:
+    text, answer = ev.answer, flat(ev.answer)
+    there = [ws for ws in _long_texts(ev) if all(w in text for w in ws[:4])]
+    for words in sorted(there, key=lambda ws: ' '.join(ws) not in answer): # those that stand there whole first
         head, at = re.compile(r'\s+'.join(map(re.escape, words[:4]))), 0
         while first := head.search(text, at):
             end, at = first.start(), first.end()
@@ -189,8 +194,9 @@ def known(text: str, ev: Evidence) -> bool:
     end, t = ('', t.rstrip('….')) if t.endswith('…') else (r'(?!\w)(?!-(?!\d\d:?\d\d\b)\w)', t) # 10:04:00-05:00
     begins = r'(?<!\d)' if re.fullmatch(r'\d\d:\d\d', t) else rf'(?<![A-Za-z0-9{"/" * ("/" in t)}])' # T22:53:00Z
     if begins == r'(?<!\d)': end = r'(?!\d)'
-    here = re.compile(rf'{begins}{re.escape(t)}{end}', re.I)
-    if not t or here.search(ev.text) or here.search(ev.docs) or t.lower() in _COMMON: return True
+    if not t or t.lower() in _COMMON: return True
+    here = re.compile(rf'{begins}{re.escape(t)}{end}', re.I) if t.lower() in ev.low else None
+    if here and (here.search(ev.text) or here.search(ev.docs)): return True
     if re.fullmatch(r'(?=.*\d)[0-9a-f]{7,20}', t) and re.search(rf'\b{t}[0-9a-f]', ev.text): return True # 2168af7
     if t.startswith('/'): return _known_path(t.rstrip('/'), ev)
     if '/' in t:
@@ -241,12 +247,16 @@ def wrong_names(ev: Evidence, own: str) -> Iterator[str]:
 _FILLERS = frozenset('''the a an its no same this that which what used any each their his her of for is are was has have with
     without and or data file dataset my your our other all'''.split())
 
-def wrong_values(ev: Evidence, own: str) -> Iterator[str]:
-    "A field that is said to hold another word than it does"
+@of_results
+def _by_field(ev: Evidence) -> dict[str, set]:
     fields: dict[str, set] = {}
     for x in ev.leaves: fields.setdefault(x.key.lower(), set()).add(x.value)
+    return fields
+
+def wrong_values(ev: Evidence, own: str) -> Iterator[str]:
+    "A field that is said to hold another word than it does"
     told = own.casefold()
-    for key, vs in ((k, vs) for k, vs in fields.items() if k in told):
+    for key, vs in ((k, vs) for k, vs in _by_field(ev).items() if k in told):
         value = str(next(iter(vs))).casefold()
         single = len(vs) == 1 and isinstance(next(iter(vs)), str) and re.fullmatch(r'[a-z]{4,}', key) and re.fullmatch(r'[a-z][\w-]{1,19}', value)
         if not single or value in told or value in map(str, ev.given): continue
@@ -254,8 +264,9 @@ def wrong_values(ev: Evidence, own: str) -> Iterator[str]:
             if (w := m[1] or m[2]) not in _FILLERS | ev.vocabulary: yield f'wrong_value: {key} is {value}, not {w}'
 
 # %% ../../nbs/tools/70b_answers.ipynb #crossed
-def crossed(ev: Evidence, own: str) -> Iterator[str]:
-    "A field that is said to hold a word that only other fields hold"
+@of_results
+def _holders_of(ev: Evidence) -> tuple[dict[str, set[str]], dict[str, list[str]], set[str]]:
+    "Fields by the words that they hold, what follows the first word of a name, and names of fields"
     holds: dict[str, set[str]] = {}
     for x in ev.leaves:
         if isinstance(x.value, str) and re.fullmatch(r'\w[\w-]{2,29}', x.value):
@@ -265,10 +276,15 @@ def crossed(ev: Evidence, own: str) -> Iterator[str]:
     more: dict[str, list[str]] = {} # what follows the first word of a name
     for v in (flat(x.value).casefold() for x in ev.leaves if isinstance(x.value, str) and len(x.value) < 80):
         if ' ' in v: more.setdefault(v.split()[0], []).append(re.escape(v.partition(' ')[2]))
+    return holds, more, {k for ks in holds.values() for k in ks if re.fullmatch('[a-z]{4,}', k)}
+
+def crossed(ev: Evidence, own: str) -> Iterator[str]:
+    "A field that is said to hold a word that only other fields hold"
+    holds, more, fields = _holders_of(ev)
     asked, keys = {*words_of(ev.request)}, {k.lower() for k in ev.keys}
     passed = {str(v).casefold() for v in ev.given}
     told = own.casefold()
-    for key in {k for ks in holds.values() for k in ks if k in told and re.fullmatch('[a-z]{4,}', k)}:
+    for key in (k for k in fields if k in told):
         says_ = rf'\b{key}\w{{0,2}}(?: (?:is|are|was|were)|:|=)? (?:the )?["“`]?([\w-]+)(?:,? and ([\w-]+))?'
         for w in (w for m in re.finditer(says_, told) for w in m.groups() if w):
             if w not in holds or key in holds[w] or w in asked | keys | passed: continue
@@ -344,7 +360,7 @@ def _lost(xs: list, run: Run, own: str, ev: Evidence, lists: list[list]) -> list
     if _PART.search(ev.request) and not _ALL.search(ev.request) and len(xs) not in ev.asked: return []
     told = numbers_in(own)
     def there(x): return any(says(m, x, own) for m in told) if is_number(x) else \
-        bool(re.search(rf'(?<![\w/]){re.escape(x)}(?![\w/])', ev.answer)) if isinstance(x, str) else True
+        x in ev.answer and bool(re.search(rf'(?<![\w/]){re.escape(x)}(?![\w/])', ev.answer)) if isinstance(x, str) else True
     missing = [x for x, part in zip(xs, last_parts(xs) or xs, strict=True) if not (there(x) or there(part))]
     inner = any(len(run) <= len(ys) < len(xs) and all(y in xs and y not in missing for y in ys) for ys in lists)
     used = not numeric(xs) and not _ALL.search(ev.request) and all(i < 0 or xs[i] in ev.given for _, _, i in run)
@@ -393,9 +409,10 @@ def odd_bullets(ev: Evidence, own: str) -> Iterator[str]:
     if not 2 < len(bullets) < 60: return
     passed = [{str(v) for _, v in leaves(c.arguments)} for c in ev.calls]
     found = (x for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 1 and x.value not in passed[x.step])
-    values = {flat(x.value).casefold() for x in found}
+    values = {flat(x.value).casefold()[:200] for x in found}
     def tells(b: str) -> bool:
-        if any(re.search(rf'(?<![\w/]){re.escape(v[:200])}(?!\w)', b.casefold()) for v in list(values)[:400]): return True
+        low = b.casefold()
+        if any(v in low and re.search(rf'(?<![\w/]){re.escape(v)}(?!\w)', low) for v in list(values)[:400]): return True
         return any(m.kind == 'number' for m in map(_in_words, mentions(b))) or bool(re.search(r'\b(?:no|not|yes|none)\b|:', b, re.I))
     odd = [b for b in bullets if not tells(b)]
     if len(odd) == 1: yield f'foreign_item: “{clip(odd[0], 60)}” is listed, and no result holds it'
@@ -667,10 +684,14 @@ _TURN = re.compile(r'''\W*(?:yes,?\s+\S+\s+(?:cannot|can['’]t|(?:is|are|does|d
 
 _DENIES = re.compile(r"""\b(?:is|are|was|were|am|does|do|did)(?:\ not|n['’]t)(?:\ [\w-]+){0,3}?\ ["“`(]*$""", re.X)
 
+@of_results
+def _short_texts(ev: Evidence) -> list[str]: # without the words of the request
+    held = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and 2 < len(x.value) < 200}
+    return sorted(held - {*ev.request.split()})[:300]
+
 def _denied(ev: Evidence, own: str) -> Iterator[str]:
     "Values of the results that the answer says are not so"
-    held = {flat(x.value) for x in ev.leaves if isinstance(x.value, str) and 2 < len(x.value) < 200}
-    for v in (v for v in sorted(held - {*ev.request.split()})[:300] if v in own):
+    for v in (v for v in _short_texts(ev) if v in own):
         for m in re.finditer(rf'(?<![\w/]){re.escape(v)}(?![\w/])', own):
             if v in ev.request or re.match(r'[\w\s,/.]{0,40}\bbut\b', own[m.end():m.end() + 60]): continue
             if no := _DENIES.search(own[max(0, m.start() - 60):m.start()]):
@@ -706,7 +727,8 @@ def told(v: Any, answer: str) -> bool:
     if is_number(v): return any(m.kind == 'number' and says(m, v, answer) for m in map(_in_words, mentions(answer)))
     text, stems = flat(str(v)).casefold(), {w[:5] for w in words_of(answer)}
     own = [w[:5] for w in words_of(text) if len(w) > 3]
-    at_all = bool(re.search(rf'(?<!\w){re.escape(text[:60])}', flat(answer).casefold()))
+    low = flat(answer).casefold()
+    at_all = text[:60] in low and bool(re.search(rf'(?<!\w){re.escape(text[:60])}', low))
     at_all = at_all or (len(text) > 80 and '\n' in str(v) and _part_told(str(v), answer))
     return at_all or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
@@ -760,14 +782,18 @@ _PLAIN = frozenset('''there their these those this that they them with have from
     together matches match least most exist exists contains contain else case'''.split())
 
 @of_results
-def _stems(ev: Evidence) -> set[str]: return {w[:5] for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.docs}')}
+def _texts(ev: Evidence) -> set[str]:
+    return {flat(x.value).casefold() for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 2}
+
+@of_results
+def _stems(ev: Evidence) -> set[str]:
+    return {w[:5] for w in set(words_of(f'{ev.request} {ev.told} {ev.results}')).union(*(d.words for d in ev.used))}
 
 def sweeping(ev: Evidence, own: str) -> Iterator[str]:
     "Sentences about all or about the others, in words that nobody used and without a value"
-    texts = {flat(x.value).casefold() for x in ev.leaves if isinstance(x.value, str) and len(x.value) > 2}
     for k, s in enumerate(sentences(own)):
         if not k or not _SWEEP.search(s) or re.match(r'\W*(?:yes|no)\b,', s, re.I): continue
-        if any(m.kind in ('number', 'code') for m in mentions(s)) or any(t in s.casefold() for t in texts): continue
+        if any(m.kind in ('number', 'code') for m in mentions(s)) or any(t in s.casefold() for t in _texts(ev)): continue
         new = [w for w in words_of(s) if len(w) > 4 and w not in _PLAIN and not {w[:5], w[:-1][:5]} & _stems(ev)]
         if new: yield f'unseen: “{clip(s, 70)}”: {", ".join(new)} stands in no result and not in the request'
 

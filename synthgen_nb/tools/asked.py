@@ -13,12 +13,12 @@ import json, re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from ..core.records import canonical, clip, content_id, leaves
+from ..core.records import canonical, clip, leaves
 from ..specs.rounds import Round, rounds
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Ref, Trajectory
 from .answers import OP, masked, objections_to_answer, quoted, wrong_names, wrong_numbers, wrong_units
-from .evidence import (WORDS, Evidence, Mention, evidence_of, is_number, mentions, numbers_in, sentences,
+from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions, numbers_in, sentences,
                                         shown, words_of)
 from .belonging import all_told, objections_to_rows, wrong_name, wrong_rows
 from .things import objections_to_things, wrong_dates
@@ -285,7 +285,7 @@ _PLACED = frozenset('''last from with that this into what which when where numbe
 
 def _stem(w: str) -> str: return w[:7] if len(w) > 7 else w.rstrip('s')
 
-def _stems(text: str) -> set[str]: return {_stem(w) for w in words_of(text) if len(w) > 3 and w not in _PLACED}
+def _stems(words: Iterable[str]) -> set[str]: return {_stem(w) for w in words if len(w) > 3 and w not in _PLACED}
 
 def _fields(schema: Any) -> Iterator[str]:
     if not isinstance(schema, dict): return
@@ -298,13 +298,14 @@ _SPOKEN_OF: dict[str, frozenset[str]] = {} # by the id of a tool
 
 def _spoken_of(t: Tool) -> frozenset[str]:
     "What a tool and its results speak of, without its verb"
-    if t.id not in _SPOKEN_OF: _SPOKEN_OF[t.id] = frozenset(_stems(' '.join([*words_of(t.name)[1:], *_fields(t.returns)])))
+    if t.id not in _SPOKEN_OF: _SPOKEN_OF[t.id] = frozenset(_stems(words_of(' '.join([*words_of(t.name)[1:], *_fields(t.returns)]))))
     return _SPOKEN_OF[t.id]
 
 def unlearned(ev: Evidence) -> set[str]:
     "Words of the request and of the answer that no tool that was called speaks of"
-    there = _stems(f'{ev.results} {ev.docs} {" ".join(map(str, ev.given))}')
-    return _stems(ev.request) & _stems(ev.answer) - there if ev.calls else set()
+    told = _stems(words_of(ev.request)) & _stems(words_of(ev.answer)) if ev.calls else set()
+    there = set(words_of(f'{ev.results} {" ".join(map(str, ev.given))}')).union(*(d.words for d in ev.used)) if told else ()
+    return told - _stems(there)
 
 def untouched(told: set[str], called: set[str], tools: Iterable[Tool]) -> Iterator[str]: # told: of `unlearned`
     "Words that only a tool at hand that was not called speaks of"
@@ -324,16 +325,20 @@ def objections_to_calls(ev: Evidence) -> list[str]: # ev: of a trajectory; → `
 
 FEW = 60 # tools of which a row may be asked why it called none of the others; of more, those that it is shown
 
+@found_once
+def _against(ev: Evidence) -> tuple[list[str], list[str], set[str]]: # in the calls, in the answer; unlearned words
+    own = masked(ev)
+    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
+    if all_told(ev, ev.answer): rest = [w for w in rest if not w.startswith('lost_item')]
+    return objections_to_calls(ev), rest, unlearned(ev)
+
 def objections_to_evidence(
     ev: Evidence,
     shown: Iterable[Tool], # tools that could have been called
 ) -> list[str]: # `reason: words`
     "What is wrong with some calls and the answer that rests on them"
-    own = masked(ev)
-    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
-    if all_told(ev, ev.answer): rest = [w for w in rest if not w.startswith('lost_item')]
-    beside = untouched(unlearned(ev), {c.tool for c in ev.calls}, shown)
-    return list(dict.fromkeys([*objections_to_calls(ev), *beside, *rest]))
+    calls, rest, told = _against(ev)
+    return list(dict.fromkeys([*calls, *untouched(told, {c.tool for c in ev.calls}, shown), *rest]))
 
 # %% ../../nbs/tools/70d_asked.ipynb #back
 _POINTS = re.compile(r"""^\W*(?:and|or|but|so|then|now|what\ about|how\ about|i\ mean|no|yes|ok(?:ay)?|thanks?)\b
@@ -396,6 +401,7 @@ def claimed(
 _ASKS = re.compile(r"""\?|\b(?:please|which|what|let\ me\ know|tell\ me|specify|provide|need(?:s|ed)?|missing
     |require[sd]?)\b""", re.I | re.X)
 
+@found_once
 def idle(
     ev: Evidence,             # of a round without calls
     why: str = '',            # `Trajectory.no_call`
@@ -409,8 +415,6 @@ def idle(
     return list(dict.fromkeys([*out, *claimed(ev, said)]))
 
 # %% ../../nbs/tools/70d_asked.ipynb #told-before
-_FOUND: dict[str, list[tuple[list[str], bool]]] = {} # an answer is asked about when it is given, and when it is verified
-
 def held_against(
     t: Trajectory,              # observed
     tools: Mapping[str, Tool],  # by name
@@ -428,19 +432,15 @@ def told_before(
     tools: Mapping[str, Tool],  # by name
 ) -> list[tuple[Round, str, list[str]]]: # for each: what was said before its calls, and what is wrong with it
     "The rounds of a row, each with what it may take values from and what can be said against it"
-    names = sorted({*t.tools, *(c.tool for c in t.calls)}) if t.tools and len(tools) > FEW else list(tools)
-    key = content_id(t.model_dump(include={'turns', 'tools', 'no_call'}), [tools[n].id for n in names if n in tools])
-    parts, said, before = rounds(t), list[str](), list[str]()
-    if len(_FOUND) > 500: _FOUND.clear()
-    found, known = _FOUND.get(key), list[tuple[list[str], bool]]()
+    parts, said, out = rounds(t), list[str](), list[tuple[Round, str, list[str]]]()
     for i, r in enumerate(parts):
         if i and not parts[i - 1].calls and parts[i - 1].answer.rstrip().endswith('?'):
             parts[i] = r = replace(r, asked=(*parts[i - 1].asked, *r.asked)) # what was asked, and what was missing of it
-        before.append('\n'.join([r.told, *said, *(x.text for x in r.asked)]))
-        known.append(held_against(t, tools, r, said) if found is None else found[i])
-        if known[i][1]: said.append(r.answer)
-    _FOUND[key] = known
-    return [(r, b, held) for r, b, (held, _) in zip(parts, before, known, strict=True)]
+        before = '\n'.join([r.told, *said, *(x.text for x in r.asked)])
+        held, rests = held_against(t, tools, r, said)
+        out.append((r, before, held))
+        if rests: said.append(r.answer)
+    return out
 
 # %% ../../nbs/tools/70d_asked.ipynb #objections
 def objections(

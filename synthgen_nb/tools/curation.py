@@ -9,6 +9,7 @@ __all__ = ['in_words', 'curate_trajectories', 'own_world', 'curate_turns', 'tool
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from ..core.accept import accepted
 from ..core.curate import curate
 from ..core.judge import Rubric, check_threshold
 from ..core.models import Model
@@ -42,14 +43,16 @@ async def curate_trajectories(
     threshold: float,           # least rating that is kept
     min_success: float = 1.0,   # least share of calls that succeeded
     max_share: float = 1.0,     # largest share of one difficulty; 1: no levelling
+    accept: str = '',           # expression of the user's own, see `core.accept`
 ) -> Outcome[Trajectory]: # kept best first where it levels, else in order
     "Check the form, the results and the rating of tool rows"
     sound = await verify([in_words(t, tools) for t in rows], tools)
     ran = successful(sound.kept, min_success)
     rated = await curate(ran.kept, model, rubric, trajectory_inputs(tools), threshold)
-    best = sorted(rated.kept, key=lambda t: -(t.rating or 0))
-    level = balance(best, max_share) if max_share < 1 and best else Outcome(kept=rated.kept)
-    dropped = [d for o in (sound, ran, rated, level) for d in o.dropped]
+    own = accepted(rated.kept, accept)
+    best = sorted(own.kept, key=lambda t: -(t.rating or 0))
+    level = balance(best, max_share) if max_share < 1 and best else Outcome(kept=own.kept)
+    dropped = [d for o in (sound, ran, rated, own, level) for d in o.dropped]
     return Outcome(level.kept, dropped).check(len(rows))
 
 # %% ../../nbs/tools/77_curation.ipynb #own-world

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Unit', 'WORDS', 'T', 'Mention', 'mentions', 'numbers_in', 'words_of', 'is_number', 'shown', 'flat', 'sentences',
-           'Leaf', 'Step', 'units_in', 'Seen', 'Evidence', 'of_results', 'evidence_of', 'saying', 'says', 'near',
-           'in_percent', 'counts_of', 'computed', 'converted']
+           'Leaf', 'Step', 'units_in', 'Docs', 'docs_of', 'Seen', 'Evidence', 'of_results', 'found_once', 'evidence_of',
+           'saying', 'says', 'near', 'in_percent', 'counts_of', 'computed', 'converted']
 
 # %% ../../nbs/tools/70a_evidence.ipynb #imports
 import json, math, re
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from ..core.claims import claims
 from ..core.facts import LINK, NUMBER_WORDS, SIZES
 from ..core.listed import listed
-from ..core.records import canonical, leaves
+from ..core.records import canonical, content_id, leaves
 from ..specs.rounds import Round, rounds
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Trajectory
@@ -164,6 +164,25 @@ def _numbers_of(text: str) -> Iterator[float]:
             yield from (float(d) for d in _DIGITS.findall(m.text) if len(d) < 16)
         elif m.text.lower() in WORDS: yield float(WORDS[m.text.lower()])
 
+# %% ../../nbs/tools/70a_evidence.ipynb #docs
+@dataclass(frozen=True, eq=False)
+class Docs:
+    "What a tool says of itself"
+    tool: str # id and effect
+    text: str
+    words: frozenset[str]
+    units: frozenset[Unit]
+
+_DOCS: dict[str, Docs] = {} # by the id of a tool
+
+def docs_of(t: Tool) -> Docs:
+    "What a tool says of itself, read once"
+    if len(_DOCS) > 2000: _DOCS.clear()
+    if (known := f'{t.id} {t.effect}') not in _DOCS:
+        text = flat(f'{t.name} {t.description} {json.dumps([t.parameters, t.returns])}')
+        _DOCS[known] = Docs(known, text, frozenset(words_of(text)), units_in(text))
+    return _DOCS[known]
+
 # %% ../../nbs/tools/70a_evidence.ipynb #Evidence
 @dataclass
 class Seen:
@@ -194,11 +213,11 @@ class Seen:
         if self.at_hand: texts.append(f'{self.docs} {len(self.at_hand)}') # which an answer without a call may count
         return [float(v) for v in self.values if is_number(v)] + [n for t in texts for n in _numbers_of(t)]
     @cached_property
-    def docs(self) -> str: # what the tools that were called say of themselves
+    def used(self) -> list[Docs]: # what the tools that were called say of themselves
         names = dict.fromkeys([*(c.tool for c in self.calls), *self.at_hand])
-        used = [self.tools[n] for n in names if n in self.tools]
-        said = [f'{t.name} {t.description} {json.dumps([t.parameters, t.returns])}' for t in used]
-        return flat(' '.join(said))
+        return [docs_of(self.tools[n]) for n in names if n in self.tools]
+    @cached_property
+    def docs(self) -> str: return ' '.join(d.text for d in self.used)
     @cached_property
     def asked(self) -> list[float]: return [m.value for m in numbers_in(self.request)]
 
@@ -216,7 +235,9 @@ class Evidence(Seen):
     def text(self) -> str:
         return flat(' '.join([self.request, self.told, *map(str, self.values), *sorted(self.keys)]))
     @cached_property
-    def vocabulary(self) -> set[str]: return {*words_of(self.text), *words_of(self.docs)}
+    def vocabulary(self) -> set[str]: return set(words_of(self.text)).union(*(d.words for d in self.used))
+    @cached_property
+    def low(self) -> str: return f'{self.text} {self.docs}'.lower()
     @cached_property
     def stems(self) -> set[str]: return {w[:5] for w in self.vocabulary}
     @cached_property
@@ -225,13 +246,14 @@ class Evidence(Seen):
         suffix = {*re.findall(r'[a-z]_([A-Za-z]{1,4})\b', self.text)} # elevation_m
         camel = re.findall(r'[a-z]([A-Z][A-Za-z]{0,2}\d?)\b', ' '.join(self.keys)) # areaM2, sizeMB
         suffix = {w for c in camel for w in (c, c.lower())} | suffix
-        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *(units_in(t) for t in [self.docs, *self.values] if isinstance(t, str)))
+        found = [*(d.units for d in self.used), *(units_in(t) for t in self.values if isinstance(t, str))]
+        return named.union({SIZES[w] for w in suffix & SIZES.keys()}, *found)
     @cached_property
     def units(self) -> set[Unit]: return self.stated | units_in(self.request) | units_in(self.told)
 
     def saying(self, answer: str) -> 'Evidence': # what was read off the results is not read again
         "The same with another answer"
-        vars(self).update(vocabulary=self.vocabulary, stems=self.stems, units=self.units, numbers=self.numbers, lists=self.lists,
+        vars(self).update(vocabulary=self.vocabulary, low=self.low, stems=self.stems, units=self.units, numbers=self.numbers, lists=self.lists,
                           figures=self.figures, given=self.given)
         new = copy(self)
         new.answer = answer
@@ -247,6 +269,21 @@ def of_results(f: Callable[..., T]) -> Callable[..., T]:
         if (f, *rest) not in ev.read: ev.read[(f, *rest)] = f(ev, *rest)
         return ev.read[(f, *rest)]
     return once
+
+# %% ../../nbs/tools/70a_evidence.ipynb #found-once
+_FOUND: dict[str, Any] = {}
+
+def found_once(f: Callable[..., T]) -> Callable[..., T]:
+    "Finds out something about an answer, and then knows it"
+    @wraps(f)
+    def remembered(ev, *rest):
+        calls = [vars(c) | dict(refs=[r.model_dump() for r in c.refs]) for c in ev.calls]
+        said = [ev.request, ev.answer, ev.told, ev.at_hand]
+        key = content_id(f.__name__, said, calls, [d.tool for d in ev.used], rest)
+        if len(_FOUND) > 2000: _FOUND.clear()
+        if key not in _FOUND: _FOUND[key] = f(ev, *rest)
+        return _FOUND[key]
+    return remembered
 
 # %% ../../nbs/tools/70a_evidence.ipynb #evidence-of
 def evidence_of(

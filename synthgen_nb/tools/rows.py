@@ -8,7 +8,7 @@ __all__ = ['Accept', 'Groups', 'make_rows', 'Plan', 'checked', 'share_single', '
            'one_round', 'take_in', 'until_enough', 'in_turn', 'covering', 'finished']
 
 # %% ../../nbs/tools/76_rows.ipynb #imports
-import json, os, random
+import json, random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -284,7 +284,7 @@ async def until_enough(
     cover: bool = True,                       # go on for tools that no row uses
 ):
     "Rounds, until there are rows enough or four in a row gave nothing new"
-    progress = Progress('rows', m.plan.target, file=os.environ.get('SYNTHGEN_PROGRESS', ''))
+    progress = Progress('rows', m.plan.target)
     m.idle = m.stale = 0
     def wanting(): return cover and m.unused and m.stale < 4 and len(m.pool) < 2 * m.plan.target
     for _ in range(3):

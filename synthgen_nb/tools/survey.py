@@ -9,7 +9,7 @@ __all__ = ['Ran', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 'Notes', 'e
            'try_tool', 'settled', 'contrasted', 'repeatable', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
-import asyncio, json, os, random, re
+import asyncio, json, random, re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ async def noted(
     notes = before or Notes([], Runner(world, initial), random.Random(seed), pool, max_facts or max(6, 40 // max(1, len(known))))
     notes.go_on(known, world)
     reads = known if resettable(world) else [t for t in known if t.effect == 'read']
-    progress = Progress('survey', 3 * len(reads), file=os.environ.get('SYNTHGEN_PROGRESS', ''))
+    progress = Progress('survey', 3 * len(reads))
     for t in [t for _ in range(3) for t in reads]:
         await try_tool(notes, t)
         progress.step()

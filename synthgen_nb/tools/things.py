@@ -13,13 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from ..core.records import canonical, clip, leaves
 from ..core.words import STOPWORDS
 from ..specs.tool import flat as bare, steps
 from .answers import OP, all_lists, ops_in, told
-from .evidence import (WORDS, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in,
+from .evidence import (WORDS, Docs, Evidence, Leaf, in_percent, is_number, mentions, near, numbers_in,
                                         of_results, saying, says, sentences, words_of)
 
 # %% ../../nbs/tools/70c_things.ipynb #things
@@ -227,6 +228,12 @@ def wrong_records(ev: Evidence, own: str) -> Iterator[str]:
                 yield f'unsupported_name: {m.text} is told of {word[1]}, and no result has that name'
 
 # %% ../../nbs/tools/70c_things.ipynb #told-of
+@of_results
+def _named(ev: Evidence) -> list[tuple[list[Thing], list[list[Any]]]]: # and what each of them alone has
+    "Groups of which every thing has a name"
+    groups = [g for g in things_of(ev) if all(t.names or t.numbers for t in g)]
+    return [(g, [_alone(g, k) for k in range(len(g))]) for g in groups]
+
 def _alone(group: list[Thing], k: int) -> list[Any]:
     "Values that only one of them has, and that are no part of its name"
     others = {canonical(x.value) for j, t in enumerate(group) if j != k for x in t.held}
@@ -235,12 +242,12 @@ def _alone(group: list[Thing], k: int) -> list[Any]:
 
 def told_of_another(ev: Evidence, own: str) -> Iterator[str]:
     "A value of one thing that is said of another"
-    for group in (g for g in things_of(ev) if all(t.names or t.numbers for t in g)):
+    for group, alone in _named(ev):
         for s in (part for x in sentences(own) for part in re.split(r';|,?\s+(?:while|whereas|but)\s', x)):
             at = named_at(group, s)
             if len({k for _, _, k in at}) < 1 or re.search(r'\b(?:respectively|than|against|both)\b', s): continue
             for k in range(len(group)):
-                for v in (v for v in _alone(group, k) if str(v) not in ev.request):
+                for v in (v for v in alone[k] if str(v) in s and str(v) not in ev.request):
                     spot = next((m.start() for m in re.finditer(rf'(?<![\w/.@-]){re.escape(f"{v}")}(?![\w/@])', s)), -1)
                     before = [j for a, _, j in at if a < spot]
                     said = before[-1] if before else at[0][2] if spot >= 0 else k
@@ -254,11 +261,11 @@ def passed_over(ev: Evidence, own: str) -> Iterator[str]:
     "One of the things that the request names and that were looked up"
     if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|compare\w*|differ\w*)\b', ev.request, re.I): return
     if re.search(r'\b(?:both|all|each|neither|none|respectively)\b', own, re.I): return
-    for group in (g for g in things_of(ev) if all(t.names or t.numbers for t in g)):
+    for group, alone in _named(ev):
         asked, named = ({k for _, _, k in named_at(group, t)} for t in (ev.request, own))
-        missing = [k for k in asked - named if not any(told(v, own) for v in _alone(group, k))] if named & asked else []
+        missing = [k for k in asked - named if not any(told(v, own) for v in alone[k])] if named & asked else []
         reads = all(x.step != len(ev.calls) - 1 or ev.calls[x.step].ok for k in missing for x in group[k].held)
-        if missing and reads and len(asked) == len(group) and all(_alone(group, k) for k in missing):
+        if missing and reads and len(asked) == len(group) and all(alone[k] for k in missing):
             yield f'lost_item: the answer passes over {_called(group[missing[0]])}'
 
 # %% ../../nbs/tools/70c_things.ipynb #records-left
@@ -296,7 +303,11 @@ def _alternatives(docs: str) -> Iterator[set[str]]:
     for m in _EITHER.finditer(docs): yield {m[1], m[3], *re.findall(r'[\w-]+', m[2])}
 
 @of_results
-def _choices(ev: Evidence) -> list[set[str]]: return list(_alternatives(ev.docs))
+def _choices(ev: Evidence) -> list[frozenset[str]]: # in small letters
+    return list(dict.fromkeys(words for d in ev.used for words in _choices_of(d)))
+
+@lru_cache(2000)
+def _choices_of(d: Docs) -> list[frozenset[str]]: return [frozenset(map(str.casefold, x)) for x in _alternatives(d.text)]
 
 @of_results
 def _beginnings(ev: Evidence) -> set[str]: return {w[:4] for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.given}')}
@@ -306,8 +317,7 @@ def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
     held = {x.value.casefold(): x.key for x in ev.leaves if isinstance(x.value, str) and re.fullmatch(r'[A-Za-z][\w-]+', x.value)}
     here = {w.casefold() for w in re.findall(r'[\w-]+', own)}
     there = _beginnings(ev)
-    for words in _choices(ev):
-        low = {w.casefold() for w in words}
+    for low in _choices(ev):
         mine = low & held.keys()
         others = {w for w in (low - mine) & here if len(w) > 2 and w[:4] not in there and w not in STOPWORDS}
         if mine and others and not mine & here: yield f'wrong_value: it is {sorted(mine)[0]}, the answer says {sorted(others)[0]}'
@@ -350,15 +360,23 @@ _SPOKEN = re.compile(rf'''\b(?:(\d{{1,2}})(?:st|nd|rd|th)?\.?\s+)?({"|".join(_MO
     (?:\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d))?(?:,?\s+(\d{{4}}))?''', re.I | re.X)
 _ISO = re.compile(r'\b(\d{4})-(\d\d)-(\d\d)')
 
-def dates(text: str) -> set[tuple[int, int, int]]: # year, month, day; 0 where it is not said
+@lru_cache(20_000)
+def _dates(text: str) -> frozenset[tuple[int, int, int]]:
     out = {(int(y), int(m), int(d)) for y, m, d in _ISO.findall(text[:50_000])}
     for d, month, after, year in _SPOKEN.findall(text[:50_000]):
         if d or after: out.add((int(year or 0), _MONTHS.index(month.lower()) + 1, int(d or after)))
-    return out
+    return frozenset(out)
+
+def dates(text: str) -> frozenset[tuple[int, int, int]]: # year, month, day; 0 where it is not said
+    return _dates(text) if len(text) < 500 else _dates.__wrapped__(text)
+
+@of_results
+def _dates_there(ev: Evidence) -> frozenset[tuple[int, int, int]]:
+    return dates(f'{ev.request} {ev.told} {" ".join(map(str, ev.values))}')
 
 def wrong_dates(ev: Evidence, own: str) -> Iterator[str]:
     "A date that is not among those found, where some are"
-    there = dates(f'{ev.request} {ev.told} {" ".join(map(str, ev.values))}')
+    there = _dates_there(ev)
     for y, m, d in dates(own) if there else ():
         if not any((m, d) == (m2, d2) and (y == y2 or not y or not y2) for y2, m2, d2 in there):
             yield f'unsupported_date: nothing has the date {y or "…"}-{m:02}-{d:02}'

@@ -211,7 +211,7 @@ async def acted(
 ) -> tuple[Call, Observation]:
     "Make the call that was decided on; a value that nobody said refers to the result that gave it"
     id = next(f'call_{i}' for i in range(len(seen) + 1, 10**6) if f'call_{i}' not in seen)
-    call, tool = Call(id=id, tool=a.kind, arguments=a.arguments, refs=a.refs), {t.name: t for t in world.tools}.get(a.kind)
+    call, tool = Call(id=id, tool=a.kind, arguments=a.arguments, refs=a.refs), next((t for t in world.tools if t.name == a.kind), None)
     if tool: call = sourced(call, tool, told, seen)[0]
     return call, await execute(world, call, seen)
 

@@ -115,9 +115,8 @@ def prepared(
     seen: Mapping[str, Observation],  # earlier observations
 ) -> tuple[Tool, dict[str, Any]]: # the tool and its arguments, complete; or ToolError
     "What is needed to run a call, checked"
-    known = {t.name: t for t in reversed(tools)}
-    tool = known.get(call.tool)
-    if tool is None: raise ToolError(f'unknown tool {call.tool!r}{nearest(call.tool, known)}', 'unknown_tool')
+    tool = next((t for t in tools if t.name == call.tool), None)
+    if tool is None: raise ToolError(f'unknown tool {call.tool!r}{nearest(call.tool, [t.name for t in tools])}', 'unknown_tool')
     try: args = resolve(call, seen)
     except Unresolved as e: raise ToolError(str(e), 'unresolved_reference') from None
     if loose := literal_refs(args):
@@ -185,7 +184,7 @@ async def start_from(
     if state is not None and not getattr(world, 'takes_state', True):
         raise NoStart(f"{world.name} takes no state ({clip(state, 60)}); "
                       "give calls that make it: {'calls': [{'tool': …, 'arguments': …}]}")
-    reads = {t.name for t in world.tools if t.effect == 'read'}
+    reads = {t.name for t in world.tools if t.effect == 'read'} if calls else set()
     writes = [c.tool for c in calls if c.tool not in reads]
     if writes and not resettable(world):
         raise NoStart(f'{world.name} cannot be reset: {writes[0]} of the initial state would be done again and again')
