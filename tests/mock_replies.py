@@ -63,7 +63,7 @@ def value(text: str):
 
 
 def requests(system: str, user: str) -> dict:
-    "Requests for tools, each two or three of the calls that were tried, in a form that `step` can read again"
+    "Requests for tools, each two or three of the calls that were tried, in a form that `step` can read again: no request names a tool"
     tried, before = [], ""
     for m in re.finditer(r"^- (first )?([\w-]+), with (.*); (?:then|what came back:)$", user, re.M):
         args = {k: value(v) for k, v in re.findall(r"(\w+): (.*?)(?=, \w+: |$)", m[3])}
@@ -76,7 +76,7 @@ def requests(system: str, user: str) -> dict:
     for i in range(60):
         shuffled = sorted(tried, key=lambda t: hashlib.sha256(f"{t} {i} {user}".encode()).digest())
         calls = [c for t in shuffled[: 1 if single else 2 + i % 2] for c in calls_in(t)]
-        text = "Please do this: " + "; ".join(f"{name}({json.dumps(args)})" for name, args in calls)
+        text = "Please do this: " + "; ".join(f"{name.replace('_', '-')}({json.dumps(args)})" for name, args in calls)
         if calls and text not in user and text not in [x["instruction"] for x in out]:
             out.append(dict(instruction=text, tools=[name for name, _ in calls]))
     return dict(instructions=out[: int(re.search(r"Write (\d+) request", user)[1])])
@@ -87,7 +87,8 @@ RESULT = re.compile(r"^call_\d+: [^\n]*\n(\w+):\n<result>\n(.*?)\n</result>$", r
 
 def step(user: str) -> dict:
     "The next call of a request, or an answer that repeats the results"
-    calls, done = calls_in(between(user, "request")), RESULT.findall(user)
+    tools = {n.replace("_", "-"): n for n in re.findall(r"^- ([\w-]+): ", user, re.M)}
+    calls, done = [(tools.get(n, n), args) for n, args in calls_in(between(user, "request"))], RESULT.findall(user)
     last = dict(thought="That is what was asked.", action="give_up_and_restart", arguments=[], answer="")
     if (done and done[-1][0] != "ok") or "has been tried" in user:
         return last

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.records import Origin, Pair, SynthgenError, drop, save
-from synthgen_nb.experiments.arms import LONGEST, RANDOM, of_items, of_rows
-from synthgen_nb.experiments.contrasts import Sums, apart, as_latex, as_markdown, contrasts, plot_contrasts, shares_of, tex
+from synthgen_nb.experiments.arms import LONGEST, RANDOM, Line, Made, of_items, of_rows
+from synthgen_nb.experiments.contrasts import Sums, apart, as_latex, as_markdown, contrasted, contrasts, plot_contrasts, shares_of, tex
 from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn
 from test_arms import CHUNKS, MARKS, OFTEN, run, score
 
@@ -182,7 +182,7 @@ def test_tool_rows_are_compared_by_the_tools_they_call(tmp_path):
 
     (one, n), (two, _) = tools("one", 0), tools("two", 1)
     found = contrasts(dict(one=one, two=two), "one")
-    assert (found.unit, found.units) == ("set of tools", 7)
+    assert (found.unit, found.units) == ("tool set", 7)
     assert of(found, "one", "yield")["value"] == pytest.approx(n / 84, rel=1e-5)
     assert of(found, "one", "per_1000_calls")["value"] == pytest.approx(1000 * n / 168, rel=1e-5)
     assert len(found.ids(RANDOM)) == n
@@ -262,6 +262,23 @@ def test_one_row_of_another_kind_is_no_winner():
     one = Sums(n * 8 - 5 * (np.arange(60) == 7), n)
     d = apart([(one, Sums(n * 8, n))])[0]
     assert d.value < 0 and d.low < d.value < d.high and d.low <= 0 <= d.high
+
+
+def made(name, seed, spoilt=0.0, chunks=60):
+    rng, level = np.random.default_rng(seed), np.random.default_rng(1).normal(0, 0.7, chunks)
+    marks = (rng.choice(MARKS, (chunks, 3), p=OFTEN) + level[:, None] - 4 * (rng.random((chunks, 3)) < spoilt)).clip(0, 10).round()
+    lines = [Line(f"{name}{c}-{i}", f"c{c}", "d", f"{name} {c} {i}?", "Yes.", float(m), "j", ()) for c, ms in enumerate(marks) for i, m in enumerate(ms)]
+    asked = {(f"c{c}", "d"): 1.0 for c in range(chunks)}
+    return [Made(name, name, [x for x in lines if x.rating >= 7], lines, asked, asked, asked)]
+
+
+def test_where_nothing_is_nothing_is_named_and_a_spoilt_arm_is():
+    named = spoilt = 0
+    for seed in range(0, 45, 3):
+        found = contrasted(dict(base=made("base", seed), again=made("again", seed + 1), bad=made("bad", seed + 2, 0.3)), "base", seed)
+        named += any(d["shown"] for d in found.differences if d["arm"] == "again")
+        spoilt += found.difference("bad", "rating_of_all")["shown"] == "worse"
+    assert named <= 1 and spoilt >= 13
 
 
 def test_a_price_that_nobody_knows_is_none(tmp_path):

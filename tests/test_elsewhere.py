@@ -88,6 +88,19 @@ def test_what_is_never_answered_well_does_not_wait_for_ever(tmp_path):
     assert i == 2 and not any(a.ok for a in answers) and asked(tmp_path)[0], "asked, asked once more, and that is that"
 
 
+def test_replies_without_a_file_to_write_leave_the_rest_to_the_server(tmp_path, server):
+    asked(tmp_path)
+    keys = [r["custom_id"] for r in rows(tmp_path / "prompts.jsonl")]
+    m = open_model(load_settings(), "vllm", "mock")
+    m.elsewhere = elsewhere("", [write(tmp_path / "some.jsonl", [reply(k, '{"n": 1}') for k in keys[:2]])])
+    m.block = m.block.model_copy(update=dict(base_url=server.url + "/v1"))
+
+    async def run():
+        return [a async for a in m.map(ASKS)]
+
+    assert len(asyncio.run(run())) == 6 and len(server.log()) == 4 and m.elsewhere.counts["taken"] == 2
+
+
 def test_questions_put_one_by_one_are_gathered(tmp_path):
     m = open_model(load_settings(), "vllm", "mock")
     m.elsewhere = Elsewhere(tmp_path / "prompts.jsonl")

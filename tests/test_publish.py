@@ -45,6 +45,7 @@ def test_the_library_loads_both_configurations_and_the_card_says_what_they_are(t
     assert [r["messages"] for r in load(tmp_path / "out", tmp_path / "cache")] == known, "the training rows are what one gets without a name"
     full = load(tmp_path / "out", tmp_path / "cache", "rows")
     assert [r["question"] for r in full] == [m[-2]["content"] for m in known] and full[0]["evidence"][0]["chunk"]
+    (tmp_path / "out" / "data" / "notes.txt").write_text("mine")
     assert publish(str(REFERENCE), tmp_path / "out")[0].exists() and said_by((tmp_path / "out" / "README.md").read_text())[0]["license"] == "unknown"
 
 
@@ -135,13 +136,14 @@ def test_it_is_sent_only_with_a_token_and_the_token_is_kept_nowhere(tmp_path, hu
     send = lambda **more: run("publish", "run", "out", "--to", "me/storage", env=dict(PATH="/usr/bin") | hub["env"] | more, ok=None)
     refused = send()
     assert refused.returncode == 1 and "set HF_TOKEN" in refused.stderr and not hub["tokens"] and not (tmp_path / "out").exists()
+    publish("run", "out")
+    (tmp_path / "out" / "diary.txt").write_text("added later, and not for others")
     done = send(HF_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr
     assert f"sent to {hub['env']['HF_ENDPOINT']}/datasets/me/storage, where it is private" in done.stdout and hub["tokens"] == {f"Bearer {TOKEN}"}
     assert "private" in (hub["made"][0].get("visibility"), *[k for k, v in hub["made"][0].items() if v is True]) and hub["made"][0]["type"] == "dataset"
-    assert hub["files"] == {
-        p.relative_to(tmp_path / "out").as_posix(): p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file() and ".cache" not in p.parts
-    }
+    sent = ("README.md", "data/train.jsonl", "rows/rows.jsonl")
+    assert hub["files"] == {name: (tmp_path / "out" / name).read_bytes() for name in sent}
     hub["refuse"] = True
     failed = send(HF_TOKEN=TOKEN)
     assert failed.returncode == 1 and "the hub did not take me/storage" in failed.stderr

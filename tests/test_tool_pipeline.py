@@ -181,12 +181,16 @@ def test_more_rows_than_the_world_can_give(synthgen):
 
 
 def test_pipeline_on_the_default_world(synthgen):
-    r = synthgen("tool-pipeline", "hdf5", "-o", "train.jsonl", "--target-pairs", 8)
+    r = synthgen("tool-pipeline", "hdf5", "-o", "train.jsonl", "--target-pairs", 8, "--accept", "len(calls) < 3 and rating > 7")
     train = rows(synthgen.folder / "train.jsonl")
     assert len(train) == 8 and "every call executed in hdf5" in r.stdout and all(x["tools"] for x in train)
     folder = next((synthgen.folder / "runs").iterdir())
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done" and record["measures"]["failed_calls"] == 0 and record["world"] == "hdf5"
+    stage = {x["stage"]: x for x in record["funnel"]}
+    own = [d for d in rows(folder / "records/dropped.jsonl") if d["reason"] == "not_accepted:len(calls) < 3 and rating > 7"]
+    assert stage["rate"]["out"] == stage["accept"]["in"] and stage["accept"]["out"] == stage["dedup"]["in"] and stage["accept"]["lost"] == len(own) > 0
+    assert all(len([c for m in x["messages"] for c in m.get("tool_calls") or []]) < 3 for x in train)
     for name in ("sequences.png", "coverage.png", "funnel.png", "README.md", "records/final.jsonl", "records/tools.jsonl"):
         assert (folder / name).stat().st_size
     assert "34 tools" in synthgen("show").stdout

@@ -9,7 +9,7 @@ from conftest import command, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgen_nb.core.models import open_model
+from synthgen_nb.core.models import Answer, open_model
 from synthgen_nb.core.records import SynthgenError, save
 from synthgen_nb.export.conversations import hf
 from synthgen_nb.specs.tool import Tool
@@ -42,6 +42,7 @@ from synthgen_nb.tools.walks import (
     observed_schema,
     outputs,
     place_text,
+    sound_walks,
     validated,
     walks,
     with_random,
@@ -284,6 +285,28 @@ def test_an_edge_leads_from_a_result_to_the_parameter_that_reads_alike():
     grown = with_random(edges, ts, 0.5)
     assert {e.source for e in grown} == {t.name for t in ts} and with_random(edges, ts, 0) == edges
     assert all(e.source != e.target for e in grown)
+
+
+class Refusing:
+    "A validator that finds only edges from `a` sound, or none"
+    def __init__(self, sound): self.sound, self.asked = sound, []
+    def prompt(self, name): return offline().prompt(name)
+
+    async def over(self, edges, ask):
+        for e in edges:
+            self.asked.append((e.source, e.target))
+            yield e, Answer(value=dict(thought="", score=9 if e.source in self.sound else 0))
+
+
+@pytest.mark.parametrize("sound, found", [("abcdef", 3), ("ab", 1), ("", 0)])
+def test_the_validator_is_asked_about_edges_that_walks_take(sound, found):
+    ts = [tool(x, ["y"], ["z"]) for x in "abcdef"]
+    edges = [Edge(a.name, b.name, 1.0, "", "") for a in ts for b in ts if a != b]
+    model = Refusing(sound)
+    walked, _ = run(sound_walks(edges, ts, model, 5, 3, 2, 3))
+    pairs = [p for w in walked for p in zip(w.tools, w.tools[1:], strict=False)]
+    assert len(walked) >= found and all(a in sound for a, _ in pairs) and set(pairs) <= set(model.asked)
+    assert len(model.asked) == len(set(model.asked)) < len(edges)
 
 
 @settings(max_examples=40, deadline=None)

@@ -19,10 +19,11 @@ Pilot = Annotated[int, option('--pilot', min=1, help='Chunks (of tools, rows) th
 
 def _listed(plan) -> str:
     "A plan as a table for the terminal"
-    between = lambda r, k: '?' if r[k] is None else f'{r[k]:,}' + ('' if r[f'{k}_low'] is None else f' ({r[f"{k}_low"]:,}–{r[f"{k}_high"]:,})')
-    return table([dict(arm=r['arm'], units=r['units'], rows=r['rows'], calls=between(r, 'calls'), marginal=between(r, 'marginal_calls'),
-                       input_tokens=between(r, 'input_tokens'), output_tokens=between(r, 'output_tokens'),
-                       cost=between(r, 'marginal_cost'), seconds=r['seconds']) for r in plan.rows])
+    from synthgen_nb.experiments.plan import between
+    shown = dict(calls='calls', marginal='marginal_calls', input_tokens='input_tokens',
+                 output_tokens='output_tokens', cost='marginal_cost')
+    return table([dict(arm=r['arm'], units=r['units'], rows=r['rows'])
+                  | {name: between(r, k) or '?' for name, k in shown.items()} | dict(seconds=r['seconds']) for r in plan.rows])
 
 # %% ../../nbs/cli/95b_study.ipynb #plan
 @app.command()
@@ -36,8 +37,8 @@ def plan(study: File, pilot: Pilot = 5):
     made = plan_study(asked, study_folder(asked, load_settings().paths.runs), pilot)
     print(_listed(made))
     all_ = made.total('marginal_calls')
-    print(f'together: {all_:,} more calls, {made.total("marginal_cost")} US dollars; the pilot paid {made.paid} calls for '
-          f'{made.pilot} units an arm')
+    print(f'together: {all_:,} more calls, {made.total("marginal_cost")} US dollars; '
+          f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
     for n in made.notes: print(n, file=sys.stderr)
     refuse_beyond(made, asked)
 

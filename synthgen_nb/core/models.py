@@ -339,7 +339,7 @@ async def answers(
     if not model.service.local: asks = sharing(asks)
     if block.mode == 'batch' and model.service.batch: asks = await by_batches(batch_work(model, more), asks)
     pairs = ((a, request_of(model, a, 0, more)) for a in asks)
-    bar = Progress(model.meter.stage or model.name, total)
+    bar = Progress(model.meter.stage or model.name, total, model.meter)
     there, one = lambda pairs: known(model, pairs), lambda pair: turns.take(pair[0], lambda: asked(model, *pair))
     async with aclosing(in_order(pairs, there, one, 4 * block.workers, bar, model.pace.give_up)) as found:
         async for a in found: yield a

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MANY', 'SOME', 'LEVEL', 'TOGETHER', 'ROUNDS', 'SEEDS', 'TIE', 'FEW', 'POWER', 'FLATTERED', 'Grid', 'COLOURS',
            'unit_kind', 'Sums', 'sums', 'Arrays', 'side_by_side', 'shares_of', 'turned', 'between_runs', 'pooled',
-           'limit', 'Interval', 'alone', 'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted', 'units_of',
-           'verdict', 'moved_by', 'winners', 'plain', 'short', 'ranged', 'answer_of', 'tables', 'as_markdown', 'tex',
-           'as_latex', 'plot_contrasts', 'finding']
+           'unseen', 'limit', 'Interval', 'alone', 'evened', 'apart', 'Contrasts', 'contrasts', 'contrasted',
+           'units_of', 'verdict', 'moved_by', 'winners', 'plain', 'short', 'ranged', 'answer_of', 'tables',
+           'as_markdown', 'tex', 'as_latex', 'plot_contrasts', 'finding']
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #imports
 import math
@@ -30,11 +30,11 @@ MANY, SOME = 30, 8 # documents that are enough as units; where chunks are not th
 def unit_kind(
     base: Sequence[Made], # runs of the arm that others are held against
     arm: Sequence[Made],  # of another
-) -> str: # chunk, document or 'set of tools'
+) -> str: # chunk, document or 'tool set'
     "What chance is taken over where these two are compared"
     rows = lambda runs: [x for m in runs for x in (m.pool or m.rows)]
     chunks, documents = ({f(x) for x in rows(base)} for f in (lambda x: x.chunk, lambda x: x.document))
-    if chunks == documents: return 'set of tools' if all(c.startswith('calls ') for c in chunks) else 'chunk'
+    if chunks == documents: return 'tool set' if all(c.startswith('calls ') for c in chunks) else 'chunk'
     apart = sum(x.chunk in chunks for x in rows(arm)) < .5 * len(rows(arm))
     return 'document' if len(documents) >= MANY or apart and len(documents) >= SOME else 'chunk'
 
@@ -152,6 +152,20 @@ def pooled(
     usual = float((more[known] / squares[known]).mean()) if known.any() else 0.
     return np.maximum(more, np.where(known, usual * squares, 0.))
 
+# %% ../../nbs/experiments/88_contrasts.ipynb #unseen
+def unseen(
+    a: Sums, # of an arm
+    b: Sums, # of the base
+) -> float: # variance; 0 where the units of both say enough
+    "What the units of a small arm do not show of chance"
+    na, nb = a.n.sum(), b.n.sum()
+    common = (a.x.sum() + b.x.sum()) / (na + nb)
+    mine, theirs = ((s.x - common * s.n).sum(0) for s in (a, b))
+    each = ((mine ** 2).sum() + (theirs ** 2).sum()) / (na + nb)
+    reach = each * (1 / na + 1 / nb)
+    more = reach - 2 * (mine @ theirs) / (na * nb) - ((mine / na - theirs / nb) ** 2).sum()
+    return float(more) if more > 1e-9 * reach else 0.
+
 # %% ../../nbs/experiments/88_contrasts.ipynb #limit
 TIE = 1e-5 # what lies closer is equal: signs are turned in single precision
 
@@ -222,22 +236,23 @@ def apart(
     parts = np.stack([shares_of(a, b) for a, b in both], 1)
     runs = np.array([min(len(a.x), len(b.x)) for a, b in both])
     more = pooled(parts, np.array([between_runs(a, b) for a, b in both]), runs)
+    all_of_it = more + np.array([unseen(a, b) for a, b in both])
     units = np.array([((a.n.sum(0) != 0) | (b.n.sum(0) != 0)).sum() for a, b in both])
-    ratios, size = turned(parts, more, runs, rounds, seed), np.sqrt((parts ** 2).sum(0) + more)
+    ratios, size = turned(parts, more, runs, rounds, seed), np.sqrt((parts ** 2).sum(0) + all_of_it)
     found = np.abs(np.divide(parts.sum(0), size, out=np.zeros(len(size)), where=size > 0))
     own = evened(ratios, found, more > 0)
     largest = ratios.max(1)
     ps = (1 + (largest[:, None] >= found * (1 - TIE)).sum(0)) / (1 + len(ratios))
     limits = own(float(limit(largest, TOGETHER)))
     values = np.array([a.value - b.value for a, b in both]) # type: ignore[operator]
-    return _ends(parts, more, values, np.where(more > 0, np.inf, units), limits, ps)
+    return _ends(parts, all_of_it, values, np.where(more > 0, np.inf, units), limits, ps)
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #Contrasts
 @dataclass(frozen=True, repr=False)
 class Contrasts:
     "Arms beside a base"
     base: str
-    unit: str                       # of chance: chunk, document or set of tools; an arm may have its own
+    unit: str                       # of chance: chunk, document or tool set; an arm may have its own
     units: int                      # how many
     arms: list[dict[str, Any]]      # name, runs (folders), control (nobody ran it), unit, ids of rows and pool
     measures: dict[str, dict]       # name → says, better, scale, over (rows or pool)
@@ -417,7 +432,7 @@ def _notes(s: Arrays) -> list[str]:
     cut, by = [a for a in own if s.kinds[a] != kind], units_of(s, kind)
     runs, free = {len(ms) for ms in own.values()}, all(len(m.pool) <= len(m.rows) for m in s.every[s.base])
     said = {
-        f'Chance is taken over {by} units ({kind}); differences hold all together at {TOGETHER * 100:.0f} %.': True,
+        f'Chance is taken over {by} {kind}s; intervals of differences hold all together at {TOGETHER * 100:.0f} %.': True,
         f'Cut into other chunks than {s.base}, so compared by document: {", ".join(cut)}.': cut,
         FLATTERED: True,
         f'Rated by another judge or rubric than {s.base}, so not compared: {", ".join(other)}.': other,
@@ -466,7 +481,7 @@ def as_latex(
     head = list(rows[0]) if rows else ['arm']
     lines = [' & '.join([tex(r['arm']), *(_cell(r[k]) for k in head[1:])]) + r' \\' for r in rows]
     caption = (f'Differences from {c.base}, with intervals that hold all together at {TOGETHER * 100:.0f} % '
-               f'({c.units} units: {c.unit}). * excludes 0.')
+               f'({c.units} {c.unit}s). * excludes 0.')
     return '\n'.join([
         r'\begin{table}', r'\centering', r'\small', rf'\caption{{{tex(caption)}}}', rf'\label{{{label}}}',
         rf'\begin{{tabular}}{{l{"c" * (len(head) - 1)}}}', r'\toprule', ' & '.join(map(tex, head)) + r' \\',

@@ -6,6 +6,7 @@
 __all__ = ['STYLE', 'page', 'cell_html', 'output_html', 'markdown_html', 'write_page']
 
 # %% ../../nbs/experiments/81b_page.ipynb #imports
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -57,7 +58,7 @@ def output_html(
     o, # of a cell
 ) -> str:
     "What a cell showed, in the best form that is safe: a picture, Markdown, else text"
-    if o.output_type == 'stream': return f'<pre>{_text(o.text)}</pre>'
+    if o.output_type == 'stream': return f'<pre>{_text(o.text)}</pre>' if ''.join(o.text).strip() else ''
     if o.output_type == 'error': return f'<pre class="error">{_text(o.ename)}: {_text(o.evalue)}</pre>'
     data, about = o.get('data', {}), o.get('metadata', {})
     if png := data.get('image/png'):
@@ -73,7 +74,8 @@ def markdown_html(
     "Prose and tables; HTML in them is shown as text, and pictures from elsewhere are not loaded"
     from markdown_it import MarkdownIt
     md = MarkdownIt('commonmark', dict(html=False)).enable('table').disable('image')
-    return md.render(harmless(text)).replace('<table>', '<div class="wide"><table>').replace('</table>', '</table></div>')
+    html = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r'\1', md.render(harmless(text)), flags=re.S) # to files that are not here
+    return html.replace('<table>', '<div class="wide"><table>').replace('</table>', '</table></div>')
 
 # %% ../../nbs/experiments/81b_page.ipynb #write_page
 def write_page(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'FIGURES', 'Heard', 'listening', 'Piloted', 'units_of', 'pilot_arm', 'scaled', 'by_unit', 'Plan', 'planned',
-           'plan_study', 'read_plan', 'fitting', 'refuse_beyond', 'as_markdown']
+           'plan_study', 'read_plan', 'fitting', 'refuse_beyond', 'between', 'as_markdown']
 
 # %% ../../nbs/experiments/86b_plan.ipynb #imports
 import json, math
@@ -38,7 +38,8 @@ def listening(to: dict[str, Heard]) -> Callable[..., None]: # a witness of answe
     def tell(model, ask, key, reply, paid):
         if key in to: return
         shown = tuple(v for _, v in leaves(ask.inputs) if isinstance(v, str) and len(v) > 20)
-        to[key] = Heard(model.meter.stage, shown, reply.input_tokens, reply.output_tokens, reply.cost, reply.seconds, not paid)
+        to[key] = Heard(model.meter.stage, shown, reply.input_tokens, reply.output_tokens, reply.cost,
+                        reply.seconds, not paid)
     return tell
 
 # %% ../../nbs/experiments/86b_plan.ipynb #Piloted
@@ -67,15 +68,18 @@ async def pilot_arm(arm: Arm, pipeline: str, folder: Path, n: int, seed: int = 0
     given, qa = arm.parameters, 'max_chunks' in arm.parameters
     few = dict(target_pairs=0, acquire='') if qa else dict(target_pairs=n)
     few = {k: v for k, v in few.items() if k in given}
-    nb, names = prepared(find_pipeline(pipeline), given | few | dict(run_dir=str(folder))), dict[str, Any](__name__="__main__")
+    nb = prepared(find_pipeline(pipeline), given | few | dict(run_dir=str(folder)))
+    cells = [c for c in nb.cells if c.cell_type == 'code' and 'figure' not in c.metadata.get('tags', [])]
+    names = dict[str, Any](__name__='__main__')
     out = Piloted(arm, 0, 0)
     at = WITNESS.set(listening(out.calls))
     try:
-        for i, cell in enumerate(c for c in nb.cells if c.cell_type == 'code' and 'figure' not in c.metadata.get('tags', [])):
+        for i, cell in enumerate(cells):
             if error := await run_cell(cell, names, i + 1):
                 out.error = failure(error, folder)
                 break
-            if not out.total and "chunks" in names: out.total, names["chunks"] = _drawn(names["chunks"], n, seed)
+            if not out.total and 'chunks' in names:
+                out.total, names['chunks'] = _drawn(names['chunks'], n, seed)
             if 'paid' in cell.metadata.get('tags', []): break
     finally: WITNESS.reset(at)
     out.rows, out.units = len(names.get('final', ())), len(names.get('chunks', ())) if qa else n
@@ -101,7 +105,8 @@ def scaled(
     if len(x) < 2: return middle, None, None
     drawn = np.random.default_rng(seed).choice(x, (DRAWS, len(x))).mean(axis=1) * total
     low, high = map(float, np.percentile(drawn, [2.5, 97.5]))
-    wide = _student(len(x)) / 1.96 * math.sqrt(len(x) / (len(x) - 1)) * math.sqrt(max(0.0, 1 - len(x) / max(len(x), total)))
+    left = max(0.0, 1 - len(x) / max(len(x), total)) # share of the units that is not known
+    wide = _student(len(x)) / 1.96 * math.sqrt(left * len(x) / (len(x) - 1))
     return middle, max(0.0, middle - wide * (middle - low)), middle + wide * (high - middle)
 
 def _student(n: int) -> float: # the 97.5 % point for n values
@@ -109,11 +114,16 @@ def _student(n: int) -> float: # the 97.5 % point for n values
     return known.get(n, 1.96 + 2.9 / n)
 
 # %% ../../nbs/experiments/86b_plan.ipynb #by-unit
-def by_unit(p: Piloted, wanted: Iterable[str], of: Callable[[Heard], float | None]) -> list[float] | None: # None: one is not known
+def by_unit(
+    p: Piloted,
+    wanted: Iterable[str],                # keys of calls
+    of: Callable[[Heard], float | None], # the figure
+) -> list[float] | None: # None: one is not known
     "A figure of some calls, for every unit of the pilot; calls that show no unit are spread over all"
     keys = [k for k in wanted if k in p.calls]
     if any(of(p.calls[k]) is None for k in keys): return None
-    places = {t: i for i, t in enumerate(dict.fromkeys(t for h in p.calls.values() if h.stage == 'generate' for t in h.shown))}
+    texts = dict.fromkeys(t for h in p.calls.values() if h.stage == 'generate' for t in h.shown)
+    places = {t: i for i, t in enumerate(texts)}
     sums = np.zeros(p.units)
     unit: dict[int, int] = {}
     for k in keys:
@@ -129,7 +139,7 @@ FIGURES: dict[str, Callable[[Heard], float | None]] = dict(
 @dataclass
 class Plan:
     "What a study will take"
-    rows: list[dict[str, Any]] # arm, units, rows; calls, … each with _low and _high; marginal_calls, marginal_cost, seconds
+    rows: list[dict[str, Any]] # arm, units, rows, seconds; calls, marginal_calls, … each with _low and _high
     pilot: int                 # units that each arm was tried on
     paid: int                  # calls that this took
     notes: list[str]
@@ -155,11 +165,12 @@ def _row(p: Piloted, new: list[str], seeds: int) -> dict[str, Any]:
     total = p.total * seeds
     row: dict[str, Any] = dict(arm=p.arm.name, units=p.total, rows=round(p.rows / max(1, p.units) * p.total))
     for what, of in FIGURES.items(): row |= _spread(what, p, p.calls, of, total)
-    for what in ('calls', 'cost'): row |= _spread(f'marginal_{what}', p, new, FIGURES[what], total)
+    for what in ('calls', 'cost'):
+        row |= _less(_spread(f'marginal_{what}', p, new, FIGURES[what], total), by_unit(p, new, FIGURES[what]))
     slow = by_unit(p, new, lambda h: h.seconds)
     return row | dict(seconds=round(scaled(slow or [], total)[0] / max(1, _workers(p.arm)), 1))
 
-def _spread(name: str, p: Piloted, keys: Iterable[str], of: Callable[[Heard], float | None], total: int) -> dict[str, Any]:
+def _spread(name: str, p: Piloted, keys: Iterable[str], of: Callable[[Heard], float | None], total: int) -> dict:
     values = by_unit(p, keys, of)
     if values is None: return {name: None, f'{name}_low': None, f'{name}_high': None}
     middle, low, high = scaled(values, total)
@@ -167,9 +178,13 @@ def _spread(name: str, p: Piloted, keys: Iterable[str], of: Callable[[Heard], fl
     short = lambda v: v if v is None else round(v, 6) if 'cost' in name else round(v)
     return {name: short(middle), f'{name}_low': short(low), f'{name}_high': short(high)}
 
+def _less(row: dict[str, Any], paid: list[float] | None) -> dict[str, Any]: # what the pilot has paid is in the store now
+    return {k: v if v is None or paid is None else max(0, round(v - sum(paid), 6)) for k, v in row.items()}
+
 def _workers(arm: Arm) -> int:
     given = arm.parameters
-    return given.get('workers') or load_settings(given.get('config') or None).provider(given.get('provider') or None)[1].workers
+    own = load_settings(given.get('config') or None).provider(given.get('provider') or None)[1]
+    return given.get('workers') or own.workers
 
 # %% ../../nbs/experiments/86b_plan.ipynb #plan_study
 def plan_study(
@@ -215,11 +230,18 @@ def refuse_beyond(plan: Plan, study: Study):
     over = [f'{what} is {limit:g} and it would take {plan.total("marginal_" + which):g}' for what, which, limit in
             (('max_calls', 'calls', study.max_calls), ('max_budget', 'cost', study.max_budget))
             if limit is not None and (plan.total('marginal_' + which) or 0) > limit]
-    raise SynthgenError(f'{"; ".join(over)}. What fits: {", ".join(fits) or "no arm"}. Raise the limit, or leave arms out.')
+    raise SynthgenError(f'{"; ".join(over)}. What fits: {", ".join(fits) or "no arm"}. '
+                        'Raise the limit, or leave arms out.')
 
 # %% ../../nbs/experiments/86b_plan.ipynb #as_markdown
+def between(row: dict[str, Any], what: str) -> str: # '' where it is not known
+    "A figure of a plan with its interval"
+    if row[what] is None: return ''
+    low, high = row[f'{what}_low'], row[f'{what}_high']
+    return f'{row[what]:,}' + ('' if low is None else f' ({low:,}–{high:,})')
+
 def as_markdown(plan: Plan) -> str:
-    between = lambda r, k: '' if r[k] is None else f'{r[k]:,}' + ('' if r[f'{k}_low'] is None else f' ({r[f"{k}_low"]:,}–{r[f"{k}_high"]:,})')
-    rows = [dict(arm=r['arm'], units=r['units'], rows=r['rows']) | {k.replace('_', ' '): between(r, k) for k in (*FIGURES, 'marginal_calls', 'marginal_cost')}
-            | dict(seconds=r['seconds']) for r in plan.rows]
+    shown = (*FIGURES, 'marginal_calls', 'marginal_cost')
+    rows = [dict(arm=r['arm'], units=r['units'], rows=r['rows'])
+            | {k.replace('_', ' '): between(r, k) for k in shown} | dict(seconds=r['seconds']) for r in plan.rows]
     return '\n\n'.join([markdown_table(rows), *plan.notes])

@@ -6,7 +6,7 @@
 __all__ = ['publish', 'said_by', 'card_of', 'token_for', 'push']
 
 # %% ../../nbs/experiments/89_publish.ipynb #imports
-import json, os, re, shutil
+import os, re
 from pathlib import Path
 from typing import Any
 import yaml
@@ -28,19 +28,20 @@ def publish(
     if record['status'] != 'done' or not record.get('export'):
         raise SynthgenError(f'{folder}: the run is {record["status"]} and has no training file to publish')
     if out.is_dir() and any(out.iterdir()) and not _ours(out):
-        raise SynthgenError(f'{out} holds other files. Give a new folder, so that nothing of it is published with the data.')
+        raise SynthgenError(f'{out} holds other files. Give a new folder, so that none of them is lost or published.')
     train, data = folder/record['export']['file'], f'data/{record["export"]["file"]}'
     if not train.is_file(): raise SynthgenError(f'{train} is not there any more')
-    for old in ('data', 'rows'): shutil.rmtree(out/old, ignore_errors=True)
+    for old in _ours(out): (out/old).unlink(missing_ok=True) # of an earlier publication
     files = [write_bytes(out/data, train.read_bytes())]
     if (final := folder/'records'/'final.jsonl').is_file():
         text = hidden(final.read_text(encoding='utf-8', errors='surrogatepass'), paths_in(record['parameters']))
         files.append(write_bytes(out/'rows'/'rows.jsonl', text.encode('utf-8', 'surrogatepass')))
     return [*files, write_bytes(out/'README.md', card_of(folder, data, license, len(files) > 1).encode())]
 
-def _ours(out: Path) -> bool:
-    card = out/'README.md'
-    return card.is_file() and 'synthgen_nb' in said_by(card.read_text(encoding='utf-8'))[0].get('tags', [])
+def _ours(out: Path) -> list[str]: # the files of an earlier publication
+    said = said_by((out/'README.md').read_text(encoding='utf-8'))[0] if (out/'README.md').is_file() else {}
+    named = [f['path'] for c in said.get('configs', []) for f in c['data_files']] if 'synthgen_nb' in said.get('tags', []) else []
+    return [n for n in named if re.fullmatch(r'(data|rows)/[^/]+', n)]
 
 # %% ../../nbs/experiments/89_publish.ipynb #said-by
 def said_by(
@@ -89,8 +90,10 @@ def push(
     try:
         hub = HfApi(token=token)
         page = hub.create_repo(to, repo_type='dataset', private=True, exist_ok=True)
-        hub.upload_folder(repo_id=to, repo_type='dataset', folder_path=str(folder), commit_message='Published by synthgen_nb')
+        hub.upload_folder(repo_id=to, repo_type='dataset', folder_path=str(folder), commit_message='Published by synthgen_nb',
+                          allow_patterns=['README.md', *_ours(Path(folder))])
         return str(page)
     except (HfHubHTTPError, OSError, ValueError) as e:
         why = clip(str(e).replace(token, '***'), 300)
-        raise SynthgenError(f'the hub did not take {to}: {why}. The folder {folder} is whole; the same command tries again.') from None
+        raise SynthgenError(f'the hub did not take {to}: {why}. The folder {folder} is whole; '
+                            'the same command tries again.') from None

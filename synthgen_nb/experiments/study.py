@@ -58,12 +58,13 @@ def combinations(grid: Mapping[str, list]) -> dict[str, dict[str, Any]]: # name 
     if empty := [k for k, v in grid.items() if not isinstance(v, list) or not v]:
         raise SynthgenError(f'grid: {empty[0]} needs a list of values, such as [6, 7, 8]')
     found = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    return {named(c): c for c in found}
+    return {named({k: v for k, v in c.items() if v != found[0][k]}): c for c in found}
 
 # %% ../../nbs/experiments/86_study.ipynb #listed
 def listed(arms: Any) -> dict[str, dict[str, Any]]: # name → changes; the first is the reference
     "Arms as a table by name or as a list of changes, with the base before them"
-    if isinstance(arms, list): arms = {named(a): a for a in arms if isinstance(a, dict)} if all(isinstance(a, dict) for a in arms) else None
+    tables = isinstance(arms, list) and all(isinstance(a, dict) for a in arms)
+    if tables: arms = {named(a): a for a in arms}
     if not isinstance(arms, dict) or any(not isinstance(a, (dict, type(None))) for a in arms.values()):
         raise SynthgenError('arms: give a name with its changes, such as strict: {threshold: 8}')
     found = {str(k): dict(v or {}) for k, v in arms.items()}
@@ -75,7 +76,9 @@ KEYS = ('question', 'name', 'pipeline', 'base', 'grid', 'arms', 'seeds', 'max_ca
 def _checked(d: Any, file: Path) -> dict[str, Any]:
     if not isinstance(d, dict): raise SynthgenError(f'{file}: a study is a table of {", ".join(KEYS)}')
     for k in d:
-        if k not in KEYS: raise SynthgenError(f'{file}: {k!r} is no part of a study{nearest(k, KEYS) or "."} There are: {", ".join(KEYS)}.')
+        if k in KEYS: continue
+        meant = nearest(k, KEYS) or '.'
+        raise SynthgenError(f'{file}: {k!r} is no part of a study{meant} There are: {", ".join(KEYS)}.')
     if not str(d.get('question') or '').strip(): raise SynthgenError(f'{file}: what is the question?')
     if ('grid' in d) == ('arms' in d): raise SynthgenError(f'{file}: give a grid or arms')
     if not isinstance(d.get('base') or {}, dict): raise SynthgenError(f'{file}: base is a table of parameters')
@@ -91,7 +94,8 @@ def _limit(d: dict, key: str, kind: type) -> Any:
 
 def _seeds(given: Any) -> list[int]:
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-    if isinstance(seeds, list) and seeds and all(isinstance(s, int) and s >= 0 for s in seeds): return list(dict.fromkeys(seeds))
+    good = isinstance(seeds, list) and seeds and all(isinstance(s, int) and s >= 0 for s in seeds)
+    if good: return list(dict.fromkeys(seeds))
     raise SynthgenError(f'seeds: give how many, or a list such as [0, 1, 2], not {clip(given, 40)}')
 
 # %% ../../nbs/experiments/86_study.ipynb #read_study
@@ -105,16 +109,18 @@ def read_study(
     except yaml.YAMLError as e: raise SynthgenError(f'{file} is not YAML: {clip(e, 200)}') from None
     arms = combinations(d['grid']) if isinstance(d.get('grid'), dict) else listed(d.get('arms'))
     pipeline, seeds = str(d.get('pipeline', 'qa')), _seeds(d.get('seeds', 1))
-    made = [_arm(pipeline, name, s, d.get('base') or {}, changes) for name, changes in arms.items() for s in seeds]
+    base = d.get('base') or {}
+    made = [_arm(pipeline, name, s, base, changes) for name, changes in arms.items() for s in seeds]
     _apart(made)
-    return Study(str(d['question']).strip(), str(d.get('name') or file.stem), pipeline, made, seeds, _limit(d, 'max_calls', int),
-                 _limit(d, 'max_budget', float), d)
+    return Study(str(d['question']).strip(), str(d.get('name') or file.stem), pipeline, made, seeds,
+                 _limit(d, 'max_calls', int), _limit(d, 'max_budget', float), d)
 
 # %% ../../nbs/experiments/86_study.ipynb #arm
 def _arm(pipeline: str, name: str, seed: int, base: dict, changes: dict) -> Arm:
     book = find_pipeline(pipeline)
     own = [k for k in ('run_dir', 'command', 'name', 'output', 'seed') if k in base | changes]
-    if own: raise SynthgenError(f'{own[0]} is set by the study itself' + ('; give seeds' if own[0] == 'seed' else ''))
+    hint = '; give seeds' if 'seed' in own[:1] else ''
+    if own: raise SynthgenError(f'{own[0]} is set by the study itself{hint}')
     seeded = dict(seed=seed) if 'seed' in parameters_of(book) else {}
     if seed and not seeded: raise SynthgenError(f'{pipeline} has no seed: leave seeds out')
     try: return Arm(name, seed, changes, resolve_parameters(book, {**base, **changes, **seeded}))

@@ -40,8 +40,8 @@ def read_state(folder: Path) -> dict[str, Any]: # arm's folder → key, status, 
     except (OSError, ValueError, KeyError): return {}
 
 def write_state(folder: Path, study: Study, arms: Mapping[str, Any]):
-    told = dict(name=study.name, question=study.question, pipeline=study.pipeline, base=study.base, seeds=study.seeds,
-                study=study.source, arms=arms)
+    told = dict(name=study.name, question=study.question, pipeline=study.pipeline, base=study.base,
+                seeds=study.seeds, study=study.source, arms=arms)
     text = hidden(json.dumps(told, indent=1, ensure_ascii=False, default=str), paths_in(study.arms[0].parameters))
     write_bytes(folder/'study.json', (text + '\n').encode())
 
@@ -60,7 +60,8 @@ def arm_key(
     given = {k: v for k, v in arm.parameters.items() if k != 'run_dir'}
     source = given.get('source', [])
     read = list(files_of([*([source] if isinstance(source, str) else source), *given.get('evals', [])]))
-    asked = list(files_of([str(assets('prompts')), *([str(settings.paths.prompts)] if settings.paths.prompts else [])]))
+    own = [str(settings.paths.prompts)] if settings.paths.prompts else []
+    asked = list(files_of([str(assets('prompts')), *own]))
     return content_id('arm', given, settings.model_dump(mode='json'), read, asked, versions())
 
 # %% ../../nbs/experiments/86a_sweep.ipynb #chunked
@@ -115,7 +116,8 @@ async def sweep(
     for arm in study.arms:
         key = arm_key(arm, load_settings(arm.parameters.get('config') or None))
         was = state.get(arm.folder, {})
-        if was.get('key') == key and was.get('status') == 'done' and (folder/arm.folder/'run.json').is_file(): continue
+        done = was.get('key') == key and was.get('status') == 'done'
+        if done and (folder/arm.folder/'run.json').is_file(): continue
         state[arm.folder] = dict(name=arm.name, seed=arm.seed, key=key, status='waiting')
         todo.append(arm)
     state = {a.folder: state[a.folder] for a in study.arms}
@@ -131,9 +133,12 @@ async def _each(study: Study, folder: Path, todo: list[Arm], state: dict[str, An
     async def one(arm: Arm):
         async with turn:
             if spent: return
-            try: error = await run_arm(chunked(arm, folder, load_settings(arm.parameters.get('config') or None)),
-                                       study.pipeline, folder/arm.folder)
-            except Spent as e: spent.append(e); error = str(e)
+            try:
+                ready = chunked(arm, folder, load_settings(arm.parameters.get('config') or None))
+                error = await run_arm(ready, study.pipeline, folder/arm.folder)
+            except Spent as e:
+                spent.append(e)
+                error = str(e)
             except SynthgenError as e: error = str(e)
         state[arm.folder] |= dict(status='failed' if error else 'done') | (dict(error=error) if error else {})
         write_state(folder, study, state)

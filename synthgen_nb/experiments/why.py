@@ -45,7 +45,8 @@ def why(
     if replay: parts.insert(-1, _replay(case))
     facts = dict(id=case.last.id, run=folder.name, kind=kind_of(case.row), **fate(case))
     said = facts['fate'] if facts['fate'] != 'dropped' else f'dropped at {facts["stage"]}: {facts["reason"]}'
-    return Story(f'{clip(asks(case.row) or case.last.id, 100)} · {clip(said, 120)} · {folder.name}', tuple(parts), facts)
+    title = clip(asks(case.row) or case.last.id, 100), clip(said, 120), folder.name
+    return Story(' · '.join(title), tuple(parts), facts)
 
 # %% ../../nbs/experiments/83_why.ipynb #Case
 @dataclass
@@ -261,12 +262,14 @@ def neighbours_part(case: Case) -> list[Part]:
     drop, stages = case.last.drop or {}, COMPARED[kind_of(case.row)]
     if drop and drop.get('stage') not in stages:
         return [Part('neighbours', f'not compared: it was dropped at {drop.get("stage")}')]
-    there = [(v.id, _became(v, case.last.id), requests(v.row)) for v in versions(case.folder, files=('final', 'dropped'))
+    there = [(v.id, _became(v, case.last.id), requests(v.row))
+             for v in versions(case.folder, files=('final', 'dropped'))
              if v.id != case.last.id and (v.drop or {}).get('stage', 'dedup') in stages]
     if not there: return [Part('neighbours', 'no other row came to deduplication')]
     like, named = likeness(requests(case.row), [q for _, _, q in there]), drop.get('reason', '').partition(':')[2]
     order = sorted(range(len(there)), key=lambda i: (there[i][0] != named, -like[i], i))[:NEIGHBOURS]
-    rows = tuple(dict(alike=round(like[i], 2)) | dict(zip(('id', 'became', 'asks'), there[i], strict=True)) for i in order)
+    told = lambda i: dict(zip(('id', 'became', 'asks'), there[i], strict=True))
+    rows = tuple(dict(alike=round(like[i], 2)) | told(i) for i in order)
     kind = (case.run.get('parameters') or {}).get('dedup') or 'exact'
     said = f'the nearest of {len(there)} rows that came to deduplication ({kind}); near looks closer from {TAU:g} on'
     return [Part('neighbours', said, rows=rows)]

@@ -195,6 +195,7 @@ def only_done(v: Any) -> bool:
 def counted(
     instruction: str, steps: Sequence[Mapping], answer: str,
     before: Sequence[Mapping] = (), # steps of earlier requests
+    writes: frozenset[str] = frozenset(), # tools of which it is enough to say that it was done
 ) -> dict[str, float]: # shares, 0 to 1
     "What can be counted about a chain"
     n, given, quoted = max(1, len(steps)), list[bool](), list[bool]()
@@ -204,7 +205,8 @@ def counted(
         given += _given(s, instruction, known)
         if news := _news(s):
             told = any(flat(shown(v))[:100] in flat(answer) for v in news)
-            quoted.append(told or all(map(only_done, news)) and bool(DONE.search(answer)))
+            done = s['tool'] in writes or all(map(only_done, news))
+            quoted.append(told or done and bool(DONE.search(answer)))
         known += news
     share = lambda xs: sum(xs) / len(xs) if xs else 1.0
     return dict(ok=sum(s['status'] == 'ok' for s in steps) / n, given=share(given), quoted=share(quoted),
@@ -216,20 +218,23 @@ def counted(
 def _in_percent(c: Mapping[str, float]) -> str:
     return f'Counted: {", ".join(f"{k} {v:.0%}" for k, v in c.items())}.'
 
-def counted_in(rounds: Sequence[Mapping], no_call: str) -> dict[str, float]: # shares, 0 to 1
+def counted_in(
+    tools: Sequence[Mapping], rounds: Sequence[Mapping], no_call: str,
+) -> dict[str, float]: # shares, 0 to 1
     "What can be counted about the rounds that a model learns, each with what was told before it"
+    writes = frozenset(t['name'] for t in tools if t.get('effect') == 'write')
     texts, out, before = list[str](), list[dict[str, float]](), list[Mapping]()
     for r in rounds:
         texts += [r['system'], r['instruction']]
         quiet = not r['steps'] and (no_call or len(rounds) > 1)
-        c = counted('\n'.join(texts), [s for s in r['steps'] if s['learnt']], r['answer'], before)
+        c = counted('\n'.join(texts), [s for s in r['steps'] if s['learnt']], r['answer'], before, writes)
         if r['learnt']: out.append(dict.fromkeys(c, 1.0) | dict(said=c['said']) if quiet else c)
         before += r['steps']
     return {k: min(c[k] for c in out) for k in out[0]} if out else counted('', [], '')
 
 def judge_chain(tools: list, rounds: list, no_call: str) -> dict: # thought, pass
     "Yes when everything that can be counted is there"
-    c = counted_in(rounds, no_call)
+    c = counted_in(tools, rounds, no_call)
     low = [k for k in ('ok', 'given', 'quoted', 'said') if c[k] < (1 if k != 'given' else .8)]
     called = any(r['steps'] for r in rounds)
     return {'thought': _in_percent(c), 'pass': 'no' if low or called == bool(no_call) else 'yes'}
@@ -238,7 +243,7 @@ def rate_chain(
     tools: list, rounds: list, no_call: str, rubric: dict,
 ) -> dict: # for each criterion rationale, score
     "Scores from counts"
-    c, steps = counted_in(rounds, no_call), sum(len(r['steps']) for r in rounds)
+    c, steps = counted_in(tools, rounds, no_call), sum(len(r['steps']) for r in rounds)
     share = dict(tool_selection=c['ok'] * c['distinct'], parameters=c['ok'] * c['given'],
                  reasoning=(c['thought'] + c['quoted']) / 2,
                  usefulness=c['quoted'] * c['said'] * (1 if steps > 1 or no_call else .6),

@@ -80,6 +80,9 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last == 'time' and len(words) < 2: return 'at'
     if words[0] in ('query', 'q', 'search', 'keyword', 'keywords', 'term') and leaf.kind in ('string', ''):
         return 'for' if w.verb == 'search' else 'matching'
+    if last == 'owner' and len(words) < 3: return 'owned by'
+    if leaf.label in ('per page', 'page size'): return 'limited to'
+    if leaf.label == 'page': return 'on page'
     if {'limit', 'max'} & {words[0], last} and {*words} <= {'limit', 'max', 'results', 'page', 'size',
             'count', 'items', 'number'}: return 'limited to'
     return 'for' if last in _WHOM and len(words) < 3 else ''
@@ -118,10 +121,15 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
             'directory'): yield last, ''
 
 # %% ../../nbs/offline/93b_worded.ipynb #slot-of
+def _written_out(label: str, text: str) -> list[str]: # org: organization
+    "The words of a phrase that a name is short for"
+    there = [x for x in re.findall(r'[a-z]{6,}', text.lower()) if x.startswith(label) and not x.endswith('s')]
+    return [x for x in there if 2 < len(label) < len(x) - 2]
+
 def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # start and end in the text
     "Where in a phrase a value can stand"
     if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
-    for noun, lead in _nouns(leaf, w):
+    for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
         one = rf'({_DET}+(?:(?!{_SMALL_WORDS})[a-z]+ )?|^(?:(?!{_SMALL_WORDS})[a-z]+ )?|)({re.escape(noun)})'
         m = re.search(rf'(?<![\w-]){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
@@ -265,8 +273,8 @@ def enumerated(parts: Sequence[str]) -> str: # a, b and c
     return ', '.join(parts[:-1]) + (' and ' if parts[1:] else '') + parts[-1] if parts else ''
 
 # %% ../../nbs/offline/93b_worded.ipynb #worded
-_RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'for', 'using', 'on', 'since', 'until',
-        'matching', 'limited to']
+_RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'owned by', 'for', 'using', 'on', 'since', 'until',
+        'matching', 'limited to', 'on page']
 
 def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['CRITERIA', 'THRESHOLD', 'PERSONAS', 'End', 'Blueprint', 'Place', 'place_in', 'about', 'probes', 'snapshot', 'end_of',
-           'said_in', 'malformed', 'validated', 'vote', 'decided', 'committee', 'drafted', 'Draw', 'asked', 'lost',
-           'blueprint', 'signature', 'as_example', 'drawn', 'blueprints', 'joined', 'put_together', 'recombined']
+           'said_in', 'malformed', 'validated', 'vote', 'decided', 'committee', 'drafted', 'Draw', 'draft_schema',
+           'asked', 'lost', 'blueprint', 'signature', 'as_example', 'drawn', 'blueprints', 'joined', 'put_together',
+           'recombined']
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #imports
 import json
@@ -21,10 +22,11 @@ from ..core.records import Drop, Origin, Outcome, Record, SynthgenError, canonic
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation
 from .apigen import call_problem
+from .apigen_generator import written_call
 from .evidence import flat
 from .feeds import linked
 from .grounding import stated, steps_of, tool_docs
-from .instructions import noted_down, sample_group, ties
+from .instructions import names_a_tool, noted_down, sample_group, ties
 from .survey import repeatable, survey
 from .toolllm import in_worlds
 from ..worlds.world import World, attempt_call, execute_all, resettable, state_hash
@@ -245,6 +247,8 @@ def drafted(
     b = Blueprint(wants=tuple(x['wants']), actions=tuple(calls), outputs=told, tools=tuple(names), persona=persona,
                   policy=place.policy, origin=by)
     twice = len({canonical([c.tool, c.arguments]) for c in calls}) < len(calls)
+    named = names_a_tool(' '.join(b.wants), names)
+    if named: why = why or f'format: what the user wants names the tool {named}; say it as a user would'
     return b, why or ('format: the same action twice' if twice else '')
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Draw
@@ -266,12 +270,18 @@ class Draw:
     sample: int = 0     # which draw of the same prompt
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #asked
+def draft_schema(names: Sequence[str], p: Prompt) -> dict[str, Any]: # JSON Schema
+    "What a draft looks like; no tool can be invented"
+    fields = (p.output or {})['properties']
+    actions = fields['actions'] | dict(items=written_call(names))
+    return (p.output or {}) | dict(properties=fields | dict(actions=actions))
+
 def asked(p: Prompt, d: Draw, place: Place, previous: Any, feedback: list[str]):
     "The prompt for a draft, or for its revision"
     shown = [noted_down(f) for n in d.names for f in place.facts if f['tool'] == n]
-    return p.render(tools=tool_docs(d.names, place.by_name), facts=shown, policy=place.policy, persona=d.persona,
-                    passed=d.examples, least=d.least, most=d.most, avoid=d.avoid[-20:], previous=previous,
-                    feedback=feedback)
+    return p.render(draft_schema(d.names, p), tools=tool_docs(d.names, place.by_name), facts=shown,
+                    policy=place.policy, persona=d.persona, passed=d.examples, least=d.least, most=d.most,
+                    avoid=d.avoid[-20:], previous=previous, feedback=feedback)
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #lost
 def lost(d: Draw, a: Answer) -> Drop:

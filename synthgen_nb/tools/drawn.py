@@ -24,7 +24,7 @@ from .evidence import sentences, words_of
 from .feeds import linked
 from .gorilla import documented
 from .grounding import in_lines, label_of, stated, steps_of, tool_docs
-from .instructions import Task
+from .instructions import Task, echoed, names_a_tool
 from .rows import Making, Plan, add, answered, checked, finished, look_around, share_single, take_in, until_enough
 from .toolgrad import holds, uncovered
 from .toolllm import in_worlds
@@ -252,7 +252,8 @@ async def written(
     for _ in range(2):
         a = await model.ask(p.render(schema, tried=tried, **given))
         text, calls = a.value[field].strip() if a.ok else '', (*calls, *a.calls)
-        found = wrong(text) if a.ok else [a.error]
+        run = echoed(text, p) if field == 'request' else ''
+        found = [*wrong(text), *[f'of_the_prompt: “{run}” is what it was told'] * bool(run)] if a.ok else [a.error]
         if not found or not a.ok: break # it was asked again already
         tried.append({field: text, 'objections': [in_plain(x) for x in found[:4]]})
     return text, found, p.origin('drawn', a, calls=calls)
@@ -286,4 +287,6 @@ async def worded(chain: Chain, ran: Sequence[Observation], tools: Mapping[str, T
     return row if not found else drop(row, 'solve', found[0].split(':')[0], found[0])
 
 def wrong_request(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
-    return [*unsaid(t, tools), *bare(t), *copied(t, tools), *unasked(t, tools), *given_away(t)]
+    named = names_a_tool(t.instruction, t.tools)
+    said = [f'names_a_tool: it names {named}, which nobody knows who asks'] if named else []
+    return [*unsaid(t, tools), *said, *bare(t), *copied(t, tools), *unasked(t, tools), *given_away(t)]

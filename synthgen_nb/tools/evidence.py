@@ -175,12 +175,16 @@ class Docs:
 
 _DOCS: dict[str, Docs] = {} # by the id of a tool
 
+@lru_cache(2000)
+def _read_docs(text: str) -> tuple[frozenset[str], frozenset[Unit]]: # a tool may come with another binding
+    return frozenset(words_of(text)), units_in(text)
+
 def docs_of(t: Tool) -> Docs:
     "What a tool says of itself, read once"
     if len(_DOCS) > 2000: _DOCS.clear()
     if (known := f'{t.id} {t.effect}') not in _DOCS:
-        text = flat(f'{t.name} {t.description} {json.dumps([t.parameters, t.returns])}')
-        _DOCS[known] = Docs(known, text, frozenset(words_of(text)), units_in(text))
+        text = flat(f'{t.name} {t.description} {json.dumps([t.parameters, t.returns], sort_keys=True)}')
+        _DOCS[known] = Docs(known, text, *_read_docs(text))
     return _DOCS[known]
 
 # %% ../../nbs/tools/70a_evidence.ipynb #Evidence

@@ -30,7 +30,7 @@ from .apigen import grounding_check, verify
 from .feeds import COMMON, kinds
 from .gorilla import NONE_FITS
 from .grounding import sourced, steps_of, tool_docs
-from .instructions import noted_down
+from .instructions import names_a_tool, noted_down
 from .rows import Making, Plan, answered, checked, covering, look_around, one_round, take_in, until_enough
 from .toolllm import USELESS, Limits, argument_schema, arguments_of, read_action
 from ..worlds.outcomes import outline, text_of
@@ -434,7 +434,8 @@ def objections_to_row(w: Workflow, t: Trajectory, knobs: Knobs) -> list[str]:
     "What of a request and its response cannot be used: values that are missing, an answer that quotes no result"
     if not t.instruction.strip() or not t.answer.strip(): return ['nothing: there is no request, or no answer']
     missing = uncovered(t, w.pool.by_name) if knobs.coverage else []
-    score = grounding_check(t, w.pool.by_name)
+    score, named = grounding_check(t, w.pool.by_name), names_a_tool(t.instruction, t.tools)
+    if named: missing.append(f'names_a_tool: the request names {named}; say what is wanted')
     return missing + ([score.rationale] if score.value == 0 else [])
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #update

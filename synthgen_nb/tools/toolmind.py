@@ -18,11 +18,11 @@ from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory, Turn
 from .apigen import verify
 from .grounding import tool_docs
-from .instructions import noted_down
+from .instructions import names_a_tool, noted_down
 from .rows import Making, Plan, distinct, look_around
 from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, arguments_of, in_worlds, read_action
 from .turns import history_of, mask_turns, without_masked
-from .walks import Walk, completed, edges_of, validated, walks, with_random
+from .walks import Edge, Walk, completed, edges_of, sound_walks, walks, with_random
 from ..worlds.world import World, again_so, execute_trajectory
 
 # %% ../../nbs/tools/79_toolmind.ipynb #toolmind
@@ -42,13 +42,16 @@ async def toolmind(
 ) -> Outcome[Trajectory]: # conversations with masks; verified
     "Conversations along walks over a graph of tools"
     g = await _ground(tools, model, world, values, seed)                                   # 1
-    edges = edges_of(g.tools, tau)                                                         # 2, 3
-    if validate: edges = await validated(edges, g.tools, model, validate)
-    edges = with_random(edges, g.tools, random_share, seed)
+    edges = with_random(edges_of(g.tools, tau), g.tools, random_share, seed)               # 2, 3
     out, seen, idle, short, n = Outcome[Trajectory](), set[str](), 0, 0, 0
     while len(out.kept) < target and idle < 3:
         wanted = target - len(out.kept)
-        found = walks(edges, wanted + 1 + wanted // 3, least, most, cap, seed + n)         # 4
+        bounds = wanted + 1 + wanted // 3, least, most, cap, seed + n
+        if validate: found, edges = await sound_walks(edges, g.tools, model, validate, *bounds) # 4
+        else: found = walks(edges, *bounds)
+        if not found:
+            out.dropped.append(_no_walk(edges, n))
+            break
         n, before, short = n + 1, len(out.kept), short + sum(w.short for w in found)
         intents = await intended(found, g, model)                                          # 5
         played = await in_worlds(intents.kept, world, lambda i, w: simulate(i, g, model, w)) # 6
@@ -89,6 +92,11 @@ class Ground:
     facts: tuple[Mapping[str, Any], ...] # calls that worked
     played: bool                       # does a model play the tools?
 
+def _no_walk(edges: Sequence[Edge], n: int) -> Drop:
+    why = 'none of the edges that walks took was found sound; validate=0 asks nobody'
+    about = dict(edges=len(edges))
+    return Drop(id=content_id('walk', len(edges), n), stage='walk', reason='no_sound_edge', detail=why, record=about)
+
 async def _ground(tools: Sequence[Tool], model: Model, world: Callable[[], World], values: Any, seed: int) -> Ground:
     m = Making(tools, model, world, Plan(seed=seed), None)
     await look_around(m, values)
@@ -120,6 +128,7 @@ async def intended(found: Sequence[Walk], g: Ground, model: Model) -> Outcome[In
     async for w, a in model.over(found, ask):
         parts = tuple(x for x in a.value['parts'] if x.strip()) if a.ok else ()
         why = '' if parts else 'nothing_to_ask' if a.ok else a.error.split(':')[0]
+        if parts and (named := names_a_tool(' '.join(parts), w.tools)): why, parts = f'names_a_tool:{named}', ()
         by, at_hand = (p.origin('toolmind', a),), tuple(needs(w))
         if parts: out.kept.append(Intent(text=a.value['intent'], parts=parts, walk=w, tools=at_hand, origin=by))
         else: out.dropped.append(Drop(id=content_id(w), stage='intent', reason=why, detail=a.error, record=w._asdict()))

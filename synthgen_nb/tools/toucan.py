@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'Server', 'servers_of', 'read_servers', 'published',
-           'labelled', 'sample_servers', 'Ask', 'asks_for', 'names_a_tool', 'rejected', 'few', 'synthesise', 'sanitise',
-           'as_question', 'question_inputs', 'mean', 'rated', 'failed_by_words', 'failed_response', 'responses',
-           'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness', 'good_responses']
+           'labelled', 'sample_servers', 'Ask', 'asks_for', 'rejected', 'few', 'question_schema', 'synthesise',
+           'sanitise', 'as_question', 'question_inputs', 'mean', 'rated', 'failed_by_words', 'failed_response',
+           'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness', 'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
@@ -27,7 +27,7 @@ from ..specs.parse import mcp_tool
 from ..specs.tool import Tool, flat, with_unique_names
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .grounding import tool_docs, trajectory_inputs
-from .instructions import Task, noted_down
+from .instructions import Task, echoed, names_a_tool, noted_down
 from .sampled import group
 from ..worlds.outcomes import error_in_words, objected, text_of
 
@@ -188,20 +188,6 @@ def asks_for(
         if high >= low: out.append(Ask(parts, rng.randint(low, max(low, min(most, high))), how in SEVERAL))
     return out
 
-# %% ../../nbs/tools/79a_toucan.ipynb #names
-def names_a_tool(
-    question: str,
-    names: Sequence[str], # of tools and servers
-) -> str: # the name; '' where none is named
-    "Does a question name what it should be answered with?"
-    for n in (n for n in names if n.strip()):
-        plain = n.isalpha() and (n.islower() or n.istitle())
-        word = rf'(?<![\w-]){re.escape(n)}(?![\w-])'
-        marked = (rf'[`"“\'‘]{re.escape(n)}[`"”\'’]|{word}\s*\(\)|{word} (?:tool|function|server|api|endpoint)\b'
-                  rf'|\b(?:tool|function|api) {word}')
-        if re.search(marked if plain else word, question, re.I): return n
-    return ''
-
 # %% ../../nbs/tools/79a_toucan.ipynb #rejected
 def rejected(
     x: Mapping[str, Any], # question, target_tools
@@ -243,6 +229,17 @@ def _written(x: Mapping[str, Any], ask: Ask, by: Origin) -> Task:
     return Task(instruction=x['question'], tools=tuple(t.name for t in ask.tools),
                 relevant=tuple(x['target_tools']), origin=(by,), meta=about)
 
+# %% ../../nbs/tools/79a_toucan.ipynb #question-schema
+def question_schema(
+    names: Sequence[str], # of tools that are shown
+    n: int,               # that a question needs
+) -> dict[str, Any]: # JSON Schema
+    "What a question looks like; no name can be invented"
+    text = dict(type='string')
+    targets = dict(type='array', maxItems=n, items=dict(type='string', enum=list(names)))
+    said = dict(server_analysis=text, workflow=text, target_tools=targets, question=text)
+    return dict(type='object', required=list(said), properties=said)
+
 # %% ../../nbs/tools/79a_toucan.ipynb #synthesise
 async def synthesise(
     asks: Sequence[Ask],
@@ -258,10 +255,11 @@ async def synthesise(
         by_name = {t.name: t for t in a.tools}
         servers = [dict(name=s.name, label=s.primary, tools=tool_docs([t.name for t in s.tools], by_name))
                    for s in a.servers]
-        return p.render(servers=servers, facts=few(facts, by_name, i), n=a.n, several=a.several,
-                        brainstorm=brainstorm, avoid=list(avoid)[-10:])
+        return p.render(question_schema(list(by_name), a.n), servers=servers, facts=few(facts, by_name, i), n=a.n,
+                        several=a.several, brainstorm=brainstorm, avoid=list(avoid)[-10:])
     async for (i, ask), a in model.over(list(enumerate(asks, len(avoid))), render):
         why, detail = rejected(a.value, ask, known) if a.ok else (a.error.split(':')[0], a.error)
+        if a.ok and not why and (run := echoed(a.value['question'], p)): why, detail = 'of_the_prompt', run
         if why:
             id, record = content_id(tuple(t.name for t in ask.tools), i, why), a.value or dict(text=a.text)
             out.dropped.append(Drop(id=id, stage='synthesis', reason=why, detail=detail, record=record))

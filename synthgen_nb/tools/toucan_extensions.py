@@ -24,7 +24,8 @@ from .feeds import nouns
 from .grounding import filled, label_of, steps_of, tool_docs
 from .instructions import Task
 from .rows import Making, Plan, add, answered, distinct, look_around
-from .toolllm import GIVE_ANSWER, Limits, acted, action_schema, arguments_of, dfsdt, in_worlds, model_policy, nodes, read_action, solve
+from .toolllm import (GIVE_ANSWER, Limits, acted, action_schema, arguments_of, dfsdt, in_worlds,
+                                       model_policy, nodes, read_action, solve)
 from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness,
                                       rated, sanitise, servers_of,
                                       synthesise)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Embed', 'observed_schema', 'completed', 'Place', 'outputs', 'inputs', 'place_text', 'Edge', 'likeness', 'edges_of',
-           'validated', 'with_random', 'Walk', 'walk', 'walks']
+           'validated', 'with_random', 'Walk', 'walk', 'walks', 'sound_walks']
 
 # %% ../../nbs/tools/78a_walks.ipynb #imports
 import json, random
@@ -228,3 +228,24 @@ def walks(
         visits.update(found)
         out.append(Walk(found, length))
     return out
+
+# %% ../../nbs/tools/78a_walks.ipynb #sound-walks
+async def sound_walks(
+    edges: Sequence[Edge],
+    tools: Sequence[Tool],
+    model: Model,
+    rating: int,      # least of an edge, 0 to 9
+    n: int,           # walks
+    least: int = 5, most: int = 20, cap: int = 2, seed: int = 0, # as in `walks`
+) -> tuple[list[Walk], list[Edge]]: # walks over sound or random edges alone; what is left of the graph
+    "Walks whose edges a model finds sound; none where it finds none"
+    left = list(edges)
+    for turn in range(2 * len(tools)):
+        found, at = walks(left, n, least, most, cap, seed), {(e.source, e.target): e for e in left}
+        taken = [at[p] for w in found for p in zip(w.tools, w.tools[1:], strict=False)]
+        new = [e for e in dict.fromkeys(taken) if e.by != 'random' and e.rating < 0]
+        if not new: return found, left
+        good = {(e.source, e.target): e for e in await validated(new, tools, model, rating)}
+        left = [good.get((e.source, e.target), e) for e in left if e not in new or (e.source, e.target) in good]
+        if not left or turn > 1 and all(e.rating < 0 for e in left): break # none of so many is sound
+    return [], left

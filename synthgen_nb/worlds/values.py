@@ -209,8 +209,8 @@ def fits(value: Any, schema: Any, root: Any) -> bool:
     if isinstance(value, (str, int, float)) and set(schema) <= {'type', *QUIET}: # the common case, without a validator
         return any(TYPE_OF[t](value) for t in ([schema['type']] if isinstance(schema.get('type'), str)
                                                else schema.get('type', TYPE_OF)))
-    return not problems(value, schema | ({'$defs': root['$defs']} if isinstance(root, dict)
-                                         and '$defs' in root else {}))
+    inside = isinstance(root, dict) and '$defs' in root
+    return not problems(value, schema | {'$defs': root['$defs']} if inside else schema)
 
 QUIET = ('description', 'title', 'default', 'examples', 'readOnly', 'writeOnly', 'deprecated', 'format')
 TYPE_OF: dict[str, Callable[[Any], bool]] = {
