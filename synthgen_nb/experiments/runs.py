@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'write_record', 'new_folder', 'run', 'failure', 'read_run', 'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'failure', 'tidy', 'read_run', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -191,7 +191,7 @@ def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
     except SynthgenError as e:
         if not error: raise
         raise SynthgenError(f'{error}\nThe record of the run is not whole: {e}') from None
-    _tidy(folder/book.name, record)
+    tidy(folder/book.name, record)
     if error == STOPPED:
         print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
               f'kept; its record is {folder/book.name}', file=sys.stderr)
@@ -230,7 +230,7 @@ def failure(
     return f'{type(e).__name__}: {clip(e, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
-def _tidy(file: Path, record: dict):
+def tidy(file: Path, record: dict):
     "Make an executed notebook a document; one that a full disk cut short is left as it is"
     import nbformat
     if not file.exists(): return
@@ -262,11 +262,12 @@ def _alive(pid) -> bool:
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_run
 def find_run(
-    name: str,                 # of a run, its beginning, `last`, or its folder
+    name: str,                 # of a run, its beginning, `last`, or its folder; of a study
     runs: str | Path = 'runs', # where run records are
 ) -> Path: # the folder
     "One run by name"
-    if (Path(name)/'run.json').is_file(): return Path(name)
+    for f in (Path(name), Path(name)/'report', Path(runs)/name/'report'): # of a study its report
+        if (f/'run.json').is_file(): return f
     names = [f.parent.name for f in sorted(Path(runs).glob('*/run.json'))]
     hits = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
     if name == 'last': hits = sorted(n for n in names if n[:1].isdigit())[-1:]
