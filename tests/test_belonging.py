@@ -142,3 +142,12 @@ def test_which_paths_are_meant_in_any_world():
     routes = [dict(method='get', route='/pets/{id}/photos'), dict(method='get', route='/shops/{id}/photos'), dict(method='put', route='/shops/{id}/name')]
     assert why('List the routes.', 'photos, name and photos', routes) == 'repeated'
     assert not why('List the routes.', 'photos of pets; photos and name of shops', routes)
+
+
+def test_a_folder_may_be_an_entry_itself():
+    tree = dict(paths=['/halls', '/halls/east', *(x for x in HALLS if 'east' in x), '/halls/north', *(x for x in HALLS if 'north' in x), '/clock'])
+    ask = 'Which objects are there?'
+    assert not why(ask, '/halls and /clock. East: light, noise, wind_speed. North: light, noise, wind_speed.', tree)
+    assert not why(ask, '- halls\n  - east\n    - light\n    - noise\n    - wind_speed\n  - north\n    - light\n    - noise\n    - wind_speed\n- clock', tree)
+    assert why(ask, 'halls, east, light, noise, wind_speed, north, light, noise, wind_speed and clock', tree) == 'repeated'
+    assert why(ask, 'light, noise, wind_speed and clock', tree) == 'ambiguous'

@@ -391,14 +391,14 @@ class Paths:
     ends: dict[str, set[int]] = field(default_factory=dict)  # last parts → the paths that end so
     above: dict[str, set[int]] = field(default_factory=dict) # a folder → the paths below it
 
-_PATH = re.compile(r'(?!\w+://)[^\s]{3,200}') # an address on the web says what it is by more than its end
+_PATH = re.compile(r'(?!\w+://)(?=.*(?:[/\\]|::))\S{3,200}') # an address on the web says what it is by more than its end
 
 def _parts(path: str) -> list[str]: return [p for p in re.split(r'[/\\]|::', path.casefold()) if p not in ('', '.')]
 
 def _paths(xs: list[Any]) -> Paths | None: # None: they are none, or their last parts tell them apart
-    found = list(dict.fromkeys(x for x in xs if isinstance(x, str) and _PATH.fullmatch(x) and len(_parts(x)) > 1))
+    found = list(dict.fromkeys(x for x in xs if isinstance(x, str) and _PATH.fullmatch(x) and _parts(x)))
+    if not found or len(found) < len({*map(str, xs)}) - 1: return None # the root may be among them
     out = Paths(found[:400])
-    if len(found) < len({*map(str, xs)}) - 1: return None # the root may be among them
     for i, ps in enumerate(map(_parts, out.all)):
         for k in range(1, len(ps)): out.ends.setdefault('/'.join(ps[-k:]), set()).add(i)
         for k in range(1, len(ps)):
@@ -420,20 +420,19 @@ class Name:
     start: int
     end: int
     text: str
-    of: set[int]       # the paths that it may stand for
-    folder: bool = False
+    of: set[int]    # the paths that it may stand for; none of a mere folder
+    below: set[int] # the paths in a folder of this name
 
 def _names(p: Paths, text: str) -> list[Name]:
     "What a text names of paths"
     whole = {'/'.join(_parts(x)): {i} for i, x in enumerate(p.all)}
-    index = p.above | p.ends | whole
     here = text.casefold().replace(' ', '_')
-    index = {k: v for k, v in index.items() if k.replace(' ', '_') in here}
+    index = [k for k in {**p.above, **p.ends, **whole} if k in here]
     if not index or len(here) != len(text): return []
     known = '|'.join(re.escape(k).replace('_', '[_ ]') for k in sorted(index, key=len, reverse=True))
     found = re.finditer(rf'(?<![\w.-])(?<!\w/)/?({known})/?(?![\w/-])(?!\.\w)', text.casefold())
     named = ((m, m[1].replace(' ', '_')) for m in found)
-    return [Name(m.start(), m.end(), k, index[k], k in p.above and k not in p.ends) for m, k in named if k in index]
+    return [Name(m.start(), m.end(), k, whole.get(k) or p.ends.get(k, set()), p.above.get(k, set())) for m, k in named]
 
 _BESIDE = re.compile(r'["”’`*]*\s*(?:(?:,\s*)?(?:\b(?:and|or)\b|&)|,|\n\s*(?:[-*•]|\d{1,2}[.)]))\s*["“‘`*]*')
 
@@ -443,7 +442,7 @@ def _series(names: list[Name], text: str) -> list[list[Name]]: # each name in on
     for n in names:
         gap = text[out[-1][-1].end:n.start] if out else ''
         indent = len(gap) - len(gap.lstrip('\n ')) if '\n' in gap else deep
-        heads = n.folder and '\n' in gap and (indent < deep or '**' in gap) # what is below it comes next
+        heads = n.below and '\n' in gap and (indent < deep or '**' in gap) # what is below it comes next
         if out and _BESIDE.fullmatch(gap) and not heads: out[-1].append(n)
         else: out.append([n])
         deep = indent
@@ -465,15 +464,16 @@ def _around(n: Name, names: list[Name], text: str) -> Iterator[Name]:
     "The folders last named before a name, and those next named in its sentence"
     stop = re.search(r'[.!?;](?:\s|$)|\n|$', text[n.end:])
     end = n.end + stop.start() if stop else n.end
-    names = [x for x in names if not x.folder or (x.of & n.of and n.of - x.of)]
+    apart = [x for x in names if x.below & n.of and n.of - x.below]
+    names = [x for x in names if x.of or x in apart]
     for side in ([x for x in names if x.end <= n.start][::-1], [x for x in names if n.end <= x.start < end]):
-        yield from takewhile(lambda x: x.folder, dropwhile(lambda x: not x.folder, side))
+        yield from takewhile(lambda x: x in apart, dropwhile(lambda x: x not in apart, side))
 
 def _meant(p: Paths, n: Name, names: list[Name], ev: Evidence, text: str) -> set[int]: # none: nobody can tell
     "The paths that a last name stands for, by what is named around it"
     if len(n.of) == 1: return n.of
-    said = [*_around(n, names, text)] or [f for f in _names(p, ev.request) if f.folder and n.of - f.of]
-    return {i for f in said for i in f.of & n.of} or (n.of if _of_each(p, text) else set())
+    said = [*_around(n, names, text)] or [f for f in _names(p, ev.request) if n.of - f.below]
+    return {i for f in said for i in f.below & n.of} or (n.of if _of_each(p, text) else set())
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #unclear
 _ITEMS = re.compile(r"""\b(?:which|what|list|show|name|give|find|all|every)\b.{0,60}?\b(?:datasets?|files?|paths?|objects?|arrays?
@@ -486,21 +486,21 @@ def _asks_which(ev: Evidence) -> bool: return bool(_ITEMS.search(ev.request)) an
 def _enumerated(p: Paths, ev: Evidence, own: str) -> Iterator[tuple[list[Name], list[Name]]]: # and all that are no part of it
     "Each enumeration of paths; names that stand in a result themselves are left out"
     held = Counter(str(x.value).casefold() for x in ev.leaves if isinstance(x.value, str))
-    names = [n for n in _names(p, own) if not 0 < held[n.text] < len(n.of) and (n.folder or re.search('[^\\W\\d]{2}', n.text))]
+    names = [n for n in _names(p, own) if not 0 < held[n.text] < len(n.of) and (not n.of or re.search('[^\\W\\d]{2}', n.text))]
     for s in (s for s in _series(names, own) if len(s) > 1):
-        inside = [i for i, n in enumerate(s) if not n.folder]
-        odd = [n for i, n in enumerate(s) if n.folder and not n.text.isdigit() and inside and inside[0] < i < inside[-1]]
+        inside = [i for i, n in enumerate(s) if n.of]
+        odd = [n for i, n in enumerate(s) if not n.of and not n.text.isdigit() and inside and inside[0] < i < inside[-1]]
         yield s, [n for n in names if n not in odd]
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #unclear-2
 def unclear(ev: Evidence, own: str) -> Iterator[str]:
     "Paths told by names that several of them share, twice, or among their own folders"
     for p in paths_of(ev):
-        told = {i for n in _names(p, own) if len(n.of) == 1 and not n.folder for i in n.of}
+        told = {i for n in _names(p, own) if len(n.of) == 1 for i in n.of}
         for s, names in _enumerated(p, ev, own):
             for n in (n for n in s if n not in names):
                 yield f'foreign_item: {n.text} is listed among what it holds, and is none of them'
-            last = [(n.text, _meant(p, n, names, ev, own)) for n in s if not n.folder and len(n.of) > 1 and not n.of & told]
+            last = [(n.text, _meant(p, n, names, ev, own)) for n in s if len(n.of) > 1 and not n.of & told]
             for text in dict.fromkeys(t for t, _ in last):
                 if sum(t == text for t, _ in last) > 1: yield f'repeated: {text} is listed more than once'
                 elif _asks_which(ev) and not all(of for t, of in last if t == text):
@@ -515,7 +515,7 @@ def left_out(ev: Evidence, own: str) -> Iterator[str]:
         alone = any(t.step == len(ev.calls) - 1 and t.column('entry') == p.all for t in tables_of(ev))
         if not alone or any({*words_of(x)} & asked or x.rstrip('s') in asked for x in {*p.ends, *p.above}): continue
         names = _names(p, own)
-        plain = [n for n in names if not n.folder]
+        plain = [n for n in names if n.of]
         meant = [_meant(p, n, names, ev, own) for n in plain]
         lost = sorted({*range(len(p.all))}.difference(*meant))
         if len(plain) > 1 and any(len(n.of) > 1 for n in plain) and all(meant) and lost:
