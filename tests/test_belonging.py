@@ -3,7 +3,7 @@ import pytest
 
 from synthgen_nb.specs.trajectory import Ref
 from synthgen_nb.tools.answers import masked, objections_to_answer
-from synthgen_nb.tools.belonging import all_told, objections_to_rows, rows_told, tables_of, wrong_name, wrong_rows
+from synthgen_nb.tools.belonging import all_told, objections_to_rows, said_alike, rows_told, tables_of, wrong_name, wrong_rows
 from synthgen_nb.tools.evidence import Evidence, Step
 from synthgen_nb.tools.things import objections_to_things
 
@@ -151,3 +151,16 @@ def test_a_folder_may_be_an_entry_itself():
     assert not why(ask, '- halls\n  - east\n    - light\n    - noise\n    - wind_speed\n  - north\n    - light\n    - noise\n    - wind_speed\n- clock', tree)
     assert why(ask, 'halls, east, light, noise, wind_speed, north, light, noise, wind_speed and clock', tree) == 'repeated'
     assert why(ask, 'light, noise, wind_speed and clock', tree) == 'ambiguous'
+
+
+@pytest.mark.parametrize('answer, wrong', [
+    ('The mean of light is 2.5 and that of light is 3.5.', True),
+    ('The mean of light is 2.5 in the north and 3.5 in the south.', False),
+    ('The light has a mean of 2.5 in the north; in the south the light has 3.5.', False),
+    ('The first light has a mean of 2.5, the second light one of 3.5.', False),
+    ('The mean of /halls/north/light is 2.5, that of /halls/south/light 3.5.', False)])
+def test_two_things_that_were_looked_up_are_not_told_by_one_name(answer, wrong):
+    steps = [Step(f'call_{i}', 'mean', dict(path=f'/halls/{hall}/light'), dict(mean=i + .5), True, False, ())
+             for i, hall in enumerate(('north', 'south'), 2)]
+    ev = Evidence('Compare the means of /halls/north/light and /halls/south/light.', answer, steps, {})
+    assert bool(list(said_alike(ev, answer))) == wrong

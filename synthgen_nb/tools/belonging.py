@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Spot', 'CHECKS', 'Table', 'tables_of', 'rows_told', 'wanted', 'wrong_flags', 'all_told', 'lost_rows', 'wrong_order',
            'wrong_owner', 'wrong_date', 'over_rows', 'wrong_rows', 'wrong_name', 'untold_field', 'untold_column',
-           'wrong_mark', 'undone', 'unsaid', 'Paths', 'paths_of', 'Name', 'unclear', 'left_out', 'objections_to_rows']
+           'wrong_mark', 'undone', 'unsaid', 'Paths', 'paths_of', 'Name', 'unclear', 'said_alike', 'left_out',
+           'objections_to_rows']
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #imports
 import math, re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import dropwhile, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from typing import Any
 from ..core.listed import listed
 from ..core.records import clip, leaves
@@ -506,6 +507,19 @@ def unclear(ev: Evidence, own: str) -> Iterator[str]:
                 elif _asks_which(ev) and not all(of for t, of in last if t == text):
                     yield f'ambiguous: {text} is listed, and {len(p.ends[text])} entries of the result are called so'
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #alike
+_WHICH_ONE = re.compile(r'\b(?:first|second|third|fourth|fifth|last|former|latter|other|both|each|every|all|respectively)\b', re.I)
+
+def said_alike(ev: Evidence, own: str) -> Iterator[str]:
+    "Two paths that calls were given, and one last name with a number each time"
+    p = _paths([v for v in ev.given if isinstance(v, str) and '/' in v])
+    if not p or _WHICH_ONE.search(own): return
+    names = _names(p, own)
+    alike = [n for n in names if len(n.of) > 1 and not any(_around(n, names, own))]
+    for a, b in pairwise(alike):
+        if a.text == b.text and numbers_in(own[a.end:b.start]) and numbers_in(own[b.end:]):
+            yield f'ambiguous: {a.text} is said twice, and {len(a.of)} things that were looked up are called so'
+
 # %% ../../nbs/tools/70ca_belonging.ipynb #left
 def left_out(ev: Evidence, own: str) -> Iterator[str]:
     "Paths that are passed over by an answer that tells the others by folder and last name"
@@ -523,7 +537,7 @@ def left_out(ev: Evidence, own: str) -> Iterator[str]:
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #all
 CHECKS = (wrong_flags, lost_rows, wrong_order, wrong_owner, wrong_date, over_rows, untold_field, untold_column,
-          wrong_mark, unsaid, unclear, left_out) # of the whole answer
+          wrong_mark, unsaid, unclear, said_alike, left_out) # of the whole answer
 
 def objections_to_rows(
     ev: Evidence,
