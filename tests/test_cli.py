@@ -158,7 +158,7 @@ def test_run_record_says_everything(piped):
     assert all(c.execution_count for c in book.cells if c.cell_type == "code") and str(piped.folder) not in (run / "qa.ipynb").read_text()
     card = (run / "README.md").read_text()
     assert (
-        card.startswith("---\ntask_categories:")
+        card.startswith("---\npretty_name: train\n") and "\ntask_categories:" in card
         and "offline extractive model" in card
         and r["command"] in card
         and "docs/doc000.md" in card

@@ -36,6 +36,8 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
     write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
     synthgen, ran = [SYNTHGEN] if name == "README.md" else fork(), []
+    for box in re.findall(r"```yaml\n(question:.*?)```", (ROOT / name).read_text(), re.S):
+        (tmp_path / "study.yaml").write_text(box)
     for line in lines(name):
         program, *args = shlex.split(line)
         if program != "synthgen":

@@ -95,7 +95,7 @@ def test_arms_share_what_they_ask_and_the_report_answers(tmp_path, synthgen, ser
     assert set(calls.values()) == {1}, "no call is made twice"
     assert len(calls) == max(a["calls"] for a in report["arms"]), "arms that differ in threshold and dedup ask nothing more"
     assert [a["paid"] for a in report["arms"]] == [len(calls), *[0] * 5]
-    assert report["question"] in out and report["answer"] in out and not report["failed"]
+    assert report["title"] in out and report["abstract"] in out and not report["failed"]
     assert {a["name"] for a in report["contrasts"]["arms"]} > {"base", "random, same size", "longest answers"}
     assert (folder / "report/works.bib").read_text().startswith("@misc") and "tabular" in (folder / "report/differences.tex").read_text()
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/run.json") if p.parent.name != "report"}

@@ -72,3 +72,12 @@ def test_the_examination_of_a_pair_asks_for_the_whole():
     p = Pair(question='How is the pot opened?', answer='The heavy lid rises slowly.', chunk_id='c')
     assert any('condition' in w for w in looked_at(p, 'When the steam valve is released, the heavy lid rises slowly.').objections)
 
+
+
+@pytest.mark.parametrize("question", [
+    "When saving and sharing arrays, what is the csv-filetype?", "Where a file is open, what happens?", "In a group, what is a link?",
+    "Wenn die Datei offen ist, was passiert?", "Quand on ouvre un fichier, que se passe-t-il ?",
+])  # fmt: skip
+def test_a_setting_is_no_part(question):
+    assert len(asked_parts(question)) == 1
+    assert len(asked_parts("When does it close, how do I know?")) == 2 == len(asked_parts("What is a file, how is it opened?"))

@@ -45,15 +45,10 @@ def plan(study: File, pilot: Pilot = 5):
 # %% ../../nbs/cli/95b_study.ipynb #reported
 def _reported(folder: Path, command: str) -> Path: # the notebook
     "The report of a study"
-    from synthgen_nb.experiments.executed import execute, here, prepared, save_notebook
-    from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.experiments.runs import failure, find_pipeline
-    out = folder/'report'
+    from synthgen_nb.experiments.runs import find_pipeline, resolve_parameters, run_in
+    out, book = folder/'report', find_pipeline('study')
     out.mkdir(exist_ok=True)
-    nb = prepared(find_pipeline('study'), dict(folder=str(folder), run_dir=str(out), command=command))
-    error = here(execute(nb, out/'study.ipynb'))
-    save_notebook(nb, out/'study.ipynb')
-    if error: raise SynthgenError(failure(error, out))
+    run_in(out, book, resolve_parameters(book, dict(folder=str(folder), command=command)), command)
     return out/'study.ipynb'
 
 # %% ../../nbs/cli/95b_study.ipynb #study
@@ -75,7 +70,7 @@ def study(study: File):
     if stopped and ended < 2: raise KeyboardInterrupt
     book = _reported(folder, command_line(['synthgen', *sys.argv[1:]]))
     r = read_run(book.parent)
-    print(f'{r["question"]}\n{r["answer"]}\n\n{table(r["arms"])}\nreport:        {book}')
+    print(f'{r["title"]}\n{r["abstract"]}\n\n{table(r["arms"])}\nreport:        {book}')
     if stopped: raise KeyboardInterrupt
     if r['failed']: raise typer.Exit(_unfinished(r['failed']))
 

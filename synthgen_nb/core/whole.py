@@ -92,8 +92,15 @@ _AMOUNT = re.compile(r'\b(?:how (?:many|much|large|long|big|high|deep|far|often|
                      r'|hur (?:många|mycket|stor|länge)|hoe(?:veel| groot| lang)|сколько)\b', re.I)
 
 def asked_parts(question: str) -> list[str]:
-    "The things that a question asks"
-    return [h.strip(' ?？') for h in _HALVES.split(' '.join(question.split())) if len(h.strip(' ?？')) > 5]
+    "The things that a question asks; a setting before them (*When saving arrays, what …*) is none"
+    parts = [h.strip(' ?？') for h in _HALVES.split(' '.join(question.split())) if len(h.strip(' ?？')) > 5]
+    setting = len(parts) > 1 and (_WHENEVER.match(parts[0]) or not _ASKED.match(parts[0]))
+    return parts[1:] if setting else parts
+
+_ASKED = re.compile(rf'[^\w\s]*(?:{_ASKS})', re.I)
+_WHENEVER = re.compile(r"(?:when|where)(?:ever)? (?!is|are|was|were|do|does|did|can|could|must|should|will|would|may|ha)"
+                       r"|quand (?!est|sont|faut|peut|doit)|wann immer|cuando|quando (?!è|sono|é|são)|når|när (?!är|ska|kan)"
+                       r"|wanneer (?!is|zijn|moet|kan)|когда ", re.I)
 
 # %% ../../nbs/core/00ha_whole.ipynb #short
 _VAGUE = re.compile(r'\b(?:unlimited|any|none|no|all|every|each|arbitrar\w+|forever|always|never'

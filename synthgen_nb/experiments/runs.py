@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'write_record', 'new_folder', 'run', 'failure', 'read_run', 'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'run_in', 'failure', 'read_run', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -167,7 +167,17 @@ def run(
     book = find_pipeline(notebook)
     params = resolve_parameters(book, parameters)
     folder = new_folder(runs, book.stem)
-    if 'run_dir' in params: params['run_dir'] = str(folder)
+    run_in(folder, book, params, command)
+    return folder
+
+def run_in(
+    folder: Path,           # of the run; it is there
+    book: Path,             # the notebook
+    params: dict[str, Any], # all of them, checked
+    command: str = '',      # that makes the run again
+) -> None:
+    "The same in a folder that is given"
+    params = params | (dict(run_dir=str(folder)) if 'run_dir' in params else {})
     start = time.monotonic()
     record = dict(name=folder.name, notebook=book.name, status='running', pid=os.getpid(), command=command,
                   started=datetime.now(UTC).isoformat(timespec='seconds'), parameters=params,
@@ -178,7 +188,6 @@ def run(
     if error == STOPPED: raise KeyboardInterrupt
     if error.startswith(WAITS): raise Waiting(error)
     if error: raise SynthgenError(f'{error}\nThe record of the failed run is {folder/book.name}')
-    return folder
 
 # %% ../../nbs/experiments/80_runs.ipynb #close
 def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
