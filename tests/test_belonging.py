@@ -112,9 +112,9 @@ WHICH = 'Which datasets carry a units value? The file is weather.h5.'
 
 
 @pytest.mark.parametrize('answer, kinds', [
-    ('The units are stored in the datasets light, noise, wind_speed, north, light, noise, and wind_speed.', 'foreign_item repeated lost_item'),
+    ('The units are stored in the datasets light, noise, wind_speed, north, light, noise, and wind_speed.', 'foreign_item ambiguous lost_item'),
     ('They are light, noise, wind_speed and hours.', 'ambiguous'),
-    ('- light\n- noise\n- wind_speed\n- light\n- noise\n- wind_speed', 'repeated'),
+    ('- light\n- noise\n- wind_speed\n- light\n- noise\n- wind_speed', 'ambiguous'),
     ('In the east: light, noise and wind speed; in the north: light and noise; in the south: light, noise and wind speed; hours.', 'lost_item'),
     ('North: light, noise, wind_speed.', 'lost_item'),
     ('Ten: ' + ', '.join(HALLS) + '. So light, noise and wind_speed have units.', ''),
@@ -132,7 +132,7 @@ def test_a_last_name_stands_for_a_path_only_where_it_is_known_which(answer, kind
 def test_which_paths_are_meant_in_any_world():
     found = dict(matches=['./reports/may/draft.txt', './reports/june/draft.txt', './reports/june/final.txt'])
     ask = 'Find all files below reports whose name ends in txt.'
-    assert why(ask, 'The files are draft.txt, draft.txt and final.txt.', found) == 'repeated'
+    assert why(ask, 'The files are draft.txt, draft.txt and final.txt.', found) == 'ambiguous'
     assert why(ask, 'The files are draft.txt and final.txt.', found) == 'ambiguous'
     assert not why(ask, 'may: draft.txt; june: draft.txt and final.txt.', found)
     assert not why(ask, 'may/draft.txt, june/draft.txt and final.txt.', found)
@@ -140,7 +140,7 @@ def test_which_paths_are_meant_in_any_world():
     assert not why('Which files are in june?', 'draft.txt and final.txt.', found)
     assert why(ask, 'The files are draft.txt and final.txt.', '\n'.join(found['matches'])) == 'ambiguous'
     routes = [dict(method='get', route='/pets/{id}/photos'), dict(method='get', route='/shops/{id}/photos'), dict(method='put', route='/shops/{id}/name')]
-    assert why('List the routes.', 'photos, name and photos', routes) == 'repeated'
+    assert why('List the routes.', 'photos, name and photos', routes) == 'ambiguous'
     assert not why('List the routes.', 'photos of pets; photos and name of shops', routes)
 
 
@@ -149,7 +149,7 @@ def test_a_folder_may_be_an_entry_itself():
     ask = 'Which objects are there?'
     assert not why(ask, '/halls and /clock. East: light, noise, wind_speed. North: light, noise, wind_speed.', tree)
     assert not why(ask, '- halls\n  - east\n    - light\n    - noise\n    - wind_speed\n  - north\n    - light\n    - noise\n    - wind_speed\n- clock', tree)
-    assert why(ask, 'halls, east, light, noise, wind_speed, north, light, noise, wind_speed and clock', tree) == 'repeated'
+    assert why(ask, 'halls, east, light, noise, wind_speed, north, light, noise, wind_speed and clock', tree) == 'ambiguous'
     assert why(ask, 'light, noise, wind_speed and clock', tree) == 'ambiguous'
 
 

@@ -503,7 +503,7 @@ def unclear(ev: Evidence, own: str) -> Iterator[str]:
                 yield f'foreign_item: {n.text} is listed among what it holds, and is none of them'
             last = [(n.text, _meant(p, n, names, ev, own)) for n in s if len(n.of) > 1 and not n.of & told]
             for text in dict.fromkeys(t for t, _ in last):
-                if sum(t == text for t, _ in last) > 1: yield f'repeated: {text} is listed more than once'
+                if sum(t == text for t, _ in last) > 1: yield f'ambiguous: {text} is listed more than once'
                 elif _asks_which(ev) and not all(of for t, of in last if t == text):
                     yield f'ambiguous: {text} is listed, and {len(p.ends[text])} entries of the result are called so'
 
