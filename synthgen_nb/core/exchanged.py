@@ -240,7 +240,7 @@ def rows_crossed(claim: str, src: Source) -> str: # '' if they are not
             no, yes = denied(p)
             own, new = rows[a] - rows[b], rows[b] - rows[a]
             rare = lambda stems: {s for s in stems if sum(s in row for row in rows.values()) <= .6 * len(rows)}
-            x = next((w for stem, w in yes.items() if stem in rare(new) - src.asked and stem not in no), '')
+            x = next((w for stem, w in yes.items() if stem in rare(new) and stem not in no), '')
             if x and not shared(rare(own), _stems(p)): return f'says {x} of {a}, which the source says of {b}'
     return ''
 

@@ -7,14 +7,14 @@ __all__ = ['CHECKS', 'wrong_of_list', 'wrong_place_of_number', 'of_another_path'
 
 # %% ../../nbs/tools/70cb_standing.ipynb #imports
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from .answers import OP, all_lists, numeric
 from .evidence import Evidence, numbers_in, says, sentences
 
 # %% ../../nbs/tools/70cb_standing.ipynb #extremes
 _CALLED = re.compile(rf"\b(?P<op>{'|'.join(OP)})\b(?:\s+(?:of (?:them|these|those|all)|value|one|number|entry|count|reading))*"
                      r'\s+(?:is|was|being|of|:)\s+(?:about |roughly |only )?$', re.I)
-_OF = {'max': max, 'min': min, 'sum': sum, 'mean': lambda xs: sum(xs) / len(xs)}
+_OF: dict[str, Callable[[list[float]], float]] = {'max': max, 'min': min, 'sum': sum, 'mean': lambda xs: sum(xs) / len(xs)}
 _OTHERWISE = re.compile(r'\b(?:absolute|magnitude|change|step|drop|rise|gap|second|next|\d+(?:st|nd|rd|th))\b', re.I)
 
 def wrong_of_list(ev: Evidence, own: str) -> Iterator[str]:
