@@ -109,7 +109,8 @@ def bound_differs(claim: str, src: Source) -> str: # '' if it does not
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #strength
-_HEDGE = re.compile(r'\b(?:usually|typically|generally|normally|mostly|often|sometimes|in most cases|where(?:ver)? possible|if possible|ideally|preferably)\b', re.I)
+_HEDGE = re.compile(r'\b(?:usually|typically|generally|normally|mostly|often|sometimes|in most cases'
+                    r'|where(?:ver)? possible|if possible|ideally|preferably)\b', re.I)
 _STRICT = re.compile(r'\b(?:always|must|never|required|guaranteed|in every case|without exception)\b', re.I)
 
 def strength_differs(claim: str, src: Source) -> str: # '' if it does not
@@ -119,7 +120,8 @@ def strength_differs(claim: str, src: Source) -> str: # '' if it does not
         if bool(hedge) == bool(strict) or len(words) < 4: continue
         mine, other = (_HEDGE, _STRICT) if hedge else (re.compile(r'\b(?:always|never|in every case|without exception)\b', re.I), _HEDGE)
         if not (m := mine.search(part)): continue
-        near = [s.text for s, stems in zip(src.segments, src.stems, strict=True) if len(shared(words, stems)) >= .8 * len(words)]
+        near = [' '.join(s.text.split()) for s, stems in zip(src.segments, src.stems, strict=True)
+                if len(shared(words, stems)) >= .8 * len(words)]
         found = [o for t in near if (o := other.search(t)) and not mine.search(t)]
         if found and len(found) == len(near): return f'says {m[0].lower()} where the source says {found[0][0].lower()}'
     return ''
@@ -142,7 +144,7 @@ def dependence_differs(claim: str, seg: str) -> str: # '' if it does not
 _NAMED_VERSION = re.compile(r'\b([A-Za-z][\w-]+) (\d+(?:\.\d+)+)(?![\w.]*\d)')
 
 def version_of_another(claim: str, text: str) -> str: # '' if none is
-    text, claim = fold(text), fold(claim)
+    text, claim = (' '.join(fold(t).split()) for t in (text, claim))
     known = {(n.lower(), v) for n, v in _NAMED_VERSION.findall(text)}
     for name, v in _NAMED_VERSION.findall(claim):
         others = {u for n, u in known if n == name.lower()} - {v}
@@ -193,8 +195,8 @@ def asked_of_another(question: str, answer: str, src: Source) -> str: # '' if it
     asked, said = ({w.text for w in words_in(t)} for t in (question, answer))
     heads = [(w.text, rest) for s in src.segments if s.kind in ('sentence', 'item') for w, rest in [_first(s.text)] if w]
     x, _ = _first(answer)
-    for y in OPPOSITES.get(x.text, ()) if x and x.text not in asked else ():
-        if y not in asked or y in said: continue
+    for y in sorted(OPPOSITES.get(x.text, ())) if x and x.text not in asked else ():
+        if not x or y not in asked or y in said: continue
         of = lambda head: max((len(shared(_stems(question) - {head}, rest)) for w, rest in heads if w == head), default=0)
         if of(y) and of(y) >= of(x.text): return f'speaks of the {x.text}, and was asked about the {y}'
     return ''
@@ -238,7 +240,7 @@ def rows_crossed(claim: str, src: Source) -> str: # '' if they are not
             no, yes = denied(p)
             own, new = rows[a] - rows[b], rows[b] - rows[a]
             rare = lambda stems: {s for s in stems if sum(s in row for row in rows.values()) <= .6 * len(rows)}
-            x = next((w for stem, w in yes.items() if stem in rare(new) - src.asked and stem not in no), '')
+            x = next((w for stem, w in yes.items() if stem in rare(new) and stem not in no), '')
             if x and not shared(rare(own), _stems(p)): return f'says {x} of {a}, which the source says of {b}'
     return ''
 
@@ -254,7 +256,8 @@ def exchanged(
 ) -> str: # '' if nothing is
     "What a claim says of one thing and the source of another, of the other side, or with another force"
     words = _stems(claim)
-    near = [s.text for s, stems in zip(src.segments, src.stems, strict=True)
+    claim = ' '.join(claim.split())
+    near = [' '.join(s.text.split()) for s, stems in zip(src.segments, src.stems, strict=True)
             if s.kind not in ('code', 'heading') and words and len(shared(words, stems)) >= min(2, len(words))]
     why = next((w for t in near if (w := _of_a_sentence(claim, t))), '')
     why = why or of_another_item(question, claim, src.text) or subject_differs(claim, src) or bound_differs(claim, src)
