@@ -60,7 +60,8 @@ def of_another_item(question: str, claim: str, text: str) -> str: # '' if nothin
     if len(about) != 1: return ''
     for x in (f.text.strip('`"\'').lower() for f in code_facts(claim) if re.fullmatch(r'[`"\']*[\w-]{4,}[`"\']*', f.text)):
         own = [k for k, block in there.items() if _said(x, block)]
-        if own and about[0] not in own and not _said(x, before): return f'says {x} of {about[0]}, where the source has it under {own[0]}'
+        if own and about[0] not in own and not _said(x, before):
+            return f'says {x} of {about[0]}, where the source has it under {own[0]}'
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #subject
@@ -105,7 +106,8 @@ def bound_differs(claim: str, src: Source) -> str: # '' if it does not
         near = [(k, where) for k, where in near if where]
         most = max((k for k, where in near if where == side), default=0)
         other = max((k for k, where in near if where != side), default=0)
-        if other >= max(most + 2, .6 * len(words)): return f'says {side} {n} what the source says of the other side of it'
+        if other >= max(most + 2, .6 * len(words)):
+            return f'says {side} {n} what the source says of the other side of it'
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #strength
@@ -186,7 +188,8 @@ def made_optional(claim: str, src: Source) -> str: # '' if nothing is
         near = [s.text for s in src.segments if name and _said(name.lower(), fold(s.text).lower())]
         if any(re.search(r'\boptional|\bif\b|\bwhen\b|\bunless\b|\bonly\b|\bdefault', t, re.I) for t in near): continue
         it = next((t for t in near if _BOUND.search(t) and not denied(t)[0]), '')
-        if it and 4 * len(_stems(name)) >= len(_stems(it)) - 2: return f'makes optional what the source requires: {name}'
+        if it and 4 * len(_stems(name)) >= len(_stems(it)) - 2:
+            return f'makes optional what the source requires: {name}'
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #asked-of-another

@@ -40,7 +40,8 @@ NAMES: dict[str, str] = dict(re.findall(r'\b([a-z]{2}) ([A-Z]\w+)', _TABLE))
 
 # %% ../../nbs/core/00bb_language.ipynb #scripts
 _RANGES = dict(
-    Latin='A-Za-zªºÀ-ÖØ-öø-ɏḀ-ỿ', Cyrillic='Ѐ-ԯᲀ-ᲈ', Arabic='ؠ-يٮ-ۓۺ-ۿݐ-ݿ', Devanagari='ऀ-ॣॱ-ॿ', Hebrew='א-ת', Greek='Ͱ-Ͽἀ-῾',
+    Latin='A-Za-zªºÀ-ÖØ-öø-ɏḀ-ỿ', Cyrillic='Ѐ-ԯᲀ-ᲈ', Arabic='ؠ-يٮ-ۓۺ-ۿݐ-ݿ', Devanagari='ऀ-ॣॱ-ॿ',
+    Hebrew='א-ת', Greek='Ͱ-Ͽἀ-῾',
     Han='\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff々〆\U00020000-\U0003134f', Kana='ぁ-ゖァ-ヺーｦ-ﾝ',
     Hangul='\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f', Thai='ก-๎',
     Bengali='ঀ-৥', Tamil='ஂ-௣', Telugu='ఀ-ౣ', Gujarati='ઁ-ૣ', Georgian='Ⴀ-ჿ', Armenian='Ա-ֈ')

@@ -464,7 +464,8 @@ def as_markdown(c: Contrasts) -> str:
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #tex
 _TEX = {c: f'\\{c}' for c in '&%$#_{}'} | {
-    '[': '{[}', ']': '{]}', '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
+    '[': '{[}', ']': '{]}', '\\': r'\textbackslash{}', '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}', '<': r'\textless{}',
     '>': r'\textgreater{}', '–': '--', '*': r'$^{*}$', '→': r'$\to$'}
 
 def tex(text: Any) -> str:

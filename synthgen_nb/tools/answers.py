@@ -18,7 +18,8 @@ from ..core.facts import SIZES
 from ..core.records import canonical, clip, leaves
 from ..specs.tool import steps
 from .evidence import (WORDS, Evidence, Leaf, Mention, computed, converted, counts_of, flat,
-                                        in_percent, is_number, mentions, near, numbers_in, of_results, saying, says, sentences,
+                                        in_percent, is_number, mentions, near, numbers_in, of_results,
+                                        saying, says, sentences,
                                         shown, units_in, words_of)
 
 # %% ../../nbs/tools/70b_answers.ipynb #weighty
@@ -86,7 +87,8 @@ def last_parts(xs: Sequence) -> list[str]: # empty where they do not tell the en
 
 def spots(xs: list, text: str) -> Run:
     "Where entries of a list stand in a text"
-    if numeric(xs): return [(m.start, m.end, -1) for m in numbers_in(text) if near(m, xs, text) and not _MORE.match(text, m.end)]
+    if numeric(xs):
+        return [(m.start, m.end, -1) for m in numbers_in(text) if near(m, xs, text) and not _MORE.match(text, m.end)]
     index = {x: i for i, x in reversed(list(enumerate(xs))) if isinstance(x, str) and 0 < len(x) < 200}
     if not index or len(index) > 400: return []
     index = {x: i for x, i in ({x: i for i, x in enumerate(last_parts(xs))} | index).items() if x in text}
@@ -347,7 +349,8 @@ def _foreign(xs: list, own: str, ev: Evidence, every: list[tuple[list, Run]]) ->
         if not gap or not x or x.start or not _CLOSED.match(own, gap.end() + x.end): continue
         if x.kind == 'number':
             beside = [ys for ys, r in every if r[0][0] <= run[0][0] and r[-1][1] >= run[-1][1]]
-            if numeric(xs) and not x.unit and not any(near(x, filter(is_number, ys), own) for ys in beside): yield x.text
+            if numeric(xs) and not x.unit and not any(near(x, filter(is_number, ys), own) for ys in beside):
+                yield x.text
         elif not numeric(xs) and not known(x.text, ev): yield x.text
 
 # %% ../../nbs/tools/70b_answers.ipynb #lost
@@ -495,7 +498,8 @@ def wrong_operations(ev: Evidence, own: str) -> Iterator[str]:
     asked = set(ops_in(ev.request))
     for i in range(len(ev.calls)):
         op, k = call_op(ev, i)
-        if op and asked and op not in asked: yield f'operation: {k} is {op}, the request says {", ".join(sorted(asked))}'
+        if op and asked and op not in asked:
+            yield f'operation: {k} is {op}, the request says {", ".join(sorted(asked))}'
     have = _ops(ev) | asked | {o for c in ev.calls for o in ops_in(c.tool)}
     compared = len(ev.calls) > 1 or any(numeric(xs) and len(xs) > 1 for _, _, xs in ev.lists) or asked or re.search(
         r'\b(?:which|compare\w*|than|\w+er|most)\b', ev.request, re.I)

@@ -294,7 +294,8 @@ def wrong_name(ev: Evidence) -> Iterator[str]:
     for m in _CALLED.finditer(ev.request):
         name = m[1].casefold()
         longer = any(v.startswith(name) and ' ' not in v and '/' not in v for v in given)
-        if not any(name in v for v in given): yield f'wrong_argument: the request names {m[1]}, and no call was given it'
+        if not any(name in v for v in given):
+            yield f'wrong_argument: the request names {m[1]}, and no call was given it'
         elif name not in given and longer:
             yield f'wrong_argument: the request names {m[1]}, and a longer name was passed'
 

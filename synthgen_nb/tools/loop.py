@@ -130,7 +130,8 @@ async def handled(
     if not isinstance(data, dict): return error('data is an object', 'VALIDATION_ERROR')
     if kind == 'close': return None
     try:
-        if kind == 'reset': return dict(type='observation', data=await reset(e, *map(data.get, ('seed', 'episode_id', 'task'))))
+        if kind == 'reset':
+            return dict(type='observation', data=await reset(e, *map(data.get, ('seed', 'episode_id', 'task'))))
         if kind == 'step': return dict(type='observation', data=await step(e, data))
         if kind == 'state': return dict(type='state', data=await state(e))
     except SynthgenError as x: return error(str(x), 'EXECUTION_ERROR')

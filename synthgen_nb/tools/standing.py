@@ -79,7 +79,8 @@ def wrong_bound(ev: Evidence, own: str) -> Iterator[str]:
             for m in (m for m in numbers_in(s) if m.value in at):
                 too = bool(_INCLUDED.search(s[:m.start]) or _TOO.match(s[m.end:]))
                 out = bool(_EXCLUDED.search(s[:m.start])) and not re.search(r'\b(?:no|not)\b', s[:m.start][-14:])
-                if too and '=' not in op or out and '=' in op: yield f'polarity: the call was given {op} {m.text}, which “{s[:60]}” is not'
+                if too and '=' not in op or out and '=' in op:
+                    yield f'polarity: the call was given {op} {m.text}, which “{s[:60]}” is not'
 
 # %% ../../nbs/tools/70cb_standing.ipynb #all
 CHECKS = (wrong_of_list, wrong_place_of_number, of_another_path, wrong_bound)

@@ -134,7 +134,8 @@ def wrong_winners(ev: Evidence, own: str) -> Iterator[str]:
         for s in (part for x in sentences(own) for part in re.split(r';|,\s+(?:but|while|whereas)\s', x)):
             for up, a, b in _claimed(group, s):
                 meant = [(vs[a] > vs[b]) == up for vs in _meant(group, s, ev)]
-                if meant and not any(meant): yield f'polarity: it is the other way round than “{clip(s.strip(), 70)}” says'
+                if meant and not any(meant):
+                    yield f'polarity: it is the other way round than “{clip(s.strip(), 70)}” says'
         lead = re.match(r'\W*(yes|no)\b', own, re.I)
         for up, a, b in _claimed(group, ev.request) if lead and _WHETHER.match(ev.request) else ():
             true = {(vs[a] > vs[b]) == up for vs in _meant(group, ev.request, ev)}

@@ -510,7 +510,8 @@ async def one_passage(
     worth = [t for t in made.offered if worth_trying(t.tool, x, today)]
     calls = await toolformer(x, worth, made.model, world, made.knobs, tally, initial) if worth else []
     made.tally += tally
-    if calls: return as_row(x, calls, {t.tool.name: t.tool for t in worth}, signed(made, calls, world), initial, (c.id,))
+    if calls:
+        return as_row(x, calls, {t.tool.name: t.tool for t in worth}, signed(made, calls, world), initial, (c.id,))
     why = 'not_worth_trying' if not worth else _stage(tally)
     return Drop(id=content_id(x), stage='annotate', reason=why, detail=f'{clip(x, 80)}: {_said(tally)}',
                 record=dict(text=x, chunk=c.id, tally=dict(tally)))

@@ -167,7 +167,8 @@ def base_of(
     for s in servers:
         u = urlsplit(s)
         port = u.port or (443 if u.scheme == 'https' else 80)
-        if u.hostname and any(h == u.hostname.lower() and p in (0, port) and not full for h, p, full in places): return s
+        if u.hostname and any(h == u.hostname.lower() and p in (0, port) and not full for h, p, full in places):
+            return s
     if not places: return next((s for s in servers if urlsplit(s).hostname), '')
     host, port, full = places[0]
     shown = f'[{host}]' if ':' in host else host

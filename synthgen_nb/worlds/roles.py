@@ -119,7 +119,8 @@ def object_in(schema: Any, root: Any, nouns: frozenset[str], depth: int = 0) -> 
     if own: return (), s
     for n in (n for n in objects if flat(n) in WRAPS):
         if inner := object_in(fields[n], root, nouns, depth + 1): return (n, *inner[0]), inner[1]
-    if len(objects) == 1 and {flat(n) for n in fields} - {flat(objects[0])} <= STATUS: return (objects[0],), fields[objects[0]]
+    if len(objects) == 1 and {flat(n) for n in fields} - {flat(objects[0])} <= STATUS:
+        return (objects[0],), fields[objects[0]]
     return (), s
 
 # %% ../../nbs/worlds/36b_roles.ipynb #nouns-of

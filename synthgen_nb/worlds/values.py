@@ -254,7 +254,8 @@ LIMITS = ('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum')
 
 def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
     named = number_named(name, rng, whole)
-    if named is not None and not s.get('multipleOf') and fits(named, {k: s[k] for k in LIMITS if k in s}, {}): return named
+    if named is not None and not s.get('multipleOf') and fits(named, {k: s[k] for k in LIMITS if k in s}, {}):
+        return named
     low, high = s.get('minimum', s.get('exclusiveMinimum')), s.get('maximum', s.get('exclusiveMaximum'))
     low = (0 if high is None else high - 100) if low is None else low
     high = low + 100 if high is None else min(high, low + 1000)
