@@ -105,6 +105,9 @@ _AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|
 
 # %% ../../nbs/offline/93b_worded.ipynb #slots-alone
 _ALONE = frozenset(WORDS['alone'].split())
+_ENDS = (r'(?:within|without|inside|into|before|after|that|which|whose|who|when|where|while|if|but|as|using|is|are|has'
+         r'|have|was|can|may|should|must|will)\b')
+_BETWEEN = rf"(?:(?!{_SMALL_WORDS}|{_ENDS})[a-z][\w’'-]* ){{0,3}}" # an active ChatKit session, a project's group
 
 def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     words = leaf.label.split()
@@ -131,7 +134,7 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
     if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
     for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
-        one = rf'({_DET}+(?:(?!{_SMALL_WORDS})[a-z]+ )?|^(?:(?!{_SMALL_WORDS})[a-z]+ )?|)({re.escape(noun)})'
+        one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
         m = re.search(rf'(?<![\w-]){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
         if not m: continue
         if m[3] and (lead or not m.start()): continue # the id of a cat or a dog
