@@ -179,3 +179,21 @@ def test_a_diff_is_told_by_what_it_changes():
     step = {"tool": "git_diff", "arguments": {}, "content": diff, "call": "call_1"}
     answer = answer_from([step], [tool], "Show me the changes that are not staged.")
     assert answer == "The change in x.txt adds “a fish” and takes out “a worm”."
+
+
+def test_entries_of_one_name_are_told_apart_by_what_differs():
+    tool = {"name": "list_teams", "description": "List teams", "parameters": {"type": "object", "properties": {}}}
+    teams = [{"id": 42, "name": "Developers", "slug": x} for x in ("umber", "iris")]
+    answer = answer_from([{"tool": "list_teams", "arguments": {}, "content": teams, "call": "call_1"}], [tool], "Which teams are there?")
+    assert "Developers (slug umber)" in answer and "Developers (slug iris)" in answer
+
+
+@pytest.mark.parametrize("phrase,name,said", [
+    ("Remove a role from a group within the organization", "group_id", "the group with the id x_1 within"),
+    ("Get the packages of a user", "username", "the user x_1"),
+])
+def test_a_thing_within_another_and_a_user_take_their_values(phrase, name, said):
+    tool = {"name": "act", "description": phrase, "parameters": {"type": "object", "required": [name],
+            "properties": {name: {"type": "string"}}}}
+    request = say([("act", {name: "x_1"}, {})], [tool])
+    assert said in request and read(request, [tool]) == [("act", {name: "x_1"}, {})]

@@ -48,7 +48,7 @@ def result_in_words(step: Mapping) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #names
 _NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name',
         'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
-          'text', 'message', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
+          'text', 'message', 'id', 'sha', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
 _MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city',
         'country', 'email', 'level', 'role')
 
@@ -103,9 +103,9 @@ def told_list(xs: Sequence, noun: str, level: int,
     if not xs: return nothing_of(noun)
     names = [((marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
             else '').removesuffix('.') for x in xs]
-    for k in ('id', 'sid', 'uuid', 'key') if len({*names}) < len(names) else ():
-        if all(isinstance(x, Mapping) and short(x.get(k))
-                for x in xs): names = [f'{called(x)} ({k} {shown(x[k])})' for x in xs]
+    for k in ('id', 'sid', 'uuid', 'key', 'number', 'slug', 'sha') if len({*names}) < len(names) else ():
+        own = [shown(x[k]) for x in xs if isinstance(x, Mapping) and short(x.get(k))]
+        if len({*own}) == len(xs): names = [f'{called(x)} ({k} {v})' for x, v in zip(xs, own, strict=True)]
     if not all(names) or len({*names}) < len(names) and level < 2: return ''
     if len(xs) == 1: return f'There is one {plural(noun, 1)}: {names[0]}.'
     few = names if len(names) <= 8 else names[:5]

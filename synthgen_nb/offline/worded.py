@@ -98,7 +98,7 @@ class Slot:
 
 _SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has'
+_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|if|whose|are|has'
          r'|was|can|may|should|must|will|takes?'
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before'
          r'|after|when|where|while|but)\b)')
@@ -116,7 +116,7 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     if last in ('id', 'key', 'uuid', 'sid', 'number', 'code', 'slug'): yield (rest or one), f'with the {last}'
     elif last in ('name', 'title'): yield (rest or one), 'called'
     elif last in ('path',) and rest: yield rest, ''
-    if leaf.label in ('username', 'user name', 'login') and one == 'user': yield 'user', ''
+    if leaf.label in ('username', 'user name', 'login'): yield 'user', ''
     yield leaf.label, ''
     if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower())
             if n not in ('path', 'file'))
