@@ -54,7 +54,9 @@ LOOK = [
     ("list_attributes", {"file": "images.h5", "path": "/meta"}),
     ("file_info", {"file": "images.h5"}),
     ("read_dataset", {"file": "simulation.h5", "path": "/particles/mass"}),
+    ("find_by_attribute", {"file": W, "name": "units"}),
 ]
+UNITS = "Which datasets and attribute files carry a units value? The file is weather.h5."
 HON = [
     (
         "How large is weather.h5 and how many groups and datasets does it hold?",
@@ -179,6 +181,13 @@ HON = [
     ),
     ("Give minimum and maximum of /stations/oslo/temperature in weather.h5.", [S(O)], "Minimum and maximum are -9.11 and 22.65."),
     ("Which of the files is the largest: weather.h5 or images.h5?", [LOOK[0], LOOK[28]], "The largest is weather.h5, with 49 kB."),
+    (UNITS, [LOOK[30]], "In weather.h5, precipitation, temperature and wind_speed of each station have units, and so has /time/day_of_year."),
+    (
+        UNITS,
+        [LOOK[30]],
+        "- Bergen: precipitation, temperature, wind_speed\n- Oslo: precipitation, temperature, wind_speed\n"
+        "- Tromso: precipitation, temperature, wind_speed\n- time: day_of_year",
+    ),
 ]
 BAD = [
     ("What is the range of /stations/oslo/temperature in weather.h5?", [LOOK[9], LOOK[10]], "It ranges from -9.11 to 22.65, a range of 32.76."),
@@ -217,6 +226,14 @@ BAD = [
     ("Which value stands at index 7 of /stations/bergen/temperature in weather.h5?", [("read_element", {"file": W, "path": B, "index": [8]})], None),
     ("What is the minimum of /stations/oslo/temperature in weather.h5?", [S(B)], None),
     ("Which value has the version of simulation.h5?", [LOOK[12]], "The version is 2.10.4."),
+    ( # made by a model of half a billion parameters
+        UNITS,
+        [LOOK[30]],
+        "The units value for the file weather.h5 is stored in the datasets precipitation, temperature, wind_speed, oslo, precipitation, "
+        "temperature, and wind_speed.",
+    ),
+    (UNITS, [LOOK[30]], "They are precipitation, temperature, wind_speed and day_of_year."),
+    (UNITS, [LOOK[30]], "Oslo: precipitation, temperature and wind_speed."),
 ]
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from synthgen_nb.specs.trajectory import Ref
 from synthgen_nb.tools.answers import masked, objections_to_answer
-from synthgen_nb.tools.belonging import all_told, objections_to_rows, rows_told, tables_of, wrong_name, wrong_rows
+from synthgen_nb.tools.belonging import all_told, objections_to_rows, said_alike, rows_told, tables_of, wrong_name, wrong_rows
 from synthgen_nb.tools.evidence import Evidence, Step
 from synthgen_nb.tools.things import objections_to_things
 
@@ -105,3 +105,62 @@ def test_a_list_and_what_is_said_after_it(answer, faulty):
     own = masked(ev)
     found = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
     assert bool(found) == faulty, found
+
+
+HALLS = [f'/halls/{hall}/{kind}' for hall in ('east', 'north', 'south') for kind in ('light', 'noise', 'wind_speed')] + ['/clock/hours']
+WHICH = 'Which datasets carry a units value? The file is weather.h5.'
+
+
+@pytest.mark.parametrize('answer, kinds', [
+    ('The units are stored in the datasets light, noise, wind_speed, north, light, noise, and wind_speed.', 'foreign_item ambiguous lost_item'),
+    ('They are light, noise, wind_speed and hours.', 'ambiguous'),
+    ('- light\n- noise\n- wind_speed\n- light\n- noise\n- wind_speed', 'ambiguous'),
+    ('In the east: light, noise and wind speed; in the north: light and noise; in the south: light, noise and wind speed; hours.', 'lost_item'),
+    ('North: light, noise, wind_speed.', 'lost_item'),
+    ('Ten: ' + ', '.join(HALLS) + '. So light, noise and wind_speed have units.', ''),
+    ('In each hall light, noise and wind_speed have units, and so has /clock/hours.', ''),
+    ('For all three halls: light, noise, wind_speed; and /clock/hours.', ''),
+    ('- east: light, noise, wind_speed\n- north: light, noise, wind_speed\n- south: light, noise, wind_speed\n- clock: hours', ''),
+    ('- east\n  - light\n  - noise\n  - wind_speed\n- north\n  - light\n  - noise\n  - wind_speed\n- south\n  - light\n  - noise\n'
+     '  - wind_speed\n- clock\n  - hours', ''),
+    ('Light, noise and wind_speed of the halls east, north and south, and hours of the clock.', ''),
+    (', '.join(x.removeprefix('/halls/').removeprefix('/') for x in HALLS), '')])
+def test_a_last_name_stands_for_a_path_only_where_it_is_known_which(answer, kinds):
+    assert {*why(WHICH, answer, dict(paths=HALLS)).split('; ')} - {''} == {*kinds.split()}
+
+
+def test_which_paths_are_meant_in_any_world():
+    found = dict(matches=['./reports/may/draft.txt', './reports/june/draft.txt', './reports/june/final.txt'])
+    ask = 'Find all files below reports whose name ends in txt.'
+    assert why(ask, 'The files are draft.txt, draft.txt and final.txt.', found) == 'ambiguous'
+    assert why(ask, 'The files are draft.txt and final.txt.', found) == 'ambiguous'
+    assert not why(ask, 'may: draft.txt; june: draft.txt and final.txt.', found)
+    assert not why(ask, 'may/draft.txt, june/draft.txt and final.txt.', found)
+    assert not why('Which kinds of document are there?', 'Drafts: draft.txt and final.txt.', found)
+    assert not why('Which files are in june?', 'draft.txt and final.txt.', found)
+    assert why(ask, 'The files are draft.txt and final.txt.', '\n'.join(found['matches'])) == 'ambiguous'
+    routes = [dict(method='get', route='/pets/{id}/photos'), dict(method='get', route='/shops/{id}/photos'), dict(method='put', route='/shops/{id}/name')]
+    assert why('List the routes.', 'photos, name and photos', routes) == 'ambiguous'
+    assert not why('List the routes.', 'photos of pets; photos and name of shops', routes)
+
+
+def test_a_folder_may_be_an_entry_itself():
+    tree = dict(paths=['/halls', '/halls/east', *(x for x in HALLS if 'east' in x), '/halls/north', *(x for x in HALLS if 'north' in x), '/clock'])
+    ask = 'Which objects are there?'
+    assert not why(ask, '/halls and /clock. East: light, noise, wind_speed. North: light, noise, wind_speed.', tree)
+    assert not why(ask, '- halls\n  - east\n    - light\n    - noise\n    - wind_speed\n  - north\n    - light\n    - noise\n    - wind_speed\n- clock', tree)
+    assert why(ask, 'halls, east, light, noise, wind_speed, north, light, noise, wind_speed and clock', tree) == 'ambiguous'
+    assert why(ask, 'light, noise, wind_speed and clock', tree) == 'ambiguous'
+
+
+@pytest.mark.parametrize('answer, wrong', [
+    ('The mean of light is 2.5 and that of light is 3.5.', True),
+    ('The mean of light is 2.5 in the north and 3.5 in the south.', False),
+    ('The light has a mean of 2.5 in the north; in the south the light has 3.5.', False),
+    ('The first light has a mean of 2.5, the second light one of 3.5.', False),
+    ('The mean of /halls/north/light is 2.5, that of /halls/south/light 3.5.', False)])
+def test_two_things_that_were_looked_up_are_not_told_by_one_name(answer, wrong):
+    steps = [Step(f'call_{i}', 'mean', dict(path=f'/halls/{hall}/light'), dict(mean=i + .5), True, False, ())
+             for i, hall in enumerate(('north', 'south'), 2)]
+    ev = Evidence('Compare the means of /halls/north/light and /halls/south/light.', answer, steps, {})
+    assert bool(list(said_alike(ev, answer))) == wrong

@@ -19,6 +19,7 @@ ELSEWHERE = {  # lines that are run by somebody else, or by hand
     "make export": "test_repo exports",
     "make lab": "opens JupyterLab",
     "python nbs/_docs/rhythm.py": "test_rhythm",
+    "python nbs/_docs/build.py runs/study-mine": "test_repo builds the site with it",
     ". .venv/bin/activate": "the tests run in an environment already",
 }
 HEAVY = ("litellm", "datasets", "lancedb", "pandas", "pyarrow", "numpy", "sklearn", "matplotlib", "papermill", "IPython", "pydantic")

@@ -143,8 +143,10 @@ def test_no_import_runs_against_the_reading_order():
 
 def test_site_builds_without_a_warning_and_needs_nothing_from_elsewhere(copy):
     pytest.importorskip("myst_nb")
-    status, told = run(sys.executable, "nbs/_docs/build.py", cwd=copy)
+    shutil.copytree(copy / "runs/reference-study", copy / "runs/study-mine/report")
+    status, told = run(sys.executable, "nbs/_docs/build.py", "runs/study-mine", cwd=copy)
     assert not status, told
+    assert "study-mine" in (copy / "_site/runs/study-mine/report/study.html").read_text(encoding="utf-8"), "one of the user's own"
     pages = list((copy / "_site").rglob("*.html"))
     assert len(pages) > len(NBS + RECORDS)
     fetched = re.compile(r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//|<link[^>]*rel="stylesheet"[^>]*href="(?:https?:)?//')

@@ -98,6 +98,10 @@ def test_arms_share_what_they_ask_and_the_report_answers(tmp_path, synthgen, ser
     assert report["title"] in out and report["abstract"] in out and not report["failed"]
     assert {a["name"] for a in report["contrasts"]["arms"]} > {"base", "random, same size", "longest answers"}
     assert (folder / "report/works.bib").read_text().startswith("@misc") and "tabular" in (folder / "report/differences.tex").read_text()
+    page = (folder / "report/study.html").read_text()
+    assert f"<h1>{report['title']}</h1>" in page and len(page) < 2e6 and "<script" not in page and str(tmp_path) not in page
+    synthgen("show", "study-s", "--html", "same.html")
+    assert (tmp_path / "same.html").read_text() == page
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/run.json") if p.parent.name != "report"}
     synthgen("study", "s.yaml", env=server.env)
     assert {p: p.stat().st_mtime_ns for p in before} == before and asked(server) == calls, "what is done is not done again"

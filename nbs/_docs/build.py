@@ -1,6 +1,8 @@
 """The documentation site: processed notebooks → MyST notebooks → Sphinx → _site/. Nothing is executed.
 
-    python nbs/_docs/build.py
+    python nbs/_docs/build.py [FOLDER …]
+
+A folder, such as runs/study-mine, is a run or a study in this checkout that is shown beside the reference records.
 """
 import ast
 import json
@@ -46,13 +48,16 @@ def fold(label: str, language: str, text: str) -> str:
 
 class Site:
     "Which file of the repository becomes which page"
-    def __init__(self):
+    def __init__(self, folders: list[str]):  # of runs and studies that are shown as well
         self.pages: dict[str, str] = {}  # file in the repository → file of the site's source
         self.shown: set[str] = set()     # full names of what is documented already
         nbs = [p.relative_to(PROC) for p in PROC.rglob('*.ipynb')]
         for p in sorted(nbs): self.pages[f'nbs/{p}'] = (p.parent/self.stem(p)).as_posix() + '.ipynb'
         if Path('runs/README.md').exists(): self.pages['runs/README.md'] = 'runs/about.md'
-        for p in sorted(Path('runs').glob('reference-*/*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
+        more = [Path(f).resolve().relative_to(ROOT) for f in folders]
+        for f in sorted({*Path('runs').glob('reference-*'), *((f/'report' if (f/'report').is_dir() else f) for f in more)}):
+            if f in more and not list(f.glob('*.ipynb')): raise SystemExit(f'{f}: no executed notebook in it')
+            for p in sorted(f.glob('*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
         for p in PROJECT:
             if Path(p).exists(): self.pages[p] = f'project/{Path(p).name.lower()}'
 
@@ -271,7 +276,8 @@ def record(site: Site, page: str):
     "An executed notebook as a report: facts, parameters, then prose, tables and figures with the code folded"
     nb, folder = read(ROOT/page), Path(page).parent
     run = folder/'run.json'
-    name = folder.name if len(list(folder.glob('*.ipynb'))) == 1 else f'{folder.name}: {Path(page).stem}'
+    named = folder.parent if folder.name == 'report' else folder
+    name = named.name if len(list(folder.glob('*.ipynb'))) == 1 else f'{named.name}: {Path(page).stem}'
     first = nb.cells[0].source if nb.cells and nb.cells[0].cell_type == 'markdown' else ''
     title = re.match(r'# (.+)', first)
     lead = ' — '.join(m[1] for m in (title, re.search(r'^> (.+)$', first, re.M)) if m)
@@ -363,7 +369,7 @@ def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
     proc_nbs(n_workers=0, force=True)
-    write(Site())
+    write(Site(sys.argv[1:]))
     shutil.rmtree(OUT, ignore_errors=True)
     built = PROC/'_html' # not straight into _site: myst-nb leaves a folder beside what it builds
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])

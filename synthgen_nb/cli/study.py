@@ -44,11 +44,13 @@ def plan(study: File, pilot: Pilot = 5):
 
 # %% ../../nbs/cli/95b_study.ipynb #reported
 def _reported(folder: Path, command: str) -> Path: # the notebook
-    "The report of a study"
+    "The report of a study, and beside it the same as a page"
+    from synthgen_nb.experiments.page import write_page
     from synthgen_nb.experiments.runs import find_pipeline, resolve_parameters, run_in
     out, book = folder/'report', find_pipeline('study')
     out.mkdir(exist_ok=True)
     run_in(out, book, resolve_parameters(book, dict(folder=str(folder), command=command)), command)
+    write_page(out, out/'study.html')
     return out/'study.ipynb'
 
 # %% ../../nbs/cli/95b_study.ipynb #study
@@ -71,6 +73,7 @@ def study(study: File):
     book = _reported(folder, command_line(['synthgen', *sys.argv[1:]]))
     r = read_run(book.parent)
     print(f'{r["title"]}\n{r["abstract"]}\n\n{table(r["arms"])}\nreport:        {book}')
+    print(f'as a page:     {book.with_suffix(".html")}')
     if stopped: raise KeyboardInterrupt
     if r['failed']: raise typer.Exit(_unfinished(r['failed']))
 

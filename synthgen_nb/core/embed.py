@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 import numpy as np
+from .patience import SEALED
 from .providers import named, service
 from .records import SynthgenError, clip, content_id
 from .settings import Provider, Settings, nearest, scrub
@@ -73,6 +74,7 @@ def _exchanged(w: Wanted, timeout: float) -> list: # seconds
 
 def _ask(texts: Sequence[str], provider: str, name: str, block: Provider) -> np.ndarray:
     "One request; what is busy or away is asked again, later each time"
+    if refuse := SEALED.get(): refuse(dict(prompt=f'an embedding by {provider}/{name}'))
     wanted = named(service(provider, block.like).embedding)(name, texts, block)
     for attempt in range(1, ATTEMPTS + 1):
         try: return _rows(_exchanged(wanted, block.timeout), len(texts), f'{provider}/{name}')

@@ -24,7 +24,7 @@ from .continued import ENDED, UNENDED, continuation
 from .likelihood import likelihood
 from .many import BLOCK, Spool, Work, batched, by_batches, in_order
 from .pace import Pace
-from .patience import KEPT, Line, Refused, ServerDown, Spent, cost_of, purse_for, sent
+from .patience import KEPT, SEALED, Line, Refused, ServerDown, Spent, cost_of, purse_for, sent
 from .progress import Meter, Progress, remark
 from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
@@ -282,6 +282,7 @@ async def claimed(model: Model, ask: Ask, request: Request, fresh: bool, again: 
 # %% ../../nbs/core/04_models.ipynb #replied
 async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Reply:
     "The reply itself"
+    if refuse := SEALED.get(): refuse(request)
     if model.elsewhere and not model.service.local and (reply := model.elsewhere.reply(request, model.block)):
         return replace(reply, cost=cost_of(reply, price_of(model.name, model.block.base_url, model.prices, batch=True)))
     if 'text' in request: return await (continuation if 'stop' in request else likelihood)(model.line, request)

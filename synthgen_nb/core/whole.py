@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations, pairwise
 from .claims import Claim, claims
+from .exchanged import asked_of_another, exchanged
 from .facts import NUMBER_WORDS, Fact, code_facts, fold, number_facts
 from .questions import ASKS_ALL, enumerations
 from .support import Source, best
@@ -60,7 +61,8 @@ def _condition(mine: set[str], known: set[str], near: Sequence[int], src: Source
         if not rules and len(shared(mine, src.stems[i])) >= .9 * len(mine): return ''
         for cond, main in rules:
             rule, new = _stems(main), _stems(cond) - _stems(main)
-            close = len(mine) > 2 and len(shared(mine, rule)) >= _SAME * max(len(mine), len(rule))
+            told = mine - (src.asked - rule) # of the claim, but for what its question names
+            close = len(told) > 2 and len(shared(told, rule)) >= _SAME * max(len(told), len(rule))
             if close and len(new) > 1 and 2 * len(shared(new, known)) <= len(new): found = found or cond
     return found
 
@@ -254,5 +256,7 @@ def left_out(
     cs = claims(answer)
     dropped = (condition_dropped(b.text if b else '', c, src) for b, c in pairwise([None, *cs]) if c)
     why = [next((w for w in dropped if w), ''), part_unanswered(question, answer, src), count_wrong(answer),
-           list_wrong(question, answer, src) or member_added(answer, src), subjects_swapped(cs, src)]
+           list_wrong(question, answer, src) or member_added(answer, src), subjects_swapped(cs, src),
+           next((w for c in cs if c.kind in ('sentence', 'item') and (w := exchanged(question, c.text, src))), ''),
+           asked_of_another(question, answer, src)]
     return [w for w in why if w]

@@ -288,11 +288,13 @@ _CUT = re.compile(r'[;:.](?=\s|$)|\s-\s|[。؛،।]|(?<=[\u3041-\u9fff]),|,(?=[
                   r'|,?\s(?:but|because|while|whereas|although|though|so that|unless|since|therefore)\s'
                   r'|,\s(?=which|and|or|so|it|they|you|then|if|when)'
                   r'|\sand\s(?=it|they|you|then|can|will|is|are|does|do|has)', re.I)
+_LEAD = re.compile(r'^(?:on the (?:other hand|contrary)|(?:by|in) (?:contrast|practice|particular|addition)|for (?:example|instance)'
+                   r'|note that|that is|as a result|in other words),?\s(?=\S)', re.I)
 CLOSE = 0.7 # share of content words
 
 def clauses(text: str) -> list[str]:
     "The clauses of a text"
-    return [p.strip() for p in _CUT.split(' '.join(fold(text).split())) if p and p.strip()]
+    return [_LEAD.sub('', p.strip()) for p in _CUT.split(' '.join(fold(text).split())) if p and p.strip()]
 
 def closeness(a: Sequence[Word], b: Sequence[Word]) -> float: # 0 to 1; 0 if they share fewer than two words
     "Share of content words that each has of the other, the smaller of the two"

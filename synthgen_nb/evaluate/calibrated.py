@@ -24,7 +24,7 @@ _TOOL_EXAM = '''number: answer_number other_result
     negation: answer_rule answer_negated answer_yes_no
     entity: name_swapped measure
     unsupported claim: answer_claim_foreign answer_claim_link claim_unseen
-    list item: answer_item_lost answer_item_added
+    list item: answer_item_lost answer_item_added last_names
     part left out: part_unanswered
     order swapped: order_of_values
     wrong argument: argument choice

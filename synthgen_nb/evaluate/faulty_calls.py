@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['ToolMutator', 'ON_ANSWER', 'TOOL_MECHANICAL', 'TOOL_MEANING', 'TOOL_KINDS', 'TOOL_FORMS', 'Kit', 'kit_of',
            'with_answer', 'seen', 'on_answer', 'other_result', 'name_swapped', 'measure', 'order_of_values',
-           'part_unanswered', 'claim_unseen', 'call_dropped', 'with_call', 'stated', 'other_value', 'argument',
-           'choice', 'reference', 'retold', 'rerun', 'FaultyRow', 'faulty_rows', 'rounded', 'kilobytes', 'counted',
-           'restated']
+           'part_unanswered', 'claim_unseen', 'call_dropped', 'with_call', 'stated', 'other_value', 'last_names',
+           'argument', 'choice', 'reference', 'retold', 'rerun', 'FaultyRow', 'faulty_rows', 'rounded', 'kilobytes',
+           'counted', 'restated']
 
 # %% ../../nbs/evaluate/55b_faulty_calls.ipynb #imports
 import json, random, re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,6 +183,20 @@ def other_value(
             and x.count('/') == v.count('/') and ('.' in x) == ('.' in v)]
     return rng.choice(fits) if fits else None
 
+# %% ../../nbs/evaluate/55b_faulty_calls.ipynb #last-names
+def last_names(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
+    "Listed paths are told by last names, which other paths of the result have as well"
+    texts = [v for o in t.observations for _, v in leaves(o.content) if isinstance(v, str)]
+    held = {v for v in texts if re.fullmatch(r'/?\S+/[\w.-]+', v)}
+    listed = [v for v in held if stated(v, t.answer)]
+    ends = Counter(v.rpartition('/')[2] for v in held)
+    folders = [{*v.split('/')[:-1]} for v in listed]
+    apart = {f for x in folders for f in x if not all(f in y for y in folders)}
+    if any(stated(f, t.instruction) for f in apart): return None
+    if len(listed) < 2 or all(ends[v.rpartition('/')[2]] < 2 for v in listed): return None
+    path = '|'.join(map(re.escape, sorted(listed, key=len, reverse=True)))
+    return with_answer(t, re.sub(rf'(?<![\w/])(?:{path})(?![\w/])', lambda x: x[0].rpartition('/')[2], t.answer))
+
 # %% ../../nbs/evaluate/55b_faulty_calls.ipynb #call-mutators
 def argument(t: Trajectory, kit: Kit, rng: random.Random) -> Trajectory | None:
     "An argument that the request names gets another value"
@@ -259,7 +274,7 @@ ON_ANSWER = {f'answer_{f.__name__}': on_answer(f) for f in (
     m.claim_foreign, m.claim_link)}
 _FIRST = ('number', 'unit_changed', 'unit_invented', 'item_added', 'claim_foreign', 'claim_link')
 TOOL_MECHANICAL: dict[str, ToolMutator] = {f'answer_{k}': ON_ANSWER[f'answer_{k}'] for k in _FIRST}
-TOOL_MECHANICAL |= {f.__name__: f for f in (name_swapped, call_dropped, argument, choice, reference)}
+TOOL_MECHANICAL |= {f.__name__: f for f in (name_swapped, last_names, call_dropped, argument, choice, reference)}
 TOOL_MEANING: dict[str, ToolMutator] = {k: v for k, v in ON_ANSWER.items() if k not in TOOL_MECHANICAL}
 TOOL_MEANING |= {f.__name__: f for f in (other_result, measure, order_of_values, part_unanswered,
                                           claim_unseen)}

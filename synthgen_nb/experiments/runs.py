@@ -271,11 +271,12 @@ def _alive(pid) -> bool:
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_run
 def find_run(
-    name: str,                 # of a run, its beginning, `last`, or its folder
+    name: str,                 # of a run, its beginning, `last`, or its folder; of a study
     runs: str | Path = 'runs', # where run records are
 ) -> Path: # the folder
     "One run by name"
-    if (Path(name)/'run.json').is_file(): return Path(name)
+    for f in (Path(name), Path(name)/'report', Path(runs)/name/'report'): # of a study its report
+        if (f/'run.json').is_file(): return f
     names = [f.parent.name for f in sorted(Path(runs).glob('*/run.json'))]
     hits = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
     if name == 'last': hits = sorted(n for n in names if n[:1].isdigit())[-1:]

@@ -21,6 +21,7 @@ from .answers import OP, masked, objections_to_answer, quoted, wrong_names, wron
 from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions, numbers_in, sentences,
                                         shown, words_of)
 from .belonging import all_told, objections_to_rows, wrong_name, wrong_rows
+from .standing import objections_to_places
 from .things import objections_to_things, wrong_dates
 
 # %% ../../nbs/tools/70d_asked.ipynb #picks
@@ -328,7 +329,7 @@ FEW = 60 # tools of which a row may be asked why it called none of the others; o
 @found_once
 def _against(ev: Evidence) -> tuple[list[str], list[str], set[str]]: # in the calls, in the answer; unlearned words
     own = masked(ev)
-    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own)]
+    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own), *objections_to_places(ev, own)]
     if all_told(ev, ev.answer): rest = [w for w in rest if not w.startswith('lost_item')]
     return objections_to_calls(ev), rest, unlearned(ev)
 

@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = ['Spot', 'CHECKS', 'Table', 'tables_of', 'rows_told', 'wanted', 'wrong_flags', 'all_told', 'lost_rows', 'wrong_order',
            'wrong_owner', 'wrong_date', 'over_rows', 'wrong_rows', 'wrong_name', 'untold_field', 'untold_column',
-           'wrong_mark', 'undone', 'unsaid', 'objections_to_rows']
+           'wrong_mark', 'undone', 'unsaid', 'Paths', 'paths_of', 'Name', 'unclear', 'said_alike', 'left_out',
+           'objections_to_rows']
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #imports
 import math, re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise, takewhile
 from typing import Any
 from ..core.listed import listed
 from ..core.records import clip, leaves
 from ..core.wording import clauses, content, denied, words_in
 from ..specs.tool import steps
-from .answers import durations, told
+from .answers import all_lists, durations, told
 from .evidence import (Evidence, converted, is_number, near, numbers_in, of_results, sentences,
                                         words_of)
 from .things import dates
@@ -381,9 +384,160 @@ def _denials(ev: Evidence) -> list[tuple[dict[str, str], set[str]]]: # denied, s
     both = [[denied(line) for line in t.splitlines() if line.strip()] for t in texts]
     return [({k: w for no, _ in b for k, w in no.items()}, {k for _, yes in b for k in yes}) for b in both]
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #paths
+@dataclass
+class Paths:
+    "A list of paths, and what their parts stand for"
+    all: list[str]
+    ends: dict[str, set[int]] = field(default_factory=dict)  # last parts → the paths that end so
+    above: dict[str, set[int]] = field(default_factory=dict) # a folder → the paths below it
+
+_PATH = re.compile(r'(?!\w+://)(?=.*(?:[/\\]|::))\S{3,200}') # an address on the web says what it is by more than its end
+
+def _parts(path: str) -> list[str]: return [p for p in re.split(r'[/\\]|::', path.casefold()) if p not in ('', '.')]
+
+def _paths(xs: list[Any]) -> Paths | None: # None: they are none, or their last parts tell them apart
+    found = list(dict.fromkeys(x for x in xs if isinstance(x, str) and _PATH.fullmatch(x) and _parts(x)))
+    if not found or len(found) < len({*map(str, xs)}) - 1: return None # the root may be among them
+    out = Paths(found[:400])
+    for i, ps in enumerate(map(_parts, out.all)):
+        for k in range(1, len(ps)): out.ends.setdefault('/'.join(ps[-k:]), set()).add(i)
+        for k in range(1, len(ps)):
+            for folder in (ps[k - 1], '/'.join(ps[:k])): out.above.setdefault(folder, set()).add(i)
+    shared = any(len(found) > 1 for end, found in out.ends.items() if '/' not in end)
+    return out if shared else None
+
+@of_results
+def paths_of(ev: Evidence) -> list[Paths]:
+    "Lists of paths whose last parts do not tell them apart"
+    lists = [*all_lists(ev), *(t.column(k) for t in tables_of(ev) for k in t.rows[0])]
+    found = filter(None, map(_paths, lists))
+    return list({tuple(p.all): p for p in found}.values())
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #names
+@dataclass
+class Name:
+    "A path, a last part of some, or a folder, where it stands in a text"
+    start: int
+    end: int
+    text: str
+    of: set[int]    # the paths that it may stand for; none of a mere folder
+    below: set[int] # the paths in a folder of this name
+
+def _names(p: Paths, text: str) -> list[Name]:
+    "What a text names of paths"
+    whole = {'/'.join(_parts(x)): {i} for i, x in enumerate(p.all)}
+    here = text.casefold().replace(' ', '_')
+    index = [k for k in {**p.above, **p.ends, **whole} if k in here]
+    if not index or len(here) != len(text): return []
+    known = '|'.join(re.escape(k).replace('_', '[_ ]') for k in sorted(index, key=len, reverse=True))
+    found = re.finditer(rf'(?<![\w.-])(?<!\w/)/?({known})/?(?![\w/-])(?!\.\w)', text.casefold())
+    named = ((m, m[1].replace(' ', '_')) for m in found)
+    return [Name(m.start(), m.end(), k, whole.get(k) or p.ends.get(k, set()), p.above.get(k, set())) for m, k in named]
+
+_BESIDE = re.compile(r'["”’`*]*\s*(?:(?:,\s*)?(?:\b(?:and|or)\b|&)|,|\n\s*(?:[-*•]|\d{1,2}[.)]))\s*["“‘`*]*')
+
+def _series(names: list[Name], text: str) -> list[list[Name]]: # each name in one
+    "Names that are enumerated together"
+    out, deep = list[list[Name]](), 0
+    for n in names:
+        gap = text[out[-1][-1].end:n.start] if out else ''
+        indent = len(gap) - len(gap.lstrip('\n ')) if '\n' in gap else deep
+        heads = n.below and '\n' in gap and (indent < deep or '**' in gap) # what is below it comes next
+        if out and _BESIDE.fullmatch(gap) and not heads: out[-1].append(n)
+        else: out.append([n])
+        deep = indent
+    return out
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #each
+_EACH = re.compile(r"""\b(?:each|every|both|per|respectively|same)\b
+    (?!\s+(?:of\s+)?(?:the\s+|these\s+)?(?:dataset|array|item|entr|path|object|variable|name))""", re.I | re.X)
+_FOLDERS = ('group', 'folder', 'subfolder', 'director', 'location', 'place', 'site', 'branch', 'section')
+
+def _of_each(p: Paths, text: str) -> bool:
+    "Does a text speak of every folder? in each hall, of all three halls"
+    nouns = '|'.join([*_FOLDERS, *(re.escape(k.rstrip('s')) for k in p.above if len(k) > 2)])
+    all_ = r'\b(?:all|the|these|\d+|two|three|four|five|six)\s+(?:of\s+the\s+)?(?:\w+\s+)?'
+    return bool(_EACH.search(text) or re.search(rf'{all_}(?:{nouns})(?:s|ies|es)\b', text, re.I))
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #meant
+def _around(n: Name, names: list[Name], text: str) -> Iterator[Name]:
+    "The folders last named before a name, and those next named in its sentence"
+    stop = re.search(r'[.!?;](?:\s|$)|\n|$', text[n.end:])
+    end = n.end + stop.start() if stop else n.end
+    apart = [x for x in names if x.below & n.of and n.of - x.below]
+    names = [x for x in names if x.of or x in apart]
+    for side in ([x for x in names if x.end <= n.start][::-1], [x for x in names if n.end <= x.start < end]):
+        yield from takewhile(lambda x: x in apart, dropwhile(lambda x: x not in apart, side))
+
+def _meant(p: Paths, n: Name, names: list[Name], ev: Evidence, text: str) -> set[int]: # none: nobody can tell
+    "The paths that a last name stands for, by what is named around it"
+    if len(n.of) == 1: return n.of
+    said = [*_around(n, names, text)] or [f for f in _names(p, ev.request) if n.of - f.below]
+    return {i for f in said for i in f.below & n.of} or (n.of if _of_each(p, text) else set())
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #unclear
+_ITEMS = re.compile(r"""\b(?:which|what|list|show|name|give|find|all|every)\b.{0,60}?\b(?:datasets?|files?|paths?|objects?|arrays?
+    |tables?|entr(?:y|ies)|items?|documents?|links?|endpoints?|routes?|resources?|matches|leaves)\b""", re.I | re.X | re.S)
+
+_KINDS = re.compile(r'\b(?:kinds?|types?|sorts?|names) of\b|\b(?:different|distinct|unique)\b', re.I)
+
+def _asks_which(ev: Evidence) -> bool: return bool(_ITEMS.search(ev.request)) and not _KINDS.search(ev.request)
+
+def _enumerated(p: Paths, ev: Evidence, own: str) -> Iterator[tuple[list[Name], list[Name]]]: # and all that are no part of it
+    "Each enumeration of paths; names that stand in a result themselves are left out"
+    held = Counter(str(x.value).casefold() for x in ev.leaves if isinstance(x.value, str))
+    names = [n for n in _names(p, own) if not 0 < held[n.text] < len(n.of) and (not n.of or re.search('[^\\W\\d]{2}', n.text))]
+    for s in (s for s in _series(names, own) if len(s) > 1):
+        inside = [i for i, n in enumerate(s) if n.of]
+        odd = [n for i, n in enumerate(s) if not n.of and not n.text.isdigit() and inside and inside[0] < i < inside[-1]]
+        yield s, [n for n in names if n not in odd]
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #unclear-2
+def unclear(ev: Evidence, own: str) -> Iterator[str]:
+    "Paths told by names that several of them share, twice, or among their own folders"
+    for p in paths_of(ev):
+        told = {i for n in _names(p, own) if len(n.of) == 1 for i in n.of}
+        for s, names in _enumerated(p, ev, own):
+            for n in (n for n in s if n not in names):
+                yield f'foreign_item: {n.text} is listed among what it holds, and is none of them'
+            last = [(n.text, _meant(p, n, names, ev, own)) for n in s if len(n.of) > 1 and not n.of & told]
+            for text in dict.fromkeys(t for t, _ in last):
+                if sum(t == text for t, _ in last) > 1: yield f'ambiguous: {text} is listed more than once'
+                elif _asks_which(ev) and not all(of for t, of in last if t == text):
+                    yield f'ambiguous: {text} is listed, and {len(p.ends[text])} entries of the result are called so'
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #alike
+_WHICH_ONE = re.compile(r'\b(?:first|second|third|fourth|fifth|last|former|latter|other|both|each|every|all|respectively)\b', re.I)
+
+def said_alike(ev: Evidence, own: str) -> Iterator[str]:
+    "Two paths that calls were given, and one last name with a number each time"
+    p = _paths([v for v in ev.given if isinstance(v, str) and '/' in v])
+    if not p or _WHICH_ONE.search(own): return
+    names = _names(p, own)
+    alike = [n for n in names if len(n.of) > 1 and not any(_around(n, names, own))]
+    for a, b in pairwise(alike):
+        if a.text == b.text and numbers_in(own[a.end:b.start]) and numbers_in(own[b.end:]):
+            yield f'ambiguous: {a.text} is said twice, and {len(a.of)} things that were looked up are called so'
+
+# %% ../../nbs/tools/70ca_belonging.ipynb #left
+def left_out(ev: Evidence, own: str) -> Iterator[str]:
+    "Paths that are passed over by an answer that tells the others by folder and last name"
+    asked = {w.rstrip('s') for w in words_of(ev.request)}
+    rest = re.search(r'\b(?:others?|more|rest)\b|\betc\b|…', own) or _SOME.search(re.sub(r'\S*[/.]\S*\w', ' ', ev.request))
+    for p in paths_of(ev) if _asks_which(ev) and not rest else ():
+        alone = any(t.step == len(ev.calls) - 1 and t.column('entry') == p.all for t in tables_of(ev))
+        if not alone or any({*words_of(x)} & asked or x.rstrip('s') in asked for x in {*p.ends, *p.above}): continue
+        names = _names(p, own)
+        plain = [n for n in names if n.of]
+        meant = [_meant(p, n, names, ev, own) for n in plain]
+        lost = sorted({*range(len(p.all))}.difference(*meant))
+        if len(plain) > 1 and any(len(n.of) > 1 for n in plain) and all(meant) and lost:
+            yield f'lost_item: the answer passes over {", ".join(p.all[i] for i in lost[:3])}'
+
 # %% ../../nbs/tools/70ca_belonging.ipynb #all
 CHECKS = (wrong_flags, lost_rows, wrong_order, wrong_owner, wrong_date, over_rows, untold_field, untold_column,
-          wrong_mark, unsaid) # of the whole answer
+          wrong_mark, unsaid, unclear, said_alike, left_out) # of the whole answer
 
 def objections_to_rows(
     ev: Evidence,
