@@ -197,3 +197,9 @@ def test_a_thing_within_another_and_a_user_take_their_values(phrase, name, said)
             "properties": {name: {"type": "string"}}}}
     request = say([("act", {name: "x_1"}, {})], [tool])
     assert said in request and read(request, [tool]) == [("act", {name: "x_1"}, {})]
+
+
+def test_a_value_does_not_stand_behind_half_of_an_alternative():
+    tool = {"name": "copy", "description": "Copy a group or dataset inside a file", "parameters": {"type": "object",
+            "required": ["path"], "properties": {"path": {"type": "string", "description": "Path of a group or dataset."}}}}
+    assert "or the dataset" not in say([("copy", {"path": "/a"}, {})], [tool])

@@ -135,7 +135,7 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
     for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
         one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
-        m = re.search(rf'(?<![\w-]){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
+        m = re.search(rf'(?<![\w-])(?<!\bor ){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
         if not m: continue
         if m[3] and (lead or not m.start()): continue # the id of a cat or a dog
         makes = lead == 'called' and w.verb in MAKES and m[1]
