@@ -149,3 +149,57 @@ def test_what_can_be_said_against_an_answer_hangs_on_no_order(made, seed):
         whole = objected(known, answer, [*CHECKED])
         assert objected(known, answer, checks) == whole
         assert objected(known, answer, checks, 1) == min(whole, 1)
+
+
+@pytest.mark.parametrize("phrase,name,value,said", [
+    ("Cancel an active ChatKit session", "session_id", "s_1", "active ChatKit session with the id s_1"),
+    ("Delete a fine-tuned model", "model", "m_1", "fine-tuned model m_1"),
+    ("Update a project's group", "group_id", "g_1", "project's group with the id g_1"),
+])
+def test_a_value_stands_behind_the_noun_and_all_its_adjectives(phrase, name, value, said):
+    tool = {"name": "act", "description": phrase, "parameters": {"type": "object", "required": [name],
+            "properties": {name: {"type": "string"}}}}
+    request = say([("act", {name: value}, {})], [tool])
+    assert said in request and read(request, [tool]) == [("act", {name: value}, {})]
+
+
+def test_a_page_of_a_list_is_told_by_what_it_lists():
+    tool = {"name": "list_batches", "description": "List batches", "parameters": {"type": "object", "properties": {}}}
+    page = {"object": "list", "data": [{"id": "b_1", "object": "batch"}, {"id": "b_2", "object": "batch"}],
+            "first_id": "b_1", "last_id": "b_2", "has_more": False}
+    step = {"tool": "list_batches", "arguments": {}, "content": page, "call": "call_1"}
+    answer = answer_from([step], [tool], "Which batches are there?")
+    assert "2 batches" in answer and "b_1" in answer and "object" not in answer and "first id" not in answer
+
+
+def test_a_diff_is_told_by_what_it_changes():
+    tool = {"name": "git_diff", "description": "Show changes that are not staged",
+            "parameters": {"type": "object", "properties": {}}}
+    diff = "diff --git a/x.txt b/x.txt\n--- a/x.txt\n+++ b/x.txt\n@@ -1,2 +1,2 @@\n one\n-a worm\n+a fish"
+    step = {"tool": "git_diff", "arguments": {}, "content": diff, "call": "call_1"}
+    answer = answer_from([step], [tool], "Show me the changes that are not staged.")
+    assert answer == "The change in x.txt adds “a fish” and takes out “a worm”."
+
+
+def test_entries_of_one_name_are_told_apart_by_what_differs():
+    tool = {"name": "list_teams", "description": "List teams", "parameters": {"type": "object", "properties": {}}}
+    teams = [{"id": 42, "name": "Developers", "slug": x} for x in ("umber", "iris")]
+    answer = answer_from([{"tool": "list_teams", "arguments": {}, "content": teams, "call": "call_1"}], [tool], "Which teams are there?")
+    assert "Developers (slug umber)" in answer and "Developers (slug iris)" in answer
+
+
+@pytest.mark.parametrize("phrase,name,said", [
+    ("Remove a role from a group within the organization", "group_id", "the group with the id x_1 within"),
+    ("Get the packages of a user", "username", "the user x_1"),
+])
+def test_a_thing_within_another_and_a_user_take_their_values(phrase, name, said):
+    tool = {"name": "act", "description": phrase, "parameters": {"type": "object", "required": [name],
+            "properties": {name: {"type": "string"}}}}
+    request = say([("act", {name: "x_1"}, {})], [tool])
+    assert said in request and read(request, [tool]) == [("act", {name: "x_1"}, {})]
+
+
+def test_a_value_does_not_stand_behind_half_of_an_alternative():
+    tool = {"name": "copy", "description": "Copy a group or dataset inside a file", "parameters": {"type": "object",
+            "required": ["path"], "properties": {"path": {"type": "string", "description": "Path of a group or dataset."}}}}
+    assert "or the dataset" not in say([("copy", {"path": "/a"}, {})], [tool])

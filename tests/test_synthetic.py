@@ -231,6 +231,16 @@ def test_values_look_like_what_they_are(name, looks):
         assert v and (looks is None or (looks in v if isinstance(looks, str) else looks(v))), v
 
 
+def test_an_organization_signs_in_under_a_name_of_its_own():
+    from synthgen_nb.worlds.values import FIRST, text_named
+
+    def person(of):
+        return {text_named("login", random.Random(i), of).split(".")[0].capitalize() in FIRST for i in range(20)}
+
+    assert person("user") == person("enterprise user") == {True}
+    assert person("organization") == person("enterprise") == {False}
+
+
 def test_descriptions_say_what_is_possible():
     state = {"type": "string", "description": "State of the request: one of `open`, `closed` or `all`."}
     code = {"type": "string", "description": 'Three letters, e.g. "EUR".'}

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHECKED', 'result_in_words', 'short', 'called', 'marked', 'plural', 'things', 'found_as_given', 'nothing_of',
-           'told_list', 'fields_of', 'is_so', 'chosen', 'seen', 'only_list', 'done', 'told_object', 'told_text',
-           'looks', 'new_id', 'told', 'evidence', 'objected', 'plainer', 'answer_from']
+           'told_list', 'names_its_kind', 'fields_of', 'is_so', 'chosen', 'is_diff', 'changes_in', 'seen', 'is_paging',
+           'only_list', 'done', 'told_object', 'told_text', 'looks', 'new_id', 'told', 'evidence', 'objected',
+           'plainer', 'answer_from']
 
 # %% ../../nbs/offline/93d_tellings.ipynb #imports
 import random, re
@@ -47,7 +48,7 @@ def result_in_words(step: Mapping) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #names
 _NAMES = ('name', 'title', 'label', 'display name', 'friendly name', 'unique name', 'full name',
         'fullname', 'username', 'login', 'subject', 'headline', 'path', 'email',
-          'text', 'message', 'id', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
+          'text', 'message', 'id', 'sha', 'key', 'code', 'symbol', 'sid', 'uuid', 'number', 'date')
 _MARKS = ('status', 'state', 'type', 'kind', 'price', 'amount', 'value', 'count', 'size', 'date', 'city',
         'country', 'email', 'level', 'role')
 
@@ -102,9 +103,9 @@ def told_list(xs: Sequence, noun: str, level: int,
     if not xs: return nothing_of(noun)
     names = [((marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
             else '').removesuffix('.') for x in xs]
-    for k in ('id', 'sid', 'uuid', 'key') if len({*names}) < len(names) else ():
-        if all(isinstance(x, Mapping) and short(x.get(k))
-                for x in xs): names = [f'{called(x)} ({k} {shown(x[k])})' for x in xs]
+    for k in ('id', 'sid', 'uuid', 'key', 'number', 'slug', 'sha') if len({*names}) < len(names) else ():
+        own = [shown(x[k]) for x in xs if isinstance(x, Mapping) and short(x.get(k))]
+        if len({*own}) == len(xs): names = [f'{called(x)} ({k} {v})' for x, v in zip(xs, own, strict=True)]
     if not all(names) or len({*names}) < len(names) and level < 2: return ''
     if len(xs) == 1: return f'There is one {plural(noun, 1)}: {names[0]}.'
     few = names if len(names) <= 8 else names[:5]
@@ -117,6 +118,11 @@ _PAGING = frozenset('page paging pagination meta metadata links link sort info c
 _SAYLESS = frozenset('of by to in on at for from with'.split())
 _HIDE = re.compile(r'^(?:success|ok|error|errors|cached|links?|self|href|etag|object|kind|warnings?)$')
 
+# %% ../../nbs/offline/93d_tellings.ipynb #fields-kind
+def names_its_kind(key: str, v: Any) -> bool: # object: list, object: project.group
+    "Does a field only say what kind of object holds it?"
+    return key == 'object' and isinstance(v, str) and bool(re.fullmatch(r'[a-z_]+(?:\.[a-z_]+)*', v))
+
 # %% ../../nbs/offline/93d_tellings.ipynb #fields-fields-of
 def fields_of(content: Mapping, given: Sequence, before: str = '',
         depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
@@ -124,7 +130,7 @@ def fields_of(content: Mapping, given: Sequence, before: str = '',
     for k, v in content.items():
         own = _field(k)
         name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else own
-        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k): continue
+        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v): continue
         if own in _SAYLESS or own.split()[-1] in _PAGING or depth and own in ('id', 'sid', 'uuid', 'url',
                 'href'): continue
         if isinstance(v, Mapping) and depth < 2: yield from fields_of(v, given, '' if own in _VAGUE
@@ -180,9 +186,25 @@ def chosen(found: Sequence[tuple[str, Any, int]], request: str, n: int, flags: b
             and said(x)] + [(found.index(x), x) for x in own.values()]
     return [(x[0], x[1]) for _, x in sorted(sorted(able, key=worth)[:n], key=lambda x: x[0])]
 
+# %% ../../nbs/offline/93d_tellings.ipynb #step-diff
+def is_diff(text: str) -> bool: return bool(re.search(r'^@@ .+ @@', text, re.M))
+
+def changes_in(text: str) -> str: # '' where none can be told
+    "A diff in sentences: the message of its commit, and what is new and what is gone"
+    said, _, body = text.rpartition('\n--- ') if '\n--- ' in text else ('', '', text)
+    message = re.search(r'^ {4}(\S.*)$', said, re.M) if text.startswith('commit ') else None
+    lines = [(x[0], ' '.join(x[1:].split())) for x in body.partition('@@')[2].splitlines() if x[:1] in ('+', '-')]
+    of = lambda sign: enumerated([f'“{clip(x, 80)}”' for s, x in lines if s == sign and x][:3])
+    where = re.search(r'^\+\+\+ (?:b/)?(.+)$', text, re.M)
+    if re.search('[“”]', text) or len(re.findall(r'^\+\+\+ ', text, re.M)) != 1 or not where: return ''
+    parts = [f'{verb} {of(sign)}' for sign, verb in (('+', 'adds'), ('-', 'takes out')) if of(sign)]
+    lead = f'The message is “{message[1]}”. ' if message else ''
+    return f'{lead}The change in {where[1].strip()} {" and ".join(parts)}.' if parts else ''
+
 # %% ../../nbs/offline/93d_tellings.ipynb #step
 def seen(content: Any) -> Any:
     "A result as data, also where a text lists it"
+    if isinstance(content, str) and is_diff(content): return content
     if isinstance(content, Mapping) and len(content) == 1 and isinstance(v := next(iter(content.values())),
             str): # {content: text}
         text = v if _field(next(iter(content))) in (*_VAGUE, 'text', 'message') else content
@@ -190,6 +212,14 @@ def seen(content: Any) -> Any:
     return inside if isinstance(content, str) and (inside := listed(content)) is not None else content
 
 # %% ../../nbs/offline/93d_tellings.ipynb #step-only-list
+_TURNED = frozenset('first last next previous prev starting ending'.split())
+
+def is_paging(name: str) -> bool: # first id, next cursor, has more
+    "Does a field of a list only say where its page begins and ends?"
+    words = name.split()
+    return words[-1] in _PAGING or words[0] in _TURNED and words[-1] in ('id', 'token', 'key', 'sid')
+
+# %% ../../nbs/offline/93d_tellings.ipynb #step-the-list
 _ENVELOPE = frozenset('''total count counts limit size number page pages offset per records results items elements
     object type first next previous prev last uri url start end'''.split())
 
@@ -197,14 +227,14 @@ def only_list(content: Any, given: Sequence) -> tuple[str, list] | None: # field
     "The list that a result is, or is about"
     if isinstance(content, list): return '', content
     if not isinstance(content, Mapping): return None
-    content = {k: v for k, v in content.items() if _field(k).split()[-1] not in _PAGING}
+    content = {k: v for k, v in content.items() if not is_paging(_field(k))}
     lists = [(k, v) for k, v in content.items() if isinstance(v, list)]
     inner = [v for v in content.values() if isinstance(v, Mapping) and v]
     rest = [k for k, v in content.items() if not isinstance(v, (list, Mapping)) and v not in (None, '')
             and v not in given
             and not isinstance(v, bool) and not {*_field(k).split()} <= _ENVELOPE]
     if len(lists) == 1 and not inner and not rest and (is_many(_field(lists[0][0]).split()[-1])
-            or any(isinstance(x, Mapping) for x in lists[0][1])):
+            or content.get('object') == 'list' or any(isinstance(x, Mapping) for x in lists[0][1])):
         return lists[0]
     return only_list(inner[0], given) if not lists and len(inner) == 1 and not rest else None
 
@@ -237,6 +267,7 @@ def told_object(content: Mapping, f: Frame, step: Mapping, request: str, level: 
 
 def told_text(text: str) -> str:
     whole = ' '.join(text.split())
+    if is_diff(text) and (changes := changes_in(text)): return changes
     if re.search('[“”]', whole): return whole if len(whole) < 300 else ''
     return whole if len(whole) < 160 and whole[-1:] in '.!?' else f'It says: “{clip(whole, 280)}”.'
 

@@ -98,13 +98,16 @@ class Slot:
 
 _SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|if|whose|are|has'
+_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|if|whose|are|has'
          r'|was|can|may|should|must|will|takes?'
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before'
          r'|after|when|where|while|but)\b)')
 
 # %% ../../nbs/offline/93b_worded.ipynb #slots-alone
 _ALONE = frozenset(WORDS['alone'].split())
+_ENDS = (r'(?:within|without|inside|into|before|after|that|which|whose|who|when|where|while|if|but|as|using|is|are|has'
+         r'|have|was|can|may|should|must|will)\b')
+_BETWEEN = rf"(?:(?!{_SMALL_WORDS}|{_ENDS})[a-z][\w’'-]* ){{0,3}}" # an active ChatKit session, a project's group
 
 def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     words = leaf.label.split()
@@ -113,7 +116,7 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     if last in ('id', 'key', 'uuid', 'sid', 'number', 'code', 'slug'): yield (rest or one), f'with the {last}'
     elif last in ('name', 'title'): yield (rest or one), 'called'
     elif last in ('path',) and rest: yield rest, ''
-    if leaf.label in ('username', 'user name', 'login') and one == 'user': yield 'user', ''
+    if leaf.label in ('username', 'user name', 'login'): yield 'user', ''
     yield leaf.label, ''
     if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower())
             if n not in ('path', 'file'))
@@ -131,8 +134,8 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
     if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
     for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
-        one = rf'({_DET}+(?:(?!{_SMALL_WORDS})[a-z]+ )?|^(?:(?!{_SMALL_WORDS})[a-z]+ )?|)({re.escape(noun)})'
-        m = re.search(rf'(?<![\w-]){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
+        one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
+        m = re.search(rf'(?<![\w-])(?<!\bor ){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
         if not m: continue
         if m[3] and (lead or not m.start()): continue # the id of a cat or a dog
         makes = lead == 'called' and w.verb in MAKES and m[1]

@@ -234,7 +234,7 @@ def new_key(
 def _key_text(schema: dict, r: Resource, rng: random.Random) -> str:
     if {'pattern', 'enum', 'format'} & set(schema): return str(sample(schema, rng, r.key[-1]))
     noun = max(r.nouns, key=len, default='item')
-    if flat(r.key[-1]) in ('login', 'username'): return text_named('login', rng)
+    if flat(r.key[-1]) in ('login', 'username'): return text_named('login', rng, noun)
     if flat(r.key[-1]) in ('name', 'slug', 'title', *r.nouns): return rng.choice(NOUNS)
     return f'{noun}_{rng.getrandbits(32):08x}'[:schema.get('maxLength', 99)]
 
