@@ -27,7 +27,8 @@ By = Annotated[str, typer.Option('--embedding', help='How rephrasings are known:
 # %% ../../nbs/cli/94g_leakage.ipynb #leakage
 @app.command()
 def leakage(
-    source: Held, evals: Against, output: Clean = None, report: Report = None, embedding: By = 'words', config: Config = None,
+    source: Held, evals: Against, output: Clean = None, report: Report = None, embedding: By = 'words',
+    config: Config = None,
 ):
     "Hold a data set against evaluation sets: exact copies, edited ones and rephrasings, with the words they share."
     from synthgen_nb.core.settings import load_settings

@@ -256,7 +256,8 @@ def dedup(
 # %% ../../nbs/cli/93_pairs.ipynb #export
 @app.command()
 def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
-           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark', ids: Ids = True, db: Db = None,
+           reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark',
+           ids: Ids = True, db: Db = None,
            tools: Annotated[str, option('--tools', help='Tools of rows with tool calls: a specification, or a world '
                                         'that has its own. Default: what the rows bring, else the world that they '
                                         'name.')] = ''):

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, Provider,
-    Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold, Together, Tokens, ToolFormat, Tools,
+    Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold,
+    Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
 from .files import enough, several, table
 from ..core.declared import declared

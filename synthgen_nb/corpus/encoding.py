@@ -111,7 +111,8 @@ def unmarked(data: bytes) -> Decoded | None:
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #binary
 _SIGNATURES = {b'\x89PNG': 'a PNG picture', b'GIF8': 'a GIF picture', b'\xff\xd8\xff': 'a JPEG picture', b'PK\x03\x04': 'a zip archive',
-               b'\x1f\x8b': 'a gzip archive', b'\x7fELF': 'a program', b'MZ\x90': 'a program', b'%PDF-': 'a PDF', b'BZh': 'a bzip2 archive',
+               b'\x1f\x8b': 'a gzip archive', b'\x7fELF': 'a program', b'MZ\x90': 'a program',
+               b'%PDF-': 'a PDF', b'BZh': 'a bzip2 archive',
                b'\xfd7zXZ': 'an xz archive', b'7z\xbc\xaf': 'a 7z archive', b'\xd0\xcf\x11\xe0': 'an old Office file',
                b'SQLite format 3': 'a database', b'\x89HDF': 'an HDF5 file', b'RIFF': 'a RIFF file', b'\x28\xb5\x2f\xfd': 'a zstd archive'}
 
@@ -137,7 +138,8 @@ _DECLARATIONS = [
     (None, re.compile(rb'^"?Content-Type:\s{0,9}text/[\w-]+;\s{0,9}charset=([-\w]{2,40})', re.I | re.M)),
     (None, re.compile(rb'^:encoding:[ \t]+([-\w]{2,40})|\A@charset "([-\w]{2,40})"', re.I | re.M))]
 _READ_AS = {'iso8859-1': 'cp1252', 'ascii': 'cp1252', 'iso8859-9': 'cp1254', 'gb2312': 'gb18030', 'gbk': 'gb18030', 'big5': 'big5hkscs',
-            'cp950': 'big5hkscs', 'euc_kr': 'cp949', 'shift_jis': 'cp932', 'shift_jis_2004': 'cp932', 'iso8859-8': 'cp1255',
+            'cp950': 'big5hkscs', 'euc_kr': 'cp949', 'shift_jis': 'cp932', 'shift_jis_2004': 'cp932',
+            'iso8859-8': 'cp1255',
             'tis-620': 'cp874', 'iso8859-11': 'cp874', 'utf-8-sig': 'utf-8', 'mac-roman': 'mac_roman', 'euc_jis_2004': 'euc_jp'}
 _ALSO = {'ansinew': 'cp1252', 'latin9': 'iso8859-15', 'utf8x': 'utf-8', 'x-sjis': 'cp932', 'ks_c_5601-1987': 'cp949', 'applemac': 'mac_roman',
          'utf8mb4': 'utf-8', 'utf-8-unix': 'utf-8', 'utf-8-dos': 'utf-8', 'latin-1-unix': 'cp1252', 'x-gbk': 'gb18030', 'x-euc-jp': 'euc_jp'}

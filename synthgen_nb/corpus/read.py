@@ -61,7 +61,8 @@ _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith(
 KINDS: dict[str, Kind] = {'.md': 'markdown', '.markdown': 'markdown', '.myst': 'markdown', '.rst': 'rst',
                           '.html': 'html', '.htm': 'html', '.xhtml': 'html',
                           '.ipynb': 'notebook', '.pdf': 'pdf', '.docx': 'docx', '.pptx': 'pptx',
-                          '.xlsx': 'xlsx', '.csv': 'csv', '.tsv': 'csv', '.epub': 'epub', '.txt': 'text', '.text': 'text',
+                          '.xlsx': 'xlsx', '.csv': 'csv', '.tsv': 'csv', '.epub': 'epub', '.txt': 'text',
+                          '.text': 'text',
                           '.py': 'python', '.pyi': 'python', **_CODE, **FOREIGN} # type: ignore[dict-item]
 READS = ('Markdown, reST, HTML, notebooks, PDF, docx, pptx, xlsx, csv, EPUB, plain text and source code; with '
          'asciidoctor or pandoc also AsciiDoc, LaTeX, Org, odt, rtf and others')

@@ -85,7 +85,8 @@ WEIGHTS = [(1 - 0.2 * t) / 3 for t in range(5)] # of the first five tokens; thei
 
 async def gain(p: Pair, model: Model, evidence: str, seed: int) -> Score | Drop:
     "How much likelier the evidence makes the beginning of the answer"
-    if not evidence: return drop(p, 'select-worth', 'no_evidence', 'its chunk is not at hand; give the database with --db')
+    if not evidence:
+        return drop(p, 'select-worth', 'no_evidence', 'its chunk is not at hand; give the database with --db')
     start = begins(p.answer, len(WEIGHTS))
     both = await asyncio.gather(*[expected(model, asked(p.question, e), start) for e in (evidence, '')])
     if why := next((w for v, w, _ in both if v is None), ''): return _unscored(p, why)

@@ -101,7 +101,8 @@ def unused_names(ev: Evidence) -> Iterator[str]:
             same = {canonical(v), canonical(e)} | ({canonical(float(v)), canonical(int(v))} if is_number(v) and v == int(v) else set())
             if not same & passed: yield f'wrong_argument: the request gives “{clip(e, 60)}”, and no call was given it'
         elif _stands(e, text) or _stands(e, ev.results) or e.casefold() in text.casefold() and len(e) > 3: continue
-        elif e in marks and re.fullmatch(r'\w+', e): yield f'wrong_argument: the request gives “{clip(e, 60)}”, and no call was given it'
+        elif e in marks and re.fullmatch(r'\w+', e):
+            yield f'wrong_argument: the request gives “{clip(e, 60)}”, and no call was given it'
         elif not re.search(r'^/|\.\w{1,5}$', e) and (_stands(e, ev.docs) or {*words_of(e)} <= there): continue
         else: yield f'not_looked_up: the request names {clip(e, 60)}, no call was given it and no result holds it'
 
@@ -148,7 +149,8 @@ def unused_numbers(ev: Evidence) -> Iterator[str]:
             if _COUNTED.search(s[:m.start]): forms.add(m.value - 1)
             if any(abs(x - f) <= 1e-9 * max(1, abs(f)) for x in passed for f in forms): continue
             before = re.search(r'([A-Za-z]{3,}) #?$', s[:m.start])
-            if before and re.search(rf'\b{before[1]} #?{re.escape(m.text)}(?!\d)', ev.results, re.I): continue # note number 3
+            if before and re.search(rf'\b{before[1]} #?{re.escape(m.text)}(?!\d)', ev.results, re.I):
+                continue # note number 3
             said = clip(s[m.start:m.start + 30], 40)
             if role := _role(m, s, ev): yield f'wrong_argument: {role[0]} is {role[1]:g}, the request says {said}'
             elif m.text[0] in '+-−0123456789' and m.value not in found and not _LIMIT.search(s[max(0, m.start - 25):m.start + 25]):

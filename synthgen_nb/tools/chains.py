@@ -198,7 +198,8 @@ def _boxes(names: Sequence[str], pairs: Mapping[tuple[str, str], bool], axes: An
         (xa, ya), (xb, yb) = at[a], at[b]
         bend, onward = .25 if xb > xa else -.35, 1 if xb > xa else -1
         axes.annotate('', (xb - onward * _half(b), yb), (xa + _half(a), ya), zorder=1, arrowprops=dict(
-            arrowstyle='-|>', color=STRONG_INK if strong else WEAK_INK, lw=1.1 if strong else .6, alpha=.9 if strong else .55,
+            arrowstyle='-|>', color=STRONG_INK if strong else WEAK_INK, lw=1.1 if strong else .6,
+            alpha=.9 if strong else .55,
             ls='-' if strong else '--', connectionstyle=f'arc3,rad={bend * (yb - ya) / (abs(yb - ya) + 4):.2f}'))
     for n, (x, y) in at.items():
         axes.text(x, y, _short(n), ha='center', va='center', fontsize=8, zorder=2,

@@ -164,7 +164,8 @@ def wrong_tuples(ev: Evidence, own: str) -> Iterator[str]:
     lists = [[float(x) for x in xs] for xs in all_lists(ev) if all(map(is_number, xs)) and len(xs) < 9]
     for m in _TUPLE.finditer(own):
         told = [float(d) for d in re.findall(r'\d+', m[0])]
-        if told not in lists and sorted(told) in map(sorted, lists): yield f'order: {m[0]} stands in another order in the result'
+        if told not in lists and sorted(told) in map(sorted, lists):
+            yield f'order: {m[0]} stands in another order in the result'
 
 _RANGE = re.compile(r'\b(?:rang\w+|spans?|lies?|lay|vary|varies|varied|goes|between|from)\b\W+(?:\w+\W+){0,3}?$', re.I)
 
@@ -290,7 +291,8 @@ def lost_records(ev: Evidence, own: str) -> Iterator[str]:
         numbers = lambda t: [x.value for x in t.held if is_number(x.value) and x.value > 2]
         missing = [t for k, t in enumerate(group) if k not in named and not any(told(v, own) for v in numbers(t))]
         whole = all(t.names for t in group)
-        if named and missing and whole: yield f'lost_item: the answer passes over {", ".join(sorted(missing[0].names)[:3])}'
+        if named and missing and whole:
+            yield f'lost_item: the answer passes over {", ".join(sorted(missing[0].names)[:3])}'
 
 # %% ../../nbs/tools/70c_things.ipynb #alternatives
 _ENUM = re.compile(r'"enum": \[((?:"[\w -]+"(?:, )?)+)\]')
@@ -321,7 +323,8 @@ def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
     for low in _choices(ev):
         mine = low & held.keys()
         others = {w for w in (low - mine) & here if len(w) > 2 and w[:4] not in there and w not in STOPWORDS}
-        if mine and others and not mine & here: yield f'wrong_value: it is {sorted(mine)[0]}, the answer says {sorted(others)[0]}'
+        if mine and others and not mine & here:
+            yield f'wrong_value: it is {sorted(mine)[0]}, the answer says {sorted(others)[0]}'
     for v in (v for v, k in held.items() if words_of(k)[-1:] in (['status'], ['state'])):
         others = {w for w in _STATUS & here if w[:4] not in there}
         if others and v not in here: yield f'wrong_value: the status is {v}, the answer says {sorted(others)[0]}'

@@ -278,7 +278,8 @@ def _told(t: Tool, r: Role, groups: dict[str, list[Tool]], whole: dict[str, str]
         nouns = nouns_of(place, groups[place])
         fields = frozenset().union(*(fields_of(x, out[x.name]) for x in groups[place]))
         must = r.action in ('update', 'delete', 'act')
-        if r.action != 'create' and (key := key_argument(t, nouns, fields, must)): return replace(r, resource=place, key=key)
+        if r.action != 'create' and (key := key_argument(t, nouns, fields, must)):
+            return replace(r, resource=place, key=key)
     return replace(r, action='other') if r.action in ('act', 'update', 'delete') and 'places' in t.binding else r
 
 # %% ../../nbs/worlds/36b_roles.ipynb #merged

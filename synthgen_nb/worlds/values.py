@@ -74,9 +74,11 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'description summary text body content message comment note notes reason bio about details caption remark': _sentence,
     'color colour': lambda r: '#' + _hex(6)(r), 'version': lambda r: f'{r.randint(1, 4)}.{r.randint(0, 9)}.{r.randint(0, 9)}',
     'mime mimetype': lambda r: 'text/plain', 'filename file': lambda r: f'{r.choice(NOUNS)}.txt',
-    'path dir directory folder': lambda r: f'/{r.choice(NOUNS)}/{r.choice(NOUNS)}', 'sha hash checksum digest': _hex(40),
+    'path dir directory folder': lambda r: f'/{r.choice(NOUNS)}/{r.choice(NOUNS)}',
+    'sha hash checksum digest': _hex(40),
     'ip': lambda r: f'192.0.2.{r.randint(1, 254)}', 'domain host hostname': lambda r: f'{r.choice(NOUNS)}.example.org',
-    'status state': lambda r: r.choice(['active', 'pending', 'closed']), 'priority severity': lambda r: r.choice(['low', 'normal', 'high']),
+    'status state': lambda r: r.choice(['active', 'pending', 'closed']),
+    'priority severity': lambda r: r.choice(['low', 'normal', 'high']),
     'gender': lambda r: r.choice(['female', 'male', 'other']), 'company organization organisation employer vendor': lambda r:
     f'{r.choice(NOUNS).capitalize()} Works'}
 TEXT_OF = {w: make for keys, make in TEXTS.items() for w in keys.split()}
@@ -112,7 +114,8 @@ def text_named(
 
 # %% ../../nbs/worlds/36a_values.ipynb #numbers-named
 RANGES = {'latitude lat': (-60, 60), 'longitude lng lon long': (-170, 170), 'year': (1990, 2024), 'month': (1, 12), 'day': (1, 28),
-          'hour': (0, 23), 'minute': (0, 59), 'second': (0, 59), 'age': (18, 90), 'percent percentage progress': (0, 100),
+          'hour': (0, 23), 'minute': (0, 59), 'second': (0, 59), 'age': (18, 90),
+          'percent percentage progress': (0, 100),
           'rating score stars': (1, 5), 'count quantity qty number amount_of attempts retries comments likes followers '
           'members': (1, 20), 'port': (1024, 9999), 'size bytes length': (100, 90_000), 'width height': (100, 2000),
           'duration seconds': (5, 600), 'price amount cost total fee subtotal balance tax': (5, 500),
@@ -155,7 +158,8 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
         op, arg = items[rng.randrange(len(items))] if items[0][0] is not sre.NEGATE else (sre.LITERAL,
             ord('a')) # type: Any, Any
         if op is sre.RANGE: return chr(rng.randint(arg[0], arg[1]))
-        if op is sre.CATEGORY: return {sre.CATEGORY_DIGIT: str(rng.randint(1, 9)), sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
+        if op is sre.CATEGORY:
+            return {sre.CATEGORY_DIGIT: str(rng.randint(1, 9)), sre.CATEGORY_SPACE: ' '}.get(arg, 'w')
         return chr(arg)
     def walk(parsed) -> str:
         out = ''
