@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -72,7 +73,8 @@ def test_a_kernel_runs_the_same_notebook(tmp_path):
 def test_ctrl_c_is_heard_by_a_cell_that_only_computes(tmp_path):
     notebook(tmp_path / "n.ipynb", "open('there', 'w').close()\nx = 0\nwhile True: x += 1")
     code = "import sys\nfrom synthgen_nb.experiments.runs import run\ntry: run('n.ipynb', {})\nexcept KeyboardInterrupt: sys.exit(7)"
-    p = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
+    p = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     until = time.monotonic() + 60
     while not (tmp_path / "there").exists() and time.monotonic() < until:
         time.sleep(0.05)

@@ -145,7 +145,8 @@ def test_ctrl_c_leaves_a_comparison_of_what_there_is(tmp_path, synthgen, slow_se
     write_docs(tmp_path / "docs", 3)
     (tmp_path / "s.yaml").write_text(ARMS.replace("arms: {", "arms: {strict: {threshold: 6}, "))
     env, pipes = os.environ | slow_server.env, dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    p = subprocess.Popen([SYNTHGEN, "study", "s.yaml"], cwd=tmp_path, env=env, **pipes)
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
+    p = subprocess.Popen([SYNTHGEN, "study", "s.yaml"], cwd=tmp_path, env=env, preexec_fn=heard, **pipes)
     until = time.monotonic() + 90
     state = tmp_path / "runs/study-s/study.json"
     while time.monotonic() < until and (not state.exists() or state.read_text().count('"done"') < 2):

@@ -9,7 +9,7 @@ __all__ = ['T', 'Stream', 'caught', 'shown', 'value_of', 'error_output', 'run_ce
 # %% ../../nbs/experiments/79_executed.ipynb #imports
 import ast, asyncio, inspect, io, linecache, os, signal, sys, time, traceback
 from base64 import b64encode
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -66,11 +66,15 @@ def shown(value: Any, metadata: dict | None = None) -> dict[str, Any]: # media t
     return {k: b64encode(v).decode() if isinstance(v, bytes) else v for k, v in data.items()}
 
 # %% ../../nbs/experiments/79_executed.ipynb #figures
-def _figures(value: Any) -> Iterator[Any]:
+def _open() -> list[int]: # numbers of figures
+    plt = sys.modules.get('matplotlib.pyplot')
+    return plt.get_fignums() if plt else []
+
+def _figures(value: Any, before: Collection[int]) -> Iterator[Any]:
     "Figures that a cell left open and did not show"
-    if 'matplotlib.pyplot' not in sys.modules: return
-    from matplotlib import pyplot as plt
-    for fig in map(plt.figure, plt.get_fignums()):
+    for n in [n for n in _open() if n not in before]:
+        from matplotlib import pyplot as plt
+        fig = plt.figure(n)
         plt.close(fig)
         if fig is not value: yield fig
 
@@ -134,11 +138,11 @@ async def run_cell(
     number: int,           # as `In [number]` has it
 ) -> BaseException | None: # what went wrong
     "Run a cell and keep what it shows in it"
-    cell.execution_count, cell.outputs = number, []
+    cell.execution_count, cell.outputs, before = number, [], _open()
     at = _OUTPUTS.set(cell.outputs)
     try:
         value = await value_of(_plain(cell.source, names), names, f'<cell {number}>')
-        for fig in _figures(value): cell.outputs.append(_output('display_data', data=shown(fig), metadata={}))
+        for fig in _figures(value, before): cell.outputs.append(_output('display_data', data=shown(fig), metadata={}))
         if value is not None:
             about = dict[str, Any]()
             data = shown(value, about)

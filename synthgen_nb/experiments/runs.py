@@ -195,12 +195,13 @@ def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
     status = STOPPED if error == STOPPED else 'waiting' if error.startswith(WAITS) else 'failed' if error else 'done'
     ended = _told(folder) | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
     if error == STOPPED: ended |= dict(error=by_what() or 'Ctrl-C', answered=_answered(record))
+    given = paths_in(record['parameters']) # what the notebook wrote of them is without the machine
     record = {k: v for k, v in record.items() if k != 'pid'} | ended
     try: write_record(folder, record)
     except SynthgenError as e:
         if not error: raise
         raise SynthgenError(f'{error}\nThe record of the run is not whole: {e}') from None
-    _tidy(folder/book.name, record)
+    _tidy(folder/book.name, record, given)
     if error == STOPPED:
         print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
               f'kept; its record is {folder/book.name}', file=sys.stderr)
@@ -239,11 +240,10 @@ def failure(
     return f'{type(e).__name__}: {clip(e, 500)}'
 
 # %% ../../nbs/experiments/80_runs.ipynb #tidy
-def _tidy(file: Path, record: dict):
+def _tidy(file: Path, record: dict, given: set[str]):
     "Make an executed notebook a document; one that a full disk cut short is left as it is"
     import nbformat
     if not file.exists(): return
-    given = paths_in(record['parameters'])
     try:
         nb = nbformat.reads(hidden(file.read_text(encoding='utf-8'), given), 4)
         for k in ('input_path', 'output_path'): nb.metadata.get('papermill', {}).pop(k, None)
