@@ -88,7 +88,7 @@ def test_a_grid_is_named_by_what_differs(tmp_path):
 
 def test_arms_share_what_they_ask_and_the_report_answers(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 4)
-    (tmp_path / "s.yaml").write_text(GRID)
+    (tmp_path / "s.yaml").write_text(GRID.replace("docs", str(tmp_path / "docs")))
     out = synthgen("study", "s.yaml", env=server.env).stdout
     folder = tmp_path / "runs/study-s"
     calls, report = asked(server), told(folder)
@@ -102,11 +102,14 @@ def test_arms_share_what_they_ask_and_the_report_answers(tmp_path, synthgen, ser
     assert f"<h1>{report['title']}</h1>" in page and len(page) < 2e6 and "<script" not in page and str(tmp_path) not in page
     synthgen("show", "study-s", "--html", "same.html")
     assert (tmp_path / "same.html").read_text() == page
+    for f in [*folder.glob("*/*.ipynb"), *folder.glob("*/*.json"), *folder.glob("*.json"), *folder.glob("*/*.html")]:
+        assert str(tmp_path) not in f.read_text(), f"{f.name} names a folder of this machine"
+    assert "## Provenance" in (folder / "base/qa.ipynb").read_text(), "an arm is a record like any other"
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/run.json") if p.parent.name != "report"}
     synthgen("study", "s.yaml", env=server.env)
     assert {p: p.stat().st_mtime_ns for p in before} == before and asked(server) == calls, "what is done is not done again"
 
-    (tmp_path / "s.yaml").write_text(GRID.replace("[near, exact]", "[near, exact, semantic]"))
+    (tmp_path / "s.yaml").write_text(GRID.replace("docs", str(tmp_path / "docs")).replace("[near, exact]", "[near, exact, semantic]"))
     synthgen("study", "s.yaml", env=server.env)
     assert asked(server) == calls and len(arms_of(folder)) == 9, "an arm that is added asks what is new, which is nothing"
 

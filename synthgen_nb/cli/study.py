@@ -36,8 +36,9 @@ def plan(study: File, pilot: Pilot = 5):
     asked = read_study(study)
     made = plan_study(asked, study_folder(asked, load_settings().paths.runs), pilot)
     print(_listed(made))
-    all_ = made.total('marginal_calls')
-    print(f'together: {all_:,} more calls, {made.total("marginal_cost")} US dollars; '
+    cost = made.total('marginal_cost')
+    money = 'at a price that is not known' if cost is None else f'{cost:g} US dollars'
+    print(f'together: {made.total("marginal_calls"):,} more calls, {money}; '
           f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
     for n in made.notes: print(n, file=sys.stderr)
     refuse_beyond(made, asked)

@@ -10,7 +10,7 @@ __all__ = ['AWAITED', 'MOMENT', 'line_to', 'reply_in', 'read_replies', 'Elsewher
 import asyncio, json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from .batches import openai_line

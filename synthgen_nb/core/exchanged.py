@@ -10,7 +10,7 @@ __all__ = ['values_crossed', 'blocks', 'of_another_item', 'subject_differs', 'bo
 # %% ../../nbs/core/00gb_exchanged.ipynb #imports
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise, permutations
+from itertools import permutations
 from .facts import code_facts, fold, name_facts, number_facts
 from .support import Source
 from .wording import OPPOSITES, Word, clauses, content, denied, shared, words_in

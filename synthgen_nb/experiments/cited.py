@@ -13,7 +13,7 @@ from ..core.judge import load_rubric
 from ..core.methods import methods
 from ..core.prompts import load_prompt
 from ..core.records import SynthgenError
-from .contrasts import Contrasts, plain
+from .contrasts import LEVEL, TOGETHER, Contrasts, plain
 from .study import Study
 
 # %% ../../nbs/experiments/89_cited.ipynb #common
@@ -129,7 +129,7 @@ def paragraph(
         f'Ratings are by the rubric {_one_or_all(r["rubric"] for r in records)}, '
         f'kept from {_one_or_all(format(r["threshold"], "g") for r in records)}.',
         _held(study, records),
-        f'Intervals are bootstrapped over {units or "chunks"}; differences hold together at 95 % over all arms and '
-        'measures; a random subset of what was rated, of the same size, and the longest answers stand beside the arms '
-        'as controls.']
+        f'Intervals come from resampling {units or "chunks"}: those of an arm hold at {LEVEL * 100:.0f} %, those of differences '
+        f'at {TOGETHER * 100:.0f} % for all arms and measures together. A random subset of what was rated, of the same size, '
+        'and the longest answers stand beside the arms as controls.']
     return ' '.join(parts)

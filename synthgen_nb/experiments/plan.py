@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 import numpy as np
 from ..core.models import WITNESS
-from ..core.records import SynthgenError, leaves, markdown_table, write_bytes
+from ..core.records import SynthgenError, content_id, leaves, markdown_table, write_bytes
 from ..core.settings import load_settings
 from .executed import here, prepared, run_cell
 from .runs import failure, find_pipeline
@@ -122,7 +122,8 @@ def by_unit(
     "A figure of some calls, for every unit of the pilot; calls that show no unit are spread over all"
     keys = [k for k in wanted if k in p.calls]
     if any(of(p.calls[k]) is None for k in keys): return None
-    texts = dict.fromkeys(t for h in p.calls.values() if h.stage == 'generate' for t in h.shown)
+    asked = [h for h in p.calls.values() if h.stage == 'generate' and h.shown]
+    texts = dict.fromkeys(max(h.shown, key=len) for h in asked) # the chunk is the longest
     places = {t: i for i, t in enumerate(texts)}
     sums = np.zeros(p.units)
     unit: dict[int, int] = {}
@@ -179,7 +180,8 @@ def _spread(name: str, p: Piloted, keys: Iterable[str], of: Callable[[Heard], fl
     return {name: short(middle), f'{name}_low': short(low), f'{name}_high': short(high)}
 
 def _less(row: dict[str, Any], paid: list[float] | None) -> dict[str, Any]: # what the pilot has paid is in the store now
-    return {k: v if v is None or paid is None else max(0, round(v - sum(paid), 6)) for k, v in row.items()}
+    less = lambda v: max(0, v - sum(paid or ()))
+    return {k: v if v is None else round(less(v), 6) if 'cost' in k else round(less(v)) for k, v in row.items()}
 
 def _workers(arm: Arm) -> int:
     given = arm.parameters
@@ -195,16 +197,17 @@ def plan_study(
     "Send a few units through every arm, and say what all will take"
     if n < 1: raise SynthgenError(f'the pilot has {n} chunks; give a number from 1')
     plan = planned(here(_piloted(study, folder, n)), len(study.seeds))
-    told = plan.as_dict() | dict(study=[a.changes for a in study.arms])
-    write_bytes(folder/'plan.json', (json.dumps(told, indent=1, default=str) + '\n').encode())
+    told = plan.as_dict() | dict(study=_asked(study))
+    write_bytes(folder/'plan.json', (json.dumps(told, indent=1) + '\n').encode())
     return plan
 
 def read_plan(folder: Path, study: Study) -> Plan | None: # None: there is none, or it was another study's
     "The plan that was made of a study"
     try: told = json.loads((folder/'plan.json').read_text(encoding='utf-8'))
     except (OSError, ValueError): return None
-    if told.pop('study', None) != [a.changes for a in study.arms]: return None
-    return Plan(**told)
+    return Plan(**told) if told.pop('study', None) == _asked(study) else None
+
+def _asked(study: Study) -> str: return content_id('study', [a.parameters for a in study.arms])
 
 async def _piloted(study: Study, folder: Path, n: int) -> list[Piloted]:
     found = []

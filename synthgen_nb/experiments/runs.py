@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'write_record', 'new_folder', 'run', 'run_in', 'failure', 'read_run', 'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'written', 'failure', 'read_run',
+           'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -177,23 +178,42 @@ def run_in(
     command: str = '',      # that makes the run again
 ) -> None:
     "The same in a folder that is given"
+    error = here(run_beside(folder, book, params, command))
+    if error and ENDED: raise KeyboardInterrupt
+    if isinstance(error, Waiting): raise Waiting(str(error))
+    if error: raise SynthgenError(f'{failure(error, folder)}\nThe record of the failed run is {folder/book.name}')
+
+# %% ../../nbs/experiments/80_runs.ipynb #beside
+async def run_beside(
+    folder: Path,           # of the run; it is there
+    book: Path,             # the notebook
+    params: dict[str, Any], # all of them, checked
+    command: str = '',      # that makes the run again
+) -> BaseException | None: # what went wrong in a cell
+    "A run beside others of this process"
     params = params | (dict(run_dir=str(folder)) if 'run_dir' in params else {})
     start = time.monotonic()
     record = dict(name=folder.name, notebook=book.name, status='running', pid=os.getpid(), command=command,
                   started=datetime.now(UTC).isoformat(timespec='seconds'), parameters=params,
                   versions=versions())
     write_record(folder, record)
-    error = _execute(book, folder, params)
-    with closing(): _close(folder, book, record, error, time.monotonic() - start)
-    if error == STOPPED: raise KeyboardInterrupt
-    if error.startswith(WAITS): raise Waiting(error)
-    if error: raise SynthgenError(f'{error}\nThe record of the failed run is {folder/book.name}')
+    nb, how = prepared(book, params), STOPPED
+    try:
+        error = await execute(nb, folder/book.name)
+        if not (error and ENDED): how = failure(error, folder) if error else ''
+    finally:
+        save_notebook(nb, folder/book.name)
+        with closing(): _close(folder, book, record, how, time.monotonic() - start)
+    return error
 
 # %% ../../nbs/experiments/80_runs.ipynb #close
+STOPPED, WAITS = 'interrupted', 'waiting: ' # how an error begins that is none
+
 def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
     "Write how a run ended, and tell what is kept of one that was stopped"
     status = STOPPED if error == STOPPED else 'waiting' if error.startswith(WAITS) else 'failed' if error else 'done'
-    ended = _told(folder) | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
+    told = r if (r := written(folder)).get('status') == 'done' else {} # by the notebook itself, at its end
+    ended = told | dict(status=status, seconds=round(seconds, 1)) | (dict(error=error) if error else {})
     if error == STOPPED: ended |= dict(error=by_what() or 'Ctrl-C', answered=_answered(record))
     given = paths_in(record['parameters']) # what the notebook wrote of them is without the machine
     record = {k: v for k, v in record.items() if k != 'pid'} | ended
@@ -206,11 +226,12 @@ def _close(folder: Path, book: Path, record: dict, error: str, seconds: float):
         print(f'stopped{" by " + by_what() if by_what() else ""}: {ended["answered"]} answers that came in this run are '
               f'kept; its record is {folder/book.name}', file=sys.stderr)
 
-def _told(folder: Path) -> dict:
-    "What the notebook itself wrote, where it came to its end"
-    try: r = json.loads((folder/'run.json').read_text(encoding='utf-8'))
+def written(
+    folder: Path, # of a run
+) -> dict[str, Any]: # empty where there is none
+    "The record as it stands"
+    try: return json.loads((folder/'run.json').read_text(encoding='utf-8'))
     except (OSError, ValueError): return {}
-    return r if r.get('status') == 'done' else {}
 
 def _answered(record: dict) -> int:
     "Replies that came since a run began; its store may not be there yet"
@@ -218,16 +239,6 @@ def _answered(record: dict) -> int:
         with Calls(load_settings(record['parameters'].get('config') or None).paths.calls) as calls:
             return since(calls, datetime.fromisoformat(record['started']).timestamp())
     except SynthgenError: return 0
-
-# %% ../../nbs/experiments/80_runs.ipynb #execute
-STOPPED, WAITS = 'interrupted', 'waiting: ' # how an error begins that is none
-
-def _execute(book: Path, folder: Path, params: dict[str, Any]) -> str: # why it failed; '' when it did not
-    nb, file = prepared(book, params), folder/book.name
-    try: error = here(execute(nb, file))
-    except KeyboardInterrupt: return STOPPED
-    finally: save_notebook(nb, file)
-    return STOPPED if ENDED else failure(error, folder) if error else ''
 
 # %% ../../nbs/experiments/80_runs.ipynb #failure
 def failure(

@@ -9,19 +9,17 @@ __all__ = ['SIDE_BY_SIDE', 'study_folder', 'read_state', 'write_state', 'files_o
 # %% ../../nbs/experiments/86a_sweep.ipynb #imports
 import asyncio, json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-import yaml
-from ..core.ended import closing
 from ..core.patience import Purse, Spent, sharing_purse
-from ..core.portable import hidden, paths_in, portable
+from ..core.portable import hidden, paths_in
 from ..core.prompts import assets
-from ..core.records import SynthgenError, clip, content_id, write_bytes
+from ..core.records import SynthgenError, content_id, write_bytes
 from ..core.settings import Settings, load_settings
-from .executed import execute, here, prepared, save_notebook
-from .record import close
-from .runs import failure, find_pipeline, versions
+from .executed import here
+from .runs import failure, find_pipeline, run_beside, versions
 from .study import Arm, Study, read_study
 
 # %% ../../nbs/experiments/86a_sweep.ipynb #folder
@@ -34,7 +32,7 @@ def study_folder(
     "The folder of a study"
     return Path(runs)/f'study-{"".join(c if c.isalnum() or c in "-_." else "_" for c in study.name)}'
 
-def read_state(folder: Path) -> dict[str, Any]: # arm's folder → key, status, error, seconds
+def read_state(folder: Path) -> dict[str, Any]: # arm's folder → name, seed, key, status, error
     "How far a study has come"
     try: return json.loads((folder/'study.json').read_text(encoding='utf-8'))['arms']
     except (OSError, ValueError, KeyError): return {}
@@ -71,7 +69,6 @@ def chunked(
     settings: Settings,
 ) -> Arm: # that reads the database
     "The documents of an arm as chunks that others share"
-    from dataclasses import replace
     from synthgen_nb.corpus.chunk import token_range
     from synthgen_nb.corpus.store import ingest, is_db
     given = arm.parameters
@@ -89,21 +86,10 @@ async def run_arm(
     "Run an arm into its folder"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ('run.json', 'records/final.jsonl'): (folder/name).unlink(missing_ok=True)
-    book, given = find_pipeline(pipeline), arm.parameters | dict(run_dir=str(folder))
-    if 'name' in given: given['name'] = arm.name
-    nb = prepared(book, given)
-    try: error = await execute(nb, folder/book.name)
-    except BaseException:
-        with closing(): _ended(folder, 'interrupted', 'stopped')
-        raise
-    finally: save_notebook(nb, folder/book.name)
-    if not error: return ''
-    _ended(folder, 'failed', said := failure(error, folder))
+    named = dict(name=arm.name) if 'name' in arm.parameters else {}
+    error = await run_beside(folder, find_pipeline(pipeline), arm.parameters | named)
     if isinstance(error, Spent): raise error
-    return said
-
-def _ended(folder: Path, status: str, why: str):
-    if (folder/'run.json').exists(): close(folder, status, dict(error=why))
+    return failure(error, folder) if error else ''
 
 # %% ../../nbs/experiments/86a_sweep.ipynb #sweep
 async def sweep(

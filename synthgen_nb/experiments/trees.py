@@ -16,7 +16,7 @@ from ..core.calls import Calls, Reply, asking
 from ..core.prompts import USUAL, material, restored
 from ..core.records import SynthgenError, clip, leaves
 from .parts import Part
-from ..specs.tool import Tool, steps
+from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory
 from ..tools.asked import told_before
 from ..tools.grounding import filled, sourced, stated
