@@ -138,8 +138,9 @@ def in_words(system: str, user: str) -> str:
 
 
 def lamp(messages: list[dict]) -> str:
-    "The lamp that a request is about"
-    return (re.findall(r"\bL\d{4}\b", str(messages[-1].get("content", ""))) or [""])[0] if messages else ""
+    "The lamp that a request is about, also where the last message asks for it again"
+    found = (re.search(r"\bL\d{4}\b", str(m.get("content", ""))) for m in reversed(messages))
+    return next((m[0] for m in found if m), "")
 
 
 def of_lamp(name: str, schema: dict | None, asked: str) -> str:

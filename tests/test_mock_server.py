@@ -314,6 +314,8 @@ def test_a_lamp_in_the_form_that_is_asked_for(mock):
     assert json.loads(fenced.removeprefix("```json").removesuffix("```")) == right
     assert json.loads(of(dict(messages=words('[{"question": "…"}]')))["content"]) == [right]
     assert of(dict(messages=words("With marks.")))["content"] == f"[QUESTION]\n{right['question']}\n[ANSWER]\n{right['answer']}\n[END]"
+    again = [*LAMP["messages"], dict(role="assistant", content="What?"), dict(role="user", content="As JSON, please.")]
+    assert "L0017" in of(dict(messages=again))["content"]
     mock.control(fault="prose")
     assert "lamps" in of(tool)["content"] and "tool_calls" not in of(tool)
     assert post(mock, dict(messages=[]))[0] == 400

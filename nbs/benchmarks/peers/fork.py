@@ -1,6 +1,6 @@
 """Runs one program many times without importing it each time: python fork.py with_curator
 
-Reads a job a line, `{"cwd": …, "env": {…}, "args": […], "log": …}`, forks the program in that folder, in a session of its own, and
+Reads a job a line, `{"cwd": …, "env": {…}, "args": […], "log": …}`, forks the program in that folder, in a process group of its own, and
 prints the process's id, then its status when it ends. Only for faults; what is timed starts anew.
 """
 
@@ -13,7 +13,6 @@ import traceback
 
 def become(main, job: dict) -> int:
     "The status of the program that this process is from now on"
-    os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for fd in (1, 2):
@@ -33,9 +32,14 @@ def become(main, job: dict) -> int:
 def serve(main):
     for line in sys.stdin:
         if pid := os.fork():
+            try:
+                os.setpgid(pid, pid)  # so that it can be killed with all its processes as soon as its id is known
+            except OSError:
+                pass  # it has ended
             print(pid, flush=True)
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
             continue
+        os.setpgid(0, 0)
         sys.stdin = open(os.devnull)
         status = become(main, json.loads(line))
         sys.stdout.flush()
@@ -45,5 +49,6 @@ def serve(main):
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     program = importlib.import_module(sys.argv[1])
+    getattr(program, "warm", lambda: None)()
     print("ready", flush=True)
     serve(program.main)

@@ -22,5 +22,13 @@ def run(*line: str):
             raise
 
 
+def warm():
+    "Import what is slow, before a fork"
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tests"))
+    import forks
+
+    forks.warm()
+
+
 if __name__ == "__main__":
     main(*sys.argv[1:])
