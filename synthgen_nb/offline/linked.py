@@ -72,11 +72,11 @@ def linked_questions(
     there = lambda t, other: t.name.strip('`').lower() in parts[other.part]['text'].lower()
     apart = [(a, b) for a, b in combinations(told, 2) if a.part != b.part and not there(a, b) and not there(b, a)]
     found = [x for a, b in apart if (x := compared(a, b))]
-    pairs, seen, used = list[dict[str, str]](), {norm(q) for q in avoid}, set[str]()
+    pairs, seen, used = list[dict[str, Any]](), {norm(q) for q in avoid}, set[str]()
     for _, question, answer in sorted(found, key=lambda x: (-round(x[0], 3), x[1])):
         spans = set(answer.split('\n\n'))
         if len(pairs) == n or norm(question) in seen or spans & used: continue
-        pairs.append(dict(question=question, answer=answer))
+        pairs.append(dict(facts=answer.split('\n\n'), question=question, answer=answer))
         seen, used = seen | {norm(question)}, used | spans
     reason = f'{len(found)} questions found' if found else 'nothing in one passage that a rule could set beside the other'
     return dict(suitable=bool(found), reason=reason, pairs=pairs)
