@@ -11,7 +11,7 @@ __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'SynthgenError', 'Waiting', '
 # %% ../../nbs/core/00_records.ipynb #imports
 import errno, hashlib, json, os, re, tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
@@ -288,6 +288,11 @@ class Outcome(Generic[R]):
         why = ', '.join(f'{k} {n}' for k, n in self.reasons.items())
         counts = f'kept {len(self.kept)}, dropped {len(self.dropped)}'
         return counts + (f' ({why})' if why else '') + (f'; {self.note}' if self.note else '')
+
+    def __await__(self) -> Generator[None, None, Self]:
+        "It is there already: `await` gives the outcome itself"
+        return self
+        yield
 
     def _repr_markdown_(self) -> str:
         return f'**{self!r}**\n\n' + markdown_table([brief(r) for r in self.kept[:3]])
