@@ -303,7 +303,8 @@ def result_in_words(step: Mapping) -> str:
     given, parts = [v for _, v in leaves(step['arguments'])], dict[str, list[str]]()
     for at, v in leaves(step['content']):
         flag = v is True and at.rpartition('/')[2].lower() in SUCCEEDED
-        if v in (None, '') or (isinstance(v, str) and v in given) or flag: continue
+        deep = isinstance(v, bool) and at.count('/') > 1 # a mark of one entry of many
+        if v in (None, '') or (isinstance(v, str) and v in given) or flag or deep: continue
         key = _field(next((p for p in reversed(at.split('/')) if not p.isdigit()), '') or 'result')
         if _UNSAID.search(key): continue
         # one text is told at more length

@@ -275,16 +275,16 @@ def seen_for(
 ) -> list[Any]: # the likeliest kind only
     "Values seen that a parameter may want"
     n = flat(name)
-    if there := fed(pool, name, taker): return there
+    if there := [v for v in fed(pool, name, taker) if not (n.endswith('id') and n not in IDS and of_another(v, n, True))]: return there
     if n in IDS - {'id'}: return [] # those of other things are of no use
     ids = [v for _, v in pool.of('id') if not of_another(v, n)] if n.endswith('id') else []
     ends = [''.join(words(name)[i:]) for i in range(1, len(words(name)))]
     return alike(pool, name) or ids or [v for e in ends if len(e) > 3 and e not in COMMON for _, v in pool.of(e)]
 
-def of_another(v: Any, n: str) -> bool: # n: of the parameter, flat
+def of_another(v: Any, n: str, given: bool = False) -> bool: # n: of the parameter, flat; given: by a thing of its name
     "Does an identifier say that it is of something else: role_4bb69395 for a user, or is it a mere word?"
-    kind = re.match(r'([A-Za-z]+)[_-]', v) if isinstance(v, str) else None
-    return isinstance(v, str) and (not re.search(r'\d', v) or kind is not None and kind[1].lower() not in n)
+    kind = re.match(r'([A-Za-z]{3,})_[0-9a-f]{4,}$', v) if isinstance(v, str) else None
+    return isinstance(v, str) and (not given and not re.search(r'\d', v) or kind is not None and kind[1].lower() not in n)
 
 # %% ../../nbs/tools/73_survey.ipynb #Known
 @dataclass(frozen=True)
@@ -316,7 +316,8 @@ def known_for(notes: Notes, t: Tool, wide: bool = False) -> Known:
     of = ' '.join(nouns(t.name)[-1:])
     return Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name], wide, notes.words, names, does(t), of)
 
-_MAKES = frozenset('create add new make write save insert upload post register open init copy move rename fork'.split())
+_MAKES = frozenset('create add new make write save insert upload post register open init copy move rename fork place submit '
+                   'book send start'.split())
 
 def does(t: Tool) -> str: # '' where it only looks
     "Does a tool make something new, or change what is there?"
@@ -336,7 +337,8 @@ def named(
     "A value for a parameter that somebody or something has named"
     kind, rng = kind_of(schema), known.rng
     if rng.random() < .8 and (v := known.pick(known.heard.get(name, []), schema)) is not None: return v
-    new = names_new(name, known.does, known.of)
+    renamed = known.does == 'changes' and flat(name) in ('name', 'title') and name not in (known.root or {}).get('properties', {})
+    new = renamed or names_new(name, known.does, known.of)
     seen = seen_for(name, known.taker, known.pool) if kind != 'object' else []
     if only_observed(name, schema): return known.pick(seen, schema)
     hints = [v for v in hinted(name, schema, rng) if flat(v) not in known.names]
@@ -437,7 +439,9 @@ def telling(props: Mapping, known: Known) -> list[str]: # fields
         kept = scalar and not (s.get('readOnly') or s.get('deprecated'))
         return kept and not (k == known.of or is_id(k, {}) or only_observed(k, s))
     fields = [k for k, s in props.items() if plain(k, s)]
-    return sorted(fields, key=lambda k: not {*words(k)[-1:]} & _FIRST_TOLD)[:2] if known.does else []
+    if not known.does: return []
+    others = [k for k in props if is_id(k, {}) and flat(k) not in ('id', f'{known.of}id') and seen_for(k, known.taker, known.pool)]
+    return [*others[:1], *sorted(fields, key=lambda k: not {*words(k)[-1:]} & _FIRST_TOLD)[:2]]
 
 def which(props: Mapping, known: Known) -> list[str]:
     "The field of a body that names the thing to be changed, where nothing else does"

@@ -430,7 +430,9 @@ def as_told(w: SyntheticWorld, t: Tool, r: Resource, o: dict, args: dict[str, An
     held = object_in(t.returns, t.returns, r.nouns)
     if held is None or not isinstance(frame, dict): return frame
     inside = blended(at(frame, held[0]), shown(o)) if held[1].get('properties') else shown(o)
-    if isinstance(inside, dict): inside = keyed(_said_too(inside, o, args), r, o)
+    if isinstance(inside, dict):
+        own = {k: v for k, v in o.items() if k in inside and k in (p := held[1].get('properties') or {}) and fits(v, p[k], t.returns)}
+        inside = keyed(_said_too(inside | own, o, args), r, o)
     return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside), lambda: frame)
 
 def _said_too(inside: dict, o: dict, args: dict) -> dict:
