@@ -333,9 +333,10 @@ def load_prompt(
     folder: str | Path | None = None, # whose files take the place of ours
 ) -> Prompt: # checked
     "Read and check one prompt"
-    files = find_prompts(folder)
-    if name not in files: read_yaml(name, files, 'prompt') # raises
-    return _checked(name, files[name], files[name].read_bytes())
+    places = [Path(d)/f'{name}.yaml' for d in (folder, assets('prompts')) if d]
+    file = next((f for f in places if f.is_file() and f.stem == name), None)
+    if file is None or folder and not Path(folder).is_dir(): file, _ = read_yaml(name, find_prompts(folder), 'prompt') # raises
+    return _checked(name, file, file.read_bytes())
 
 # %% ../../nbs/core/02_prompts.ipynb #checked
 @lru_cache(256) # a method asks for its prompt once an item; what a file says is checked once

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'SynthgenError', 'Waiting', 'canonical', 'content_id', 'leaves', 'clip',
            'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'Pair', 'Drop', 'drop',
-           'Outcome', 'harmless', 'fenced', 'code_span', 'brief', 'markdown_table', 'escape', 'no_room', 'write_bytes',
-           'check_writable', 'save', 'write_rows', 'read_rows', 'load']
+           'Outcome', 'harmless', 'fenced', 'code_span', 'brief', 'markdown_table', 'escape', 'Figures', 'no_room',
+           'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load']
 
 # %% ../../nbs/core/00_records.ipynb #imports
 import errno, hashlib, json, os, re, tempfile
@@ -348,6 +348,16 @@ def escape(s: str) -> str:
     "Text that Markdown shows as it is, on one line: no mark, no tag, no link, no entity, no control character"
     s = ''.join('\\' + ch if ch in '\\`*_{}[]<>#|$~' else ch for ch in ' '.join(harmless(s).splitlines()))
     return re.sub(r'&(?=#?\w{1,32};)', r'\&', s)
+
+# %% ../../nbs/core/00_records.ipynb #Figures
+class Figures(dict[str, Any]):
+    "Figures by name; numbers of any library become plain ones"
+    def plain(self) -> dict[str, Any]: # of JSON
+        rounded = lambda v: round(v, 6) if isinstance(v, float) else v
+        return {k: rounded(v) for k, v in json.loads(json.dumps(self, default=lambda x: x.item())).items()}
+    def _repr_mimebundle_(self, **_): # media type → content
+        table = markdown_table([self.plain()])
+        return {'application/json': self.plain(), 'text/markdown': table, 'text/plain': table}
 
 # %% ../../nbs/core/00_records.ipynb #no_room
 REFUSALS = {errno.ENOSPC: 'the disk is full: make room there, or choose a folder on another one',
