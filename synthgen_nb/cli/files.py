@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synthgen_nb.core.models import Model
     from synthgen_nb.core.records import Chunk, Drop, Outcome, Pair
     from synthgen_nb.core.settings import Settings
+    from synthgen_nb.core.shelf import Lookup
     from synthgen_nb.specs.trajectory import Trajectory
 
 # %% ../../nbs/cli/91_files.ipynb #apart
@@ -104,17 +105,19 @@ def holds_turns(path: Path) -> bool:
 def chunk_texts(
     pairs: Iterable['Pair'], # made from chunks
     db: Path | None,         # the chunk database; None: the one that each pair names
-) -> dict[str, str]: # chunk id → text
+) -> 'Lookup': # chunk id → text, of joined chunks as well
     "The chunks that pairs were made from"
+    from synthgen_nb.core.joined import parts_of
     from synthgen_nb.core.records import SynthgenError
+    from synthgen_nb.core.shelf import Lookup
     from synthgen_nb.corpus.store import address, read_chunks
     dbs = {str(db)} if db else {os.path.expanduser(p.corpus) for p in pairs if p.corpus}
     for d in dbs:
         if not address(d) and not Path(d).exists():
             raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk '
                                 'database with --db.')
-    wanted = {p.chunk_id for p in pairs}
-    return {c.id: c.text for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted}
+    wanted = {id for p in pairs for id in parts_of(p.chunk_id)}
+    return Lookup([c for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted])
 
 # %% ../../nbs/cli/91_files.ipynb #by_rules
 def by_rules(

@@ -9,6 +9,7 @@ __all__ = ['generate', 'enrich', 'curate', 'generate_cot', 'enhance_cot', 'dedup
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 import typer
@@ -277,16 +278,16 @@ def export(source: Exported, output: Out, format: Format = '', system_prompt: Sy
     for d in unfit[:5]: print(f'left out: {d.detail}', file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export-of
-def _pairs(source: Path, db: Path | None) -> tuple[list, list, list, dict[str, str]]: # rows, bad ones, tools, chunks
+def _pairs(source: Path, db: Path | None) -> tuple[list, list, list, Mapping[str, str]]: # rows, bad ones, tools, chunks
     pairs, bad = read_pairs(source)
     return pairs, bad, [], _at_hand(pairs, db)
 
-def _conversations(source: Path, tools: str) -> tuple[list, list, list, dict[str, str]]:
+def _conversations(source: Path, tools: str) -> tuple[list, list, list, Mapping[str, str]]:
     from synthgen_nb.tools.curation import tools_for
     got = trajectories(source)
     return got.kept, got.dropped, asyncio.run(tools_for(got.kept, tools)), {}
 
-def _at_hand(pairs, db: Path | None) -> dict[str, str]:
+def _at_hand(pairs, db: Path | None) -> Mapping[str, str]:
     "The chunks of pairs, where their database is there; a file of pairs can be exported without"
     there = [p for p in pairs if db or (p.corpus and Path(p.corpus).exists())]
     return chunk_texts(there, db) if there else {}
