@@ -189,9 +189,10 @@ def _alike(c: str) -> str: # one character as a reader takes it
 
 def _folded(text: str) -> str: # of the same length
     "Text as it looks: lower case, full-width and look-alike signs as plain ones"
-    if text.isascii(): return text.lower().translate(_ALIKE)
-    parts = re.split('([^\x00-\x7f]+)', text) # plain ones stand at even places
-    return ''.join([''.join(map(_alike, p)) if i % 2 else p.lower().translate(_ALIKE) for i, p in enumerate(parts)])
+    for c in () if text.isascii() else set(text):
+        if c > '\x7f' and (x := _alike(c)) != c: text = text.replace(c, x)
+    plain = text.encode('utf-8', 'surrogatepass').lower() # of bytes, only ASCII: no letter becomes two
+    return plain.replace(b'\\', b'/').decode('utf-8', 'surrogatepass')
 
 # %% ../../nbs/core/02_prompts.ipynb #control
 _OPEN = r'(?:(?<=<)|(?<=&)(?:lt;|#0?60;|#x0?3c;)|(?<=/)u003c)' # behind a bracket's first sign, as HTML and JSON write it
