@@ -232,7 +232,9 @@ def _listed(found: list[dict]) -> list[dict]:
     from synthgen_nb.experiments.frames import as_text, differing
     differ = [clip(' '.join(f'{k}={as_text(v)}' for k, v in d.items()), 80) for d in differing(found)]
     shown = 'run status rows yield rating cost paid seconds model'.split()
-    return [{k: r[k] for k in shown} | dict(differs=d) for r, d in zip(found, differ, strict=True)]
+    came_to = [clip(' '.join(f'{k}={as_text(v)}' for k, v in r['figures'].items()), 80) for r in found]
+    return [{k: r[k] for k in shown} | dict(differs=d) | (dict(figures=f) if any(came_to) else {})
+            for r, d, f in zip(found, differ, came_to, strict=True)]
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()
