@@ -78,5 +78,6 @@ def linked_questions(
         if len(pairs) == n or norm(question) in seen or spans & used: continue
         pairs.append(dict(facts=answer.split('\n\n'), question=question, answer=answer))
         seen, used = seen | {norm(question)}, used | spans
-    reason = f'{len(found)} questions found' if found else 'nothing in one passage that a rule could set beside the other'
+    nothing = 'nothing in one passage that a rule could set beside the other'
+    reason = f'{len(found)} questions found' if found else nothing
     return dict(suitable=bool(found), reason=reason, pairs=pairs)
