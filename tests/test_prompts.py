@@ -120,6 +120,9 @@ def sample():
         reports=[dict(id="p1", instruction="Open it.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         chains=[1],
         known=[dict(name="book", fields=["title"])],
+        passages=[dict(text="A group holds links.", section="Groups", source="a.md", language=""),
+                  dict(text="x = 1", section="", source="b.py", language="python")],
+        link="both name `x`",
     )
 
 

@@ -63,13 +63,13 @@ def compared(a: Told, b: Told) -> tuple[float, str, str] | None: # worth, questi
 
 # %% ../../nbs/offline/91d_linked.ipynb #linked_questions
 def linked_questions(
-    parts: Sequence[Mapping[str, Any]], # of each its text, section, source, language
+    passages: Sequence[Mapping[str, Any]], # of each its text, section, source, language
     n: int = 3, avoid: Sequence[str] = (), # pairs; questions that were asked before
     link: str = '', in_language: str = '', # not heeded: it finds links itself, and quotes
 ) -> dict: # suitable, reason, pairs
     "Pairs whose answers are a span of each of two parts"
-    told = [t for i, p in enumerate(parts) for t in told_of(**{**p, 'part': i})]
-    there = lambda t, other: t.name.strip('`').lower() in parts[other.part]['text'].lower()
+    told = [t for i, p in enumerate(passages) for t in told_of(**{**p, 'part': i})]
+    there = lambda t, other: t.name.strip('`').lower() in passages[other.part]['text'].lower()
     apart = [(a, b) for a, b in combinations(told, 2) if a.part != b.part and not there(a, b) and not there(b, a)]
     found = [x for a, b in apart if (x := compared(a, b))]
     pairs, seen, used = list[dict[str, Any]](), {norm(q) for q in avoid}, set[str]()

@@ -161,7 +161,7 @@ def ask_linked(
     "The question that joined chunks are put"
     parts = [dict(text=text, section=x.section, source=names.get(x.path, x.path), language=x.language)
              for x, text in zip(c.parts, c.texts, strict=True)]
-    return p.render(parts=parts, link=c.link, n=n, avoid=list(asked), in_language=NAMES.get(language, ''))
+    return p.render(passages=parts, link=c.link, n=n, avoid=list(asked), in_language=NAMES.get(language, ''))
 
 # %% ../../nbs/qa/60_grounded.ipynb #no_pairs
 def no_pairs(
