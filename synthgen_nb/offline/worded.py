@@ -32,7 +32,7 @@ def said(v: Any) -> str: # '' where it cannot be said
         return ', '.join(parts[:-1]) + f'{" and " if parts[1:] else ""}{parts[-1]}' if parts else ''
     text = shown(v)
     if not isinstance(v, str): return text
-    if re.search('[“”]', text): return ''
+    if re.search('[“”\n]', text): return '' # nobody says lines
     plain = re.fullmatch(rf'{_NAMED}|{_TOKEN}', text) and text.lower() not in _RESERVED
     return text if plain else f'“{text}”'
 
