@@ -322,7 +322,8 @@ def result_in_words(step: Mapping) -> str:
         # one text is told at more length
         parts.setdefault(key, []).append(beginning(shown(v), 600 if v == step['content'] else 110)[0])
     few = lambda vs: [*vs[:4], f'{len(vs) - 4} more'] if len(vs) > 5 else vs
-    one = lambda k, vs: is_so(k, vs[0]) if len(vs) == 1 else f'the {k if is_many(k) else plural(k, 2)} are {enumerated(few(vs))}'
+    several = lambda k, vs: f'the {k if is_many(k) else plural(k, 2)} are {enumerated(few(vs))}'
+    one = lambda k, vs: is_so(k, vs[0]) if len(vs) == 1 else several(k, vs)
     kinds = {k: [*dict.fromkeys(vs)] for k, vs in parts.items()}
     plain = lambda k, vs: k not in _SAYLESS and (len(vs) == 1 or k.split()[-1] not in ('at', 'on', 'by', 'object'))
     told_ = [(k, vs) for k, vs in kinds.items() if plain(k, vs)]
@@ -347,7 +348,8 @@ def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: i
     if not text and isinstance(content, Mapping): text = told_object(content, f, step, request, level)
     if not text and short(content) and len(shown(content).split()) < 4:
         says = len(shown(content).split()) > 1 and not re.search(r'\d', shown(content)) # no value, but words
-        text = f'It says: “{content}”.' if says else f'{"The result is" if f.want.kind == "do" else "It is"} {shown(content)}.'
+        lead = 'The result is' if f.want.kind == 'do' else 'It is'
+        text = f'It says: “{content}”.' if says else f'{lead} {shown(content)}.'
     if not text and isinstance(content, bool): text = f'The answer is {"yes" if content else "no"}.'
     if not text and isinstance(content, str): text = told_text(content)
     if writes and f.want.kind == 'do':

@@ -285,7 +285,8 @@ def seen_for(
 ) -> list[Any]: # the likeliest kind only
     "Values seen that a parameter may want"
     n = flat(name)
-    if there := [v for v in fed(pool, name, taker) if not (n.endswith('id') and n not in IDS and of_another(v, n, True))]: return there
+    typed = n.endswith('id') and n not in IDS
+    if there := [v for v in fed(pool, name, taker) if not (typed and of_another(v, n, True))]: return there
     if n in IDS - {'id'}: return [] # those of other things are of no use
     ids = [v for _, v in pool.of('id') if not of_another(v, n)] if n.endswith('id') else []
     ends = [''.join(words(name)[i:]) for i in range(1, len(words(name)))]
@@ -339,7 +340,8 @@ def named(
     "A value for a parameter that somebody or something has named"
     kind, rng = kind_of(schema), known.rng
     if rng.random() < .8 and (v := known.pick(known.heard.get(name, []), schema)) is not None: return v
-    renamed = known.does == 'changes' and flat(name) in ('name', 'title') and name not in (known.root or {}).get('properties', {})
+    inside = name not in (known.root or {}).get('properties', {})
+    renamed = known.does == 'changes' and inside and flat(name) in ('name', 'title')
     new = renamed or names_new(name, known.does, known.of)
     seen = seen_for(name, known.taker, known.pool) if kind != 'object' else []
     if only_observed(name, schema): return known.pick(seen, schema)
@@ -422,7 +424,8 @@ def composed(
         n = max(1, schema.get('minItems', 1))
         return [inner(name.removesuffix('s'), schema['items']) for _ in range(n)]
     free = kind == 'string' and not {'format', 'pattern'} & set(schema) and not names_new(name, known.does, known.of)
-    if free and (said := words_for(name, known)) and rng.random() < (.5 if known.does else .9): return rng.choice(said)
+    said = words_for(name, known) if free else []
+    if said and rng.random() < (.5 if known.does else .9): return rng.choice(said)
     return sample(schema | {'type': kind}, rng, name, known.root, of=known.of)
 
 # %% ../../nbs/tools/73_survey.ipynb #telling
@@ -442,7 +445,8 @@ def telling(props: Mapping, known: Known) -> list[str]: # fields
         return kept and not (k == known.of or is_id(k, {}) or only_observed(k, s))
     fields = [k for k, s in props.items() if plain(k, s)]
     if not known.does: return []
-    others = [k for k in props if is_id(k, {}) and flat(k) not in ('id', f'{known.of}id') and seen_for(k, known.taker, known.pool)]
+    others = [k for k in props if is_id(k, {}) and flat(k) not in ('id', f'{known.of}id')]
+    others = [k for k in others if seen_for(k, known.taker, known.pool)]
     return [*others[:1], *sorted(fields, key=lambda k: not {*words(k)[-1:]} & _FIRST_TOLD)[:2]]
 
 def which(props: Mapping, known: Known) -> list[str]:
@@ -459,8 +463,8 @@ def also_known(props: Mapping, known: Known) -> list[str]:
     return known.rng.sample(there, min(3, len(there)))
 
 # %% ../../nbs/tools/73_survey.ipynb #words-for
-_LOOKED_FOR = frozenset('pattern query q search term keyword keywords revision rev ref target commit branch base head file path table '
-                        'tag name symbol word item'.split())
+_LOOKED_FOR = frozenset('pattern query q search term keyword keywords revision rev ref target commit branch base head file path '
+                        'table tag name symbol word item'.split())
 _COMMITS = frozenset('revision rev ref target commit base head'.split())
 _ASKS = frozenset('query q search term keyword keywords'.split())
 
