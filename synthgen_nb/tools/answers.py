@@ -739,7 +739,8 @@ def told(v: Any, answer: str) -> bool:
     own = [w[:5] for w in words_of(text) if len(w) > 3]
     low = flat(answer).casefold()
     at_all = text[:60] in low and bool(re.search(rf'(?<!\w){re.escape(text[:60])}', low))
-    at_all = at_all or ('\n' in str(v) and (len(text) > 80 and _part_told(str(v), answer) or _entry_told(str(v), answer)))
+    part = lambda s: len(text) > 80 and _part_told(s, answer) or _entry_told(s, answer)
+    at_all = at_all or '\n' in str(v) and bool(part(str(v)))
     return at_all or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
 # %% ../../nbs/tools/70b_answers.ipynb #untold-2
