@@ -62,6 +62,7 @@ def test_every_row_runs_again_in_a_fresh_world():
 BENT = {
     "names the tool": lambda x: x.update(query=x["answers"][0]["name"]),
     "words of the prompt": lambda x: x.update(query="Sounds like a person with a purpose."),
+    "“the request in full” are words of the prompt": lambda x: x.update(query="The request in full."),
     "no JSON": lambda x: x["answers"][0].update(arguments="file: a.h5"),
     "no JSON object": lambda x: x["answers"][0].update(arguments="[1]"),
     "is not among the tools shown": lambda x: x["answers"][0].update(name="rm_rf"),

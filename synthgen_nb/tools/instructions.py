@@ -139,7 +139,8 @@ RUN = 5 # words in a row
 def echoed(text: str, p: Prompt) -> str: # the words; '' where there are none
     "What a text has from its prompt, and not from what the prompt shows"
     said, whole = words_of(text), f" {' '.join(words_of(f'{p.system} {p.user}'))} "
-    runs = [' '.join(said[i:i + RUN]) for i in range(len(said) - RUN + 1)]
+    n = min(RUN, max(3, len(said))) # a short text that stands in it whole is a placeholder
+    runs = [' '.join(said[i:i + n]) for i in range(len(said) - n + 1)]
     return next((r for r in runs if f' {r} ' in whole), '')
 
 # %% ../../nbs/tools/74_instructions.ipynb #noted-down

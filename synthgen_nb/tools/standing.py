@@ -92,7 +92,7 @@ _ORDINAL = re.compile(rf'\b(\d+)(?:st|nd|rd|th)\b(?!\s+(?:of\s+)?(?:{_MONTH})\b)
 
 def wrong_ordinal(ev: Evidence, own: str) -> Iterator[str]:
     "The number of an entry that is off by one from its index"
-    at = {int(x.value) for x in ev.figures if x.key in ('index', 'position', 'row') and 'index' in x.at and x.value == int(x.value)}
+    at = {int(x.value) for x in ev.figures if x.key == 'index' and x.value == int(x.value)}
     passed = {int(v) for c in ev.calls for k, v in leaves(c.arguments) if 'index' in k and isinstance(v, int)}
     for m in _ORDINAL.finditer(own):
         n = int(m[1])
@@ -130,7 +130,8 @@ def wrong_interval(ev: Evidence, own: str) -> Iterator[str]:
                 ms = [m for m in numbers_in(part) if any(says(m, c, part) for c in counts) and m.value not in ev.asked]
                 ms = [m for m in ms if not any(says(m, e, part) for e in edges)]
                 if there and len(ms) == 1 and not says(ms[0], sum(counts[there[0]:there[1]]), part):
-                    yield f'wrong_place: {ms[0].text} is not the count between {edges[there[0]]:g} and {edges[there[1]]:g}'
+                    ends = ' and '.join(f'{edges[i]:g}' for i in there)
+                    yield f'wrong_place: {ms[0].text} is not the count between {ends}'
 
 # %% ../../nbs/tools/70cb_standing.ipynb #which
 _OF_THEM = re.compile(rf"\b(?P<n>{'|'.join([*_NTH, 'last'])})\s+(?:one\b|of (?:them|these|those|the)\b)", re.I)
@@ -142,7 +143,8 @@ def of_another_entry(ev: Evidence, own: str) -> Iterator[str]:
         said = [*_OF_THEM.finditer(s)]
         for i, c in enumerate(ev.calls) if len(said) == 1 else ():
             own_numbers = [m for m in numbers_in(s) if any(x.step == i and says(m, x.value, s) for x in ev.figures)]
-            if not own_numbers or any(x.step != i and any(says(m, x.value, s) for m in own_numbers) for x in ev.figures): continue
+            others = [x.value for x in ev.figures if x.step != i]
+            if not own_numbers or any(says(m, v, s) for m in own_numbers for v in others): continue
             given = [str(v) for _, v in leaves(c.arguments)]
             at = {(xs.index(v), len(xs)) for j, xs in lists if j < i for v in given if v in xs}
             n = said[0]['n'].lower()
@@ -162,7 +164,8 @@ def _led_by(k: str, lead: str) -> bool:
 
 @of_results
 def _side_by_side(ev: Evidence) -> list[dict[str, list]]: # field → list, of each result that has several
-    found = [{k: v for k, v in c.content.items() if isinstance(v, list)} for c in ev.calls if isinstance(c.content, dict)]
+    results = [c.content for c in ev.calls if isinstance(c.content, dict)]
+    found = [{k: v for k, v in x.items() if isinstance(v, list)} for x in results]
     return [x for x in found if len(x) > 1]
 
 # %% ../../nbs/tools/70cb_standing.ipynb #fields-number
@@ -170,8 +173,8 @@ _SPAN = re.compile(r'\[?\s*(-?\d+(?:\.\d+)?(?:\s*(?:,|×|x|by)\s*-?\d+(?:\.\d+)?
 
 def _enumerated(xs: list, s: str) -> list[tuple[int, int]]: # where it stands whole
     if numeric(xs):
-        spans = [(m.start(), m.end(), [float(x) for x in re.findall(r'-?\d+(?:\.\d+)?', m[1])]) for m in _SPAN.finditer(s)]
-        return [(a, b) for a, b, ys in spans if ys == [float(x) for x in xs]]
+        def read(m: re.Match) -> list[float]: return [float(x) for x in re.findall(r'-?\d+(?:\.\d+)?', m[1])]
+        return [m.span() for m in _SPAN.finditer(s) if read(m) == [float(x) for x in xs]]
     at = [s.find(x) for x in xs if isinstance(x, str)]
     return [(min(at), max(at))] if len(at) == len(xs) > 1 and min(at) >= 0 and at == sorted(at) else []
 
@@ -182,29 +185,34 @@ def wrong_list_name(ev: Evidence, own: str) -> Iterator[str]:
             spots = [(a, b, k) for k, xs in held.items() if len(xs) > 1 for a, b in _enumerated(xs, s)]
             for a, _, k in spots:
                 owners = {j for j, xs in held.items() if xs == held[k]}
-                lead = re.split(r'[;:]\s|,\s(?:and|but)\s', s[max([0, *(e for _, e, _ in spots if e <= a)]):a].rstrip(' :'))[-1]
+                begin = max([0, *(e for _, e, _ in spots if e <= a)])
+                lead = re.split(r'[;:]\s|,\s(?:and|but)\s', s[begin:a].rstrip(' :'))[-1]
                 named = {j for j in held if _led_by(j, lead)}
                 if named and not named & owners and not any(set(words_of(j)) & set(words_of(lead)) for j in owners):
                     yield f'wrong_label: what is called {min(named)} is {k}'
 
 # %% ../../nbs/tools/70cb_standing.ipynb #counted
-_SOME = re.compile(r"\b(?P<n>\d{1,3}|no|" + '|'.join(w for w, n in WORDS.items() if n > 1) + r")\s+(?P<noun>[a-z]{4,})\b", re.I)
+_SEVERAL = '|'.join(w for w, n in WORDS.items() if n > 1)
+_SOME = re.compile(rf'\b(?P<n>\d{{1,3}}|no|{_SEVERAL})\s+(?P<noun>[a-z]{{4,}})\b', re.I)
+_HAS = re.compile(r'\b(?:holds?|has|have|are|contains?)\s+$')
 
 def wrong_number_of(ev: Evidence, own: str) -> Iterator[str]:
     "A number of things of a kind, of which a result lists another number"
     known: dict[str, set[int]] = {}
     for c in ev.calls:
         for k, v in c.content.items() if isinstance(c.content, dict) else ():
-            if len(words_of(k)) == 1 and k.endswith('s'): known.setdefault(k.lower(), set()).add(len(v) if isinstance(v, list) else -1)
-    listed, says_so = {k: ns for k, ns in known.items() if -1 not in ns}, re.compile(r'\b(?:holds?|has|have|are|contains?)\s+$')
+            size = len(v) if isinstance(v, list) else -1
+            if len(words_of(k)) == 1 and k.endswith('s'): known.setdefault(k.lower(), set()).add(size)
+    listed = {k: ns for k, ns in known.items() if -1 not in ns}
     for m in _SOME.finditer(own) if len(ev.calls) == 1 else ():
-        ns, n = listed.get(m['noun'].lower()), 0 if m['n'].lower() == 'no' else int(WORDS.get(m['n'].lower(), 0) or m['n'])
+        ns, word = listed.get(m['noun'].lower()), m['n'].lower()
+        n = 0 if word == 'no' else int(WORDS.get(word, 0) or word)
         counts = {int(x.value) for x in ev.figures if x.value == int(x.value)}
-        if ns and n not in ns and n not in counts and (n > max(ns) or says_so.search(own[:m.start()])):
+        if ns and n not in ns and n not in counts and (n > max(ns) or _HAS.search(own[:m.start()])):
             yield f'wrong_count: {m[0]}, and {max(ns)} are listed'
 
 # %% ../../nbs/tools/70cb_standing.ipynb #first-few
-_FIRST = re.compile(r"\bfirst\s+(?P<n>\d{1,3}|" + '|'.join(w for w, n in WORDS.items() if n > 1) + r")\s+[a-z]+s\b", re.I)
+_FIRST = re.compile(rf'\bfirst\s+(?P<n>\d{{1,3}}|{_SEVERAL})\s+[a-z]+s\b', re.I)
 
 def more_than_listed(ev: Evidence, own: str) -> Iterator[str]:
     "So many of the first, where fewer were returned"
@@ -230,7 +238,8 @@ def wrong_wider(ev: Evidence, own: str) -> Iterator[str]:
     "A number under the longer of two names, which is the value of the shorter"
     per: dict[int, dict[str, float]] = {}
     for x in ev.figures: per.setdefault(x.step, {})[x.key] = float(x.value)
-    pairs = [(fs[a], a, fs[b], b) for fs in per.values() for a in fs for b in fs if set(words_of(a)) < set(words_of(b)) and fs[a] != fs[b]]
+    def wider(a: str, b: str) -> bool: return set(words_of(a)) < set(words_of(b))
+    pairs = [(fs[a], a, fs[b], b) for fs in per.values() for a in fs for b in fs if wider(a, b) and fs[a] != fs[b]]
     for s in sentences(own) if pairs else ():
         for part in re.split(r'[,;]\s|\s(?:and|but|while|of which)\s', s):
             ms = [m for m in numbers_in(part) if m.value not in ev.asked]
