@@ -666,7 +666,7 @@ def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     "A flag that is said to be the opposite of what it is"
     flags = [x for x in ev.leaves if isinstance(x.value, bool)]
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
-        here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b', '', clause.strip(), flags=re.I)
+        here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b(?=\W*$|\s*[,.:;!–—-])', '', clause.strip(), flags=re.I)
         for ways, xs in _flags(ev):
             known = [ws for ws in ways if len(ws) > 1 or ws[0] not in _words_found(ev)]
             hit = next((ws for ws in known if _named(ws, here)), None)
