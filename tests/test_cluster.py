@@ -17,14 +17,24 @@ pytest.importorskip("ray", reason='ray is not installed: pip install "synthgen_n
 SMALL = dict(num_cpus=1, object_store_memory=100 * 2**20)
 
 
+def started(node, tries=3):
+    "Ray gives a node 30 seconds to begin, which on a busy machine is not always enough"
+    for left in reversed(range(tries)):
+        try:
+            return node()
+        except Exception as e:
+            if not left or "timed out during startup" not in str(e):
+                raise
+
+
 @pytest.fixture(scope="module")
 def cluster():
     "A head and a node beside it, each with one processor"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    c = Cluster(initialize_head=True, head_node_args=SMALL | dict(include_dashboard=False))
-    c.add_node(**SMALL)
+    c = started(lambda: Cluster(initialize_head=True, head_node_args=SMALL | dict(include_dashboard=False)))
+    started(lambda: c.add_node(**SMALL))
     yield c
     c.shutdown()
 
@@ -160,7 +170,7 @@ def test_a_study_whose_nodes_die(tmp_path, slow, server, cluster, there):
     ended(tmp_path / "one", server.env, "study", "study.yaml")
     once = of_log(server)
 
-    other = cluster.add_node(**SMALL)
+    other = started(lambda: cluster.add_node(**SMALL))
     p = begin(tmp_path / "many", slow.env | there | dict(SYNTHGEN_LLM_VLLM_WORKERS="4"), "study", "study.yaml")
     until(lambda: len(slow.log()) > 5)
     assert killed("ray::_awaited")
