@@ -71,7 +71,7 @@ def test_a_desk_that_began_anew_learns_what_was_spent(tmp_path, server):
     m = open_model(load_settings(environ=server.env | {"SYNTHGEN_LIMITS_MAX_CALLS": "3"}), calls=Calls(tmp_path / "calls.db"))
 
     async def put(work, i):
-        reply, paid, _, (sent, _) = await work("call", travelling(m), question(i), m._request(question(i), 0, {}), False, False)
+        _, paid, _, (sent, _) = await work("call", travelling(m), question(i), m._request(question(i), 0, {}), False, False)
         m.purse.sent = sent
         return paid
 
