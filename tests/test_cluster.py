@@ -161,26 +161,25 @@ def rows_of(folder):
     return {p.parent.name: p.read_bytes() for p in (folder / "runs/study-study").glob("*/train.jsonl")}
 
 
-def test_a_study_whose_nodes_die(tmp_path, slow, server, cluster, there):
+def test_a_study_whose_nodes_die(tmp_path, slow, cluster, there):
     "Arms anywhere are the arms of one process; a worker killed and a node gone cost nothing that was paid"
     for name in ("one", "many"):
         (tmp_path / name).mkdir()
         write_docs(tmp_path / name / "docs", 10)
         (tmp_path / name / "study.yaml").write_text(STUDY)
-    ended(tmp_path / "one", server.env, "study", "study.yaml")
-    once = of_log(server)
+    ended(tmp_path / "one", slow.env, "study", "study.yaml")
+    n = len(slow.log())
 
     other = started(lambda: cluster.add_node(**SMALL))
     p = begin(tmp_path / "many", slow.env | there | dict(SYNTHGEN_LLM_VLLM_WORKERS="4"), "study", "study.yaml")
-    until(lambda: len(slow.log()) > 5)
+    until(lambda: len(slow.log()) > n + 5)
     assert killed("ray::_awaited")
-    until(lambda: len(slow.log()) > 25 and processes("ray::_awaited"))
+    until(lambda: len(slow.log()) > n + 25 and processes("ray::_awaited"))
     cluster.remove_node(other, allow_graceful=False)
     said = p.communicate(timeout=400)[0]
     assert p.returncode == 0, said
     assert rows_of(tmp_path / "one") == rows_of(tmp_path / "many") and len(rows_of(tmp_path / "many")) == 4
-    assert set(of_log(slow)) == set(once), "the same questions"
-    assert sum(of_log(slow).values()) == len(once), "each of them paid once: its call is at the desk"
+    assert set(of_log(slow).values()) == {2}, "the same questions, each of them paid once by either: its call is at the desk"
 
 
 def test_one_purse(tmp_path, server, there):

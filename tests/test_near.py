@@ -36,8 +36,7 @@ def test_in_parts_as_on_a_cluster(monkeypatch):
     "The same pairs, whatever is a part"
     some = [f"how is the {w} of a {v} {u}" for w in WORDS[4:] for v in WORDS[5:] for u in ("set", "set to 1", "found")]
     whole = near_pairs(some, 0.6)
-    monkeypatch.setattr("synthgen_nb.select.near.clustered", lambda: True)
-    monkeypatch.setattr("synthgen_nb.select.near.PART", 7)
+    monkeypatch.setattr("synthgen_nb.select.near.ROWS", 7)
     assert near_pairs(some, 0.6) == whole and len(whole) > 20
 
 

@@ -99,10 +99,10 @@ def spread(
         yield from work(items)
         return
     ray, waiting = _ray(), deque[Any]()
-    most, do, held = 2 * processors(), _task(_listed), ray.put(work)
+    most, do = 2 * processors(), _task(_listed)
     try:
         for block in batched(items, size):
-            waiting.append(do.remote(_WAY, held, block))
+            waiting.append(do.remote(_WAY, work, block))
             if len(waiting) >= most: yield from _got(waiting.popleft())
         while waiting: yield from _got(waiting.popleft())
     finally:

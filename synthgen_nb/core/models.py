@@ -10,7 +10,7 @@ __all__ = ['T', 'Temperature', 'Settled', 'DRAWS', 'WITNESS', 'Answer', 'known_p
            'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, os, random, re, time
+import asyncio, copy, os, pickle, random, re, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -310,27 +310,33 @@ async def at_desk(model: Model, ask: Ask, request: Request, fresh: bool, again: 
     purse.sent, purse.spent = max(purse.sent, sent), max(purse.spent, spent)
     return how[0], how[1], how[2]
 
-def travelling(model: Model) -> Model: # the same object as long as its temperature is the same
+def travelling(model: Model) -> tuple[bytes, int, float]: # the same bytes for all its calls; what its purse has sent and spent
     known = model.__dict__.get('_travels')
-    if known is None or known.block is not model.block:
-        known = model._travels = at(model, '') # type: ignore[attr-defined]
-        known.__dict__.pop('_travels', None)
-        known.calls = known.elsewhere = None # type: ignore[assignment]
-    return known
+    if known is None or known[0] is not model.block:
+        bare = at(model, '')
+        bare.__dict__ |= dict(_travels=None, calls=None, elsewhere=None, purse=replace(model.purse, sent=0, spent=0.0))
+        known = model._travels = model.block, pickle.dumps(bare) # type: ignore[attr-defined]
+    return known[1], model.purse.sent, model.purse.spent
 
 # %% ../../nbs/core/04_models.ipynb #desk_of
 def desk_of(path: str): # of the store of calls
     "What the desk does: settle a call, or do what a far store was told"
-    calls, purses = Calls(path), dict[str, Purse]()
-    async def settle(model: Model, ask: Ask, request: Request, fresh: bool, again: bool):
-        theirs, ours = model.purse, purses.setdefault(model.purse.name, model.purse)
-        ours.sent, ours.spent = max(ours.sent, theirs.sent), max(ours.spent, theirs.spent)
-        model.calls, model.purse = calls, ours
-        return *await settled(model, ask, request, fresh, again), (ours.sent, ours.spent)
+    calls, models, purses = Calls(path), dict[bytes, Model](), dict[str, Purse]()
+    def unpacked(packed: bytes) -> Model: # once for all calls of a model
+        if packed not in models:
+            m = models[packed] = pickle.loads(packed) # written by `travelling`; Ray does the same with all that it brings
+            m.calls, m.purse = calls, purses.setdefault(m.purse.name, m.purse)
+        return models[packed]
+    async def settle(told: tuple[bytes, int, float], ask: Ask, request: Request, fresh: bool, again: bool):
+        packed, sent, spent = told
+        purse = (model := unpacked(packed)).purse
+        purse.sent, purse.spent = max(purse.sent, sent), max(purse.spent, spent)
+        return *await settled(model, ask, request, fresh, again), (purse.sent, purse.spent)
     async def work(what: str, *given: Any):
         return await settle(*given) if what == 'call' else in_store(calls._db, *given)
     return work
 
+# %% ../../nbs/core/04_models.ipynb #far_store
 def far_store(path: str) -> FarStore | None: # None: the file is on this machine
     if path == ':memory:' or not away(): return None
     path = os.path.abspath(path)
