@@ -11,7 +11,7 @@ __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Pr
            'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
-import sys
+import os, sys
 from pathlib import Path
 from typing import Annotated
 import typer
@@ -35,7 +35,11 @@ def _version(shown: bool):
 
 @app.callback()
 def _top(version: Annotated[bool, typer.Option('--version', callback=_version, is_eager=True,
-                                               help='Print the version and exit.')] = False): pass
+                                               help='Print the version and exit.')] = False,
+         engine: Annotated[str | None, typer.Option('--engine', help='Where work runs: ray (a cluster at hand, or one for the '
+                                                    'time of the command) or ray:HOST:PORT. Default: this process.',
+                                                    show_default=False)] = None):
+    if engine is not None: os.environ['SYNTHGEN_ENGINE'] = engine # as the settings read it, here and in tasks
 
 # %% ../../nbs/cli/90_app.ipynb #files-options
 def option(*names: str, help: str, **more): return typer.Option(*names, help=help, show_default=False, **more)

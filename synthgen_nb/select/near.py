@@ -11,12 +11,13 @@ __all__ = ['Sets', 'PERMUTATIONS', 'SEED', 'CROWD', 'LONG', 'TAU', 'Found', 'ROW
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, pairwise
 from hashlib import blake2b
 import numpy as np
 from ..core.account import begins_alike
 from ..core.agreement import disagreement
+from ..core.cluster import spread
 from ..core.records import Outcome, Pair, SynthgenError, drop
 from .dedup import Gone, normal_form, worth
 from .meaning import Telling, apart, bare, nearly, plainly_asked, telling, words_of
@@ -151,15 +152,22 @@ def candidates(
     pairs, crowded = [np.empty(0, np.int64)], np.zeros(len(sig), bool)
     def likely(some: np.ndarray) -> np.ndarray: # at once: of forty pairs a row, hardly one is
         return some[_agreeing(sig, some // len(sig), some % len(sig), tau)] if tau and len(some) else some
-    for i in range(b):
-        key = np.zeros(len(sig), np.uint64)
-        for j in range(i * r, i * r + r): key = mixed(key + sig[:, j])
-        order = np.argsort(key, kind='stable')
-        pairs.append(likely(_together(order, key[order], crowded, len(sig))))
+    for some, crowd in spread(_in_bands, (sig[:, i * r:i * r + r] for i in range(b))):
+        pairs.append(likely(some))
+        crowded |= crowd
     if crowded.any(): pairs += map(likely, _neighbours(np.flatnonzero(crowded), texts, len(sig)))
     both = np.sort(np.concatenate(pairs))
     both = both[np.append(True, both[1:] != both[:-1])[:len(both)]]
     return both // max(1, len(sig)), both % max(1, len(sig))
+
+# %% ../../nbs/select/40b_near.ipynb #in-bands
+def _in_bands(columns: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]: # pairs; is a row in a crowd?
+    "Who meets whom in a band; on a cluster each band is a task"
+    for band in columns:
+        key, crowded = np.zeros(len(band), np.uint64), np.zeros(len(band), bool)
+        for column in band.T: key = mixed(key + column)
+        order = np.argsort(key, kind='stable')
+        yield _together(order, key[order], crowded, len(band)), crowded
 
 # %% ../../nbs/select/40b_near.ipynb #together
 def _coded(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray: return np.minimum(a, b) * n + np.maximum(a, b)
@@ -211,7 +219,8 @@ def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[t
     if len(rows) < 2: return
     mine = [texts[i] for i in rows]
     sig = np.empty((len(mine), PERMUTATIONS), np.uint16)
-    for i in range(0, len(mine), ROWS): sig[i:i + ROWS] = signatures(make(mine[i:i + ROWS], n), seed=seed)
+    signed = spread(partial(_signed, make=make, n=n, seed=seed), (mine[i:i + ROWS] for i in range(0, len(mine), ROWS)))
+    for i, part in enumerate(signed): sig[i * ROWS:(i + 1) * ROWS] = part
     a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau), tau)
     if look and len(a) > 2 * len(rows):
         some = [look(int(i), int(j)) for i, j in zip(rows[a], rows[b], strict=True)]
@@ -220,21 +229,28 @@ def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[t
     yes = like >= tau
     yield from zip(rows[a[yes]].tolist(), rows[b[yes]].tolist(), like[yes].tolist(), strict=True)
 
-ROWS = 1 << 14 # whose grams are held at once
-
 def _verified(texts: Sequence[str], make, n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     "The exact similarity of pairs of texts, the grams of some thousands at a time"
-    parts = [np.zeros(0)]
-    for i in range(0, len(a), ROWS):
-        rows, which = np.unique([a[i:i + ROWS], b[i:i + ROWS]], return_inverse=True)
-        parts.append(jaccard(make([texts[r] for r in rows], n), *which.reshape(2, -1)))
-    return np.concatenate(parts)
+    def parts():
+        for i in range(0, len(a), ROWS):
+            rows, which = np.unique([a[i:i + ROWS], b[i:i + ROWS]], return_inverse=True)
+            yield [texts[r] for r in rows], *which.reshape(2, -1)
+    return np.concatenate([np.zeros(0), *spread(partial(_compared, make=make, n=n), parts())])
 
 def _agreeing(sig: np.ndarray, a: np.ndarray, b: np.ndarray, tau: float, block: int = 1 << 14) -> np.ndarray:
     "Where the estimate is no more than three standard deviations below the threshold"
     least = tau - 3 * math.sqrt(tau * (1 - tau) / sig.shape[1])
     parts = [(sig[a[i:i + block]] == sig[b[i:i + block]]).mean(1) >= least for i in range(0, len(a), block)]
     return np.flatnonzero(np.concatenate([np.empty(0, bool), *parts]))
+
+# %% ../../nbs/select/40b_near.ipynb #blocks
+ROWS = 1 << 14 # whose grams are held at once; on a cluster, of a task
+
+def _signed(blocks: Iterable[Sequence[str]], make, n: int, seed: int) -> Iterator[np.ndarray]:
+    for texts in blocks: yield signatures(make(texts, n), seed=seed)
+
+def _compared(blocks, make, n: int) -> Iterator[np.ndarray]:
+    for texts, a, b in blocks: yield jaccard(make(texts, n), a, b)
 
 # %% ../../nbs/select/40b_near.ipynb #templates
 PREAMBLE, SHARED = 100, 20 # characters and rows, from which a shared beginning is a template

@@ -9,6 +9,7 @@ __all__ = ['KINDS', 'LIKE', 'LARGE', 'repeats', 'deduplicate', 'semantic', 'semd
 from collections.abc import Callable, Sequence
 from typing import Any
 import numpy as np
+from ..core.cluster import connect
 from ..core.embed import embed
 from ..core.methods import one_of
 from ..core.records import Outcome, Pair, SynthgenError
@@ -54,6 +55,7 @@ def deduplicate(
     out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[Pair]:
     "Keep one pair for each question: the best rated, the first among equals"
+    if settings: connect(settings)
     return without(pairs, repeats(pairs, kind, tau, embedding, settings), out)
 
 # %% ../../nbs/select/43b_semantic.ipynb #semantic
