@@ -89,20 +89,15 @@ def pipeline(
     model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
+    given = {k: v for k, v in locals().items() if k not in ('output', 'table', 'step', 'config', 'dump', 'replies')}
+    given |= dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step)
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.corpus.store import address
     check_writable(output)
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
-                 dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
-                 max_chunks=max_chunks, chunks_per_question=chunks_per_question, max_calls=max_calls,
-                 acquire=acquire, rewrite=rewrite, together=together, verify=verify,
-                 threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format,
-                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed, ids=ids)
     folder, r = recorded('qa', given | _away(dump, replies), output, config)
-    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
-          f'{r["model"]})')
+    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
     _chosen(r.get('acquired', {}))
     _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
