@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Accept', 'Topic', 'Draws', 'BatchSize', 'Together', 'Dump', 'Replies', 'Tables', 'NPairs',
-           'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat',
-           'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools',
-           'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
+           'Target', 'ChunkIds', 'MaxChunks', 'PerQuestion', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format',
+           'ToolFormat', 'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World',
+           'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
            'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
@@ -93,6 +93,9 @@ ChunkIds = Annotated[str | None, option('--chunk-ids',
                                         help='Only these chunks: ids with commas between, or a file with one '
                                              'a line.')]
 MaxChunks = Annotated[int | None, option('--max-chunks', min=1, help='Use only so many chunks.')]
+PerQuestion = Annotated[int, typer.Option('--chunks-per-question', min=1, max=3,
+                                          help='2 or 3: ask about chunks that follow one another or name one another, '
+                                               'and keep only rows that rest on two of them.')]
 ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')]
 _DEDUP = ('What counts as a duplicate: exact (the same words), near (almost the same words, and nothing that carries meaning '
           'differs) or semantic (by embeddings); each includes those before it.')

@@ -53,6 +53,7 @@ def files_of(places: Sequence[str]) -> Iterator[tuple[str, int, int]]: # path, s
 def arm_key(
     arm: Arm,
     settings: Settings,
+    book: Path, # the notebook that it runs
 ) -> str:
     "What its result depends on, as an id"
     given = {k: v for k, v in arm.parameters.items() if k != 'run_dir'}
@@ -60,7 +61,7 @@ def arm_key(
     read = list(files_of([*([source] if isinstance(source, str) else source), *given.get('evals', [])]))
     own = [str(settings.paths.prompts)] if settings.paths.prompts else []
     asked = list(files_of([str(assets('prompts')), *own]))
-    return content_id('arm', given, settings.model_dump(mode='json'), read, asked, versions())
+    return content_id('arm', given, settings.model_dump(mode='json'), read, asked, book.read_text(encoding='utf-8'), versions())
 
 # %% ../../nbs/experiments/86a_sweep.ipynb #chunked
 def chunked(
@@ -98,9 +99,9 @@ async def sweep(
     tell: Callable[[str], Any] = print, # of each arm that ends
 ) -> dict[str, Any]: # arm's folder → key, status, error
     "Run what is not done yet"
-    state, todo = read_state(folder), []
+    state, todo, book = read_state(folder), [], find_pipeline(study.pipeline)
     for arm in study.arms:
-        key = arm_key(arm, load_settings(arm.parameters.get('config') or None))
+        key = arm_key(arm, load_settings(arm.parameters.get('config') or None), book)
         was = state.get(arm.folder, {})
         done = was.get('key') == key and was.get('status') == 'done'
         if done and (folder/arm.folder/'run.json').is_file(): continue

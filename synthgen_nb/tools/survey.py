@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['Ran', 'LONGEST', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 'Notes', 'writes', 'enough', 'suggested',
-           'listen', 'learn', 'joined_paths', 'attempt', 'unfit', 'seen_for', 'Known', 'known_for', 'kind_of', 'named',
-           'guess', 'composed', 'fed_by', 'whole', 'candidates', 'from_others', 'givers', 'varied', 'statements',
-           'choices', 'prepared', 'try_tool', 'settled', 'contrasted', 'repeatable', 'beginning', 'unusable',
-           'nothing_works', 'known_values', 'unheard_of']
+           'listen', 'learn', 'joined_paths', 'says_nothing', 'attempt', 'unfit', 'seen_for', 'of_another', 'Known',
+           'known_for', 'does', 'kind_of', 'named', 'hinted', 'names_new', 'its_own', 'path_beside', 'guess',
+           'composed', 'telling', 'which', 'also_known', 'words_for', 'fed_by', 'whole', 'candidates', 'from_others',
+           'givers', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'settled', 'contrasted', 'repeatable',
+           'beginning', 'unusable', 'nothing_works', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -21,10 +22,10 @@ from ..core.progress import Progress
 from ..core.records import SynthgenError, canonical, clip, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, flat, joined, problems
-from .feeds import IDS, linked, only_succeeded, places, shown
+from .feeds import COMMON, IDS, linked, nouns, only_succeeded, places, shown
 from .seen import Seen, alike, fed
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.values import placeholder, sample
+from ..worlds.values import free_text, is_id, only_observed, placeholder, said_values, sample, words
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
@@ -55,7 +56,8 @@ async def noted(
     notes.go_on(known, world)
     reads = known if resettable(world) else [t for t in known if t.effect == 'read']
     progress = Progress('survey', 3 * len(reads))
-    for t in [t for _ in range(3) for t in reads]:
+    in_turn = sorted(reads, key=lambda t: t.effect == 'write') # what is there, before it is changed
+    for t in [t for _ in range(3) for t in in_turn]:
         await try_tool(notes, t)
         progress.step()
     progress.close()
@@ -190,6 +192,10 @@ def suggested(
     return [*quoted, *(v for v in entries if v and len(v) <= 60), *map(filled, _SHAPE.findall(text))]
 
 # %% ../../nbs/tools/73_survey.ipynb #listen
+def _passing(v: Any) -> bool: # data.021a65335d7466f63a04.tmp
+    "Is a value the name of something that only stood there for a moment?"
+    return isinstance(v, str) and bool(re.search(r'\.te?mp$|~$|[^0-9a-f][0-9a-f]{16,}[^0-9a-f]', v))
+
 def listen(
     notes: Notes,
     t: Tool,         # that failed
@@ -200,7 +206,7 @@ def listen(
     blamed = [k for k, v in args.items() if shown(v) in error]
     for k in blamed or [k for k, v in args.items() if isinstance(v, str)]:
         named = [x for v in suggested(error, notes.rng) for x in [v, *as_json(v)]]
-        notes.heard[t.name][k] += [v for v in named if shown(v) != shown(args[k])]
+        notes.heard[t.name][k] += [v for v in named if shown(v) != shown(args[k]) and not _passing(v)]
 
 # %% ../../nbs/tools/73_survey.ipynb #learn
 _WORDS = re.compile(r'(?m)^[*\s]*([\w./-]{3,60})$|\b([0-9a-f]{7,40})\b') # names and hashes that a text lists
@@ -218,7 +224,8 @@ def learn(
         if field: notes.pool.add(field, tool, v)
         if isinstance(v, str) and '\n' in v and len(notes.words) < 60:
             inside = [x for _, x in leaves(listed(v)) if isinstance(x, str) and len(x) < 60]
-            notes.words += dict.fromkeys([*inside[:20], *map(''.join, _WORDS.findall(v)[:20])])
+            there = [*inside[:20], *map(''.join, _WORDS.findall(v)[:20])]
+            notes.words += dict.fromkeys(x for x in there if len(x.split()) < 4 and '  ' not in x)
 
 # %% ../../nbs/tools/73_survey.ipynb #joined-paths
 def joined_paths(
@@ -233,6 +240,10 @@ def joined_paths(
     return [(k, f'{v.rstrip("/")}/{n}') for k, v in folders for n in names[:20]]
 
 # %% ../../nbs/tools/73_survey.ipynb #attempt
+def says_nothing(t: Tool, content: Any) -> bool:
+    "Is a result empty, though its tool was asked for something?"
+    return content is None or t.effect == 'read' and not any(v not in (None, '') for _, v in leaves(content))
+
 async def attempt(
     notes: Notes,
     t: Tool,                       # to be called
@@ -242,6 +253,9 @@ async def attempt(
     "Try one call from reset"
     key = canonical([t.name, args, list(before)])
     if key in notes.tried or notes.fatal[t.name] > 1 or problems(args, t.parameters): return False
+    if any(placeholder(v) for _, v in leaves(args)): return False # in whatever way it came here
+    nothing = args.get('body') == {} and does(t) and t.properties['body'].get('properties')
+    if nothing: return False # nobody asks for that
     notes.tried.add(key)
     first = [(notes.by_name[b['tool']], b['arguments']) for b in before]
     status, content, error, after, ran = await notes.run(t, args, first)
@@ -263,6 +277,7 @@ def unfit(t: Tool, status: str, content: Any, error: str) -> str: # '' where it 
     "Why a call is none to keep"
     if status != 'ok': return f'{status}: {clip(error, 80)}' if error else status
     if t.effect != 'write' and only_succeeded(content): return 'it only says that it succeeded'
+    if t.effect != 'write' and says_nothing(t, content): return 'it says nothing'
     if t.returns and (bad := problems(content, t.returns)): return f'its result is not as declared: {clip(bad[0], 80)}'
     return '' if len(canonical(content)) <= LONGEST else f'its result has more than {LONGEST} characters'
 
@@ -274,10 +289,16 @@ def seen_for(
 ) -> list[Any]: # the likeliest kind only
     "Values seen that a parameter may want"
     n = flat(name)
-    if there := fed(pool, name, taker): return there
+    if there := [v for v in fed(pool, name, taker) if not (n.endswith('id') and n not in IDS and of_another(v, n, True))]: return there
     if n in IDS - {'id'}: return [] # those of other things are of no use
-    ids = [v for _, v in pool.of('id')] if n.endswith('id') else []
-    return alike(pool, name) or ids or [v for i in range(1, len(n) - 3) for _, v in pool.of(n[i:])]
+    ids = [v for _, v in pool.of('id') if not of_another(v, n)] if n.endswith('id') else []
+    ends = [''.join(words(name)[i:]) for i in range(1, len(words(name)))]
+    return alike(pool, name) or ids or [v for e in ends if len(e) > 3 and e not in COMMON for _, v in pool.of(e)]
+
+def of_another(v: Any, n: str, given: bool = False) -> bool: # n: of the parameter, flat; given: by a thing of its name
+    "Does an identifier say that it is of something else: role_4bb69395 for a user, or is it a mere word?"
+    kind = re.match(r'([A-Za-z]{3,})_[0-9a-f]{4,}$', v) if isinstance(v, str) else None
+    return isinstance(v, str) and (not given and not re.search(r'\d', v) or kind is not None and kind[1].lower() not in n)
 
 # %% ../../nbs/tools/73_survey.ipynb #Known
 @dataclass(frozen=True)
@@ -291,19 +312,31 @@ class Known:
     wide: bool = False   # fill in what is not required too, where a value is known
     words: Sequence[str] = () # that stand in results
     names: frozenset[str] = frozenset() # of tools and parameters, which a description quotes and which are no values
+    does: str = ''       # makes, changes; '' for a tool that only looks
+    of: str = ''         # what the tool is about
 
     def pick(self, values: list[Any], schema: dict) -> Any: # None where none fits
         held = schema
         if '$defs' in (self.root or {}) and kind_of(schema) in ('array', 'object'):
             held = schema | {'$defs': self.root['$defs']}
-        return next((v for v in self.rng.sample(values, min(6, len(values))) if not problems(v, held)), None)
+        some = self.rng.sample(values, min(6, len(values)))
+        return next((v for v in some if not placeholder(v) and not problems(v, held)), None)
 
 def known_for(notes: Notes, t: Tool, wide: bool = False) -> Known:
     "What a guess for a tool may draw on"
     body = t.properties.get('body')
     inside = body.get('properties') or {} if isinstance(body, dict) else {}
     names = notes.own_names | {flat(k) for k in (*t.properties, *inside)}
-    return Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name], wide, notes.words, names)
+    of = ' '.join(nouns(t.name)[-1:])
+    return Known(t.name, notes.pool, notes.rng, t.parameters, notes.heard[t.name], wide, notes.words, names, does(t), of)
+
+_MAKES = frozenset('create add new make write save insert upload post register open init copy move rename fork place submit '
+                   'book send start'.split())
+
+def does(t: Tool) -> str: # '' where it only looks
+    "Does a tool make something new, or change what is there?"
+    if t.effect != 'write': return ''
+    return 'makes' if {*words(t.name)} & _MAKES else 'changes'
 
 def kind_of(schema: Mapping) -> str: # a JSON type
     kind = schema.get('type', 'object' if 'properties' in schema else 'string')
@@ -318,12 +351,50 @@ def named(
     "A value for a parameter that somebody or something has named"
     kind, rng = kind_of(schema), known.rng
     if rng.random() < .8 and (v := known.pick(known.heard.get(name, []), schema)) is not None: return v
-    said = suggested(str(schema.get('description', '')), rng) if kind == 'string' else []
-    hints = [v for v in said if flat(v) not in known.names]
+    renamed = known.does == 'changes' and flat(name) in ('name', 'title') and name not in (known.root or {}).get('properties', {})
+    new = renamed or names_new(name, known.does, known.of)
     seen = seen_for(name, known.taker, known.pool) if kind != 'object' else []
+    if only_observed(name, schema): return known.pick(seen, schema)
+    hints = [v for v in hinted(name, schema, rng) if flat(v) not in known.names]
+    if new and (made := path_beside(name, [v for v in seen if isinstance(v, str)], known)): return made
+    if new or known.does and free_text(name): seen = []
     first, second = (hints, seen) if hints and (not seen or rng.random() < .3) else (seen, hints)
     v = known.pick(first, schema)
     return known.pick(second, schema) if v is None else v
+
+# %% ../../nbs/tools/73_survey.ipynb #hinted
+def hinted(
+    name: str,     # of a parameter
+    schema: dict,  # its schema
+    rng: random.Random,
+) -> list[str]: # none for what is no text
+    "Values that a description suggests; of a free text only its examples"
+    said = str(schema.get('description', ''))
+    if kind_of(schema) != 'string': return []
+    return [v for v in (said_values(said) if free_text(name) else suggested(said, rng)) if not placeholder(v)]
+
+_NEW = frozenset('name title path filename destination dest slug branch'.split())
+
+def names_new(name: str, does: str, of: str) -> bool: # of a tool that makes something, and what it is about
+    "Is a parameter what something new will be called?"
+    w = words(name)
+    own = len(w) == 1 or w[:1] == ('new',) or w[-2:-1] == (of,)
+    return does == 'makes' and bool({*w[-1:]} & _NEW) and own
+
+def its_own(name: str, t: Tool) -> bool:
+    "Does a tool want words for a parameter that nothing else gives: a new name, a message? (Contents may be copied.)"
+    written = does(t) and free_text(name) and not {*words(name)[-1:]} & {'content', 'text', 'body'}
+    return bool(written) or names_new(name, does(t), ' '.join(nouns(t.name)[-1:]))
+
+def path_beside(name: str, seen: Sequence[str], known: 'Known') -> str: # '' where no path is known
+    "A path for something new, in a folder that was seen"
+    there = [v for v in seen if '/' in v and '://' not in v and len(v) < 200]
+    if not {*words(name)[-1:]} & {'path', 'filename', 'destination', 'dest'} or not there: return ''
+    folder, _, last = known.rng.choice(there).rpartition('/')
+    dot, folders = last.rfind('.'), {*words(known.taker)} & {'directory', 'dir', 'folder'}
+    if dot < 1: folder = f'{folder}/{last}'
+    end = '' if folders else last[dot:] if dot > 0 else '.txt'
+    return f'{folder.rstrip("/")}/{known.rng.choice(("notes", "plan", "summary", "archive", "drafts", "backup"))}{end}'
 
 # %% ../../nbs/tools/73_survey.ipynb #guess
 def guess(
@@ -336,7 +407,7 @@ def guess(
     s = schema if isinstance(schema, dict) else {}
     if {'$ref', 'allOf'} & set(s): s = joined(s, known.root)
     if depth > 8: return sample(s, known.rng, name, known.root)
-    if (v := named(name, s, known)) is not None: return v
+    if (v := named(name, s, known)) is not None or only_observed(name, s): return v
     for key in ('const', 'default', 'example'):
         if key in s and not placeholder(s[key]): return s[key]
     choices = s.get('enum') or [v for v in s.get('examples') or () if not placeholder(v)]
@@ -355,15 +426,63 @@ def composed(
     def inner(k, x): return guess(k, x, known, depth + 1)
     parts = [x for x in (*schema.get('anyOf', ()), *schema.get('oneOf', ())) if x != {'type': 'null'}]
     if parts: return inner(name, rng.choice(parts))
-    also = [k for k in props if known.wide and seen_for(k, known.taker, known.pool)]
-    fields = dict.fromkeys([*schema.get('required', []), *also])
-    if kind == 'object': return {k: inner(k, props.get(k, {})) for k in fields}
+    if kind == 'object':
+        fields = dict.fromkeys([*which(props, known), *schema.get('required', []), *also_known(props, known)])
+        more = [] if {*fields} - {*which(props, known)} else telling(props, known)
+        return _together({k: inner(k, props.get(k, {})) for k in [*fields, *more]}, schema)
     if kind == 'array' and 'items' in schema:
         n = max(1, schema.get('minItems', 1))
         return [inner(name.removesuffix('s'), schema['items']) for _ in range(n)]
-    free = kind == 'string' and not {'format', 'pattern'} & set(schema)
-    if free and known.words and rng.random() < .5: return rng.choice(known.words)
-    return sample(schema | {'type': kind}, rng, name, known.root)
+    free = kind == 'string' and not {'format', 'pattern'} & set(schema) and not names_new(name, known.does, known.of)
+    if free and (said := words_for(name, known)) and rng.random() < .5: return rng.choice(said)
+    return sample(schema | {'type': kind}, rng, name, known.root, of=known.of)
+
+# %% ../../nbs/tools/73_survey.ipynb #telling
+def _together(made: dict, schema: dict) -> dict:
+    "Without what could not be guessed and is not required"
+    return {k: v for k, v in made.items() if v is not None or k in schema.get('required', ())}
+
+_FIRST_TOLD = frozenset('name title subject summary text message content description'.split())
+
+def telling(props: Mapping, known: Known) -> list[str]: # fields
+    "Some fields of an object that need not be given: nobody makes or changes a thing without saying anything of it"
+    def plain(k, s):
+        parts = (*s.get('anyOf', ()), *s.get('oneOf', ())) if isinstance(s, dict) else ()
+        one = next((x for x in parts if x != {'type': 'null'}), s)
+        scalar = isinstance(one, dict) and kind_of(one) in ('string', 'integer', 'number') and {'type', 'enum'} & set(one)
+        kept = scalar and not (s.get('readOnly') or s.get('deprecated'))
+        return kept and not (k == known.of or is_id(k, {}) or only_observed(k, s))
+    fields = [k for k, s in props.items() if plain(k, s)]
+    if not known.does: return []
+    others = [k for k in props if is_id(k, {}) and flat(k) not in ('id', f'{known.of}id') and seen_for(k, known.taker, known.pool)]
+    return [*others[:1], *sorted(fields, key=lambda k: not {*words(k)[-1:]} & _FIRST_TOLD)[:2]]
+
+def which(props: Mapping, known: Known) -> list[str]:
+    "The field of a body that names the thing to be changed, where nothing else does"
+    if known.does != 'changes' or not {*(known.root or {}).get('required', ['body'])} <= {'body'}: return []
+    return [k for k in props if flat(k) in ('id', f'{known.of}id') and seen_for(k, known.taker, known.pool)][:1]
+
+def also_known(props: Mapping, known: Known) -> list[str]:
+    "Some fields that need not be given, where a value is known; a thing that is changed keeps its own name and number"
+    if not known.wide: return []
+    own = {*(known.root or {}).get('properties', {})} if known.does == 'changes' else set()
+    free = [k for k in props if k not in own and not (known.does and is_id(k, {}))]
+    there = [k for k in free if seen_for(k, known.taker, known.pool)]
+    return known.rng.sample(there, min(3, len(there)))
+
+# %% ../../nbs/tools/73_survey.ipynb #words-for
+_LOOKED_FOR = frozenset('pattern query q search term keyword keywords revision rev ref target commit branch base head file path table '
+                        'tag name symbol word item'.split())
+_COMMITS = frozenset('revision rev ref target commit base head'.split())
+_ASKS = frozenset('query q search term keyword keywords'.split())
+
+def words_for(name: str, known: Known) -> list[str]:
+    "Words of results that a parameter may mean: a name that is looked for, a hash where a commit is"
+    last = {*words(name)[-1:]}
+    if not last & _LOOKED_FOR or known.does and not last & _COMMITS: return []
+    own = [v for k in ('name', 'title') for _, v in known.pool.under.get((k, known.of), ()) if isinstance(v, str)]
+    if last & _ASKS and own: return own
+    return [v for v in known.words if not re.fullmatch('[0-9a-f]{7,40}', v) or last & _COMMITS]
 
 # %% ../../nbs/tools/73_survey.ipynb #fed-by
 def fed_by(
@@ -372,11 +491,12 @@ def fed_by(
     rng: random.Random,
 ) -> dict[str, Any]: # arguments; empty where the result gives none
     "Arguments of a tool as another tool's call and result give them"
-    found = {k: rng.choice(x)[2] for k in t.required if (x := linked(k, t.name, [fact])[:5])}
-    return {k: v for k, v in fact['arguments'].items() if k in t.properties} | found if found else {}
+    found = {k: rng.choice(x)[2] for k in t.required if not its_own(k, t) and (x := linked(k, t.name, [fact])[:5])}
+    same = {k: v for k, v in fact['arguments'].items() if k in t.properties and not its_own(k, t)}
+    return same | found if found else {}
 
 # %% ../../nbs/tools/73_survey.ipynb #whole
-_NEXT_PAGE = re.compile(r'cursor|page_?token|next_?token|continuation|marker|starting_?after|ending_?before|sync_?token', re.I)
+_SAYS = frozenset('create add update edit modify set change'.split()) # something of the thing
 
 def whole(
     notes: Notes,
@@ -385,8 +505,10 @@ def whole(
     extra: int = 0,     # so many parameters that are not required
 ) -> dict[str, Any]: # arguments
     "A call of which every argument is guessed"
-    more = [k for k in t.properties if k not in t.required and not _NEXT_PAGE.search(k)]
-    wanted = (*t.required, *notes.rng.sample(more, min(extra, len(more))))
+    more = [k for k in t.properties if k not in t.required and not only_observed(k, t.properties[k])]
+    body = [k for k in more if k == 'body' and t.effect == 'write']
+    nothing = does(t) and not body and all(is_id(k, {}) for k in t.required) and {*words(t.name)} & _SAYS
+    wanted = (*t.required, *body, *notes.rng.sample(more, min(max(extra, bool(nothing)), len(more))))
     known = known_for(notes, t, wide)
     made = {k: guess(k, t.properties.get(k, {}), known) for k in wanted}
     return {k: v for k, v in made.items() if v is not None or k in t.required}
@@ -421,8 +543,9 @@ def givers(notes: Notes, t: Tool) -> list[dict[str, Any]]: # facts
 def varied(notes: Notes, t: Tool, base: dict) -> Iterator[dict[str, Any]]:
     "A call with what another call was given"
     shared = list({id(f): f['arguments'] for k in t.required if k in base for f in notes.given[k][-60:]}.values())
+    old = [k for k in t.properties if not its_own(k, t)]
     for args in notes.rng.sample(shared, min(3, len(shared))):
-        yield base | {k: v for k, v in args.items() if k in t.properties}
+        yield base | {k: v for k, v in args.items() if k in old}
 
 # %% ../../nbs/tools/73_survey.ipynb #statements
 def statements(notes: Notes, t: Tool) -> Iterator[dict[str, Any]]: # arguments

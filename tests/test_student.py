@@ -1,0 +1,161 @@
+"""What a student is asked, what it learns, and which difference counts; trained where the extra is installed."""
+import json, os, re, signal, subprocess, sys, time
+from importlib.util import find_spec
+from pathlib import Path
+import numpy as np
+import pytest
+from synthgen_nb.core.records import Pair, SynthgenError
+from synthgen_nb.evaluate.gains import detectable, gain, gains, grid, verdict
+from synthgen_nb.evaluate.held_out import LONGEST, RANDOM, answer_length, beside, corrupted, hold_out, places_of
+from synthgen_nb.evaluate.marks import fact_f1, token_f1
+from synthgen_nb.evaluate.targets import MASK, labelled, prompt_of, spans, talks, targets_of
+from synthgen_nb.export.templates import TEMPLATES, load_templates
+from synthgen_nb.specs.tool import Tool
+from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn
+
+needs_extra = pytest.mark.skipif(not (find_spec("trl") and find_spec("peft")), reason="the extra `train` is not installed")
+
+
+def pairs(documents="abcdef", each=4):
+    one = lambda d, i: Pair(question=f"What is part {i} of document {d}?", answer=f"Part {i} of {d} weighs {i + 3} kg.", sources=(f"{d}.md",))
+    return [one(d, i) for d in documents for i in range(each)]
+
+
+def pieces(text):
+    at = [m.span() for m in re.finditer(r"<\|?\w+\|?>|\w+|\s|.", text)]
+    return [len(text[a:b]) for a, b in at], at
+
+
+# The split
+
+def test_no_document_stands_on_both_sides():
+    split = hold_out({"all": pairs(), "some": pairs()[::2]}, 0.3)
+    held = {*split.places}
+    assert all(places_of(r) & held for r in split.test)
+    assert not any(places_of(r) & held for rows in split.arms.values() for r in rows)
+    assert len(split.arms["all"]) + split.unused["all"] + len(split.dropped["all"]) == len(pairs())
+    assert json.loads(json.dumps(split.as_dict()))["held_out"] == split.places
+
+
+def test_a_row_of_two_documents_is_asked_when_one_is_held_out():
+    rows = pairs()
+    first = hold_out({"all": rows}, 0.3)
+    both = Pair(question="What do both say?", answer="Nothing.", sources=(first.places[0], "z.md"))
+    assert both in hold_out({"all": [*rows, both]}, 0.3).test or "z.md" in hold_out({"all": [*rows, both]}, 0.3).places
+
+
+def test_an_arm_more_leaves_the_exam_as_it_is():
+    one, two = hold_out({"all": pairs()}, 0.3), hold_out({"all": pairs(), "other": pairs("xyz")}, 0.3)
+    assert [r.id for r in one.test] == [r.id for r in two.test]
+
+
+def test_what_is_near_the_test_is_not_learnt():
+    split = hold_out({"all": pairs()}, 0.3)
+    twin = Pair(question=split.test[0].question.replace("What is", "What's"), answer="Copied.", sources=("elsewhere.md",))
+    again = hold_out({"all": pairs(), "leaky": [twin, *pairs("xyz")]}, 0.3)
+    assert [d.record.answer for d in again.dropped["leaky"]] == ["Copied."]
+    assert again.dropped["leaky"][0].reason.startswith("leaked:")
+
+
+def test_tool_rows_are_split_by_world_and_tool():
+    def row(tool, n):
+        turns = (Turn(role="user", text=f"Please do {n} with {tool} in the morning."), Turn(role="assistant", calls=(Call(id="call_1", tool=tool),)))
+        return Trajectory(turns=turns, world="hdf5")
+    rows = [row(t, n) for t in ("open", "close", "read", "write", "list") for n in range(3)]
+    split = hold_out({"all": rows}, 0.3)
+    assert all(p.startswith("hdf5/") for p in split.places) and split.test
+
+
+@pytest.mark.parametrize("arms, says", [({"all": pairs("ab")}, "four documents"), ({"all": []}, "holds no row"),
+                                        ({"all": pairs(), "none": pairs()[:0]}, "none holds no row")])
+def test_a_split_that_cannot_be_is_an_error(arms, says):
+    with pytest.raises(SynthgenError, match=says): hold_out(arms)
+
+
+@pytest.mark.parametrize("share", [0, 1, -1, 7])
+def test_a_share_is_between_0_and_1(share):
+    with pytest.raises(SynthgenError, match="between 0 and 1"): hold_out({"all": pairs()}, share)
+
+
+def test_controls_are_of_one_size_and_corrupted_rows_are_counted():
+    pool = [Pair(question=f"What is {i}?", answer="It is " + "very " * i + "good.", sources=(f"{i % 5}.md",)) for i in range(20)]
+    found = beside(pool[:5], pool)
+    assert len(found[RANDOM]) == len(found[LONGEST]) == 5
+    assert min(map(answer_length, found[LONGEST])) == sorted(map(answer_length, pool))[-5]
+    assert sum(a.answer != b.answer for a, b in zip(pool, corrupted(pool, 0.2), strict=True)) == 4
+    with pytest.raises(SynthgenError, match="one document"): corrupted(pairs("a"), 0.5)
+
+
+# Targets
+
+def conversation():
+    turns = (Turn(role="system", text="Be brief."), Turn(role="user", text="Open a.h5."), Turn(role="assistant", text="SECRET", train=False),
+             Turn(role="user", text="Do not guess."),
+             Turn(role="assistant", calls=(Call(id="call_1", tool="open", arguments={"path": "a.h5"}),),
+                  observations=(Observation(call="call_1", status="ok", source="executed", world="", content="opened"),)),
+             Turn(role="assistant", text="It is open."))
+    tool = Tool(name="open", description="Opens.", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
+    return Trajectory(turns=turns, tools=("open",)), {"open": tool}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_only_turns_of_the_assistant_that_may_be_learnt_are(name):
+    row, tools = conversation()
+    template = load_templates(name)[0]
+    text, places = spans(template, talks(row, tools)[0])
+    _, labels = labelled(text, places, pieces)
+    _, at = pieces(text)
+    said = "".join(text[a:b] for (a, b), x in zip(at, labels, strict=True) if x != MASK)
+    assert "It is open." in said and "a.h5" in said and "open" in said
+    assert not any(w in said for w in ("SECRET", "guess", "Be brief", "opened"))
+    silent = "".join(text[a:b] for (a, b), x in zip(at, labels, strict=True) if x == MASK)
+    assert "SECRET" in silent and "opened" in silent and len(said) + len(silent) == len(text)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_prompt_ends_where_the_answer_begins(name):
+    template, p = load_templates(name)[0], pairs()[0]
+    text, [(start, end)] = spans(template, talks(p)[0])
+    assert text[:start] == prompt_of(template, talks(p)[0].messages[:1])
+    assert text[start:].startswith(p.answer) and len(text[start:end]) > len(p.answer)
+
+
+def test_a_row_that_is_cut_before_it_says_anything_is_dropped():
+    kept, gone = targets_of(pairs()[:2], load_templates("chatml")[0], pieces, longest=5)
+    assert not kept and [d.reason for d in gone] == ["nothing_to_learn"] * 2
+
+
+# Marks and gains
+
+def test_marks_of_answers():
+    assert token_f1("", "a") == 0 and token_f1("a b", "a b") == 1
+    assert fact_f1("It is 5 mm", "It is 5 mm long") == 1 and fact_f1("It is 6 mm", "It is 5 mm") == 0
+    assert fact_f1("whatever", "No number here.") is None
+
+
+def students(arm, shift, seeds=3, places="abcdefgh"):
+    rng = np.random.default_rng(len(arm))
+    mark = lambda p: dict(item=p, place=p, column="alone", loss=2 + ord(p) / 100 + shift + rng.normal(0, 0.02))
+    return [dict(arm=arm, seed=s, marks=[mark(p) for p in places]) for s in range(seeds)]
+
+
+def test_a_winner_only_where_the_interval_excludes_0():
+    found = gains([*students("all", 0), *students("same!", 0), *students("spoilt", 0.4), *students("base", 1, seeds=1)], "all", ["loss"], ["loss"])
+    assert {r["arm"]: r["shown"] for r in found} == {"all": "", "same!": "", "spoilt": "worse", "base": "worse"}
+    assert "no difference" in verdict(found) and "spoilt is worse" in verdict(found)
+
+
+def test_more_arms_make_wider_intervals_and_few_documents_show_nothing():
+    d = np.random.default_rng(0).normal(0.3, 0.2, (3, 6))
+    one, five = gain(d), gain(d, 5)
+    assert five.low < one.low < one.value < one.high < five.high
+    assert not gain(d[:, :1]).shown
+    assert detectable(d, 3, 6, 5) > detectable(d, 3, 6) > detectable(d, 10, 60)
+
+
+def test_a_document_without_a_mark_is_left_out_for_all():
+    rows = students("all", 0)
+    for s in rows: s["marks"][0]["loss"] = None
+    assert np.isnan(grid(rows, "all", "alone", "loss", "abcdefgh")[:, 0]).all()
+    assert gain(grid(rows, "all", "alone", "loss", "abcdefgh")).places == 7
+    with pytest.raises(SynthgenError, match="no student"): grid(rows, "none", "alone", "loss", "ab")
