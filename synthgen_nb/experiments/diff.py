@@ -147,7 +147,8 @@ def differing(x: Mark, y: Mark) -> list[str]:
 def matched(a: Side, b: Side) -> Rows:
     "Which rows of two runs belong together, and where the others went"
     left: Iterable[Mark]
-    left, right = (map(mark, versions(s.folder, files=('final',))) for s in (a, b)) # those on the left are let go as they match
+    # those on the left are let go as they match
+    left, right = (map(mark, versions(s.folder, files=('final',))) for s in (a, b))
     out, free = Rows(), {m.id: m for m in right}
     for keys in (lambda m: [m.id], lambda m: [m.id, *m.parents], lambda m: [m.asked]):
         there, rest = {k: m.id for m in reversed(free.values()) for k in keys(m)}, list[Mark]()

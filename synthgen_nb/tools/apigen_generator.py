@@ -125,8 +125,9 @@ def sampled(
     out = list[Drawn]()
     used = Counter((SHAPES[t.meta['style']], n) for t in m.seeds for n in {c.tool for c in t.calls})
     for _ in range(max(1, -(-missing // m.pairs), 0 if missing > 0 else len(left))):
-        style = m.rng.choice(m.styles)
-        able = able_in(m, style, left if missing <= 0 else frozenset())
+        only = left if missing <= 0 else frozenset()
+        style = m.rng.choice([s for s in m.styles if able_in(m, s, only)] or m.styles)
+        able = able_in(m, style, only)
         if not able: continue
         count = {n: max(used[k], m.drawn[k]) for n in able if (k := (SHAPES[style], n))}
         first = m.rng.choice([n for n in able if count[n] == min(count.values())])

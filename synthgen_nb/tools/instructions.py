@@ -37,7 +37,8 @@ def ties(
         for k, v in [*results, *f['arguments'].items()]: about[f'{k} {key(v)}'].add(f['tool'])
     out: dict[str, dict[str, str]] = defaultdict(dict)
     for group in about.values():
-        for a in group if len(group) <= MOST_SHARED else (): out[a] |= {b: 'shares' for b in group - {a} if b not in out[a]}
+        for a in group if len(group) <= MOST_SHARED else ():
+            out[a] |= {b: 'shares' for b in group - {a} if b not in out[a]}
     for taker, k, v in [(f['tool'], k, v) for f in facts for k, v in f['arguments'].items()]:
         some = list(dict.fromkeys(held.get(key(v), [])))[:4 * MOST_SHARED]
         for giver in dict.fromkeys(g for of, g in some if g != taker and feeds(of, g, k, taker)):

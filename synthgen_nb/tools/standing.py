@@ -16,9 +16,11 @@ from .answers import OP, all_lists, numeric
 from .evidence import WORDS, Evidence, numbers_in, of_results, says, sentences, words_of
 
 # %% ../../nbs/tools/70cb_standing.ipynb #extremes
-_CALLED = re.compile(rf"\b(?P<op>{'|'.join(OP)})\b(?:\s+(?:of (?:them|these|those|all)|value|one|number|entry|count|reading))*"
+_CALLED = re.compile(rf"\b(?P<op>{'|'.join(OP)})\b(?:\s+(?:of (?:them|these|those|all)|value|one|number|entry|count"
+                     rf"|reading))*"
                      r'\s+(?:is|was|being|of|:)\s+(?:about |roughly |only )?$', re.I)
-_OF: dict[str, Callable[[list[float]], float]] = {'max': max, 'min': min, 'sum': sum, 'mean': lambda xs: sum(xs) / len(xs)}
+_OF: dict[str, Callable[[list[float]], float]] = {'max': max, 'min': min, 'sum': sum,
+                                                  'mean': lambda xs: sum(xs) / len(xs)}
 _OTHERWISE = re.compile(r'\b(?:absolute|magnitude|change|step|drop|rise|gap|second|next|\d+(?:st|nd|rd|th))\b', re.I)
 
 def wrong_of_list(ev: Evidence, own: str) -> Iterator[str]:
@@ -37,7 +39,8 @@ def wrong_of_list(ev: Evidence, own: str) -> Iterator[str]:
 
 # %% ../../nbs/tools/70cb_standing.ipynb #place
 _NTH = dict(zip('first second third fourth fifth sixth seventh eighth ninth tenth'.split(), range(10), strict=True))
-_PLACE = re.compile(rf"\b(?P<n>{'|'.join(_NTH)})\b(?=\s*(?:(?:of the \w+ )?(?:intervals?|bins?|buckets?|values?|entry|entries|elements?)\b|[.,;)]))", re.I)
+_PLACE = re.compile(rf"\b(?P<n>{'|'.join(_NTH)})\b(?=\s*(?:(?:of the \w+ )?(?:intervals?|bins?|buckets?|values?|entry"
+                    rf"|entries|elements?)\b|[.,;)]))", re.I)
 
 def wrong_place_of_number(ev: Evidence, own: str) -> Iterator[str]:
     "A number of a list under another place than it has"
@@ -71,7 +74,8 @@ def of_another_path(ev: Evidence, own: str) -> Iterator[str]:
 # %% ../../nbs/tools/70cb_standing.ipynb #bound
 _INCLUDED = re.compile(r'(?:\b(?:at least|no less than|not less than|at most|no more than|up to)|[≥≤])\s*$', re.I)
 _TOO = re.compile(r'\s*(?:\S{1,5}\s+)?(?:or|and)\s+(?:more|above|over|higher|less|below|lower|under)\b', re.I)
-_EXCLUDED = re.compile(r'(?:\b(?:above|below|over|under|(?:more|less|fewer|greater|higher|lower|smaller|larger) than)|[<>])\s*$', re.I)
+_EXCLUDED = re.compile(r'(?:\b(?:above|below|over|under|(?:more|less|fewer|greater|higher|lower|smaller|larger) than)'
+                       r'|[<>])\s*$', re.I)
 
 def wrong_bound(ev: Evidence, own: str) -> Iterator[str]:
     "A bound that is included, where the call left it out, or the other way round"
@@ -112,6 +116,7 @@ def _histograms(ev: Evidence) -> list[tuple[list[float], list[float]]]: # edges,
     pairs = [(e, c) for found in per.values() for e in found for c in found if len(e) == len(c) + 1]
     return [(e, c) for e, c in pairs if e == sorted(set(e)) and all(x == int(x) and x >= 0 for x in c)]
 
+# %% ../../nbs/tools/70cb_standing.ipynb #range-said
 def _range_said(edges: list[float], part: str) -> tuple[int, int] | None: # from which edge to which
     "The interval that a clause names by its edges"
     ms = [(m, i) for m in numbers_in(part) for i, e in enumerate(edges) if says(m, e, part)]
