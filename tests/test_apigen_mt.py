@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import random
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from synthgen_nb.tools.apigen import verify
 from synthgen_nb.tools.apigen_mt import STOP, Limits, apigen_mt, dialogues
 from synthgen_nb.tools.blueprints import (CRITERIA, Blueprint, Draw, blueprint, decided, joined, place_in, recombined,
                                           said_in, validated)
+from synthgen_nb.worlds.open import fresh_worlds, tools_of
 from synthgen_nb.worlds.world import Local, ToolError, execute_all, state_hash
 
 NONE = {"type": "object", "properties": {}}
@@ -365,3 +367,52 @@ def test_the_command_makes_dialogues_that_read_back(tmp_path, synthgen):
     assert done.returncode == 0, done.stderr
     assert "2 rows, every call executed in hdf5" in done.stdout and "blueprints" in done.stdout
     assert len(read_trajectories(tmp_path / "rows.jsonl").kept) == 2
+
+
+SHELF = """
+import json
+from pathlib import Path
+from mcp.server.mcpserver import MCPServer
+
+m, kept = MCPServer("shelf"), Path(__file__).with_name("shelf.json")
+
+def books():
+    return json.loads(kept.read_text()) if kept.exists() else {"Emma": 2, "Persuasion": 1}
+
+@m.tool()
+def list_books() -> list[str]:
+    "List the books."
+    return [*books()]
+
+@m.tool()
+def count_copies(title: str) -> dict:
+    "Count the copies of a book."
+    return {"title": title, "copies": books()[title]}
+
+@m.tool()
+def lend_book(title: str) -> dict:
+    "Lend a copy of a book."
+    there = books()
+    there[title] -= 1
+    kept.write_text(json.dumps(there))
+    return {"title": title, "copies": there[title]}
+
+m.run()
+"""
+
+
+@pytest.mark.parametrize("name", ["tau:retail", "mcp"])
+def test_blueprints_of_other_worlds_run_and_end_where_they_are_held(name, tmp_path):
+    pytest.importorskip("mcp" if name == "mcp" else "tau2", reason=f"needs the package of {name}")
+    if name == "mcp":
+        (tmp_path / "shelf.py").write_text(SHELF)
+        name = f"mcp:{sys.executable} {tmp_path}/shelf.py"
+    fresh = fresh_worlds(name)
+    tools = asyncio.run(tools_of(name)).kept
+    out = asyncio.run(apigen_mt(tools, open_model(provider="offline"), fresh, target=2, committee=1))
+    assert len(out.kept) == 2
+    for t in out.kept:
+        assert {s.criterion: s.value for s in t.scores}["end_state"] == 1 and t.meta["blueprint"]["actions"]
+    writes = {t.name for t in tools if t.effect != "read"}
+    assert any(c.tool in writes for t in out.kept for c in t.calls)
+    assert not (tmp_path / "shelf.json").exists(), "what a server writes does not stay"

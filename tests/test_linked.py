@@ -46,7 +46,7 @@ TWICE = """# Row tools
 
 Write the rows of a table to another table, and leave them where they were.
 
-There is `move_rows`, too. It will write the rows of a table to another table, and remove them from where they were.
+The other way is to write the rows of a table to another table, and remove them from where they were.
 
 ## move_rows(table)
 

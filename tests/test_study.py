@@ -199,8 +199,8 @@ def ended(folder: Path) -> dict[Path, int]:
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, synthgen, slow_server, pytestconfig):
     "`pytest --kills 20 -k killed_at_any_moment` for more of them"
     wanted = pytestconfig.getoption("kills")
-    write_docs(tmp_path / "docs", max(3, wanted))
-    (tmp_path / "s.yaml").write_text(ARMS.replace("arms: {", "arms: {strict: {threshold: 6}, "))
+    write_docs(tmp_path / "docs", max(3, 2 * wanted))
+    (tmp_path / "s.yaml").write_text(ARMS.replace("base: {", "base: {workers: 2, ").replace("arms: {", "arms: {strict: {threshold: 6}, "))
     draw, kills, study, done = random.Random(5), 0, tmp_path / "runs/study-s", dict[Path, int]()
     again = []  # replies that were under way at each kill, and are asked for anew
     for _ in range(wanted):

@@ -47,7 +47,7 @@ def save(rows: 'Outcome | Iterable[Record]', file: str | Path) -> Path:
     return write(_records(rows), file)
 
 # %% ../../nbs/cli/99_front.ipynb #read
-_TEXTS: dict[str, str] = {}  # chunk id → text, of what was read here; an id is made of the content, so none grows old
+_READ: 'dict[str, Chunk]' = {} # by id, what was read here; an id is made of the content, so none grows old
 _PLACES: dict[str, str] = {} # chunk id → its database
 
 def read(
@@ -59,7 +59,7 @@ def read(
     from synthgen_nb.corpus.store import is_db
     there = source if isinstance(source, (str, Path)) and is_db(source) else ''
     out = _in_memory(source, tokens) if not (db or there) else _from_store(source, there or db, tokens, not there)
-    _TEXTS.update((c.id, c.text) for c in out.kept)
+    _READ.update((c.id, c) for c in out.kept)
     return out
 
 # %% ../../nbs/cli/99_front.ipynb #read-in
@@ -128,15 +128,18 @@ def _chunks(chunks: Chunks) -> 'list[Chunk]':
     if not given: raise SynthgenError('there is no chunk to ask about; give documents, or a chunk database')
     if wrong := next((c for c in given if not isinstance(c, Chunk)), None):
         raise SynthgenError(f'chunks are wanted, and this is a {type(wrong).__name__}; sg.read makes chunks of documents')
-    _TEXTS.update((c.id, c.text) for c in given)
+    _READ.update((c.id, c) for c in given)
     return given
 
-def _texts(pairs: Sequence[Any], chunks: Chunks = None) -> dict[str, str]: # chunk id → text
+def _texts(pairs: Sequence[Any], chunks: Chunks = None) -> Mapping[str, str]: # chunk id → text, of joined chunks as well
     from synthgen_nb.cli.files import chunk_texts
+    from synthgen_nb.core.joined import parts_of
+    from synthgen_nb.core.shelf import Lookup
     if chunks is not None: _chunks(chunks)
-    known = {p.chunk_id: _TEXTS[p.chunk_id] for p in pairs if p.chunk_id in _TEXTS}
-    rest = [p for p in pairs if p.corpus and p.chunk_id not in known]
-    return known | (chunk_texts(rest, None) if rest else {})
+    unread = [p for p in pairs if p.corpus and not _READ.keys() >= {*parts_of(p.chunk_id)}]
+    if unread: _READ.update((c.id, c) for c in chunk_texts(unread, None).records)
+    ids = dict.fromkeys(i for p in pairs for i in parts_of(p.chunk_id))
+    return Lookup([_READ[i] for i in ids if i in _READ])
 
 # %% ../../nbs/cli/99_front.ipynb #pair-steps
 def rewrite(pairs: Any, model: 'Model | str' = '', chunks: Chunks = None) -> 'Outcome[Pair]':

@@ -254,7 +254,8 @@ def sorted_out(found: Sequence[Examined]) -> Outcome[Pair]:
         kind, _, what = why.partition(': ')
         if not why: out.kept.append(p)
         else:
-            all_of_them = '; '.join(e.objections) or why.replace('one_chunk_suffices:', 'every claim of the answer stands in one chunk,')
+            said = why.replace('one_chunk_suffices:', 'every claim of the answer stands in one chunk,')
+            all_of_them = '; '.join(e.objections) or said
             out.dropped.append(drop(p, 'evidence', f'{kind}:{clip(what, 120)}', all_of_them))
     return out
 

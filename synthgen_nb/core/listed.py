@@ -70,7 +70,8 @@ def entry(line: str) -> dict[str, str]: # empty where it is none
     t = _value(_BULLET.sub('', line))
     if m := _KIND.match(t):
         name, _, size = re.sub(r'\s{2,}', '\t', m[2].strip()).partition('\t')
-        return {'kind': m[1].lower(), 'name': name} | ({'size': size} if re.match(r'[\d.]+ ?[kKMGT]?i?B$', size) else {})
+        sized = re.match(r'[\d.]+ ?[kKMGT]?i?B$', size)
+        return {'kind': m[1].lower(), 'name': name} | ({'size': size} if sized else {})
     if m := _NUMBERED.match(t): return {'id': m[1], 'name': _value(m[2])}
     if m := _IN_BRACKETS.match(t): return {'id': m[2], 'name': _value(m[1].rstrip(' :-–'))}
     if m := _CODED.match(t): return {'id': m[1], 'name': _value(m[2])}
@@ -95,7 +96,8 @@ def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entr
             out.setdefault('path' if 'path' in e else name, []).append(alone)
         else: sentences += 1
     n = sum(map(len, out.values()))
-    if any(_of_kind(x) for x in out.get('items', [])): out['items'] = [x for x in out['items'] if _of_kind(x)] # no totals
+    told = [x for x in out.get('items', []) if _of_kind(x)]
+    if told: out['items'] = told # no totals
     listed_ = n > sentences and (n > 1 or name != 'items' or any(_BULLET.match(l) for l in lines) or 'path' in out
                                  or any(isinstance(x, dict) for x in out.get('items', [])))
     return out if listed_ else {}

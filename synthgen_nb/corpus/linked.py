@@ -26,8 +26,8 @@ def linked(
     check_number(n)
     found = groups(links(chunks), n)
     if not found:
-        raise SynthgenError(f'of {len(chunks)} chunks no two belong together: none follows another in its document, and '
-                            'none names what another is about. Give longer documents, smaller chunks (chunk_tokens), '
+        raise SynthgenError(f'of {len(chunks)} chunks no two belong together: none follows another in its document, '
+                            'and none names what another is about. Give longer documents, smaller chunks (chunk_tokens), '
                             'or 1 chunk per question.')
     return Shelf((joined(list(taken(chunks, at)), why) for at, why in found), folder)
 
@@ -36,7 +36,8 @@ def check_number(
     n: int, # chunks per question
 ):
     "A number of chunks that nobody can be asked about is an error"
-    if n not in (1, 2, 3): raise SynthgenError(f'chunks_per_question is {n}; give 1, or 2 or 3 for chunks that belong together')
+    if n not in (1, 2, 3):
+        raise SynthgenError(f'chunks_per_question is {n}; give 1, or 2 or 3 for chunks that belong together')
 
 # %% ../../nbs/corpus/14a_linked.ipynb #names_of
 _CODE = re.compile(r'\b(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w+|[A-Z][a-z]+[A-Z]\w+)\b') # a name of code that is no word

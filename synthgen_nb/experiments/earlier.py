@@ -115,4 +115,5 @@ def plan_from_runs(
     near = {a.name: nearest_runs(a, ended_runs(runs, book, model_of(a))) for a in arms}
     rows = [row_of(a, near[a.name], folder, len(study.seeds)) for a in arms]
     notes = [said_of(a, near[a.name]) for a in arms]
-    return keep_plan(Plan(rows, 0, 0, [*notes, 'what arms share, and so what each adds, is not known without a pilot']), study, folder)
+    notes.append('what arms share, and so what each adds, is not known without a pilot')
+    return keep_plan(Plan(rows, 0, 0, notes), study, folder)

@@ -65,7 +65,8 @@ def output_html(
     data, about = o.get('data', {}), o.get('metadata', {})
     if svg := ''.join(data.get('image/svg+xml', '')): # as a picture it runs no script
         alt = about.get('image/svg+xml', {}).get('alt', '')
-        return f'<img class="drawn" alt="{_text(alt)}" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
+        coded = b64encode(svg.encode()).decode()
+        return f'<img class="drawn" alt="{_text(alt)}" src="data:image/svg+xml;base64,{coded}">'
     if png := data.get('image/png'):
         alt = about.get('image/png', {}).get('alt', '')
         return f'<img alt="{_text(alt)}" src="data:image/png;base64,{"".join("".join(png).split())}">'

@@ -161,7 +161,7 @@ def planned(piloted: Sequence[Piloted], seeds: int = 1) -> Plan:
         rows.append(_row(p, new, seeds))
     paid = sum(not h.stored for h in {k: h for p in piloted[::-1] for k, h in p.calls.items()}.values())
     notes = [f'{p.arm.name}: {p.error}' for p in piloted if p.error]
-    return Plan(rows, n := piloted[0].units if piloted else 0, paid, [*notes, *larger_pilot(rows, n, seeds)])
+    return Plan(rows, n := piloted[0].units if piloted else 0, paid, [*notes, *larger_pilot(rows, n)])
 
 def _row(p: Piloted, new: list[str], seeds: int) -> dict[str, Any]:
     total = p.total * seeds
@@ -192,17 +192,24 @@ def workers_of(arm: Arm) -> int:
 # %% ../../nbs/experiments/86b_plan.ipynb #larger_pilot
 NEAR = 0.15 # of a figure, to either side of it
 
-def units_for(half: float, n: int, total: int, near: float = NEAR) -> int: # half: of the interval, as a share of the figure
+def units_for(
+    half: float, # of the interval, as a share of the figure
+    n: int,      # units it came of
+    total: int,  # units there are
+    near: float = NEAR,
+) -> int:
     "How many units of a pilot would bring an interval of n units within a share"
     if not half or n >= total: return n
     return min(total, math.ceil(1 / (1 / total + (near / half) ** 2 * (1 / n - 1 / total))))
 
-def larger_pilot(rows: Sequence[dict[str, Any]], n: int, seeds: int) -> list[str]: # a sentence, or none
-    wide = {r['arm']: (r['calls_high'] - r['calls_low']) / 2 / r['calls'] for r in rows if r['calls'] and r['calls_low'] is not None}
+def larger_pilot(rows: Sequence[dict[str, Any]], n: int) -> list[str]: # a sentence, or none
+    told = [r for r in rows if r['calls'] and r['calls_low'] is not None]
+    wide = {r['arm']: (r['calls_high'] - r['calls_low']) / 2 / r['calls'] for r in told}
     if not wide or max(wide.values()) <= NEAR: return []
     worst = max(wide, key=lambda a: wide[a])
     need = units_for(wide[worst], n, next(r['units'] for r in rows if r['arm'] == worst))
-    return [f'the calls of {worst} are known within {wide[worst]:.0%}; --pilot {need} would bring every arm within {NEAR:.0%}']
+    return [f'the calls of {worst} are known within {wide[worst]:.0%}; '
+            f'--pilot {need} would bring every arm within {NEAR:.0%}']
 
 # %% ../../nbs/experiments/86b_plan.ipynb #plan_study
 def plan_study(
@@ -213,7 +220,8 @@ def plan_study(
     "Send a few units through every arm, and say what all will take"
     if n < 1: raise SynthgenError(f'the pilot has {n} chunks; give a number from 1')
     if 'target_pairs' not in study.arms[0].parameters:
-        raise SynthgenError(f'{study.pipeline} asks nothing chunk by chunk, so there is nothing to foretell: synthgen study runs it')
+        raise SynthgenError(f'{study.pipeline} asks nothing chunk by chunk, so there is nothing to foretell: '
+                            'synthgen study runs it')
     return keep_plan(planned(here(_piloted(study, folder, n)), len(study.seeds)), study, folder)
 
 def keep_plan(

@@ -39,7 +39,8 @@ def hold_head(
     "Show a place for the head of the record"
     if 'get_ipython' not in names: return
     from IPython.display import Markdown, display
-    _HEADS[str(folder)] = display(Markdown('*Title, abstract and provenance stand here when the run has ended.*'), display_id=True)
+    place = Markdown('*Title, abstract and provenance stand here when the run has ended.*')
+    _HEADS[str(folder)] = display(place, display_id=True)
 
 def fill_head(
     folder: Path,

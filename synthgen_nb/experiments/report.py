@@ -121,7 +121,8 @@ def _stage(r: dict, y: int, share: float, more: bool) -> str: # more: another fo
             f'{box} width="160" opacity=".22"/>{box} width="{160 * share:.0f}"/>'
             f'<text x="264" y="{y + 17}">{r["out"]:,} of {r["in"]:,} {escape(r["unit"])}</text>'
             + (f'<path d="M100 {y + 27}v6" stroke="{KEPT}" stroke-width="2"/>' if more else '')
-            + (f'<text class="why" x="400" y="{y + 17}">− {r["lost"]:,}: {escape(clip(r["why"], 48))}</text>' if r['lost'] else ''))
+            + (f'<text class="why" x="430" y="{y + 17}">− {r["lost"]:,}: {escape(clip(r["why"], 42))}</text>'
+               if r['lost'] else ''))
 
 # %% ../../nbs/experiments/81_report.ipynb #plot_ratings
 def plot_ratings(

@@ -139,7 +139,8 @@ def source_part(case: Case) -> list[Part]:
     if not parts[0]: return [Part('source', 'it was made without a chunk')]
     stands = [', '.join(case.row.get('sources') or []), case.row.get('section') or '']
     names = ['source'] if len(parts) == 1 else [f'source {k} of {len(parts)}' for k, _ in enumerate(parts, 1)]
-    return [_one_source(case, id, name, [] if k else stands) for k, (id, name) in enumerate(zip(parts, names, strict=True))]
+    named = enumerate(zip(parts, names, strict=True))
+    return [_one_source(case, id, name, [] if k else stands) for k, (id, name) in named]
 
 def _one_source(case: Case, id: str, name: str, stands: list[str]) -> Part:
     (text, where), told, when = chunk_text(id, case), case.row.get('evidence') or [], ''

@@ -54,12 +54,14 @@ FIRST = dict(tell=_TELLS, do=_ASKS, look=_SHOWS, known=[*_KNOWS, *_SHOWS[:4]], l
 
 # %% ../../nbs/offline/93c_requests.ipynb #forms-next
 _JOINTS = ('Then ', 'After that, ', 'Next, ', 'Finally, ')
-_ALSO = [Form('Also ', 'vp'), Form('While you’re at it, ', 'vp'), Form('I also need to ', 'vp'), Form('And ', 'vp', end=', please.')]
+_ALSO = [Form('Also ', 'vp'), Form('While you’re at it, ', 'vp'), Form('I also need to ', 'vp'),
+         Form('And ', 'vp', end=', please.')]
 _ALSO_SEE = [Form('Also show me ', 'np'), Form('While you’re at it, show me ', 'np'),
         Form('And what about ', 'np', end='?'), Form('I’d also like to see ', 'np')]
 THEN = dict(do=[Form(j, 'vp') for j in _JOINTS], look=[Form(f'{j}show me ', 'np') for j in _JOINTS],
             tell=[Form(f'{j}tell me ', 'bare') for j in _JOINTS])
-ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=[Form('I’d also like to know ', 'bare'), Form('While you’re at it, tell me ', 'bare')])
+_ALSO_TELL = [Form('I’d also like to know ', 'bare'), Form('While you’re at it, tell me ', 'bare')]
+ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=_ALSO_TELL)
 NEXT = {k: [*THEN[k], *ALSO[k]] for k in THEN}
 
 # %% ../../nbs/offline/93c_requests.ipynb #shape
@@ -223,7 +225,7 @@ def _nest(plan: Plan, frames: Mapping[str, Frame], rng: random.Random) -> str:
     ref = next(iter(found.values())).removesuffix('them') + start(Form('', 'np'), inner) + parts[0] + parts[1]
     return clause(rng.choice(fitting(f, bool(more))), f, more, {k: ref for k in found})
 
-def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; more: something is said behind the phrase
+def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; more: values follow the phrase
     "The ways to ask for a tool; *which … are there* is no way to ask for a long phrase"
     short = not more and all(isinstance(p, str) for p in f.pieces) and len(f.want.rest.split()) < 4
     return [x for x in FIRST[shape(f.want)] if short or not x.behind]

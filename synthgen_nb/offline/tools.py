@@ -125,7 +125,10 @@ def _best_plan(
 ) -> tuple[list[dict], list[dict[str, str]]]:
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
-    plans = [x for x in plans if about in [s['tool'] for s in x]] or plans
+    there = [x for x in plans if about in [s['tool'] for s in x]]
+    if not there and rng.random() < .5: # nothing else leads there: its own call, after what must run before it
+        there = [x for x in [plan([f for f in own if f['tool'] == about], least, most, rng)] if x]
+    plans = there or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions-instructions

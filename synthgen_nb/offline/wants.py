@@ -202,7 +202,8 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
 _FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
-                   r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
+                   r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
+                   r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
 _RETURNS = re.compile(r' and (?:returns?|gives?|shows?) (?:it|them|its|the)\b.*$')
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')
 

@@ -32,7 +32,7 @@ def said(v: Any) -> str: # '' where it cannot be said
         return ', '.join(parts[:-1]) + f'{" and " if parts[1:] else ""}{parts[-1]}' if parts else ''
     text = shown(v)
     if not isinstance(v, str): return text
-    if re.search('[“”]', text): return ''
+    if re.search('[“”\n]', text): return '' # nobody says lines
     plain = re.fullmatch(rf'{_NAMED}|{_TOKEN}', text) and text.lower() not in _RESERVED
     return text if plain else f'“{text}”'
 
@@ -374,7 +374,8 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
         if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))
         for v, order in _ORDERS.items():
-            if turned(name, v) and text.startswith(f' in {order} order', at): yield at + len(order) + 10, got.but(path, v)
+            if turned(name, v) and text.startswith(f' in {order} order', at):
+                yield at + len(order) + 10, got.but(path, v)
         for on in (True, False):
             if s.leaf.kind in ('boolean', '') and text.startswith(said_ := f' {flag(name, on)}',
                     at): yield at + len(said_), got.but(path, on)

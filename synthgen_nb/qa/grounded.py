@@ -161,7 +161,7 @@ def ask_linked(
     "The question that joined chunks are put"
     parts = [dict(text=text, section=x.section, source=names.get(x.path, x.path), language=x.language)
              for x, text in zip(c.parts, c.texts, strict=True)]
-    return p.render(parts=parts, link=c.link, n=n, avoid=list(asked), in_language=NAMES.get(language, ''))
+    return p.render(passages=parts, link=c.link, n=n, avoid=list(asked), in_language=NAMES.get(language, ''))
 
 # %% ../../nbs/qa/60_grounded.ipynb #no_pairs
 def no_pairs(
@@ -252,7 +252,7 @@ def pairs_of(
     out.dropped += [Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=why, record=row)
                     for row, why in lost_rows(a.value, 'pairs')]
     for row in a.value['pairs']:
-        got = pair_of(row, made)
+        got = pair_of({k: v for k, v in row.items() if k != 'facts'}, made) # notes of the writer
         if isinstance(got, Pair): got = in_section(got, chunk)
         if isinstance(got, Drop): out.dropped.append(got)
         elif strange := strange_language(got, language): out.dropped.append(drop(got, 'generate', *strange))

@@ -146,13 +146,16 @@ def candidates(
     texts: Sequence[str], # for the order within a crowd
     b: int,               # bands
     r: int,               # numbers of each
+    tau: float = 0.0,     # without those whose signatures speak against such a similarity
 ) -> tuple[np.ndarray, np.ndarray]: # rows, and those they are to be compared with; the smaller first
     "Pairs that agree in a band"
     pairs, crowded = [np.empty(0, np.int64)], np.zeros(len(sig), bool)
+    def likely(some: np.ndarray) -> np.ndarray: # at once: of forty pairs a row, hardly one is
+        return some[_agreeing(sig, some // len(sig), some % len(sig), tau)] if tau and len(some) else some
     for some, crowd in spread(_in_bands, (sig[:, i * r:i * r + r] for i in range(b))):
-        pairs.append(some)
+        pairs.append(likely(some))
         crowded |= crowd
-    if crowded.any(): pairs += list(_neighbours(np.flatnonzero(crowded), texts, len(sig)))
+    if crowded.any(): pairs += map(likely, _neighbours(np.flatnonzero(crowded), texts, len(sig)))
     both = np.sort(np.concatenate(pairs))
     both = both[np.append(True, both[1:] != both[:-1])[:len(both)]]
     return both // max(1, len(sig)), both % max(1, len(sig))
@@ -218,9 +221,7 @@ def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[t
     sig = np.empty((len(mine), PERMUTATIONS), np.uint16)
     signed = spread(partial(_signed, make=make, n=n, seed=seed), (mine[i:i + ROWS] for i in range(0, len(mine), ROWS)))
     for i, part in enumerate(signed): sig[i * ROWS:(i + 1) * ROWS] = part
-    a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau))
-    near = _agreeing(sig, a, b, tau)
-    a, b = a[near], b[near]
+    a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau), tau)
     if look and len(a) > 2 * len(rows):
         some = [look(int(i), int(j)) for i, j in zip(rows[a], rows[b], strict=True)]
         a, b = a[some], b[some]
@@ -288,11 +289,10 @@ def near_rows(
 ) -> dict[int, tuple[int, float]]: # row that goes → the row that stays for it, and how alike they are
     "Near duplicates among questions that are all different"
     texts = [plainly_asked(f) for f in forms or map(normal_form, questions)]
-    plain, seen, known = list(map(bare, texts)), _Seen(texts), dict[int, Telling]()
+    plain, seen = list(map(bare, texts)), _Seen(texts)
     aside = templates(plain)
-    def told(i: int) -> Telling:
-        if i not in known: known[i] = telling(texts[i])
-        return known[i]
+    @lru_cache(ROWS)
+    def told(i: int) -> Telling: return telling(texts[i])
     def look(a: int, b: int) -> bool: return nearly(told(a), told(b))
     def same(a: int, b: int) -> bool: return not apart(questions[a], questions[b], seen, (told(a), told(b)))
     pairs = near_pairs([t[n:] for t, n in zip(plain, aside, strict=True)], tau, seed=seed, look=look)

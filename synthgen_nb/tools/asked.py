@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CHECKS', 'FEW', 'LEFT_OPEN', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 'wrong_comparisons',
            'wrong_options', 'partial_lists', 'unlooked_siblings', 'misdirected', 'unlooked', 'unlearned', 'untouched',
-           'objections_to_calls', 'objections_to_evidence', 'points_back', 'objections_to_round', 'claimed', 'idle',
-           'held_against', 'told_before', 'objections']
+           'objections_to_calls', 'objections_to_evidence', 'points_back', 'objections_to_round', 'of_earlier',
+           'claimed', 'idle', 'held_against', 'told_before', 'objections']
 
 # %% ../../nbs/tools/70d_asked.ipynb #imports
 import json, re
@@ -18,7 +18,7 @@ from ..specs.rounds import Round, rounds
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Ref, Trajectory
 from .answers import OP, masked, objections_to_answer, quoted, wrong_names, wrong_numbers, wrong_units
-from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions, numbers_in, sentences,
+from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions, numbers_in, says, sentences,
                                         shown, words_of)
 from .belonging import all_told, objections_to_rows, wrong_name, wrong_rows
 from .standing import objections_to_places
@@ -379,7 +379,24 @@ def objections_to_round(
     whole = evidence_of(t, tools, r, said=said)
     if not back or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
     def counts(w: str) -> bool: return w.split(':')[0] not in LEFT_OPEN or any(f'({c.id})' in w for c in r.calls)
-    return [w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)]
+    return [*(w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)), *of_earlier(whole, len(r.calls))]
+
+# %% ../../nbs/tools/70d_asked.ipynb #earlier
+def of_earlier(
+    whole: Evidence, # of a round and those before it
+    n: int,          # calls of the round
+) -> Iterator[str]: # `reason: words`
+    "Values of an earlier request that are told as those of now"
+    cut = len(whole.calls) - n
+    now, before = [x for x in whole.figures if x.step >= cut], [x for x in whole.figures if x.step < cut]
+    keys, own = {x.key for x in now}, {w for c in whole.calls[cut:] for w in words_of(json.dumps(c.arguments, default=str))}
+    for s in sentences(whole.answer):
+        for m in numbers_in(s) if not _COMPARES_BACK.search(f'{whole.request} {s}') else ():
+            small = m.value == int(m.value) and abs(m.value) < 21
+            if small or m.value in whole.asked or any(says(m, x.value, s) for x in now): continue
+            old = next((x for x in before if x.key in keys and says(m, x.value, s)), None)
+            of = set(words_of(json.dumps(whole.calls[old.step].arguments, default=str))) - own if old else set[str]()
+            if old and not of & set(words_of(s)): yield f'wrong_value: {m.text} is the {old.key} of an earlier request'
 
 # %% ../../nbs/tools/70d_asked.ipynb #claimed
 _DID = re.compile(r"""\bI(?:['’]ve|\ have)\ (?:(?:now|just|already|successfully)\ )*(?P<v>\w+(?:ed|en|nt|d|t|de|un|ut))\b

@@ -431,7 +431,8 @@ def as_told(w: SyntheticWorld, t: Tool, r: Resource, o: dict, args: dict[str, An
     if held is None or not isinstance(frame, dict): return frame
     inside = blended(at(frame, held[0]), shown(o)) if held[1].get('properties') else shown(o)
     if isinstance(inside, dict):
-        own = {k: v for k, v in o.items() if k in inside and k in (p := held[1].get('properties') or {}) and fits(v, p[k], t.returns)}
+        props = held[1].get('properties') or {}
+        own = {k: v for k, v in o.items() if k in inside and k in props and fits(v, props[k], t.returns)}
         inside = keyed(_said_too(inside | own, o, args), r, o)
     return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside), lambda: frame)
 

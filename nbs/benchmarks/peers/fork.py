@@ -1,6 +1,6 @@
 """Runs one program many times without importing it each time: python fork.py with_curator
 
-Reads a job a line, `{"cwd": …, "env": {…}, "args": […], "log": …}`, forks the program in that folder, in a process group of its own, and
+Reads a job a line, `{"cwd": …, "env": {…}, "args": […], "log": …}`, forks the program in that folder, in a session of its own, and
 prints the process's id, then its status when it ends. Only for faults; what is timed starts anew.
 """
 
@@ -32,14 +32,10 @@ def become(main, job: dict) -> int:
 def serve(main):
     for line in sys.stdin:
         if pid := os.fork():
-            try:
-                os.setpgid(pid, pid)  # so that it can be killed with all its processes as soon as its id is known
-            except OSError:
-                pass  # it has ended
-            print(pid, flush=True)
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
             continue
-        os.setpgid(0, 0)
+        os.setsid()  # before its id is known, so that it can be killed with all its processes
+        print(os.getpid(), flush=True)
         sys.stdin = open(os.devnull)
         status = become(main, json.loads(line))
         sys.stdout.flush()
