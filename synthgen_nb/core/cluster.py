@@ -95,9 +95,7 @@ def spread(
     size: int = 1, # items of a task
 ) -> Iterator[R]: # in the order of the items
     "Work on items, here or on a cluster"
-    if not clustered():
-        yield from work(items)
-        return
+    if not clustered(): return (yield from work(items))
     ray, waiting = _ray(), deque[Any]()
     most, do = 2 * processors(), _task(_listed)
     try:
@@ -180,6 +178,7 @@ async def ready_for(d: Desk, who: str) -> list[tuple] | None: # number, result, 
     d.news[who].clear()
     return ready
 
+# %% ../../nbs/core/03n_cluster.ipynb #done-for
 async def done_for(d: Desk, who: str, n: int, given: tuple):
     "One piece of work"
     result = error = None
@@ -220,6 +219,7 @@ def bring(a: Asker):
     task.add_done_callback(a.handing.discard)
     if a.fetching is None or a.fetching.done(): a.fetching = asyncio.get_running_loop().create_task(fetching(a))
 
+# %% ../../nbs/core/03n_cluster.ipynb #brought
 async def brought(a: Asker, ref: Awaitable, numbers: Sequence[int]):
     "What could not be handed over is no question at the desk"
     try: await ref
@@ -319,6 +319,7 @@ def in_store(db: Any, steps: list[tuple]) -> Rows: # of the last one
     rows.description, rows.rowcount = found.description, found.rowcount
     return rows
 
+# %% ../../nbs/core/03n_cluster.ipynb #told
 def told(name: str, make: Make, given: tuple, *question: Any) -> Any:
     "One question at a desk, outside of an event loop; asked again where the desk was lost meanwhile"
     ray, until = _ray(), time.monotonic() + PATIENCE

@@ -321,7 +321,7 @@ def travelling(model: Model) -> tuple[bytes, int, float]: # the same bytes for a
 # %% ../../nbs/core/04_models.ipynb #desk_of
 def desk_of(path: str): # of the store of calls
     "What the desk does: settle a call, or do what a far store was told"
-    calls, models, purses = Calls(path), dict[bytes, Model](), dict[str, Purse]()
+    calls, models, purses, asked = Calls(path), dict[bytes, Model](), dict[str, Purse](), dict[str, asyncio.Task]()
     def unpacked(packed: bytes) -> Model: # once for all calls of a model
         if packed not in models:
             m = models[packed] = pickle.loads(packed) # written by `travelling`; Ray does the same with all that it brings
@@ -331,7 +331,10 @@ def desk_of(path: str): # of the store of calls
         packed, sent, spent = told
         purse = (model := unpacked(packed)).purse
         purse.sent, purse.spent = max(purse.sent, sent), max(purse.spent, spent)
-        return *await settled(model, ask, request, fresh, again), (purse.sent, purse.spent)
+        while twin := asked.get(request.key): await asyncio.wait([twin]) # another arm's, or of a worker that is gone
+        asked[request.key] = mine = asyncio.ensure_future(settled(model, ask, request, fresh, again))
+        try: return *await mine, (purse.sent, purse.spent)
+        finally: del asked[request.key]
     async def work(what: str, *given: Any):
         return await settle(*given) if what == 'call' else in_store(calls._db, *given)
     return work

@@ -280,6 +280,7 @@ class _Taken:
     dropped: list[Drop] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+# %% ../../nbs/corpus/13_store.ipynb #take-in-files
 def _take_in(plan: Plan, before: _Before, settings: Settings, tokens: tuple[int, int], recipe: str) -> _Taken:
     "Read what the plan names; what it lets stay is as before"
     taken, now = _Taken(dropped=plan.dropped, notes=plan.notes), datetime.now(UTC).strftime('%Y-%m-%d %H:%M')
@@ -327,6 +328,7 @@ def _add(taken: _Taken, path: str, row: dict | None, chunks: list[Chunk], left: 
 
 def _of_source(p: Place) -> dict[str, str]: return dict(source=p.name, root=p.root, given=p.given)
 
+# %% ../../nbs/corpus/13_store.ipynb #with-others
 def _with_others(taken: _Taken, plan: Plan) -> _Taken:
     "The documents of other sources stay; the list goes source by source, the oldest first"
     for r in plan.stays: taken.rows.setdefault(r['path'], r)

@@ -63,8 +63,8 @@ def arm_key(
     read = list(files_of([*([source] if isinstance(source, str) else source), *given.get('evals', [])]))
     own = [str(settings.paths.prompts)] if settings.paths.prompts else []
     asked = list(files_of([str(assets('prompts')), *own]))
-    code, own_settings = (book.read_text(encoding='utf-8'), versions()), settings.model_dump(mode='json', exclude={'engine'})
-    return content_id('arm', given, own_settings, read, asked, *code)
+    code = book.read_text(encoding='utf-8'), versions()
+    return content_id('arm', given, settings.model_dump(mode='json', exclude={'engine'}), read, asked, *code)
 
 # %% ../../nbs/experiments/86a_sweep.ipynb #chunked
 def chunked(
