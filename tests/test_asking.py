@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 from itertools import combinations
 
@@ -11,7 +12,8 @@ from synthgen_nb.core.models import open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import leaves
 from synthgen_nb.offline.requests import is_goal, read, say
-from synthgen_nb.offline.tellings import answer_from
+from synthgen_nb.offline.tellings import answer_from, beginning
+from synthgen_nb.offline.tools import _prepared, plan
 from synthgen_nb.offline.worded import said, typed
 from synthgen_nb.specs.tool import Tool, steps
 from synthgen_nb.specs.trajectory import resolve
@@ -58,7 +60,7 @@ def test_nobody_speaks_json_or_names_of_parameters(made):
 
 def test_there_are_many_ways_to_ask(made):
     openings = {" ".join(t.instruction.split()[:2]) for t in made}
-    assert len(made) == 40 and len(openings) >= 12 and sum(t.instruction.split(". ")[0].endswith("?") for t in made) >= 3
+    assert len(made) == 40 and len(openings) >= 12 and sum(re.split(r"(?<=[.?]) ", t.instruction)[0].endswith("?") for t in made) >= 3
     again = asyncio.run(make_rows(SHOP, open_model(provider="offline"), lambda: open_world("synthetic:", SHOP), Plan(16))).rows
     assert [t.instruction for t in again] == [t.instruction for t in made[-16:]]
 
@@ -79,7 +81,7 @@ def test_answers_are_sentences_and_no_dumps(made):
     dumps = 0
     for t in made:
         assert len(t.answer) < 300 * len(t.calls) + 100 and t.answer[:1].isupper() and t.answer.rstrip()[-1] in ".!”", t.answer
-        assert not re.search(r"[{}]|\w+_\w+ is\b", re.sub("“[^”]*”", "", t.answer)), t.answer
+        assert not re.search(r"[{}]|(?<![/\w])\w+_\w+ is\b", re.sub("“[^”]*”", "", t.answer)), t.answer
         dumps += bool(re.search(r"; \w+ \S+[.;]", t.answer))
     assert dumps <= len(made) // 10
 
@@ -203,3 +205,51 @@ def test_a_value_does_not_stand_behind_half_of_an_alternative():
     tool = {"name": "copy", "description": "Copy a group or dataset inside a file", "parameters": {"type": "object",
             "required": ["path"], "properties": {"path": {"type": "string", "description": "Path of a group or dataset."}}}}
     assert "or the dataset" not in say([("copy", {"path": "/a"}, {})], [tool])
+
+
+def tool_of(name, description, **props):
+    required = [k for k in props if not k.endswith("_")]
+    return {"name": name, "description": description, "parameters": {"type": "object", "required": required,
+            "properties": {k.rstrip("_"): v for k, v in props.items()}}}
+
+
+def test_a_place_is_named_once():
+    tools = [tool_of("log", "Show the commit logs", repo_path=TEXT), tool_of("status", "Show the working tree status", repo_path=TEXT)]
+    both = [(n, {"repo_path": "/srv/repo"}, {}) for n in ("log", "status")]
+    request = say(both, tools)
+    assert request.count("/srv/repo") == 1 and " there" in request and read(request, tools) == both
+
+
+@pytest.mark.parametrize("value,schema,said", [
+    ("desc", TEXT, "in descending order"),
+    (["a.txt"], {"type": "array", "items": TEXT}, "the order a.txt"),
+])
+def test_values_are_said_as_people_say_them(value, schema, said):
+    tools = [tool_of("list_rows", "List the rows", order=schema)] if value == "desc" else [tool_of("add", "Add something", orders=schema)]
+    name = next(iter(tools[0]["parameters"]["properties"]))
+    request = say([(tools[0]["name"], {name: value}, {})], tools)
+    assert said in request and read(request, tools) == [(tools[0]["name"], {name: value}, {})]
+
+
+def test_calls_of_a_request_belong_together():
+    one = lambda tool, args, content: dict(tool=tool, arguments=args, before=[], content=content)
+    facts = [one("list_pets", {}, [{"id": 4}, {"id": 5}]), one("get_pet", {"pet_id": 5}, {"name": "Milo"}),
+             *(one(f"get_{x}", {x: f"{x}_1"}, {"n": i}) for i, x in enumerate(("ship", "star", "bank")))]
+    prepared = _prepared(facts, {f["tool"] for f in facts})
+    for i in range(30):
+        steps = [s["tool"] for s in plan(prepared, 1, 4, random.Random(i))]
+        assert len(steps) == 1 or steps == ["list_pets", "get_pet"], steps
+        both = [s["tool"] for s in plan(prepared, 2, 4, random.Random(i))]
+        assert len(both) == 2, "two without a bond only where two are asked for, and never three"
+
+
+def test_a_long_result_ends_at_a_line_and_says_what_is_left():
+    tool = tool_of("git_status", "Show the working tree status")
+    text = "\n".join(f"  modified: src/file_{i}.py, changed by somebody" for i in range(20))
+    step = {"tool": "git_status", "arguments": {}, "call": "call_1"}
+    told = lambda content: answer_from([step | {"content": content}], [tool], "Show me the working tree status.")
+    answer = told(f"On branch main\n{text}")
+    assert "somebody” and " in answer and answer.endswith("more lines.") or answer.endswith("more.")
+    assert beginning("one\ntwo\nthree", 8) == ("one two", 1) and beginning("A first. " + "b" * 300, 280) == ("A first.", 0)
+    names = [{"name": f"n{i}"} for i in range(17)]
+    assert "and 12 more" in told(names)

@@ -137,7 +137,7 @@ def test_export_formats_are_byte_for_byte_the_golden_files(tmp_path, synthgen, m
 def test_run_record_says_everything(piped):
     run, r = piped.run, json.loads((piped.run / "run.json").read_text())
     assert (run / "train.jsonl").read_bytes() == (piped.folder / "train.jsonl").read_bytes()
-    assert {f.name for f in run.iterdir()} >= {"qa.ipynb", "run.json", "README.md", "train.jsonl", "records", "funnel.png", "ratings.png"}
+    assert {f.name for f in run.iterdir()} >= {"qa.ipynb", "run.json", "README.md", "train.jsonl", "records", "funnel.svg", "ratings.png"}
     assert {f.name for f in (run / "records").iterdir()} == {f"{n}.jsonl" for n in ("generated", "rewritten", "rated", "dropped", "final")}
     assert (
         r["status"] == "done"

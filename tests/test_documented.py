@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 
 import pytest
+import yaml
 from conftest import ROOT, SYNTHGEN, command, fork, rows, write_docs
 
 from synthgen_nb.cli.main import app, register
@@ -53,6 +54,18 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
         if "--target-pairs 20" in line:
             assert len(rows(tmp_path / "train.jsonl")) == 20 or "corpus exhausted" in r.stderr
     assert ran and (len(server.log()) > 0) == any("ollama" in line for line in ran)
+
+
+def test_what_the_cluster_page_shows_can_be_read():
+    "Values as YAML, the script by the shell"
+    blocks = re.findall(r"^```(yaml|bash)\n(.*?)^```", (ROOT / "nbs/_docs/cluster.md").read_text(), re.S | re.M)
+    for kind, text in blocks:
+        if kind == "yaml":
+            assert isinstance(yaml.safe_load(text), dict)
+        else:
+            r = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
+            assert r.returncode == 0 and text.startswith("#!"), r.stderr
+    assert {k for k, _ in blocks} == {"yaml", "bash"}
 
 
 def test_help_names_every_command():

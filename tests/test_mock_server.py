@@ -279,3 +279,44 @@ def test_limits_and_counters(mock):
     mock.control(reset=True, fault="503", only="/v1/models", times=1)
     assert [ask()[0], http("GET", f"{mock.url}/v1/models")[0], http("GET", f"{mock.url}/v1/models")[0]] == [200, 503, 200]
     assert http("POST", f"{mock.url}/control", dict(fault="sneeze"))[0] == 400
+
+
+def post(mock, body: dict) -> tuple[int, dict]:
+    "A plain request to the protocol of OpenAI"
+    ask = urllib.request.Request(mock.url + "/v1/chat/completions", json.dumps(dict(model="mock") | body).encode())
+    try:
+        with urllib.request.urlopen(ask) as r:
+            return r.status, json.load(r)
+    except urllib.error.HTTPError as e:
+        return e.code, json.load(e)
+
+
+LAMP = dict(messages=[dict(role="user", content="Write one question.\n\nLamp L0017 hangs in hall 17 of the museum.")])
+
+
+def test_a_share_of_requests_is_hit_evenly(mock):
+    mock.control(reset=True, fault="503", share=0.25)
+    assert [post(mock, LAMP)[0] for _ in range(8)] == [200, 200, 200, 503] * 2
+    mock.control(reset=True)
+
+
+def test_a_lamp_in_the_form_that_is_asked_for(mock):
+    mock.control(reset=True)
+    right = dict(question="Where does lamp L0017 hang?", answer="Lamp L0017 hangs in hall 17 of the museum.")
+    schema = dict(type="object", properties=dict(question=dict(type="string"), answer=dict(type="string")))
+    of = lambda more: post(mock, LAMP | more)[1]["choices"][0]["message"]
+    words = lambda text: [dict(role="system", content=text), *LAMP["messages"]]
+    assert json.loads(of(dict(response_format=dict(type="json_schema", json_schema=dict(name="pair", schema=schema))))["content"]) == right
+    tool = dict(tools=[dict(type="function", function=dict(name="pair", parameters=schema))])
+    tool["tool_choice"] = dict(type="function", function=dict(name="pair"))
+    assert json.loads(of(tool)["tool_calls"][0]["function"]["arguments"]) == right
+    fenced = of(dict(messages=words(f"Fit this: {json.dumps(dict(title='Pair') | schema)}")))["content"]
+    assert json.loads(fenced.removeprefix("```json").removesuffix("```")) == right
+    assert json.loads(of(dict(messages=words('[{"question": "…"}]')))["content"]) == [right]
+    assert of(dict(messages=words("With marks.")))["content"] == f"[QUESTION]\n{right['question']}\n[ANSWER]\n{right['answer']}\n[END]"
+    again = [*LAMP["messages"], dict(role="assistant", content="What?"), dict(role="user", content="As JSON, please.")]
+    assert "L0017" in of(dict(messages=again))["content"]
+    mock.control(fault="prose")
+    assert "lamps" in of(tool)["content"] and "tool_calls" not in of(tool)
+    assert post(mock, dict(messages=[]))[0] == 400
+    mock.control(reset=True)

@@ -32,6 +32,14 @@ def test_the_similarity_is_exact(some):
     assert jaccard(of_characters(some), a, b) == pytest.approx([literal(some[i], some[j]) for i, j in zip(a, b, strict=True)])
 
 
+def test_in_parts_as_on_a_cluster(monkeypatch):
+    "The same pairs, whatever is a part"
+    some = [f"how is the {w} of a {v} {u}" for w in WORDS[4:] for v in WORDS[5:] for u in ("set", "set to 1", "found")]
+    whole = near_pairs(some, 0.6)
+    monkeypatch.setattr("synthgen_nb.select.near.ROWS", 7)
+    assert near_pairs(some, 0.6) == whole and len(whole) > 20
+
+
 @settings(max_examples=40, deadline=None)
 @given(texts, st.randoms(use_true_random=False))
 def test_pairs_are_nested_and_do_not_depend_on_the_order(some, r):

@@ -46,10 +46,13 @@ def test_nothing_stands_in_the_way_of_reading(run):
     shown = [o for c in code for o in c.outputs]
     assert not [o for o in shown if "IPython.core.display" in str(o.get("data", {}).get("text/plain", "")) and "text/markdown" not in o.data]
     pictures = [o for o in shown if "image/png" in o.get("data", {})]
-    assert len(pictures) == 3 and all(len(o.metadata["image/png"]["alt"]) > 30 for o in pictures)
+    drawn = [o for o in shown if "image/svg+xml" in o.get("data", {})]
+    assert len(drawn) == 1 and drawn[0].data["image/svg+xml"] == (run.run / "funnel.svg").read_text()
+    assert "judge: " in drawn[0].metadata["image/svg+xml"]["alt"] and "prefers-color-scheme:dark" in drawn[0].data["image/svg+xml"]
+    assert len(pictures) == 2 and all(len(o.metadata["image/png"]["alt"]) > 30 for o in pictures)
     captions = [c.source for c in run.book.cells if c.cell_type == "markdown" and c.source.startswith("*Figure ")]
     assert [c.split(".")[0] for c in captions] == ["*Figure 1", "*Figure 2", "*Figure 3"]
-    assert {f.name for f in run.run.glob("*.png")} == {"corpus.png", "funnel.png", "ratings.png"}
+    assert {f.name for f in run.run.glob("*.png")} == {"corpus.png", "ratings.png"}
 
 
 def test_examples_are_drawn_by_the_seed(run):
@@ -63,8 +66,8 @@ def test_examples_are_drawn_by_the_seed(run):
 def test_a_page_of_it_needs_nothing_else(run):
     assert "kB" in run("show", "--html", "record.html").stdout
     html = (run.folder / "record.html").read_text()
-    assert len(html) < 2e6 and html.count("<img alt=") == 3 and "<title>demo: 4 question" in html
-    assert not re.search(r"<script|<link|src=\"(?!data:image/png;base64,)|@import|url\(", html)
+    assert len(html) < 2e6 and html.count("<img ") == html.count(" alt=\"") == 3 and "<title>demo: 4 question" in html
+    assert not re.search(r"<script|<link|src=\"(?!data:image/(png|svg\+xml);base64,)|@import|url\(", html)
     assert html.count("<details>") >= sum(c.cell_type == "code" for c in run.book.cells) and "width=device-width" in html
 
 

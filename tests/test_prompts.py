@@ -77,7 +77,7 @@ def sample():
         steps=[step],
         rounds=[dict(system="Be brief.", instruction="Open a.h5.", request="Open a.h5.", steps=[step], answer="It is open.", learnt=n > 1) for n in (1, 2)],
         no_call="",
-        worked=[dict(tool="open_file", arguments=dict(path="a.h5"))],
+        worked=[dict(tool="open_file", arguments=dict(path="a.h5"), before=[dict(tool="list_files", arguments={})])],
         verified=[dict(query="Open a.h5.", answers=[dict(name="open_file", arguments='{"path": "a.h5"}')])],
         style="parallel",
         complaints=["open_file needs path"],
@@ -120,6 +120,9 @@ def sample():
         reports=[dict(id="p1", instruction="Open it.", tool="open_file", arguments={"path": "a.h5"}, status="ok", result="opened")],
         chains=[1],
         known=[dict(name="book", fields=["title"])],
+        passages=[dict(text="A group holds links.", section="Groups", source="a.md", language=""),
+                  dict(text="x = 1", section="", source="b.py", language="python")],
+        link="both name `x`",
     )
 
 

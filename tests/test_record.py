@@ -44,6 +44,10 @@ def test_papermill_and_the_command_leave_the_same_record(kernels, docs, synthgen
     synthgen("run", "qa", "-p", "source=docs", "-p", "target_pairs=4")
     papermill.execute_notebook(find_pipeline("qa"), "out.ipynb", dict(source=["docs"], target_pairs=4), progress_bar=False, kernel_name="python3")
     a, b = (json.loads(f.read_text()) for f in sorted(Path("runs").glob("*/run.json")))
+    first = nbformat.read(Path("runs", a["name"], "qa.ipynb"), 4).cells[0].source
+    shown = [o.data["text/markdown"] for c in nbformat.read("out.ipynb", 4).cells for o in c.get("outputs", []) if "text/markdown" in o.get("data", {})]
+    title, about = first.split("\n\n> ")
+    assert shown[0].startswith(title) and about.split(" It rests on")[0] in shown[0] and "## Provenance" in shown[0], "its head, from within"
     assert a["status"] == b["status"] == "done" and a["seconds"] > 0 < b["seconds"]
     differing = {"name", "started", "seconds", "command", "parameters", "stages"}
     assert [*a] == [*b] and {k: v for k, v in a.items() if k not in differing} == {k: v for k, v in b.items() if k not in differing}

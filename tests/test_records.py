@@ -15,7 +15,8 @@ from synthgen_nb.core.calls import Calls, Reply, Request, prune, stats
 from synthgen_nb.core.calls import rows as call_rows
 from synthgen_nb.core.judge import check_threshold, load_rubric, pair_inputs, scores_of
 from synthgen_nb.core.models import Answer, open_model
-from synthgen_nb.core.records import Chunk, Drop, Origin, Outcome, Pair, Score, Source, SynthgenError, drop, load, save
+from synthgen_nb.core import records as core_records
+from synthgen_nb.core.records import Chunk, Drop, Origin, Outcome, Pair, Score, Source, SynthgenError, drop, load, read_rows, save, write_rows
 from synthgen_nb.core.settings import Settings, load_settings
 from synthgen_nb.core.curate import curate
 from synthgen_nb.select.dedup import dedup
@@ -283,3 +284,24 @@ def test_a_row_is_written_with_its_content_first_and_its_history_last():
     assert keys[:4] == ["id", "question", "answer", "chunk_id"]
     assert keys[-4:] == ["scores", "origin", "parents", "meta"]
     assert list(json.loads(row.model_dump_json())) == keys
+
+
+def test_lines_are_read_as_they_are_wanted(tmp_path):
+    "A file larger than the memory: the first rows are there before the last line is looked at"
+    file = tmp_path / "rows.jsonl"
+    data = '\ufeff{"n": 1}\n\n{"n": 2}\n'.encode() + b'{"n": "\xff"}\n'
+    file.write_bytes(data)
+    rows = read_rows(file)
+    assert [next(rows), next(rows)] == [("line 1", {"n": 1}), ("line 3", {"n": 2})]
+    with pytest.raises(SynthgenError, match=rf"not UTF-8 text \(byte {data.index(0xff)}\)"):
+        next(rows)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_parquet_file_in_parts_has_the_columns_of_all_its_rows(tmp_path, native, monkeypatch):
+    "What a column holds may show in the last part only"
+    monkeypatch.setattr(core_records, "ROWS", 3)
+    rows = [dict(id=str(i), rating=None, turns=[], more=None) for i in range(7)] + [dict(id="7", rating=2.5, turns=[dict(role="user")], more="x")]
+    file = write_rows(iter(rows), tmp_path / "rows.parquet", native=native)
+    assert [r for _, r in read_rows(file)] == rows
+    assert list(read_rows(write_rows(iter([]), tmp_path / "none.parquet"))) == []

@@ -94,7 +94,7 @@ def test_readme_is_current():
 FLOORS = dict(core=1, corpus=2, specs=2, select=2, worlds=3, export=3, qa=4, tools=4, evaluate=4, experiments=5, cli=6)
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "nbs/_docs/start.md", "nbs/_docs/faults.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "nbs/_docs/start.md", "nbs/_docs/faults.md", "nbs/_docs/cluster.md"])
 def test_the_files_a_page_names_are_there(page):
     own = ("nbs/qa/69_shorten.ipynb", "nbs/worlds/39_dice.ipynb", "prompts/shorten.yaml")  # made in an example
     named = re.findall(r"\b(?:nbs|tests|prompts|runs)/[\w/-]+\.(?:ipynb|py|yaml|md)\b", (ROOT / page).read_text(encoding="utf-8"))

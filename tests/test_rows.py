@@ -6,12 +6,13 @@ from collections import Counter
 import pytest
 
 from synthgen_nb.core.models import open_model
-from synthgen_nb.core.records import SynthgenError
+from synthgen_nb.core.records import SynthgenError, drop
 from synthgen_nb.export.conversations import messages
 from synthgen_nb.specs.trajectory import Call, Trajectory, Turn
 from synthgen_nb.tools.apigen import accounts, format_check, verify
 from synthgen_nb.tools.grounding import unquoted
-from synthgen_nb.tools.rows import Plan, covering, make_rows
+from synthgen_nb.tools.rows import Plan, make_rows
+from synthgen_nb.tools.sampled import covering, hopeful, uncalled, unused
 from synthgen_nb.worlds.open import place_of
 from synthgen_nb.tools.toolllm import (
     Limits,
@@ -83,8 +84,12 @@ def test_what_is_lost_adds_up_and_a_repeated_row_is_named():
     assert made.repeated[0].record.calls and made.repeated[0].reason == "repeated_calls"
 
 
+def row(*names):
+    turns = [Turn(role="assistant", calls=(Call(id=f"call_{i}", tool=n),)) for i, n in enumerate(names)]
+    return Trajectory(turns=tuple(turns), world=str(names))
+
+
 def test_rows_that_call_another_tool_come_first():
-    row = lambda *names: Trajectory(turns=tuple(Turn(role="assistant", calls=(Call(id=f"call_{i}", tool=n),)) for i, n in enumerate(names)), world=str(names))
     many = [row("a"), row("a", "a"), row("a"), row("b"), row("a", "b")]
     assert [[c.tool for c in t.calls] for t in covering(many, 2)] == [["a"], ["b"]]
     assert covering(many, 4) == [many[i] for i in (0, 1, 3, 4)] and covering(many, 9) == many
@@ -128,3 +133,12 @@ def test_petstore(data):
     made, tools, again = made_in(str(data / "specs/readme/3.1-petstore.json"), 100)
     hold(made, tools, again, 100, 0.6, 0.7)
     assert len({f["tool"] for f in made.facts}) == len(tools) == 20
+
+
+def test_a_tool_that_no_row_calls_is_named_with_why():
+    rows = [row("a"), row("a", "b")]
+    assert uncalled("abc", rows, 3) == {"c"} and uncalled("abc", rows, 2) == set()
+    assert hopeful("abc", rows, {"c": 11}, 3) == {"c"} and hopeful("abc", rows, {"c": 12}, 3) == set()
+    lost = [drop(row("c"), "verify", "grounding:lost"), drop(row("c"), "dedup", "repeated_calls")]
+    assert unused({"c"}, lost, {"c": 12}) == "usable and not used: c (12 prompts: grounding 1, repeated_calls 1)"
+    assert unused(set(), lost, {}) == ""

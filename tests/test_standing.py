@@ -20,6 +20,18 @@ CASES = {
     "above": ("How many values of /stations/oslo/precipitation in weather.h5 are above 10?",
               [("count_where", dict(file="weather.h5", path=OSLO, op=">", value=10))]),
 }
+CASES |= {
+    "spread": ("How do the temperatures of /stations/oslo/temperature in weather.h5 spread over 5 equal intervals?",
+               [("histogram", dict(file="weather.h5", path="/stations/oslo/temperature", bins=5))]),
+    "top": ("Where is the largest wind speed of /stations/bergen/wind_speed in weather.h5, and how large is it?",
+            [("find_extreme", dict(file="weather.h5", path="/stations/bergen/wind_speed", which="max"))]),
+    "layout": ("How is /fields/velocity of simulation.h5 chunked?", [("get_chunks", dict(file="simulation.h5", path="/fields/velocity"))]),
+    "stored": ("How large is /stations/bergen/wind_speed in weather.h5, and how much is stored?",
+               [("get_storage", dict(file="weather.h5", path="/stations/bergen/wind_speed"))]),
+    "keys": ("What does /stations in weather.h5 hold?", [("list_keys", dict(file="weather.h5", group="/stations"))]),
+    "filters": ("Which filters has /stations/oslo/temperature in weather.h5?",
+                [("get_filters", dict(file="weather.h5", path="/stations/oslo/temperature"))]),
+}
 PATHS = "/stations/bergen/precipitation, /stations/oslo/precipitation and /stations/tromso/precipitation have units mm."
 WRONG = [
     ("head", "Their sum is -30.54, and the largest is -4.55."),
@@ -28,8 +40,25 @@ WRONG = [
     ("bins", "Most values, 640, lie in the fourth interval; the other counts are 118, 488, 248 and 42."),
     ("found", f"{PATHS} The largest value in Oslo is 40.37, at index 348."),
     ("above", "13 of the 365 values are at least 10."),
+    ("spread", "Most of the values, 112, lie between 3.594 and 9.946."),
+    ("spread", "Only 24 values are below 3.594."),
+    ("top", "The largest wind speed is 23.02, the 34th value."),
+    ("layout", "There are 4 chunks of [16, 12, 8, 3] each."),
+    ("layout", "The chunk shape is [8, 8, 8, 3]; its largest shape is 8 × 8 × 8 × 3."),
+    ("stored", "It has 1355 bytes, and 1460 bytes are stored."),
+    ("found", f"{PATHS} The largest value of the last of them is 40.37, at index 348."),
+    ("keys", "It holds three datasets, /stations/bergen, /stations/oslo and /stations/tromso."),
+    ("filters", "It is not compressed; shuffle is on and there is no checksum."),
 ]
 RIGHT = [
+    ("spread", "Most of the values, 112, lie between -2.758 and 3.594; only 24 are below -2.758."),
+    ("spread", "From -9.11 to 22.65 there are 24, 112, 90, 108 and 31 values."),
+    ("top", "It is 23.02 and stands at index 34, the 35th value."),
+    ("layout", "It is stored in 4 chunks of the shape 8 × 8 × 8 × 3; its largest shape is 16 × 12 × 8 × 3."),
+    ("stored", "It has 1460 bytes, of which 1355 are stored, a ratio of 1.077."),
+    ("found", f"{PATHS} The largest value of the first of them is 40.37, at index 348."),
+    ("keys", "It holds three groups, /stations/bergen, /stations/oslo and /stations/tromso, and no datasets."),
+    ("filters", "It is compressed with gzip at level 4, with the shuffle filter on and no checksum."),
     ("head", "Their sum is -30.54, and the largest is -4.18, the fourth."),
     ("bins", "Most values, 640, lie in the third interval; the other counts are 118, 488, 248 and 42."),
     ("found", f"{PATHS} The largest value in Bergen is 40.37, at index 348."),

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from conftest import SYNTHGEN, Server, command, fork, write_docs
 from synthgen_nb.core.records import SynthgenError
 from synthgen_nb.experiments.contrasts import contrasts
 from synthgen_nb.experiments.cited import bibtex, sentence, works_in
-from synthgen_nb.experiments.plan import fitting, planned, read_plan, refuse_beyond, scaled
+from synthgen_nb.experiments.plan import fitting, planned, read_plan, refuse_beyond, scaled, units_for
 from synthgen_nb.experiments.study import read_study
 from synthgen_nb.experiments.sweep import arms_of
 
@@ -130,6 +131,25 @@ def test_a_plan_says_what_a_study_takes(tmp_path, synthgen, server):
     assert set(asked(server).values()) == {1}, "what the pilot asked is not asked again"
 
 
+def test_a_plan_without_a_pilot_is_told_by_earlier_runs_and_says_so(tmp_path, synthgen, server):
+    write_docs(tmp_path / "docs", 3)
+    (tmp_path / "s.yaml").write_text(ARMS)
+    said = synthgen("plan", "s.yaml", "--pilot", "0", env=server.env)
+    assert "no earlier run of this pipeline with this model" in said.stderr and not asked(server), "nothing is sent"
+    assert {r["calls"] for r in read_plan(tmp_path / "runs/study-s", read_study(tmp_path / "s.yaml")).rows} == {None}, "what is not known stays open"
+    synthgen("study", "s.yaml", env=server.env)
+    calls = asked(server)
+    (tmp_path / "t.yaml").write_text(ARMS.replace("base: {", "base: {threshold: 6, "))
+    said = synthgen("plan", "t.yaml", "--pilot", "0", env=server.env)
+    assert asked(server) == calls and "rewritten: from study-s/rewritten, differing in" in said.stderr and "not known without a pilot" in said.stderr
+    plan = read_plan(tmp_path / "runs/study-t", read_study(tmp_path / "t.yaml"))
+    synthgen("study", "t.yaml", env=server.env)
+    took = {a["arm"]: a["calls"] for a in told(tmp_path / "runs/study-t")["arms"]}
+    assert {r["arm"]: r["calls"] for r in plan.rows} == took and plan.total("marginal_calls") is None and plan.paid == 0
+    other = server.env | {"SYNTHGEN_LLM_VLLM_MODEL": "another"}
+    assert "no earlier run of this pipeline with this model" in synthgen("plan", "t.yaml", "--pilot", "0", env=other).stderr
+
+
 def test_a_study_beyond_its_limits_is_refused_and_one_within_keeps_to_the_call(tmp_path, synthgen, server):
     write_docs(tmp_path / "docs", 6)
     (tmp_path / "s.yaml").write_text(ARMS + "max_calls: 20\n")
@@ -165,25 +185,50 @@ def test_ctrl_c_leaves_a_comparison_of_what_there_is(tmp_path, synthgen, slow_se
     assert not told(tmp_path / "runs/study-s")["failed"]
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, synthgen, slow_server):
-    write_docs(tmp_path / "docs", 3)
-    (tmp_path / "s.yaml").write_text(ARMS)
-    draw, kills = random.Random(5), 0
-    for _ in range(4):
+def stored(folder: Path) -> int:
+    with sqlite3.connect(folder / ".synthgen/calls.db") as db:
+        return db.execute("select count(*) from calls").fetchone()[0]
+
+
+def ended(folder: Path) -> dict[Path, int]:
+    "When each arm that is done was closed"
+    state = json.loads((folder / "study.json").read_text())["arms"] if (folder / "study.json").exists() else {}
+    return {f: f.stat().st_mtime_ns for a, s in state.items() if s["status"] == "done" and (f := folder / a / "run.json").exists()}
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, synthgen, slow_server, pytestconfig):
+    "`pytest --kills 20 -k killed_at_any_moment` for more of them"
+    wanted = pytestconfig.getoption("kills")
+    write_docs(tmp_path / "docs", max(3, 2 * wanted))
+    (tmp_path / "s.yaml").write_text(ARMS.replace("base: {", "base: {workers: 2, ").replace("arms: {", "arms: {strict: {threshold: 6}, "))
+    draw, kills, study, done = random.Random(5), 0, tmp_path / "runs/study-s", dict[Path, int]()
+    again = []  # replies that were under way at each kill, and are asked for anew
+    for _ in range(wanted):
         p = subprocess.Popen([*fork(), "study", "s.yaml"], cwd=tmp_path, env=os.environ | slow_server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        goal, until = len(slow_server.log("answered")) + draw.randint(1, 8), time.monotonic() + 20
+        goal, until = len(slow_server.log("answered")) + draw.randint(0, 8), time.monotonic() + 20
         while p.poll() is None and len(slow_server.log("answered")) < goal and time.monotonic() < until:
             time.sleep(0.02)
+        time.sleep(draw.random() / 2)
         kills += p.poll() is None
         p.kill()
         p.wait()
+        time.sleep(1)  # until what it had sent is logged, and the fork is gone
+        now = ended(study)
+        assert done.items() <= now.items(), "an arm that was done ran again"
+        done = now
+        if (tmp_path / ".synthgen/calls.db").exists():
+            again.append(sum(asked(slow_server).values()) - stored(tmp_path) - sum(again))
     synthgen("study", "s.yaml", env=slow_server.env)
-    assert kills and sum(asked(slow_server).values()) - len(asked(slow_server)) <= kills * 64
+    assert kills and done.items() <= ended(study).items()
+    assert sum(asked(slow_server).values()) == stored(tmp_path) + sum(again), "only what was under way is sent again"
+    sent = sum(asked(slow_server).values())
     (tmp_path / "other").mkdir()
     (tmp_path / "other/docs").symlink_to(tmp_path / "docs")
-    (tmp_path / "other/s.yaml").write_text(ARMS)
-    command(tmp_path / "other")("study", "s.yaml", env=slow_server.env | {"SYNTHGEN_PATHS_CALLS": str(tmp_path / ".synthgen/calls.db")})
-    assert exported(tmp_path / "runs/study-s") == exported(tmp_path / "other/runs/study-s")
+    (tmp_path / "other/s.yaml").write_text((tmp_path / "s.yaml").read_text())
+    command(tmp_path / "other")("study", "s.yaml", env=slow_server.env)
+    assert exported(study) == exported(tmp_path / "other/runs/study-s")
+    assert sum(asked(slow_server).values()) - sent == stored(tmp_path / "other") == stored(tmp_path), "an undisturbed one asks as much"
+    print(f"{kills} kills, {sent} calls sent, {stored(tmp_path)} undisturbed, {again} under way at each")
 
 
 # its parts
@@ -199,6 +244,17 @@ def test_an_interval_holds_nearly_always():
         inside += low <= sum(chunks) <= high
     assert inside >= 180
     assert scaled([], 9) == (0.0, None, None) and scaled([2], 9) == (18.0, None, None)
+
+
+def test_the_pilot_that_is_named_would_do():
+    "Drawn again with so many units, the half-width is what was wanted"
+    draw = random.Random(1)
+    chunks = [draw.randint(1, 9) for _ in range(300)]
+    half = lambda n: [(h - low) / 2 / m for i in range(60) for m, low, h in [scaled(random.Random(i).sample(chunks, n), 300, seed=i)]]
+    wide = sum(half(8)) / 60
+    need = units_for(wide, 8, 300)
+    assert wide > 0.3 and 15 < need < 100 and sum(half(need)) / 60 < 0.17
+    assert units_for(0.5, 10, 10) == 10 and units_for(5.0, 2, 40) <= 40
 
 
 def test_what_fits_a_budget(tmp_path):

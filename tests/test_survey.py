@@ -4,8 +4,10 @@ import asyncio
 import random
 import time
 
+import pytest
+
 from synthgen_nb.specs.tool import Tool
-from synthgen_nb.tools.survey import Known, Notes, Runner, guess, listen, pool_of, repeatable, suggested, survey
+from synthgen_nb.tools.survey import Known, Notes, Runner, guess, known_for, listen, of_another, pool_of, repeatable, suggested, survey
 from synthgen_nb.worlds.world import Local
 
 
@@ -59,3 +61,49 @@ def test_creating_before_fetching_is_found_out():
 
     found = [f for f in asyncio.run(look()) if f["tool"] == "get_book"]
     assert found and all([b["tool"] for b in f["before"]] == ["add_book"] for f in found)
+
+
+TEXT = {"type": "string"}
+THINGS = {"type": "object", "properties": {"path": TEXT, "content": TEXT}, "required": ["path", "content"]}
+
+
+def about(tool, pool=None, words=(), seed=0):
+    notes = Notes([tool], Runner(Local("w", [tool], {}, dict)), random.Random(seed), pool or pool_of({}), 3, words=list(words))
+    return known_for(notes, tool)
+
+
+@pytest.mark.parametrize("text", ["refs/heads/<branch name>", "/repos/<owner>/x", "{id}", "YYYY-MM-DD", "ghp_abc..."])
+def test_no_argument_holds_a_placeholder_whoever_said_it(text):
+    tool = Tool(name="fetch_notes", parameters={"type": "object", "properties": {"ref": TEXT | {"default": text}}, "required": ["ref"]},
+                examples=({"arguments": {"ref": text}},), effect="read")
+    world = Local("w", [tool], dict(fetch_notes=lambda env, ref: {"seen": f"{ref}."}), lambda initial: {}, dict)
+    facts = asyncio.run(survey(world, values={"ref": [text]}))
+    assert facts and not any(text in str(f["arguments"]) for f in facts)
+
+
+def test_nobody_thinks_of_a_cursor_or_a_hash():
+    tool = Tool(name="list_commits", parameters={"type": "object", "properties": {}}, effect="read")
+    assert guess("page_token", TEXT | {"description": "Such as `abc123`."}, about(tool)) is None
+    assert guess("sha", TEXT, about(tool, words=["0" * 40])) is None
+    assert guess("sha", TEXT, about(tool, pool_of({"sha": ["1" * 40]}))) == "1" * 40
+
+
+def test_a_free_text_is_written_and_not_taken_from_a_description_or_a_result():
+    tool = Tool(name="create_note", parameters=THINGS, effect="write")
+    for i in range(8):
+        known = about(tool, pool_of({"content": ["entry 15"], "path": ["/data/log_1.txt"]}), ["main", "f" * 40], i)
+        made = guess("content", TEXT | {"description": 'Ends with "\\n"; see `path`.'}, known)
+        assert len(made.split()) > 2 and "entry" not in made
+        new = guess("path", TEXT, known)
+        assert new.startswith("/data/") and new.endswith(".txt") and new != "/data/log_1.txt"
+
+
+def test_whoever_changes_something_says_what():
+    body = {"type": "object", "properties": {"id": {"type": "integer"}, "name": TEXT, "link": TEXT | {"readOnly": True}}}
+    tool = Tool(name="updateShelf", parameters={"type": "object", "properties": {"body": body}, "required": ["body"]}, effect="write")
+    made = guess("body", body, about(tool, pool_of({"id": [7]})))
+    assert made["id"] == 7 and made["name"] and "link" not in made
+
+
+def test_an_identifier_is_of_its_own_kind():
+    assert of_another("role_4bb69395", "userid") and of_another("tundra", "roleid") and not of_another("role_4bb69395", "roleid")

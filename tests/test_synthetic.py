@@ -11,7 +11,7 @@ from synthgen_nb.specs.openapi import parse_openapi
 from synthgen_nb.specs.tool import Tool, problems
 from synthgen_nb.worlds.roles import roles
 from synthgen_nb.worlds.synthetic import SyntheticWorld, modelled
-from synthgen_nb.worlds.values import sample
+from synthgen_nb.worlds.values import placeholder, sample
 from synthgen_nb.worlds.world import ToolError
 
 run = asyncio.run
@@ -333,3 +333,17 @@ def test_an_example_fills_in_what_a_thin_schema_leaves_out():
 def test_a_placeholder_is_no_value(text):
     seen = {sample({"type": "string", "examples": [text]}, random.Random(i), "version") for i in range(20)}
     assert text not in seen
+
+
+@pytest.mark.parametrize("text", ["refs/heads/<branch>", "/users/{id}", "YYYY-MM-DD"])
+def test_nor_is_a_text_that_holds_one(text):
+    assert placeholder(text) and not placeholder(text.translate(str.maketrans("<>{}", "    ")).replace("YYYY-MM-DD", "2024-05-01"))
+
+
+def test_what_an_update_says_is_what_comes_back_and_stays():
+    plan, said = obj(id=TEXT, type={"enum": ["none", "short", "long"]}, title=TEXT), obj(plan_type=TEXT, title=TEXT)
+    world, tools = service(op("/plans", "get", array(plan)), op("/plans/{id}", "get", plan), op("/plans/{id}", "patch", plan, said))
+    change = lambda seen: {"id": seen[0][0]["id"], "body": {"plan_type": "long", "title": "Later"}}
+    again = lambda seen: {"id": seen[0][0]["id"]}
+    listed, told, kept = run(calls(world, tools, ("get /plans", {}), ("patch /plans/{id}", change), ("get /plans/{id}", again)))
+    assert told == listed[0] | {"type": "long", "title": "Later"} == kept

@@ -191,7 +191,7 @@ def test_pipeline_on_the_default_world(synthgen):
     own = [d for d in rows(folder / "records/dropped.jsonl") if d["reason"] == "not_accepted:len(calls) < 3 and rating > 7"]
     assert stage["rate"]["out"] == stage["accept"]["in"] and stage["accept"]["out"] == stage["dedup"]["in"] and stage["accept"]["lost"] == len(own) > 0
     assert all(len([c for m in x["messages"] for c in m.get("tool_calls") or []]) < 3 for x in train)
-    for name in ("sequences.png", "coverage.png", "funnel.png", "README.md", "records/final.jsonl", "records/tools.jsonl"):
+    for name in ("sequences.png", "coverage.png", "funnel.svg", "README.md", "records/final.jsonl", "records/tools.jsonl"):
         assert (folder / name).stat().st_size
     assert "34 tools" in synthgen("show").stdout
 

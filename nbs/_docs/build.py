@@ -33,7 +33,7 @@ PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 SECTIONS = dict(pipelines='Pipelines', runs='Run records', qa='QA methods', tools='Tool-use methods', corpus='Corpus',
     specs='Descriptions of tools', worlds='Worlds', select='Select', evaluate='Evaluate', export='Export', experiments='Experiments',
     cli='Command line', core='Core', offline='The stand-in model', benchmarks='Benchmarks', project='Project')
-PROJECT = 'nbs/_docs/start.md', 'nbs/_docs/faults.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
+PROJECT = 'nbs/_docs/start.md', 'nbs/_docs/faults.md', 'nbs/_docs/cluster.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
 START = 'project/start', 'papers', 'notebooks'  # pages that the sidebar names first
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'Provider', 'ModelName', 'Workers', 'RubricName',
            'Threshold', 'Accept', 'Topic', 'Draws', 'BatchSize', 'Together', 'Dump', 'Replies', 'Tables', 'NPairs',
-           'Target', 'ChunkIds', 'MaxChunks', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format', 'ToolFormat',
-           'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools',
-           'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
+           'Target', 'ChunkIds', 'MaxChunks', 'PerQuestion', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding', 'Format',
+           'ToolFormat', 'System', 'Reasoning', 'Template', 'Ids', 'Tokens', 'Evals', 'WORLDS', 'OWN_TOOLS', 'World',
+           'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed', 'Absent', 'TargetRows', 'WAITING', 'option',
            'argument', 'print', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
-import sys
+import os, sys
 from pathlib import Path
 from typing import Annotated
 import typer
@@ -35,7 +35,11 @@ def _version(shown: bool):
 
 @app.callback()
 def _top(version: Annotated[bool, typer.Option('--version', callback=_version, is_eager=True,
-                                               help='Print the version and exit.')] = False): pass
+                                               help='Print the version and exit.')] = False,
+         engine: Annotated[str | None, typer.Option('--engine', help='Where work runs: ray (a cluster at hand, or one for the '
+                                                    'time of the command) or ray:HOST:PORT. Default: this process.',
+                                                    show_default=False)] = None):
+    if engine is not None: os.environ['SYNTHGEN_ENGINE'] = engine # as the settings read it, here and in tasks
 
 # %% ../../nbs/cli/90_app.ipynb #files-options
 def option(*names: str, help: str, **more): return typer.Option(*names, help=help, show_default=False, **more)
@@ -93,6 +97,9 @@ ChunkIds = Annotated[str | None, option('--chunk-ids',
                                         help='Only these chunks: ids with commas between, or a file with one '
                                              'a line.')]
 MaxChunks = Annotated[int | None, option('--max-chunks', min=1, help='Use only so many chunks.')]
+PerQuestion = Annotated[int, typer.Option('--chunks-per-question', min=1, max=3,
+                                          help='2 or 3: ask about chunks that follow one another or name one another, '
+                                               'and keep only rows that rest on two of them.')]
 ChunkTokens = Annotated[str, typer.Option('--chunk-tokens', help='Least and most tokens of a chunk.')]
 _DEDUP = ('What counts as a duplicate: exact (the same words), near (almost the same words, and nothing that carries meaning '
           'differs) or semantic (by embeddings); each includes those before it.')

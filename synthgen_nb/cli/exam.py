@@ -9,7 +9,7 @@ __all__ = ['judge_app', 'Set', 'HowMany', 'Labels', 'Draw', 'Wanted', 'OwnRubric
 # %% ../../nbs/cli/94f_exam.ipynb #imports
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -184,7 +184,7 @@ def _maker(row: Any) -> Any: # what makes the row's world; None where nothing ca
     from synthgen_nb.tools.curation import own_world
     return own_world([])(row)
 
-def _sources(t: _Task, scope: Sequence[Any]) -> dict[str, str]: # chunk id → text
+def _sources(t: _Task, scope: Sequence[Any]) -> Mapping[str, str]: # chunk id → text
     import sys
     if t.at.tools: return {}
     there = t.at.run/'db' if t.at.run else None
@@ -194,7 +194,7 @@ def _sources(t: _Task, scope: Sequence[Any]) -> dict[str, str]: # chunk id → t
     return texts
 
 # %% ../../nbs/cli/94f_exam.ipynb #drawn
-def _drawn(t: _Task, sheet: Path, scope: Sequence[Any], texts: dict[str, str], own: bool):
+def _drawn(t: _Task, sheet: Path, scope: Sequence[Any], texts: Mapping[str, str], own: bool):
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.evaluate.exam import decided
     from synthgen_nb.evaluate.labels import MOST, draw_rows, write_sheet
@@ -215,7 +215,7 @@ def _shown_tools(x: Any) -> tuple[str, str, str]:
     return x.instruction, x.answer, '\n'.join(said)
 
 # %% ../../nbs/cli/94f_exam.ipynb #taken
-async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: dict[str, str], labels: dict[str, bool],
+async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: Mapping[str, str], labels: dict[str, bool],
         own: bool, chosen: bool) -> dict[str, Any]:
     "Plant, ask, and put together what came of it"
     from synthgen_nb.evaluate.exam import AS_IT_IS, Item, bare, sit
@@ -234,7 +234,7 @@ async def _taken(t: _Task, scope: Sequence[Any], base: list, texts: dict[str, st
     told = await world(done) if world else None
     return exam_record(done, sitting, labels, told, t.precision, t.model.meter.row())
 
-def _of_pairs(t: _Task, base: list, scope: Sequence[Any], texts: dict[str, str]) -> tuple[Any, Any, Any]:
+def _of_pairs(t: _Task, base: list, scope: Sequence[Any], texts: Mapping[str, str]) -> tuple[Any, Any, Any]:
     from synthgen_nb.core.judge import pair_inputs
     from synthgen_nb.evaluate.exam import around, plant
     chunks = {p.chunk_id for p in base if p.chunk_id}

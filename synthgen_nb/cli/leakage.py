@@ -80,7 +80,8 @@ def _write(source: Path, output: Path, why: dict[str, Any]): # place → reason,
         detail = f'{place}: {clip(x.ours, 200)} ~ {clip(x.theirs, 200)}'
         drops.append(Drop(id=content_id(row), stage='leakage', reason=reason, detail=detail, record=record))
     save_drops(drops, output)
-    if not kept: raise SynthgenError(f'nothing was kept of {len(rows)} rows; reasons are in {beside(output, "dropped")}')
+    if not kept:
+        raise SynthgenError(f'nothing was kept of {len(rows)} rows; reasons are in {beside(output, "dropped")}')
     write_rows(kept, output)
     said = f', dropped {len(drops)}: {beside(output, "dropped")}' if drops else ''
     print(f'{output}: kept {len(kept)} of {len(rows)} rows{said}')

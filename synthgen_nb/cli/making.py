@@ -62,6 +62,7 @@ def run_over_tools(
     print(f'{output}: {_how(out, place)}\n{paid(writer)}')
     enough(len(out.kept), target, f'{len(out.kept)} of {target}: {counted(d.kind for d in out.dropped)}', output)
 
+# %% ../../nbs/cli/93a_making.ipynb #how
 def _how(out: 'Outcome', place: str) -> str:
     "How many rows, where they ran, and what was dropped"
     ran = all(o.executed for t in out.kept for o in t.observations)

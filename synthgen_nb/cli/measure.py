@@ -21,7 +21,8 @@ from .files import chunk_texts, door, paid, read_pairs
 # %% ../../nbs/cli/94e_measure.ipynb #write_report
 WRITES = 'Report to write: .md or .html, with its numbers beside it as .json; or .json alone.'
 Report = Annotated[Path | None, option('-o', '--output', help=WRITES)]
-_STYLE = ('body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}'
+_STYLE = ('body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 '
+          '1rem;color-scheme:light dark}'
           'table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}'
           'td,th{border-bottom:1px solid #8888;padding:.25rem .7rem;text-align:left;vertical-align:top}')
 
@@ -34,6 +35,7 @@ def check_report(path: Path | None):
     check_writable(path.with_suffix('.json'))
     if path.is_dir(): raise SynthgenError(f'cannot write {path}: it is a folder. Give the name of a file in it.')
 
+# %% ../../nbs/cli/94e_measure.ipynb #write-report
 def write_report(path: Path | None, page: str, numbers: Any):
     "The page in the form its name asks for, and the numbers"
     if path is None: return
@@ -84,7 +86,8 @@ def _rated(files: Sequence[Path]) -> dict[str, list]: # name → rows
     out: dict[str, list] = {}
     for f in files:
         at = f / 'records' / 'rated.jsonl' if f.is_dir() else f
-        if f.is_dir() and not at.is_file(): raise SynthgenError(f'{f}: a run record with rated rows has records/rated.jsonl')
+        if f.is_dir() and not at.is_file():
+            raise SynthgenError(f'{f}: a run record with rated rows has records/rated.jsonl')
         out[named(f, out)] = read_pairs(at)[0]
     return out
 

@@ -50,7 +50,7 @@ def _records(m: 'Method', source: Path, settings) -> tuple[list, list, Callable]
         return got.kept, got.dropped, same
     pairs, bad, back = to_choose(source) if m.stage == 'select' else (*read_pairs(source), same)
     kept, left_out = by_rules(pairs, settings)
-    return kept, [*bad, *left_out], back
+    return list(kept), [*bad, *left_out], back
 
 # %% ../../nbs/cli/97_methods.ipynb #command_of
 def command_of(

@@ -9,6 +9,8 @@ __all__ = ['generate', 'enrich', 'curate', 'generate_cot', 'enhance_cot', 'dedup
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 import typer
@@ -19,7 +21,7 @@ from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Dr
 from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
-    read_pairs, save_drops, to_choose, trajectories, why)
+    read_pairs, save_drops, shelved_pairs, to_choose, trajectories, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -129,7 +131,7 @@ def curate(
     s, m = door(config, provider, model, workers, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, s.thresholds.rating, r.threshold), r)
-    pairs, bad = read_pairs(source)
+    pairs, bad = shelved_pairs(source)
     pairs, left_out = by_rules(pairs, s)
     texts = chunk_texts(pairs, db)
     if blind := sum(p.chunk_id not in texts for p in pairs):
@@ -160,10 +162,12 @@ async def _judged(pairs, model, rubric, show, least: float, topic: str, batch_si
     from synthgen_nb.core.account import all_rated, sway
     from synthgen_nb.core.curate import curate
     from synthgen_nb.core.records import Pair
-    check_accept(accept, Pair, rubric, *[s.criterion for p in pairs for s in p.scores])
-    out = await curate(pairs, model, rubric, show, least, topic, draws, batch_size)
-    own = accepted(out.kept, accept)
-    out.kept, out.dropped = own.kept, [*out.dropped, *own.dropped]
+    from synthgen_nb.core.shelf import on_disk
+    if accept: check_accept(accept, Pair, rubric, *{s.criterion for p in pairs for s in p.scores})
+    out = await curate(pairs, model, rubric, show, least, topic, draws, batch_size, on_disk())
+    own = accepted(out.kept, accept, on_disk())
+    out.kept = own.kept
+    out.dropped += own.dropped
     everyone = all_rated(out, pairs)
     swayed = await sway(pairs, everyone, model, rubric, show, least, topic) if batch_size > 1 else {}
     return out, everyone, swayed
@@ -244,13 +248,14 @@ def dedup(
 ):
     "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
     from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.core.shelf import on_disk
     from synthgen_nb.select.semantic import deduplicate
     apart(source, output)
     pairs, bad, back = to_choose(source)
-    out = back(deduplicate(pairs, kind, tau, embedding, load_settings(config)))
+    out = back(deduplicate(pairs, kind, tau, embedding, load_settings(config), on_disk()))
     finished(out, output, bad)
     print(f'{output}: {out!r}{not_pairs(bad)}')
-    for d in [d for d in out.dropped if d.kind == 'conflicts_with'][:5]:
+    for d in islice((d for d in out.dropped if d.kind == 'conflicts_with'), 5):
         print(f'conflict: {d.id} {d.reason}' + (f' ({d.detail})' if d.detail else ''), file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
@@ -277,16 +282,16 @@ def export(source: Exported, output: Out, format: Format = '', system_prompt: Sy
     for d in unfit[:5]: print(f'left out: {d.detail}', file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export-of
-def _pairs(source: Path, db: Path | None) -> tuple[list, list, list, dict[str, str]]: # rows, bad ones, tools, chunks
-    pairs, bad = read_pairs(source)
+def _pairs(source: Path, db: Path | None) -> tuple[Any, list, list, Mapping[str, str]]: # rows, bad ones, tools, chunks
+    pairs, bad = shelved_pairs(source)
     return pairs, bad, [], _at_hand(pairs, db)
 
-def _conversations(source: Path, tools: str) -> tuple[list, list, list, dict[str, str]]:
+def _conversations(source: Path, tools: str) -> tuple[list, list, list, Mapping[str, str]]:
     from synthgen_nb.tools.curation import tools_for
     got = trajectories(source)
     return got.kept, got.dropped, asyncio.run(tools_for(got.kept, tools)), {}
 
-def _at_hand(pairs, db: Path | None) -> dict[str, str]:
+def _at_hand(pairs, db: Path | None) -> Mapping[str, str]:
     "The chunks of pairs, where their database is there; a file of pairs can be exported without"
     there = [p for p in pairs if db or (p.corpus and Path(p.corpus).exists())]
     return chunk_texts(there, db) if there else {}

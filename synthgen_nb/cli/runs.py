@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 import typer
 from .app import (Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
-                                 NPairs, Out, Provider,
+                                 NPairs, Out, PerQuestion, Provider,
     Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold,
     Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, app, argument, option, print)
@@ -70,7 +70,7 @@ def _chosen(acquired: dict):
 def pipeline(
     source: Annotated[list[Path], argument('Documents (files and folders), or one chunk database.')],
     output: Out, target_pairs: Target = None, n_pairs: NPairs = 3, table: Tables = None,
-    max_chunks: MaxChunks = None, chunk_tokens: ChunkTokens = '512-1024',
+    max_chunks: MaxChunks = None, chunks_per_question: PerQuestion = 1, chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
     verify: Annotated[str, typer.Option(help='What holds pairs against their source: evidence; roundtrip '
@@ -89,19 +89,15 @@ def pipeline(
     model: ModelName = None, config: Config = None,
 ):
     "From documents to a training file: ask, rewrite, hold against the source, reason, judge, deduplicate, export, as a recorded run."
+    given = {k: v for k, v in locals().items() if k not in ('output', 'table', 'step', 'config', 'dump', 'replies')}
+    given |= dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step)
     from synthgen_nb.core.records import SynthgenError, check_writable
     from synthgen_nb.corpus.store import address
     check_writable(output)
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
-    given = dict(source=[str(s) for s in source], evals=[str(e) for e in evals or []], tables=table, steps=step,
-                 dedup=dedup, embedding=embedding, chunk_tokens=chunk_tokens, target_pairs=target_pairs, n_pairs=n_pairs,
-                 max_chunks=max_chunks, max_calls=max_calls, acquire=acquire, rewrite=rewrite, together=together, verify=verify,
-                 threshold=threshold, rubric=rubric, accept=accept, topic=topic, cot=cot, reasoning=reasoning, format=format,
-                 template=template, system_prompt=system_prompt, control=control, workers=workers, provider=provider, model=model, seed=seed, ids=ids)
     folder, r = recorded('qa', given | _away(dump, replies), output, config)
-    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
-          f'{r["model"]})')
+    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
     _chosen(r.get('acquired', {}))
     _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
@@ -231,7 +227,9 @@ def _listed(found: list[dict]) -> list[dict]:
     from synthgen_nb.experiments.frames import as_text, differing
     differ = [clip(' '.join(f'{k}={as_text(v)}' for k, v in d.items()), 80) for d in differing(found)]
     shown = 'run status rows yield rating cost paid seconds model'.split()
-    return [{k: r[k] for k in shown} | dict(differs=d) for r, d in zip(found, differ, strict=True)]
+    came_to = [clip(' '.join(f'{k}={as_text(v)}' for k, v in r['figures'].items()), 80) for r in found]
+    return [{k: r[k] for k in shown} | dict(differs=d) | (dict(figures=f) if any(came_to) else {})
+            for r, d, f in zip(found, differ, came_to, strict=True)]
 
 # %% ../../nbs/cli/95_runs.ipynb #show
 @app.command()

@@ -17,10 +17,13 @@ from .files import trajectories
 @app.command('tool-serve')
 def tool_serve(
     source: Rows,
-    tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. Default: those of '
+    tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. Default: '
+                                                 'those of '
                                  'the world that the rows name.')] = '',
-    world: Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. Default: the world that the rows name.')] = '',
-    port: Annotated[int, typer.Option('--port', min=0, max=65535, help='Of this machine; 0 takes any that is free.')] = 8000,
+    world: Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. Default: the world that the rows '
+                                                 f'name.')] = '',
+    port: Annotated[int, typer.Option('--port', min=0, max=65535,
+                                      help='Of this machine; 0 takes any that is free.')] = 8000,
     max_steps: Annotated[int, typer.Option('--max-steps', min=1, help='Most steps of an episode.')] = 20,
 ):
     "Let others step through rows as tasks (reset, step, state, reward by the end that is reached), over a web socket."
@@ -35,11 +38,13 @@ async def _served(source: Path, spec: str, world: str, port: int, max_steps: int
     rows = [t for t in trajectories(source).kept if t.calls]
     if not rows: raise SynthgenError(f'{source}: no row calls a tool, so none is a task')
     place = world or rows[0].world
-    if not place: raise SynthgenError(f'{source}: the rows do not say where their calls run. Give the world with --world.')
+    if not place:
+        raise SynthgenError(f'{source}: the rows do not say where their calls run. Give the world with --world.')
     here = [t for t in rows if world or t.world == place]
     known = await tools_for(here, spec)
     server = await serve_tasks(here, {t.name: t for t in known}, fresh_worlds(place, known), port, max_steps)
     at = server.sockets[0].getsockname()[1]
     print(f'ws://127.0.0.1:{at}/ws: {len(here)} tasks in {place}', flush=True)
-    if len(here) < len(rows): print(f'{len(rows) - len(here)} rows of other worlds are left out; name one with --world', flush=True)
+    if len(here) < len(rows):
+        print(f'{len(rows) - len(here)} rows of other worlds are left out; name one with --world', flush=True)
     async with server: await asyncio.Future()

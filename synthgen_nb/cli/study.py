@@ -15,7 +15,8 @@ from .files import table
 
 # %% ../../nbs/cli/95b_study.ipynb #planned
 File = Annotated[Path, argument('The study: a YAML file with a question, a base, and arms or a grid.')]
-Pilot = Annotated[int, option('--pilot', min=1, help='Chunks (of tools, rows) that each arm is tried on.')]
+Pilot = Annotated[int, option('--pilot', min=0, help='Chunks (of tools, rows) that each arm is tried on; 0 asks nothing and tells '
+                                                     'from earlier runs.')]
 
 def _listed(plan) -> str:
     "A plan as a table for the terminal"
@@ -28,18 +29,20 @@ def _listed(plan) -> str:
 # %% ../../nbs/cli/95b_study.ipynb #plan
 @app.command()
 def plan(study: File, pilot: Pilot = 5):
-    "Say what a study will take, arm by arm and beside the others, from a small paid pilot."
+    "Say what a study will take, arm by arm and beside the others, from a small paid pilot or from earlier runs."
     from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.experiments.earlier import plan_from_runs
     from synthgen_nb.experiments.plan import plan_study, refuse_beyond
     from synthgen_nb.experiments.study import read_study
     from synthgen_nb.experiments.sweep import study_folder
-    asked = read_study(study)
-    made = plan_study(asked, study_folder(asked, load_settings().paths.runs), pilot)
+    asked, runs = read_study(study), load_settings().paths.runs
+    folder = study_folder(asked, runs)
+    made = plan_study(asked, folder, pilot) if pilot else plan_from_runs(asked, folder, runs)
     print(_listed(made))
     cost = made.total('marginal_cost')
     money = 'at a price that is not known' if cost is None else f'{cost:g} US dollars'
-    print(f'together: {made.total("marginal_calls"):,} more calls, {money}; '
-          f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
+    if pilot: print(f'together: {made.total("marginal_calls"):,} more calls, {money}; '
+                    f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
     for n in made.notes: print(n, file=sys.stderr)
     refuse_beyond(made, asked)
 
@@ -47,12 +50,14 @@ def plan(study: File, pilot: Pilot = 5):
 def _reported(folder: Path, command: str) -> Path: # the notebook
     "The report of a study, and beside it the same as a page"
     from synthgen_nb.experiments.page import write_page
-    from synthgen_nb.experiments.runs import find_pipeline, resolve_parameters, run_in
-    out, book = folder/'report', find_pipeline('study')
+    from synthgen_nb.experiments.runs import find_pipeline, resolve_parameters, run_in, written
+    from synthgen_nb.experiments.sweep import arms_of
+    lesson = any(written(f).get('figures') for found in arms_of(folder).values() for f in found)
+    out, book = folder/'report', find_pipeline('knobs' if lesson else 'study')
     out.mkdir(exist_ok=True)
     run_in(out, book, resolve_parameters(book, dict(folder=str(folder), command=command)), command)
     write_page(out, out/'study.html')
-    return out/'study.ipynb'
+    return out/book.name
 
 # %% ../../nbs/cli/95b_study.ipynb #study
 @app.command()
@@ -74,7 +79,7 @@ def study(study: File):
     book = _reported(folder, command_line(['synthgen', *sys.argv[1:]]))
     r = read_run(book.parent)
     print(f'{r["title"]}\n{r["abstract"]}\n\n{table(r["arms"])}\nreport:        {book}')
-    print(f'as a page:     {book.with_suffix(".html")}')
+    print(f'as a page:     {book.with_name("study.html")}')
     if stopped: raise KeyboardInterrupt
     if r['failed']: raise typer.Exit(_unfinished(r['failed']))
 

@@ -107,9 +107,12 @@ def tool_execute(
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Run the calls of rows in a world, each row from a reset. Rows whose calls all succeed are kept, with what was observed."
+    from synthgen_nb.core.cluster import connect
+    from synthgen_nb.core.settings import load_settings
     from synthgen_nb.specs.parse import parse_tools
     from synthgen_nb.worlds.open import execute_in_worlds
     apart(source, output)
+    connect(load_settings(config))
     got = trajectories(source)
     known = parse_tools(tools).kept if tools else None
     m = door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None

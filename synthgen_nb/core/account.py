@@ -19,20 +19,23 @@ from .models import Model
 from .progress import Meter
 from .records import Drop, Outcome, Pair
 from .settings import Rule
+from .shelf import Shelf
 from .transport import Rates
 
 # %% ../../nbs/core/07a_account.ipynb #all_rated
 def all_rated(
     out: Outcome[T],   # of `curate`
     rows: Sequence[T], # that went in
-) -> list[Any]: # the same rows with their scores, in the order in which they went in
-    "Kept and dropped rows together"
-    found = {x.id: x for x in [*out.kept, *[d.record for d in out.dropped]]} # type: ignore[union-attr]
-    return [found[x.id] for x in rows]
+) -> Sequence[Any]: # the same rows with their scores, in the order in which they went in
+    "Kept and dropped rows together; on a shelf where the rows are on one"
+    kept, dropped = ({x.id: i for i, x in enumerate(xs)} for xs in (out.kept, (d.record for d in out.dropped))) # type: ignore[union-attr]
+    def found(id: str) -> Any: return out.kept[kept[id]] if id in kept else out.dropped[dropped[id]].record
+    each = (found(x.id) for x in rows)
+    return Shelf(each) if isinstance(rows, Shelf) else list(each)
 
 # %% ../../nbs/core/07a_account.ipynb #distribution
 def distribution(
-    rows: Sequence[Any], # rated
+    rows: Iterable[Any], # rated
 ) -> dict[str, int]: # rating → rows, the unrated last
     "How often each rating was given"
     ratings = Counter(x.rating for x in rows)
@@ -90,9 +93,9 @@ def curation_account(
     return {'rated': len(pairs), 'kept': len(out.kept), 'threshold': threshold, 'rubric': rubric.name,
             'reasons': out.reasons,
             'without_source': sum(p.chunk_id not in evidence for p in pairs),
-            'distribution': distribution(all_rated(out, pairs)), 'topic': topic,
+            'distribution': distribution(chain(out.kept, (d.record for d in out.dropped))), 'topic': topic,
             'formats': dict(Counter(map(pair_format, pairs))), 'rules': per_rule(left_out, rules),
-            'retention': retention(out.kept, [*left_out, *out.dropped], document)}
+            'retention': retention(out.kept, chain(left_out, out.dropped), document)}
 
 # %% ../../nbs/core/07a_account.ipynb #shared_prefix
 def begins_alike(

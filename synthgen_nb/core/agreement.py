@@ -48,6 +48,7 @@ def _numbers(mine: Counter[_Key], theirs: Counter[_Key]) -> list[str]:
             out.append(f'{v:g} {"".join(sorted(units)[:1])}'.strip())
     return out
 
+# %% ../../nbs/core/00i_agreement.ipynb #codes
 def _codes(mine: Counter[_Key], other: str) -> list[str]:
     "Code of one that is nowhere in the other, however it is marked there"
     bare = lambda t: re.sub(r"[\s`'\"()]", '', fold(t)).lower()

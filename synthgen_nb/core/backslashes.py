@@ -158,7 +158,8 @@ def _formed(view: _View, i: int) -> bool:
 
 # %% ../../nbs/core/02b_backslashes.ipynb #paths
 _SEG = r'[\w.()$%~{}<>-]+'
-_PATH = re.compile(rf'(?<![A-Za-z])[A-Za-z]:(?P<in>(?:{_ANY}(?:{_SEG}(?: {_SEG}){{0,3}}(?={_ANY})|{_SEG})){{1,40}}{_ONE}?)')
+_PATH = re.compile(rf'(?<![A-Za-z])[A-Za-z]:(?P<in>(?:{_ANY}(?:{_SEG}(?: {_SEG}){{0,3}}(?={_ANY})'
+                   rf'|{_SEG})){{1,40}}{_ONE}?)')
 _SHARE = re.compile(rf'(?<![\w\\:])\\(?P<name>[\w.-]{{1,64}})(?P<in>(?:{_ANY}{_SEG}){{1,40}})')
 
 def _paths(view: _View, source: _Source) -> dict[int, bool | None]: # None: it may be a line break

@@ -8,6 +8,7 @@ __all__ = ['T', 'beginning', 'sharing', 'Turns', 'anthropic_marked', 'openai_mar
 # %% ../../nbs/core/03j_beginnings.ipynb #imports
 import asyncio, re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import Any, TypeVar
 from .prompts import Ask
 from .records import content_id
@@ -23,7 +24,8 @@ def beginning(
     *before, last = ask.messages
     found = _SOURCE.search(last['content']) # nothing in a source can look like its end: see `prompts.material`
     if not found: return '', 0
-    return content_id([m['content'] for m in before], last['content'][:found.end()]), found.end()
+    begun = '\0'.join([*(m['content'] for m in before), last['content'][:found.end()]])
+    return sha256(begun.encode('utf-8', 'surrogatepass')).hexdigest()[:16], found.end()
 
 # %% ../../nbs/core/03j_beginnings.ipynb #sharing
 def sharing(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'PLACED', 'MIN_QUOTE', 'ground', 'Examined', 'around', 'placed', 'plain', 'beyond_mending', 'looked_at',
-           'find_quote', 'quote_wrong', 'read_quotes', 'quoted', 'echoes', 'mended', 'revised', 'sorted_out',
-           'answerable']
+           'find_quote', 'quote_wrong', 'read_quotes', 'quoted', 'echoes', 'mended', 'revised', 'told', 'one_suffices',
+           'sorted_out', 'answerable']
 
 # %% ../../nbs/core/09_evidence.ipynb #imports
 import re
@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from .claims import Claim, claims
 from .facts import fold
+from .joined import JOINT, spans, two_questions
 from .methods import Method
 from .models import Answer, Model, over_together
 from .questions import question_wrong, reply_wrong
@@ -29,9 +30,10 @@ async def ground(
     model: Model,                # who quotes and mends
     evidence: Mapping[str, str], # chunk id → its text
     together: int = 1,           # most pairs of one chunk that share a call
-) -> Outcome[Pair]: # kept: with their evidence; dropped: `unsupported`, `question`, `no_source`
+) -> Outcome[Pair]: # kept: with their evidence; dropped: `unsupported`, `question`, `no_source` …
     "Keep what rests on its source"
-    found = [looked_at(p, evidence.get(p.chunk_id)) for p in pairs]
+    found = [looked_at(p, evidence.get(p.chunk_id), spans(p.chunk_id, evidence) if p.chunk_id in evidence else {})
+             for p in pairs]
     await quoted([e for e in found if e.open], model, together)
     if again := [e for e in found if e.objections and not e.hopeless]:
         await revised(again, model, together)
@@ -59,6 +61,7 @@ class Examined:
     rests: list[Evidence] = field(default_factory=list) # of the claims that are placed
     open: list[Claim] = field(default_factory=list)     # claims for which a quotation is needed
     steps: list[Origin] = field(default_factory=list)   # calls that were made for it
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict) # of joined chunks, where each stands
 
     @property
     def known(self) -> str: return f'{self.pair.question}\n{around(self.pair)}'
@@ -66,7 +69,9 @@ class Examined:
     def source(self) -> Source: return Source(self.text, self.known)
 
     def place(self, c: Claim, start: int, end: int, how: Literal['aligned', 'quoted'] = 'aligned') -> Evidence:
-        return Evidence(claim=c.text, chunk=self.pair.chunk_id, start=start, end=end, how=how)
+        there = ((id, a) for id, (a, b) in self.spans.items() if a <= start and end <= b)
+        chunk, at = next(there, (self.pair.chunk_id, 0)) # of joined chunks, the part
+        return Evidence(claim=c.text, chunk=chunk, start=start - at, end=end - at, how=how)
 
 def around(p: Pair) -> str:
     "What the reader of a pair may take as known: headings, names of the documents"
@@ -98,6 +103,7 @@ def beyond_mending(
 ) -> str: # '' if nothing is
     "What no other answer could mend: a question that cannot stand, or no source"
     if text is None: return 'no_source'
+    if JOINT in p.chunk_id and (second := two_questions(p.question)): return f'two_questions: {second}'
     return _question_wrong(p.question, text, around(p))
 
 @lru_cache(maxsize=4096)
@@ -109,9 +115,10 @@ def _question_wrong(question: str, text: str, known: str) -> str:
 def looked_at(
     p: Pair,
     text: str | None, # of its chunk; None: not at hand
+    spans: Mapping[str, tuple[int, int]] | None = None, # of joined chunks, see `joined.spans`
 ) -> Examined:
     "What the program finds of a pair, without a call"
-    e = Examined(p, text or '', hopeless=beyond_mending(p, text))
+    e = Examined(p, text or '', hopeless=beyond_mending(p, text), spans=spans or {})
     if text is None: return e
     objections, rests, left = _seen(p.question, p.answer, text, e.known)
     e.objections, e.open, e.rests = [*objections], [*left], [e.place(f.claim, f.start, f.end) for f in rests]
@@ -200,7 +207,7 @@ def mended(
     new = a.value['answer'] if a.ok else None
     if not new or not new.strip() or echoes(new, e.objections): return e
     before, origin = e.pair.original_answer or e.pair.answer, (*e.pair.origin, *e.steps, step)
-    return looked_at(e.pair.but(answer=new, original_answer=before, origin=origin), e.text)
+    return looked_at(e.pair.but(answer=new, original_answer=before, origin=origin), e.text, e.spans)
 
 async def revised(found: Sequence[Examined], model: Model, together: int = 1):
     "Put objections back to the writer"
@@ -211,17 +218,44 @@ async def revised(found: Sequence[Examined], model: Model, together: int = 1):
         new = mended(e, a, p.origin('revise', a, note='; '.join(e.objections)))
         e.__dict__.update(new.__dict__)
 
+# %% ../../nbs/core/09_evidence.ipynb #told
+def told(
+    c: Claim,
+    src: Source,
+) -> float: # 0 to 1; 0 if the source objects
+    "The share of what a claim says that stands at one place of a source"
+    f, stems = hold(c, src), {w.stem for w in content(words_in(c.text))}
+    if f.why or f.end <= f.start: return 0
+    at = next((i for i, s in enumerate(src.segments) if s.start == f.start), 0)
+    return len(shared(stems, set(src.stems[at]))) / len(stems) if stems else 1
+
+# %% ../../nbs/core/09_evidence.ipynb #one_suffices
+def one_suffices(
+    e: Examined, # without objections
+) -> str: # '' where several chunks are needed, or only one was shown
+    "Why an answer that was made from several chunks does not need them"
+    parts = {id: Source(e.text[a:b], e.known) for id, (a, b) in e.spans.items()}
+    known, rest = {c.text: c for c in claims(e.pair.answer)}, {r.claim: r.chunk for r in e.rests}
+    def carried(claim, there): # as well as where it was found
+        share = told(known[claim], parts[there])
+        own = told(known[claim], parts[rest[claim]]) if rest[claim] in parts else 0
+        return share >= max(PLACED, .8 * own)
+    for id in parts:
+        if all(chunk == id or carried(claim, id) for claim, chunk in rest.items()): return f'one_chunk_suffices: {id}'
+    return ''
+
 # %% ../../nbs/core/09_evidence.ipynb #sorted_out
 def sorted_out(found: Sequence[Examined]) -> Outcome[Pair]:
     "The outcome of an examination"
     out = Outcome[Pair]()
     for e in found:
         p = e.pair.but(evidence=tuple(e.rests), origin=(*e.pair.origin, *e.steps))
-        why = e.hopeless or (f'unsupported: {e.objections[0]}' if e.objections else '')
+        why = e.hopeless or (f'unsupported: {e.objections[0]}' if e.objections else one_suffices(e))
         kind, _, what = why.partition(': ')
         if not why: out.kept.append(p)
         else:
-            all_of_them = '; '.join(e.objections) or why
+            said = why.replace('one_chunk_suffices:', 'every claim of the answer stands in one chunk,')
+            all_of_them = '; '.join(e.objections) or said
             out.dropped.append(drop(p, 'evidence', f'{kind}:{clip(what, 120)}', all_of_them))
     return out
 

@@ -58,7 +58,8 @@ def of_another_item(question: str, claim: str, text: str) -> str: # '' if nothin
     said, before = fold(f'{question} {claim}').lower(), fold(text)[:first.start() if first else 0].lower()
     about = [k for k in there if _said(k, said)]
     if len(about) != 1: return ''
-    for x in (f.text.strip('`"\'').lower() for f in code_facts(claim) if re.fullmatch(r'[`"\']*[\w-]{4,}[`"\']*', f.text)):
+    for x in (f.text.strip('`"\'').lower() for f in code_facts(claim)
+              if re.fullmatch(r'[`"\']*[\w-]{4,}[`"\']*', f.text)):
         own = [k for k, block in there.items() if _said(x, block)]
         if own and about[0] not in own and not _said(x, before):
             return f'says {x} of {about[0]}, where the source has it under {own[0]}'
@@ -79,13 +80,15 @@ def subject_differs(claim: str, src: Source) -> str: # '' if it does not
         if not x or len(mine) < 2 or x.stem not in known or re.search(r'\bby\b', part): continue
         fit = lambda rest, mine=mine: len(shared(mine, rest)) >= .75 * len(mine)
         if any(w.stem == x.stem and fit(rest) for w, rest in heads): continue
-        y = next((w for w, rest in heads if w.text in OPPOSITES.get(x.text, ()) and w.stem not in mine and fit(rest)), None)
+        y = next((w for w, rest in heads if w.text in OPPOSITES.get(x.text, ()) and w.stem not in mine
+                  and fit(rest)), None)
         if y: return f'says of the {x.text} what the source says of the {y.text}'
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #bound
 _BEFORE = re.compile(r'\b(?:before|prior to|until|up to|older than|earlier than|below)\s+(?:[\w.]+ ){0,2}$', re.I)
-_SINCE = re.compile(r'\b(?:since|from|starting (?:with|from|in)|after|beginning with|newer than|as of)\s+(?:[\w.]+ ){0,2}$', re.I)
+_SINCE = re.compile(r'\b(?:since|from|starting (?:with|from|in)|after|beginning with|newer than|as of)\s+(?:[\w.]+ '
+                    r'){0,2}$', re.I)
 _LATER = re.compile(r'^(?:\+|\s+(?:and|or) (?:later|newer|above|up|higher|onwards?))', re.I)
 _EARLIER = re.compile(r'^\s+(?:and|or) (?:earlier|older|below|lower)', re.I)
 
@@ -102,7 +105,8 @@ def bound_differs(claim: str, src: Source) -> str: # '' if it does not
     "What is true before a version, said of the versions from it on, or the other way round"
     mine, words = dict(bounds(claim)), _stems(claim)
     for n, side in mine.items():
-        near = [(len(shared(words, stems)), dict(bounds(s.text)).get(n)) for s, stems in zip(src.segments, src.stems, strict=True)]
+        near = [(len(shared(words, stems)), dict(bounds(s.text)).get(n))
+                for s, stems in zip(src.segments, src.stems, strict=True)]
         near = [(k, where) for k, where in near if where]
         most = max((k for k, where in near if where == side), default=0)
         other = max((k for k, where in near if where != side), default=0)
@@ -129,13 +133,16 @@ def strength_differs(claim: str, src: Source) -> str: # '' if it does not
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #depends
-_DEPENDS = re.compile(r'\b(?:depend(?:s|ed|ing|ent)? (?:up)?on|(?:is|are|was|were) (?:caused|determined|controlled|set) by|according to)\b', re.I)
+_DEPENDS = re.compile(r'\b(?:depend(?:s|ed|ing|ent)? (?:up)?on|(?:is|are|was|were) (?:caused|determined|controlled'
+                      r'|set) by|according to)\b', re.I)
 
-_DECIDES = re.compile(r'\b(?<!been )(?<!is )(?<!are )(?<!was )(?<!were )(?:determine[sd]?|decide[sd]?|controls?|controlled|causes?|caused)\b', re.I)
+_DECIDES = re.compile(r'\b(?<!been )(?<!is )(?<!are )(?<!was )(?<!were )(?:determine[sd]?|decide[sd]?|controls?'
+                      r'|controlled|causes?|caused)\b', re.I)
 
 def dependence_differs(claim: str, seg: str) -> str: # '' if it does not
     "Cause and effect exchanged"
-    mine, theirs = ([*reversed(_DECIDES.split(t))] if _DECIDES.search(t) else _DEPENDS.split(t) for t in map(fold, (claim, seg)))
+    mine, theirs = ([*reversed(_DECIDES.split(t))] if _DECIDES.search(t) else _DEPENDS.split(t)
+                    for t in map(fold, (claim, seg)))
     if len(mine) != 2 or len(theirs) != 2: return ''
     left, right, its_left, its_right = map(_stems, (*mine, *theirs))
     crossed = min(len((left - right) & (its_right - its_left)), len((right - left) & (its_left - its_right)))
@@ -151,8 +158,10 @@ def version_of_another(claim: str, text: str) -> str: # '' if none is
     for name, v in _NAMED_VERSION.findall(claim):
         others = {u for n, u in known if n == name.lower()} - {v}
         if not others or (name.lower(), v) in known: continue
-        around = [text[max(0, m.start() - 60):m.end() + 60] for m in re.finditer(rf'(?<![\w.]){re.escape(v)}(?!\.?\d)', text)]
-        names = [re.findall(rf'\b[A-Za-z]+\d[\w]*\b|\b[A-Z][\w]*\b|{re.escape(name)}', a[a.find(v) + len(v):]) for a in around]
+        around = [text[max(0, m.start() - 60):m.end() + 60]
+                  for m in re.finditer(rf'(?<![\w.]){re.escape(v)}(?!\.?\d)', text)]
+        names = [re.findall(rf'\b[A-Za-z]+\d[\w]*\b|\b[A-Z][\w]*\b|{re.escape(name)}', a[a.find(v) + len(v):])
+                 for a in around]
         if names and all(ns and ns[0].lower() != name.lower() for ns in names):
             return f'says {v} of {name}, which the source says of {names[0][0]}'
     return ''
@@ -170,7 +179,8 @@ def _item_of(text: str, src: Source, steps: Sequence[int]) -> int | None:
 
 def steps_exchanged(claim: str, src: Source) -> str: # '' if they are not
     "Two steps of a list of steps in the other order"
-    led = next((s.start for s in src.segments if re.search(r'\bsteps?\b', s.text) and s.text.rstrip().endswith(':')), None)
+    led = next((s.start for s in src.segments if re.search(r'\bsteps?\b', s.text)
+                and s.text.rstrip().endswith(':')), None)
     steps = [i for i, s in enumerate(src.segments) if s.kind == 'item' and led is not None and s.start > led]
     m = next((m for p in (_THEN, _ONCE, _BEFORE_IT) if (m := p.search(claim))), None)
     if not m or len(steps) < 3: return ''
@@ -178,7 +188,8 @@ def steps_exchanged(claim: str, src: Source) -> str: # '' if they are not
     return 'the steps are not in the order of the source' if a is not None and b is not None and a > b else ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #optional
-_FREE = re.compile(r'(?:\b(?:may|can|could) be (?:left out|omitted|skipped)|\bis (?:optional|not (?:needed|required|necessary))|\bneed not be\b)', re.I)
+_FREE = re.compile(r'(?:\b(?:may|can|could) be (?:left out|omitted|skipped)|\bis (?:optional|not (?:needed|required'
+                   r'|necessary))|\bneed not be\b)', re.I)
 _BOUND = re.compile(r'(?<!not )\b(?:required|mandatory|necessary)\b', re.I)
 
 def made_optional(claim: str, src: Source) -> str: # '' if nothing is
@@ -196,16 +207,19 @@ def made_optional(claim: str, src: Source) -> str: # '' if nothing is
 def asked_of_another(question: str, answer: str, src: Source) -> str: # '' if it is not
     "An answer about the counterpart of what was asked about"
     asked, said = ({w.text for w in words_in(t)} for t in (question, answer))
-    heads = [(w.text, rest) for s in src.segments if s.kind in ('sentence', 'item') for w, rest in [_first(s.text)] if w]
+    heads = [(w.text, rest) for s in src.segments if s.kind in ('sentence', 'item')
+             for w, rest in [_first(s.text)] if w]
     x, _ = _first(answer)
     for y in sorted(OPPOSITES.get(x.text, ())) if x and x.text not in asked else ():
         if not x or y not in asked or y in said: continue
-        of = lambda head: max((len(shared(_stems(question) - {head}, rest)) for w, rest in heads if w == head), default=0)
+        of = lambda head: max((len(shared(_stems(question) - {head}, rest)) for w, rest in heads if w == head),
+                              default=0)
         if of(y) and of(y) >= of(x.text): return f'speaks of the {x.text}, and was asked about the {y}'
     return ''
 
 # %% ../../nbs/core/00gb_exchanged.ipynb #need
-_NO_NEED = re.compile(r"\b(?:no (?P<a>[\w -]{3,60}?) (?:is|are)|(?P<b>[\w -]{3,60}?) (?:is|are) not) (?:needed|required|necessary)\b", re.I)
+_NO_NEED = re.compile(r"\b(?:no (?P<a>[\w -]{3,60}?) (?:is|are)|(?P<b>[\w -]{3,60}?) (?:is|are) not) (?:needed"
+                      r"|required|necessary)\b", re.I)
 _NEEDS = re.compile(r'\b(?:must|ha(?:s|ve) to|(?:is|are) (?:needed|required|necessary|mandatory))\b', re.I)
 _NOT = re.compile(r"\b(?:no|not|never|without|cannot|only|optional|unless|instead)\b|n't\b", re.I)
 

@@ -79,7 +79,8 @@ def _model() -> Any: # some 60 MB
 @lru_cache(None)
 def _identifier(script: str) -> Any:
     told = copy(_model()) # its tables are shared
-    told.set_languages([c for c in (*BY_SCRIPT[script], *(['nb', 'nn'] if script == 'Latin' else [])) if c in told.nb_classes])
+    told.set_languages([c for c in (*BY_SCRIPT[script], *(['nb', 'nn'] if script == 'Latin' else []))
+                        if c in told.nb_classes])
     return told
 
 def ranked(
@@ -153,7 +154,9 @@ def other_language(
     certain = .98 if any({other, code} <= kin for kin in KIN) else STRANGE
     return other if other != code and p >= certain and told.get(code, 0) <= UNLIKELY else ''
 
-KIN = [{'da', 'no', 'sv'}, {'hr', 'sr', 'sl'}, {'cs', 'sk'}, {'es', 'gl', 'ca', 'pt'}, {'ru', 'uk', 'be', 'bg', 'mk', 'sr'}, {'hi', 'mr', 'ne'},
+# %% ../../nbs/core/00bb_language.ipynb #kin
+KIN = [{'da', 'no', 'sv'}, {'hr', 'sr', 'sl'}, {'cs', 'sk'}, {'es', 'gl', 'ca', 'pt'},
+       {'ru', 'uk', 'be', 'bg', 'mk', 'sr'}, {'hi', 'mr', 'ne'},
        {'ar', 'fa', 'ur'}] # which a sentence cannot always tell apart
 
 def _in_kana(words: str, code: str) -> str: # Japanese where Chinese is wanted, or the other way round

@@ -68,7 +68,10 @@ _CODED = re.compile(r'^([A-Za-z]{0,6}-?\d[\w-]{0,20})\s*(?::|\s[–—-]|\|)\s+(
 def entry(line: str) -> dict[str, str]: # empty where it is none
     "One entry of a list"
     t = _value(_BULLET.sub('', line))
-    if m := _KIND.match(t): return {'kind': m[1].lower(), 'name': m[2].strip()}
+    if m := _KIND.match(t):
+        name, _, size = re.sub(r'\s{2,}', '\t', m[2].strip()).partition('\t')
+        sized = re.match(r'[\d.]+ ?[kKMGT]?i?B$', size)
+        return {'kind': m[1].lower(), 'name': name} | ({'size': size} if sized else {})
     if m := _NUMBERED.match(t): return {'id': m[1], 'name': _value(m[2])}
     if m := _IN_BRACKETS.match(t): return {'id': m[2], 'name': _value(m[1].rstrip(' :-–'))}
     if m := _CODED.match(t): return {'id': m[1], 'name': _value(m[2])}
@@ -78,6 +81,8 @@ def entry(line: str) -> dict[str, str]: # empty where it is none
 
 # %% ../../nbs/core/00l_listed.ipynb #entries
 _HEADING = re.compile(r'^\s*[#*]{0,4}\s*([A-Za-z][\w -]{0,40}?)\s*(?:\(\d+\))?\s*:\s*\**\s*$')
+
+def _of_kind(x: Any) -> bool: return isinstance(x, dict) and 'kind' in x
 
 def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entries
     "The lists of a text; empty where most of it is something else"
@@ -91,6 +96,8 @@ def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entr
             out.setdefault('path' if 'path' in e else name, []).append(alone)
         else: sentences += 1
     n = sum(map(len, out.values()))
+    told = [x for x in out.get('items', []) if _of_kind(x)]
+    if told: out['items'] = told # no totals
     listed_ = n > sentences and (n > 1 or name != 'items' or any(_BULLET.match(l) for l in lines) or 'path' in out
                                  or any(isinstance(x, dict) for x in out.get('items', [])))
     return out if listed_ else {}

@@ -22,7 +22,7 @@ from .settings import Provider
 from .transport import Rates, Trouble
 
 # %% ../../nbs/core/03g_many.ipynb #in_order
-BLOCK = 256 # questions looked up at a time
+BLOCK = 64 # questions looked up at a time
 T = TypeVar('T')
 R = TypeVar('R')
 
@@ -39,6 +39,7 @@ async def in_order(
     window = deque[Any]() # tasks, and results that were there
     try:
         for block in batched(items, BLOCK):
+            await asyncio.sleep(0) # what was made ready goes out before more is made
             for x, result in zip(block, known(block), strict=True):
                 if result is not None: bar.step()
                 window.append(asyncio.create_task(stepping(one(x), bar)) if result is None else result)

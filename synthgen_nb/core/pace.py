@@ -72,14 +72,14 @@ def limits_in(
     return out
 
 # %% ../../nbs/core/03b_pace.ipynb #Climb
-START, GAIN = 64, 1.2 # calls under way at first; how much more a doubling must bring
+START, GAIN = 64, 1.2 # calls under way at first; how much more a fuller window must bring
 
 @dataclass
 class Climb:
     "How many calls may be under way, by what more of them has brought"
     ceiling: int                # most that may ever be
     limit: float = 0.0          # calls that may be under way now
-    climbing: bool = True       # it still doubles
+    climbing: bool = True       # it still grows with every answer
     rate: float = 0.0           # answers a second in the last window
     settled: float = 0.0        # seconds an answer took when it settled
     quickest: float = float('inf') # seconds an answer took in the quickest window
@@ -94,7 +94,7 @@ class Climb:
 
     def answered(self, now: float, took: float, waiting: bool): # took: seconds; others are waiting
         "Count an answer, and judge when a window is full"
-        if self.climbing and waiting: self.limit = min(self.ceiling, self.limit + 1)
+        if self.climbing and waiting: self.limit = min(self.ceiling, self.limit + 3)
         if self.window.count(now, took, waiting): judge(self, now)
 
     def busy(self, now: float, sent: float): halve(self, now, sent)
@@ -132,7 +132,7 @@ def climb(c: Climb, rate: float, latency: float):
     full = c.rate and rate < GAIN * c.rate
     c.rate = rate
     if full: settle(c, max(1.0, 1.25 * rate * c.quickest), latency)
-    elif c.limit >= c.ceiling: settle(c, c.ceiling, latency)
+    elif c.window.size >= c.ceiling: settle(c, c.ceiling, latency) # all of it was spent there
 
 # %% ../../nbs/core/03b_pace.ipynb #settled
 def tried(c: Climb, rate: float, latency: float): # a quarter more was tried

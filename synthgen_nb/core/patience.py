@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'UNSEEN', 'TRIES', 'SEALED', 'ServerDown', 'Spent', 'Refused', 'backoff', 'Purse', 'sharing_purse',
-           'purse_for', 'cost_of', 'Line', 'pace_of', 'Tried', 'sent', 'worded', 'paid', 'once', 'after_trouble',
-           'stop_if_hopeless', 'stop_if_silent', 'patience_with']
+           'shared_purse', 'purse_for', 'cost_of', 'Line', 'pace_of', 'Tried', 'sent', 'worded', 'paid', 'once',
+           'after_trouble', 'stop_if_hopeless', 'stop_if_silent', 'patience_with']
 
 # %% ../../nbs/core/03f_patience.ipynb #imports
 import asyncio, json, random, time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 from .calls import Reply
 from .pace import Pace
 from .progress import remark
@@ -43,6 +44,7 @@ class Purse:
     sent: int = 0
     spent: float = 0.0              # where the price is known
     flying: int = 0
+    name: str = field(default_factory=lambda: uuid4().hex) # it may be in several processes, see `core.models`
 
     def open(self):
         "Before a call: raise if it would be one too many"
@@ -68,6 +70,8 @@ def sharing_purse(purse: Purse) -> Iterator[None]:
     at = _PURSE.set(purse)
     try: yield
     finally: _PURSE.reset(at)
+
+def shared_purse() -> Purse | None: return _PURSE.get()
 
 def purse_for(max_calls: int | None, max_budget: float | None) -> Purse:
     "That which is shared here, or one of its own"

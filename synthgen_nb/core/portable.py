@@ -56,6 +56,7 @@ def paths_in(
     return {p for p in (*found, value) if isinstance(p, str) and os.path.isabs(p) and len(Path(p).parts) > 2
             and (os.path.exists(p) or os.path.exists(os.path.dirname(p)))}
 
+# %% ../../nbs/core/00j_portable.ipynb #hidden-too
 def hidden(
     text: str,              # of a record
     given: Iterable[str] = (), # absolute paths, see `paths_in`

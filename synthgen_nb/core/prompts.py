@@ -161,8 +161,8 @@ class Prompt(BaseModel):
 
     @property
     def hash(self) -> str:
-        return content_id(self.name, self.version, self.system, self.user, self.output,
-                          *([] if self.max_tokens is None else [self.max_tokens]))
+        output = None if self.output is None else schema_text(self.output)
+        return _hash(self.name, self.version, self.system, self.user, output, self.max_tokens)
 
     def origin(self, method: str, a: Any, **more) -> Origin: # a: an answer to it; more: note, faithful
         "The step that an answer to this prompt is: what made a record, and with what"
@@ -172,6 +172,10 @@ class Prompt(BaseModel):
                **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"
         return _rendered(self, output, inputs)
+
+@lru_cache(256) # every question asks for it
+def _hash(name: str, version: int, system: str, user: str, output: str | None, most: int | None) -> str:
+    return content_id(name, version, system, user, output and json.loads(output), *([] if most is None else [most]))
 
 # %% ../../nbs/core/02_prompts.ipynb #folded
 MARK = '¦' # behind a bracket: what follows is text, and no tag
@@ -185,10 +189,13 @@ def _alike(c: str) -> str: # one character as a reader takes it
 
 def _folded(text: str) -> str: # of the same length
     "Text as it looks: lower case, full-width and look-alike signs as plain ones"
-    return text.lower().translate(_ALIKE) if text.isascii() else ''.join(map(_alike, text))
+    for c in () if text.isascii() else set(text):
+        if c > '\x7f' and (x := _alike(c)) != c: text = text.replace(c, x)
+    plain = text.encode('utf-8', 'surrogatepass').lower() # of bytes, only ASCII: no letter becomes two
+    return plain.replace(b'\\', b'/').decode('utf-8', 'surrogatepass')
 
 # %% ../../nbs/core/02_prompts.ipynb #control
-_OPEN = r'(?:<|&lt;|&#0?60;|&#x0?3c;|/u003c)' # a bracket (folded), or how HTML and JSON write one
+_OPEN = r'(?:(?<=<)|(?<=&)(?:lt;|#0?60;|#x0?3c;)|(?<=/)u003c)' # behind a bracket's first sign, as HTML and JSON write it
 _GAP = r'[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]{0,64}'
 _CONTROL = (r'\|[^<>|\n]{1,64}\|>|<?/?sys>>|\|?end_of_text\|?>'
             r'|/?(?:s|bos|eos|pad|unk|mask|cls|sep|think|thinking|tools|tool_call|tool_response|function_calls'
@@ -201,7 +208,8 @@ def _forged(tags: frozenset[str]) -> re.Pattern: # in folded text; its end is wh
     names = '|'.join(sorted(map(re.escape, tags), key=len, reverse=True)) or r'(?!)'
     ours = (rf'{_GAP}/{_GAP}(?:{names})(?![\w-])|(?:{names})(?![\w-])'
             rf'|{_GAP}(?:{names}){_GAP}\d{{0,4}}{_GAP}>')
-    return re.compile(rf'{_OPEN}(?=(?:{ours})|{_GAP}(?:{_CONTROL})|{MARK})|\[(?={_GAP}(?:{_SQUARE})|{MARK})')
+    tag, square = rf'(?:{ours})|{_GAP}(?:{_CONTROL})|{MARK}', rf'{_GAP}(?:{_SQUARE})|{MARK}'
+    return re.compile(rf'[<&/\[](?:{_OPEN}(?={tag})|(?<=\[)(?={square}))') # one set of signs first: looked for in C
 
 # %% ../../nbs/core/02_prompts.ipynb #material
 def material(
@@ -235,7 +243,7 @@ def restored(
     return _marked(value)
 
 def _marked(text: str) -> str: # without its marks
-    ends = [m.end() for m in re.finditer(rf'(?:{_OPEN}|\[)(?={MARK})', _folded(text))]
+    ends = [m.end() for m in re.finditer(rf'[<&/\[](?:{_OPEN}|(?<=\[))(?={MARK})', _folded(text))]
     return ''.join(text[a:b] for a, b in zip([0, *(e + 1 for e in ends)], [*ends, len(text)], strict=True))
 
 # %% ../../nbs/core/02_prompts.ipynb #environment
@@ -333,9 +341,10 @@ def load_prompt(
     folder: str | Path | None = None, # whose files take the place of ours
 ) -> Prompt: # checked
     "Read and check one prompt"
-    files = find_prompts(folder)
-    if name not in files: read_yaml(name, files, 'prompt') # raises
-    return _checked(name, files[name], files[name].read_bytes())
+    places = [Path(d)/f'{name}.yaml' for d in (folder, assets('prompts')) if d]
+    file = next((f for f in places if f.is_file() and f.stem == name), None)
+    if file is None or folder and not Path(folder).is_dir(): file, _ = read_yaml(name, find_prompts(folder), 'prompt') # raises
+    return _checked(name, file, file.read_bytes())
 
 # %% ../../nbs/core/02_prompts.ipynb #checked
 @lru_cache(256) # a method asks for its prompt once an item; what a file says is checked once

@@ -63,7 +63,7 @@ PROVIDERS: dict[str, Service] = dict(
         likelihood=f'{_O}:likelihood', continuation=f'{_O}:continuation'),
     ollama=Service(
         'llama3.1', 'http://localhost:11434', home='http://localhost:11434', workers=4,
-        write=f'{_T}:ollama_request', read=f'{_T}:ollama_reply', litellm='ollama_chat',
+        write=f'{_T}:ollama_request', read=f'{_T}:ollama_reply',
         embedding=f'{_E}:ollama_vectors', context=f'{_W}:ollama_context'),
     claude=Service('sonnet', workers=4, send=f'{_T}:claude_send', priced=False, temperature=False),
     gemini=Service(

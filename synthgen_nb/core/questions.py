@@ -27,6 +27,8 @@ _THINGS = '|'.join('''passage text section document page figure table chapter tu
 _PAGE = ('passages?|excerpts?|snippets?|paragraph|authors?|document|documentation page|page|tutorial|chapter|'
          'text|section|figure|table of contents|title|article')
 _OF = '(?:of|called|named|in an?|editor|dataset|file|string|mode|type|format|area|box|field|node|encoding|data)'
+
+# %% ../../nbs/core/00h_questions.ipynb #leans-too
 _LEANS = [re.compile(p, re.I) for p in (
     rf'\b(?:the|this|that|these|those)\s+(?:\w+\s+)?(?:{_PAGE})\b(?!\s+(?:\w+ )?{_OF}\b)',
     r'\b(?:example|code|snippet|table|figure|list|section|listing|output|command|function|step|text|diagram'
@@ -100,15 +102,20 @@ _AMOUNTS = frozenset('no none any several both single a unlimited arbitrary as'.
 
 _COUNTS = {code: tuple(re.compile(p, re.I) for p in ps) for code, ps in dict(
     fr=(r'\bcombien (?:de|d’|d\')', r'\b(?:une?|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|aucun|plusieurs|tous)\b'),
-    es=(r'\bcuánt[oa]s\b', r'\b(?:una?|un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|ningun[oa]?|ningún|varios|ambos)\b'),
-    it=(r'\bquant[ie]\b', r'\b(?:un[oa]?|due|tre|quattro|cinque|sei|sette|otto|nove|dieci|nessun[oa]?|vari[ei]?|tutti)\b'),
-    pt=(r'\bquant[oa]s\b', r'\b(?:uma?|um|dois|duas|três|quatro|cinco|seis|sete|oito|nove|dez|nenhuma?|vári[oa]s|ambos)\b'),
-    de=(r'\bwie viele\b', r'\b(?:eine?[nmrs]?|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|keine?|mehrere|beide|alle)\b'),
+    es=(r'\bcuánt[oa]s\b', r'\b(?:una?|un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|ningun[oa]?|ningún|varios'
+                           r'|ambos)\b'),
+    it=(r'\bquant[ie]\b', r'\b(?:un[oa]?|due|tre|quattro|cinque|sei|sette|otto|nove|dieci|nessun[oa]?|vari[ei]?'
+                          r'|tutti)\b'),
+    pt=(r'\bquant[oa]s\b', r'\b(?:uma?|um|dois|duas|três|quatro|cinco|seis|sete|oito|nove|dez|nenhuma?|vári[oa]s'
+                           r'|ambos)\b'),
+    de=(r'\bwie viele\b', r'\b(?:eine?[nmrs]?|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|keine?|mehrere|beide'
+                          r'|alle)\b'),
     sv=(r'\bhur många\b', r'\b(?:en|ett|två|tre|fyra|fem|sex|sju|åtta|nio|tio|inga|flera|båda|alla)\b'),
     ru=(r'\bсколько\b', r'\b(?:од(?:ин|на|но)|дв[ае]|три|четыре|пять|шесть|семь|восемь|девять|десять|нет|все)\b'),
     zh=('多少|几', '[一二两三四五六七八九十百千万零没无]'),
     ja=('いくつ|何[個回種件本つ台枚]', '[一二三四五六七八九十百千万]|なし|ない|すべて')).items()}
 
+# %% ../../nbs/core/00h_questions.ipynb #counted
 def _counted(question: str, answer: str) -> bool:
     "Is a number told, or none asked for?"
     if number_facts(answer) or re.search(r'\d', answer): return True
@@ -147,7 +154,8 @@ def wrong_polarity(question: str, answer: str, src: Source) -> str: # '' if it i
     return '' if mine == theirs else f'says {mine} where the source says {theirs}'
 
 # %% ../../nbs/core/00h_questions.ipynb #echo
-_CHOICE = dict(en='or|and', fr='ou|et', de='oder|und', es='[ou]|[ye]', it='od?|ed?', pt='ou|e', nl='of|en', sv='eller|och',
+_CHOICE = dict(en='or|and', fr='ou|et', de='oder|und', es='[ou]|[ye]', it='od?|ed?', pt='ou|e', nl='of|en',
+               sv='eller|och',
                ru='или|и', pl='lub|czy|albo|i')
 
 def echo(question: str, answer: str) -> str: # '' if it is none

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN', 'Boilerplate', 'Words', 'ENV_OTHER', 'nearest', 'Provider', 'secrets', 'scrub', 'plain', 'completed',
            'wrong_block', 'wrong_like', 'LLM', 'Rule', 'Corpus', 'QA', 'Temperatures', 'Limits', 'Price', 'Thresholds',
-           'Paths', 'Settings', 'unset', 'resolve', 'usable', 'first_of', 'known_keys', 'env_name', 'from_env',
+           'Paths', 'Settings', 'used', 'unset', 'resolve', 'usable', 'first_of', 'known_keys', 'env_name', 'from_env',
            'load_settings', 'find_settings', 'read_settings', 'put', 'checked', 'provider_rows']
 
 # %% ../../nbs/core/01_settings.ipynb #imports
@@ -246,6 +246,7 @@ class Settings(BaseModel):
     topic: str = ''             # what the data set is about; the judge drops what is not
     corpus: Corpus = Field(default_factory=Corpus) # type: ignore[arg-type]
     qa: QA = QA() # type: ignore[call-arg]
+    engine: str = Field(default='', pattern=r'^(ray(:[^/\s]+)?)?$') # where work runs: '' (this process), ray, or ray:HOST:PORT
 
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"
@@ -257,10 +258,13 @@ class Settings(BaseModel):
 # %% ../../nbs/core/01_settings.ipynb #resolve
 _VAR = re.compile(r'\$\{(\w+)\}')
 
+def used(values: dict) -> list[str]:
+    "Names in `${…}`"
+    return [n for v in values.values() if isinstance(v, str) for n in _VAR.findall(v)]
+
 def unset(values: dict) -> list[str]:
-    "Names in `${…}` that the environment does not have"
-    texts = [v for v in values.values() if isinstance(v, str)]
-    return [n for v in texts for n in _VAR.findall(v) if not os.environ.get(n)]
+    "Those that the environment does not have"
+    return [n for n in used(values) if not os.environ.get(n)]
 
 def resolve(values: dict, where: str) -> dict:
     "Replace every `${NAME}` by the environment's value; an unset one is an error"

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from .joined import joined, parts_of
 from .records import Outcome, Record, Waiting
 
 # %% ../../nbs/core/00k_shelf.ipynb #Shelf
@@ -70,16 +71,20 @@ def on_disk(
 
 # %% ../../nbs/core/00k_shelf.ipynb #Lookup
 class Lookup(Mapping[str, str]):
-    "One field of records by their ids, read when it is wanted"
+    "One field of records by their ids, read when it is wanted; of several chunks, their joined text"
     def __init__(self, records: Sequence[Any], field: str = 'text'):
         self.records, self.field, self.last = records, field, ('', '')
         self.at = {r.id: i for i, r in enumerate(records)}
 
     def __getitem__(self, id: str) -> str:
-        if self.last[0] != id: self.last = (id, getattr(self.records[self.at[id]], self.field))
+        if self.last[0] != id: self.last = (id, self._read(id))
         return self.last[1]
 
-    def __contains__(self, id: object) -> bool: return id in self.at
+    def _read(self, id: str) -> str:
+        found = [self.records[self.at[i]] for i in ([id] if id in self.at else parts_of(id))]
+        return getattr(found[0] if len(found) == 1 else joined(found), self.field)
+
+    def __contains__(self, id: object) -> bool: return id in self.at or all(i in self.at for i in parts_of(str(id)))
     def __iter__(self) -> Iterator[str]: return iter(self.at)
     def __len__(self) -> int: return len(self.at)
 

@@ -17,7 +17,8 @@ _THIS = (r"(?:(?:you )?(?:with |to |about |on |in |any |such )*"
          r"(?:that|this|these|those|your|the (?:request|instruction|question|text"
          r"|content|task)|it|(?=$)|an? (?:instruction|question|answer|response|prompt)|(?:such|harmful|any) \w+)|[.!,;]|$)")
 REFUSALS = dict( # language → how a refusal begins
-    en=(r"(?:(?:i'?m|i am|we'?re) (?:very |so |really |deeply )?(?:sorry|afraid)\b[,.!]? *|my apologies[,.!]? *|apologies[,.!]? *"
+    en=(r"(?:(?:i'?m|i am|we'?re) (?:very |so |really |deeply )?(?:sorry|afraid)\b[,.!]? *|my apologies[,.!]? *"
+        r"|apologies[,.!]? *"
         r"|(?:i )?apologi[sz]e[,.!]? *|sorry[,.!]? *|unfortunately[,.!]? *|regrettably[,.!]? *|but |that |however,? "
         r"|sure[,.!]? *|as an? (?:(?:ai|large|responsible|language)\b ?)+(?:model|assistant)?(?: created by \w+)?,? *)*"
         r"(?:(?:that|this|it)(?:'?s| is) (?:something|not something) (?:that )?)?"
@@ -28,10 +29,12 @@ REFUSALS = dict( # language → how a refusal begins
         r"(?:help|assist|provide|fulfil+|comply|complete|generate|create|produce|write|answer|do|support|respond|process"
         r"|accommodate|continue|discuss|engage|share|offer|give|decline|refuse|helping|providing|writing|answering)\b *" + _THIS),
     en_short=r"(?:i'?m|i am|we'?re)? *(?:very |so |really )?sorry[,.!]? *(?:but )?(?:no|not possible|i can'?t|i cannot)[.!]*$",
-    en_unable=(r"(?:(?:i'?m|i am) (?:very |so )?sorry[,.]? *(?:but )?|sorry[,.]? *(?:but )?|unfortunately,? )*(?:i'?m|i am) "
+    en_unable=(r"(?:(?:i'?m|i am) (?:very |so )?sorry[,.]? *(?:but )?|sorry[,.]? *(?:but )?|unfortunately,? )*(?:i'?m"
+               r"|i am) "
                r"(?:unable|not able|not allowed|not permitted|not comfortable) (?:to )?(?:help|assist|provide|fulfil+|comply|complete"
                r"|generate|create|produce|write|answer|do|respond|doing|writing|helping|providing)\b *" + _THIS),
-    en_text=(r"(?:(?:this|the) (?:text|request|content|passage|document)\b.{0,60}\b(?:violates|goes against|cannot be (?:used|answered))"
+    en_text=(r"(?:(?:this|the) (?:text|request|content|passage|document)\b.{0,60}\b(?:violates|goes against|cannot be "
+             r"(?:used|answered))"
              r"|(?:there is|there'?s) not enough (?:information|text|content|context)\b|no (?:text|document) (?:was|has been) (?:given|provided)"
              r"|please provide (?:the|a|me)\b.{0,40}\b(?:text|document|passage)\b|it (?:seems|looks like|appears)\b.{0,40}"
              r"\b(?:no|not|n't|missing|empty)\b.{0,40}\b(?:text|document|passage|provided)\b)"),
@@ -39,18 +42,23 @@ REFUSALS = dict( # language → how a refusal begins
 
 # %% ../../nbs/core/02a_spoken.ipynb #refusals-elsewhere
 REFUSALS |= dict(
-    de=(r"(?:(?:es tut mir(?: sehr)? leid|tut mir(?: sehr)? leid|entschuldigung|entschuldige|leider|bedaure)[,.!]? *(?:aber |dass )?)?"
+    de=(r"(?:(?:es tut mir(?: sehr)? leid|tut mir(?: sehr)? leid|entschuldigung|entschuldige|leider|bedaure)[,.!]? "
+        r"*(?:aber |dass )?)?"
         r"(?:ich )?(?:kann|darf|möchte|werde)? ?(?:ich )?(?:ihnen |dir |euch )?(?:dabei|damit|leider|diese\w*|das|ihre\w*|deine\w*|hierbei|hierzu)"
         r"\b.{0,60}\bnicht (?:\w+ ){0,2}(?:helfen|beantworten|erfüllen|erstellen|schreiben|weiterhelfen|unterstützen|bearbeiten|ausführen|nachkommen)"),
-    fr=(r"(?:(?:je suis (?:vraiment |sincèrement )?désolée?|désolée?|je m'excuse|malheureusement|je regrette)[,.!]? *(?:mais )?)?"
+    fr=(r"(?:(?:je suis (?:vraiment |sincèrement )?désolée?|désolée?|je m'excuse|malheureusement|je regrette)[,.!]? "
+        r"*(?:mais )?)?"
         r"(?:je )?(?:ne )?(?:peux|puis|suis) pas (?:en mesure de |)(?:vous |t'|te |y )?(?:aider|répondre à (?:cette|votre|ta)|fournir|accéder à (?:cette|votre)"
         r"|générer|créer (?:cette|ce|de)|satisfaire|faire cela)"),
-    es=(r"(?:(?:lo siento(?: mucho)?|disculpa|disculpe|perdón|lamentablemente|lamento)[,.!]? *(?:pero )?)*no (?:puedo|podemos|me es posible) "
+    es=(r"(?:(?:lo siento(?: mucho)?|disculpa|disculpe|perdón|lamentablemente|lamento)[,.!]? *(?:pero )?)*no (?:puedo"
+        r"|podemos|me es posible) "
         r"(?:ayudar\w*|responder|proporcionar|cumplir|generar|crear|escribir|hacer eso|atender)"),
-    it=(r"(?:(?:mi dispiace|scusa|spiacente|purtroppo)[,.!]? *(?:ma )?)*non posso (?:aiutar\w*|rispondere|fornire|soddisfare|generare|creare|scrivere|farlo)"),
+    it=(r"(?:(?:mi dispiace|scusa|spiacente|purtroppo)[,.!]? *(?:ma )?)*non posso (?:aiutar\w*|rispondere|fornire"
+        r"|soddisfare|generare|creare|scrivere|farlo)"),
     pt=(r"(?:(?:desculp\w+|sinto muito|lamento|infelizmente)[,.!]? *(?:mas )?)*(?:eu )?não (?:posso|consigo) "
         r"(?:ajudar|responder|fornecer|atender|gerar|criar|escrever|fazer isso)"),
-    nl=(r"(?:(?:het spijt me|sorry|helaas)[,.!]? *(?:maar )?)*(?:(?:ik|daar|hier|dit|dat) ){0,2}kan (?:ik )?(?:u|je|hier|daar|dit|dat|deze|uw)\b.{0,40}"
+    nl=(r"(?:(?:het spijt me|sorry|helaas)[,.!]? *(?:maar )?)*(?:(?:ik|daar|hier|dit|dat) ){0,2}kan (?:ik )?(?:u|je"
+        r"|hier|daar|dit|dat|deze|uw)\b.{0,40}"
         r"\bniet (?:\w+ ){0,2}(?:helpen|beantwoorden|voldoen|maken|schrijven)"),
     pl=r"(?:(?:przepraszam|niestety|przykro mi)[,.!]? *(?:ale )?)*nie mogę (?:\w+ ){0,2}(?:pomóc|odpowiedzieć|spełnić|napisać|wygenerować|zrobić)",
     ru=(r"(?:(?:извините|простите|к сожалению|прошу прощения)[,.!]? *(?:но )?)*я не (?:могу|смогу) (?:\w+ ){0,3}"
@@ -63,7 +71,8 @@ REFUSALS |= dict(
 
 # %% ../../nbs/core/02a_spoken.ipynb #refusal
 _REFUSAL = re.compile('|'.join(f'(?:{r})' for r in REFUSALS.values()), re.I)
-_OFFER = re.compile(r"[^.!?？。\n]{0,80}\b(?:anything else|something else|else can i|can i help|may i help|can i assist|would you like"
+_OFFER = re.compile(r"[^.!?？。\n]{0,80}\b(?:anything else|something else|else can i|can i help|may i help|can i assist"
+                    r"|would you like"
                     r"|do you have (?:any|another|a different)|kann ich (?:ihnen|dir) (?:sonst|anders|bei etwas)|autre chose|otra cosa"
                     r"|altro)\b[^.!?？。\n]{0,80}[?？]", re.I)
 
@@ -79,17 +88,20 @@ def refusal(
 _WHAT = (r'(?:user|one|single|new|possible|suitable|corresponding|best|final|revised|rewritten|improved'
          r'|generated|following|appropriate|requested|your|original|likely|backtranslated)')
 _THING = r'(?:instruction|question|prompt|request|query|task)s?'
-_PREFACE = re.compile(rf'(?:(?:sure|certainly|of course|okay|ok|absolutely|alright|great|got it|gladly|yes)\b[^.:!\n]{{0,40}}[.!,:]+\s*)?'
+_PREFACE = re.compile(rf'(?:(?:sure|certainly|of course|okay|ok|absolutely|alright|great|got it|gladly'
+                      rf'|yes)\b[^.:!\n]{{0,40}}[.!,:]+\s*)?'
                       rf"(?:here you (?:go|are)\b[^:\n?]{{0,60}}:|based on (?:the|this|your) \w+,[^:\n?]{{0,100}}:|i would ask\s*:"
                       rf"|(?:here(?:'s| is| are)|below is|this is|the)\s[^:\n?]{{0,120}}?\b{_THING}\b[^:\n?]{{0,120}}:"
                       rf'|(?:the |an? |my )?(?:{_WHAT} ){{0,3}}{_THING}(?: is| would be| could be| might be)?\s*:)\s*', re.I)
-_CHEER = re.compile(r'(?:sure(?: thing)?|certainly|of course|okay|absolutely|alright|gladly|got it|great (?:question|text))\s*[!.,:]\s+(?=\S)', re.I)
+_CHEER = re.compile(r'(?:sure(?: thing)?|certainly|of course|okay|absolutely|alright|gladly|got it|great (?:question'
+                    r'|text))\s*[!.,:]\s+(?=\S)', re.I)
 _LABEL = re.compile(rf'[#>\s]*[*_`]{{0,3}}(?:(?:the |{_WHAT} ){{0,2}}{_THING}|q|user|human'
                     r'|anweisung|aufgabe|frage|consigne|instrucción|pregunta|istruzione|domanda'
                     r'|用户指令|指令|问题|問題|質問|指示|질문|지시)[*_`]{0,3}\s*(?:[:：]|(?=\n))[*_`]{0,3}\s*', re.I)
 _FENCE = re.compile(r'(`{3,}|~{3,})[\w-]*\n(.*?)\n?\1', re.S)
 _TAGGED = re.compile(rf'<({_THING})>(.*?)</\1>', re.S | re.I)
-_AFTER = re.compile(r'\n[*_#> ]{0,6}(?:answer|a|response|assistant)[*_]{0,2}:|\n[ \t]{0,20}\n[*_>]{0,4}(?:explanation|reason(?:ing)?'
+_AFTER = re.compile(r'\n[*_#> ]{0,6}(?:answer|a|response|assistant)[*_]{0,2}:|\n[ \t]{0,20}\n[*_>]{0,4}(?:explanation'
+                    r'|reason(?:ing)?'
                     r'|rationale|let me know|i hope|hope this|this (?:instruction|question|prompt)'
                     r'|please let me|feel free)\b', re.I)
 _PAIRED = {'"': '"', '“': '”', '„': '“', '«': '»', '「': '」', "'": "'", '‘': '’', '`': '`'}
@@ -127,7 +139,8 @@ _OPTION = re.compile(r'(?:^|(?<=[.?!\n]))[\s*_#>-]{0,8}(?:option|alternative|ver
                      r'|instruction|question|possibility|suggestion)'
                      r'\s*(?:#?\d|[A-D]|one|two|three)\s*[*_]{0,3}\s*[:.)–—-]', re.I)
 _NUMBERED = re.compile(r'\s*(?:[*_]{0,2}(?:\d{1,2}|[a-d])[.)]|[-*•])\s+\S')
-_OR = re.compile(r'\n[ \t]{0,20}[*_]{0,2}(?:or|alternatively|oder|ou|o)\b[ \t]{0,9}[:,]?[*_]{0,2}[ \t]{0,9}(?:\n|(?=["“]))'
+_OR = re.compile(r'\n[ \t]{0,20}[*_]{0,2}(?:or|alternatively|oder|ou|o)\b[ \t]{0,9}[:,]?[*_]{0,2}[ \t]{0,9}(?:\n'
+                 r'|(?=["“]))'
                  r'|(?:^|\n)[ \t]{0,20}(?:or |alternatively)[^\n]{0,20}:', re.I)
 _QUOTED_OR = re.compile(r'(?:either:? *)?["“][^"“”\n]{3,400}["”],? or ["“][^"“”\n]{3,400}["”]\.?', re.I)
 
@@ -203,7 +216,8 @@ def read_words(
 _SAID = re.compile(r'(?:(?:the |my )?(?:final |overall |total )?(?:score|rating|grade|mark|points)(?: is)?\s*[:=]?\s*)?'
                    r'(?P<n>\d+(?:\.\d+)?)(?P<of>\s*(?:/|out of)\s*(?P<top>\d+))?(?:\s*points?)?'
                    r'(?P<rest>\s*(?:[-–—:.,;(]\s*\S.*)?)', re.I | re.S)
-_DOUBT = re.compile(r'\d|\b(?:or|to|between|maybe|perhaps|almost|nearly|rather|not sure|zero|one|two|three|four|five|six|seven|eight|nine|ten|half)\b', re.I)
+_DOUBT = re.compile(r'\d|\b(?:or|to|between|maybe|perhaps|almost|nearly|rather|not sure|zero|one|two|three|four|five'
+                    r'|six|seven|eight|nine|ten|half)\b', re.I)
 
 def number_said(
     text: str,          # e.g. `Score: 5`
@@ -216,7 +230,8 @@ def number_said(
 
 # %% ../../nbs/core/02a_spoken.ipynb #truth-said
 _YES = re.compile(r'(?P<said>yes|no|true|false)(?P<rest>[.!]?|\s*[.,;:–—-]\s*[^\n]{1,300})', re.I)
-_UNSURE = re.compile(r'\b(?:yes|no|not|true|false|but|however|unless|although|maybe|partly|partially|depends)\b|n.t\b', re.I)
+_UNSURE = re.compile(r'\b(?:yes|no|not|true|false|but|however|unless|although|maybe|partly|partially|depends)\b'
+                     r'|n.t\b', re.I)
 
 def truth_said(
     text: str, # e.g. `Yes.`

@@ -310,7 +310,8 @@ def led(src: Source, i: int) -> str:
     return s.text if before is s or before.kind != s.kind else f'{before.text} {s.text}'
 
 # %% ../../nbs/core/00g_support.ipynb #half-invented
-_HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así como|y|e|nonché'
+_HALF = re.compile(r',\s|;\s|[、；]|\s(?:and also|as well as|which|and|but|ainsi que|mais|et|qui|sowie|und|aber|así '
+                   r'como|y|e|nonché'
                    r'|bem como|samt|och|evenals|en)\s', re.I)
 _SPOKEN, _LEAST = 0.25, 3 # share of the words of a half; how many it has
 

@@ -6,7 +6,7 @@
 __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHROPIC', 'GEMINI', 'http_send', 'service_of',
            'Trouble', 'refused', 'message_of', 'trouble_of', 'remedy', 'session', 'onward', 'signed', 'http',
            'read_json', 'strict_schema', 'merge', 'openai_body', 'openai_reply', 'Outgoing', 'openai_request', 'below',
-           'address', 'key_of', 'bearer', 'to_json', 'mapped', 'ollama_request', 'anthropic_request', 'laid_out',
+           'address', 'key_of', 'bearer', 'to_json', 'ollama_request', 'mapped', 'anthropic_request', 'laid_out',
            'gemini_request', 'ollama_reply', 'anthropic_reply', 'gemini_reply', 'answer_here', 'endpoint',
            'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates', 'price_of']
 
@@ -14,7 +14,8 @@ __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHR
 import asyncio, json, os, re, time
 from base64 import b64encode
 from collections.abc import Mapping
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -339,6 +340,16 @@ def to_json(body: dict) -> bytes:
     try: return orjson.dumps(body)
     except TypeError: return json.dumps(body).encode() # half a surrogate pair
 
+# %% ../../nbs/core/03c_transport.ipynb #ollama_request
+OLLAMA, ANTHROPIC, GEMINI = (PROVIDERS[n].home for n in ('ollama', 'anthropic', 'gemini'))
+
+def ollama_request(request: dict, block: Provider) -> Outgoing:
+    options = dict(num_predict=request['max_tokens'])
+    if request['temperature'] is not None: options['temperature'] = request['temperature']
+    body = dict(model=request['model'].partition('/')[2], messages=request['messages'], options=options, stream=False)
+    if request['output']: body['format'] = _format(schema_text(request['output']))['json_schema']['schema']
+    return Outgoing(address(block, '/api/chat', OLLAMA), {**JSON, **bearer(block)}, merge(body, block.extra))
+
 # %% ../../nbs/core/03c_transport.ipynb #litellm
 @cache
 def _litellm():
@@ -351,25 +362,23 @@ def _litellm():
 
 def mapped(request: dict, provider: str) -> dict: # provider: as litellm calls it
     "What litellm makes of the limits and the schema of a request"
+    schema = schema_text(request['output']) if request['output'] else ''
+    model = request['model'].partition('/')[2]
+    return deepcopy(_mapped(provider, model, request['max_tokens'], request['temperature'], schema)) # it is changed
+
+@lru_cache(256)
+def _mapped(provider: str, model: str, most: int, temperature: float | None, schema: str) -> dict:
     _litellm()
     from litellm.utils import get_optional_params
-    model, given = request['model'].partition('/')[2], dict(max_tokens=request['max_tokens'])
-    if request['temperature'] is not None: given['temperature'] = request['temperature']
-    if request['output']: given['response_format'] = _format(schema_text(request['output']))
+    given: dict[str, Any] = dict(max_tokens=most)
+    if temperature is not None: given['temperature'] = temperature
+    if schema: given['response_format'] = _format(schema)
     try: params = get_optional_params(model=model, custom_llm_provider=provider, **given)
     except Exception as e: raise Trouble('stop', clip(e, 300)) from None # it does not take this parameter
     params.pop('json_mode', None) # a note of litellm's to itself
     return params
 
-# %% ../../nbs/core/03c_transport.ipynb #ollama_request
-OLLAMA, ANTHROPIC, GEMINI = (PROVIDERS[n].home for n in ('ollama', 'anthropic', 'gemini'))
-
-def ollama_request(request: dict, block: Provider) -> Outgoing:
-    how, given = _litellm().OllamaChatConfig(), laid_out(request, block)
-    headers = {**JSON, **bearer(block)}
-    body = how.transform_request(headers=headers, **given)
-    return Outgoing(address(block, '/api/chat', OLLAMA), headers, merge(body, block.extra))
-
+# %% ../../nbs/core/03c_transport.ipynb #anthropic_request
 def anthropic_request(request: dict, block: Provider) -> Outgoing:
     how, given = _litellm().AnthropicConfig(), laid_out(request, block)
     own = how.validate_environment(headers={}, api_key=key_of(block) or 'none', **given)

@@ -100,7 +100,8 @@ def asked_parts(question: str) -> list[str]:
     return parts[1:] if setting else parts
 
 _ASKED = re.compile(rf'[^\w\s]*(?:{_ASKS})', re.I)
-_WHENEVER = re.compile(r"(?:when|where)(?:ever)? (?!is|are|was|were|do|does|did|can|could|must|should|will|would|may|ha)"
+_WHENEVER = re.compile(r"(?:when|where)(?:ever)? (?!is|are|was|were|do|does|did|can|could|must|should|will|would"
+                       r"|may|ha)"
                        r"|quand (?!est|sont|faut|peut|doit)|wann immer|cuando|quando (?!è|sono|é|são)|når|när (?!är|ska|kan)"
                        r"|wanneer (?!is|zijn|moet|kan)|когда ", re.I)
 

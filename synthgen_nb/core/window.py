@@ -94,7 +94,8 @@ async def openai_context(block: Provider) -> Context | None: # None: it does not
     return Context(n, bool(mine.get('max_model_len'))) if n else None
 
 # %% ../../nbs/core/03i_window.ipynb #got
-async def _got(block: Provider, url: str, headers: Mapping[str, str], body: dict | None = None) -> dict: # {}: nothing of use
+async def _got(block: Provider, url: str, headers: Mapping[str, str], body: dict
+               | None = None) -> dict: # {}: nothing of use
     how: Any = ('GET', {}) if body is None else ('POST', dict(data=to_json(body)))
     try: return read_json((await http(how[0], url, {**JSON, **headers}, min(10, block.timeout), **how[1]))[0])
     except Trouble as t:

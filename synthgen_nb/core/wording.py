@@ -48,7 +48,8 @@ def _stem(w: str) -> str:
     return s[:-1] if len(s) > 4 and s[-1] == s[-2] and s[-1] not in 'sl' else s # stopped, stopping
 
 # %% ../../nbs/core/00f_wording.ipynb #words-in
-_WORD = re.compile(rf"[A-Za-z_](?:{LETTERS})*(?:'(?:t|s))?|\d+(?:[.,]\d+)*|[\u30a1-\u30ff]+|[{SPACELESS}]|(?!\d){LETTERS}+|%")
+_WORD = re.compile(rf"[A-Za-z_](?:{LETTERS})*(?:'(?:t|s))?|\d+(?:[.,]\d+)*|[\u30a1-\u30ff]+|[{SPACELESS}]"
+                   rf"|(?!\d){LETTERS}+|%")
 _PART = re.compile(r"[A-Z]?[a-z']+|[A-Z]+(?![a-z])|\d[\d.,]*|[\u4e00-\u9fff]")
 
 def words_in(
@@ -101,7 +102,8 @@ _ALSO = re.compile(r"[\W_]*(?:(?:or|ou|oder|o|nor|noch|eller|any|other|autres?|a
                    r"[\W_]*)*")
 _BEHIND = re.compile(r'([^。、，,;(（は]{1,30})では(?:なく|なくて|ありません)')
 
-_NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)') # the verb is denied
+# the verb is denied
+_NO_ONE = re.compile(r'(?:(?<=^)|(?<=, ))no ((?:[\w-]+ ){1,3}?)(is|are|was|were|will|can)\b(?! not)')
 
 _NO_CODE = re.compile(r'(?<![^\W_])(?:no|not|without|never|non)(?![^\W_])', re.I)
 
@@ -191,6 +193,8 @@ _OPPOSITES = '''before/after min/max minimum/maximum minimal/maximal increase/de
     kept/removed kept/discarded keeps/discards stable/unstable accepted/rejected accepts/rejects
     accept/reject inclus/omis inclut/exclut recommandé/déconseillé empfohlen/abgeraten incluido/omitido
     incluso/escluso incluído/omitido 同/违 同/違 开/关 開/關 開/閉 启/禁 最大/最小 有効/無効 전/후'''
+
+# %% ../../nbs/core/00f_wording.ipynb #opposites-too
 OPPOSITES: dict[str, set[str]] = {}
 for _pair in _OPPOSITES.split():
     for _a, _b in (_pair.split('/'), _pair.split('/')[::-1]): OPPOSITES.setdefault(_a, set()).add(_b)
@@ -288,7 +292,8 @@ _CUT = re.compile(r'[;:.](?=\s|$)|\s-\s|[。؛،।]|(?<=[\u3041-\u9fff]),|,(?=[
                   r'|,?\s(?:but|because|while|whereas|although|though|so that|unless|since|therefore)\s'
                   r'|,\s(?=which|and|or|so|it|they|you|then|if|when)'
                   r'|\sand\s(?=it|they|you|then|can|will|is|are|does|do|has)', re.I)
-_LEAD = re.compile(r'^(?:on the (?:other hand|contrary)|(?:by|in) (?:contrast|practice|particular|addition)|for (?:example|instance)'
+_LEAD = re.compile(r'^(?:on the (?:other hand|contrary)|(?:by|in) (?:contrast|practice|particular|addition)|for '
+                   r'(?:example|instance)'
                    r'|note that|that is|as a result|in other words),?\s(?=\S)', re.I)
 CLOSE = 0.7 # share of content words
 

@@ -221,7 +221,8 @@ def no_text(
         if m[0][MIN_RUN // 2] < '\u2e80' and over(text, *m.span(), hard, count):
             found.append(Unread(*m.span(), 'one run of signs, with nothing that separates its parts'))
     for m in re.finditer(rf'^[^\n]{{{max(MIN_RUN, hard)},}}', text, re.M):
-        if wordless(m[0]) and over(text, *m.span(), hard, count): found.append(Unread(*m.span(), 'a line with hardly a word'))
+        if wordless(m[0]) and over(text, *m.span(), hard, count):
+            found.append(Unread(*m.span(), 'a line with hardly a word'))
     out: list[Unread] = []
     for u in sorted(found):
         if not out or u.start >= out[-1].end: out.append(u)

@@ -110,7 +110,8 @@ def unmarked(data: bytes) -> Decoded | None:
     return Decoded(text, best[1], f'the order of its bytes (no mark; {shown})', note)
 
 # %% ../../nbs/corpus/10f_encoding.ipynb #binary
-_SIGNATURES = {b'\x89PNG': 'a PNG picture', b'GIF8': 'a GIF picture', b'\xff\xd8\xff': 'a JPEG picture', b'PK\x03\x04': 'a zip archive',
+_SIGNATURES = {b'\x89PNG': 'a PNG picture', b'GIF8': 'a GIF picture', b'\xff\xd8\xff': 'a JPEG picture',
+               b'PK\x03\x04': 'a zip archive',
                b'\x1f\x8b': 'a gzip archive', b'\x7fELF': 'a program', b'MZ\x90': 'a program',
                b'%PDF-': 'a PDF', b'BZh': 'a bzip2 archive',
                b'\xfd7zXZ': 'an xz archive', b'7z\xbc\xaf': 'a 7z archive', b'\xd0\xcf\x11\xe0': 'an old Office file',
@@ -131,17 +132,23 @@ _MARKUP = ('html', 'xml', '')
 _DECLARATIONS = [
     (('html', ''), re.compile(rb'''<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]{2,40})''', re.I)),
     (_MARKUP, re.compile(rb'''\A\s{0,99}<\?xml[^>]{0,99}?encoding\s{0,9}=\s{0,9}["']([\w.-]{2,40})''', re.I)),
-    (None, re.compile(rb'\A(?:[^\n]{0,400}\n)?[ \t\f]*(?:#|//|;|%|--|/\*|\.\.|<!--)[^\n]{0,200}?coding[:=][ \t]*([-\w.]{2,40})', re.I)),
+    (None, re.compile(rb'\A(?:[^\n]{0,400}\n)?[ \t\f]*(?:#|//|;|%|--|/\*|\.\.|<!--)[^\n]{0,200}?coding[:=][ '
+                      rb'\t]*([-\w.]{2,40})', re.I)),
     (None, re.compile(rb'-\*-[^\n]{0,99}?coding:[ \t]*([-\w.]{2,40})[^\n]{0,99}?-\*-', re.I)),
     (None, re.compile(rb'\bvim?:[^\n]{0,99}?\b(?:fileencoding|fenc)=([-\w.]{2,40})')),
-    (None, re.compile(rb'\\usepackage\[(\w{2,20})\]\{inputenc\}|^%\s{0,3}!TeX encoding\s{0,3}=\s{0,3}([-\w]{2,40})', re.I | re.M)),
+    (None, re.compile(rb'\\usepackage\[(\w{2,20})\]\{inputenc\}|^%\s{0,3}!TeX encoding\s{0,3}=\s{0,3}([-\w]{2,40})',
+                      re.I | re.M)),
     (None, re.compile(rb'^"?Content-Type:\s{0,9}text/[\w-]+;\s{0,9}charset=([-\w]{2,40})', re.I | re.M)),
     (None, re.compile(rb'^:encoding:[ \t]+([-\w]{2,40})|\A@charset "([-\w]{2,40})"', re.I | re.M))]
-_READ_AS = {'iso8859-1': 'cp1252', 'ascii': 'cp1252', 'iso8859-9': 'cp1254', 'gb2312': 'gb18030', 'gbk': 'gb18030', 'big5': 'big5hkscs',
+
+# %% ../../nbs/corpus/10f_encoding.ipynb #read-as
+_READ_AS = {'iso8859-1': 'cp1252', 'ascii': 'cp1252', 'iso8859-9': 'cp1254', 'gb2312': 'gb18030', 'gbk': 'gb18030',
+            'big5': 'big5hkscs',
             'cp950': 'big5hkscs', 'euc_kr': 'cp949', 'shift_jis': 'cp932', 'shift_jis_2004': 'cp932',
             'iso8859-8': 'cp1255',
             'tis-620': 'cp874', 'iso8859-11': 'cp874', 'utf-8-sig': 'utf-8', 'mac-roman': 'mac_roman', 'euc_jis_2004': 'euc_jp'}
-_ALSO = {'ansinew': 'cp1252', 'latin9': 'iso8859-15', 'utf8x': 'utf-8', 'x-sjis': 'cp932', 'ks_c_5601-1987': 'cp949', 'applemac': 'mac_roman',
+_ALSO = {'ansinew': 'cp1252', 'latin9': 'iso8859-15', 'utf8x': 'utf-8', 'x-sjis': 'cp932', 'ks_c_5601-1987': 'cp949',
+         'applemac': 'mac_roman',
          'utf8mb4': 'utf-8', 'utf-8-unix': 'utf-8', 'utf-8-dos': 'utf-8', 'latin-1-unix': 'cp1252', 'x-gbk': 'gb18030', 'x-euc-jp': 'euc_jp'}
 
 def known_as(name: str) -> str: # '' if Python does not know it
@@ -255,6 +262,7 @@ def in_parts(data: bytes, hints: Hints, said: Declared) -> Decoded | None:
                    f'{where} {"is" if len(other) == 1 else "are"} not UTF-8 and read as {rest}: '
                    f'{_deciding(lines[other[0]], rest)}')
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #rest
 def _rest(lines: list[bytes], other: list[int], valid: int, high: int,
           hints: Hints) -> str: # '' if the file is in one encoding
     "The encoding of the lines that are not UTF-8"
@@ -327,6 +335,7 @@ def fitness(
         if n >= 2000: break
     return points / n if n else 1.
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #fits
 def _fits(before: str, c: str, after: str, alphabet: set[str] | None) -> float:
     inside = before.isalpha() and after.isalpha()
     if inside and alphabet is not None and not (before.isascii() or after.isascii()): return .1 # three in a row
@@ -349,6 +358,7 @@ class Guess(NamedTuple):
     text: str
     likely: float = 1. # before its characters are counted one by one
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #weighed
 def weighed(
     data: bytes,
     hints: Hints = Hints(),
@@ -401,6 +411,7 @@ def sample(data: bytes) -> bytes:
 POOR = 0.012 # weight below which it is no text
 SCANT = 200  # bytes, of which a tenth of that is enough for a guess that is said to be one
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #guessed-too
 def guessed(data: bytes, hints: Hints, said: Declared) -> Decoded:
     "The likeliest encoding of bytes that are no UTF-8"
     found = weighed(sample(data), hints, said)
@@ -433,14 +444,17 @@ def _why(data: bytes, g: Guess, rest: list[Guess], hints: Hints, said: Declared)
     if g.encoding == said.encoding: by = f'its declaration ({said.as_written})'
     note = ''
     read_as = f'read as {g.encoding}: {decided}'
-    if said.encoding and g.encoding != said.encoding: note = f'it declares {said.as_written}, which it is not; {read_as}'
+    if said.encoding and g.encoding != said.encoding:
+        note = f'it declares {said.as_written}, which it is not; {read_as}'
     elif setting and g.encoding != setting: note = f'it is not in {setting} (corpus.encoding); {read_as}'
-    if not sure and near is None: note = f'{note or read_as}{A_GUESS} there is little to go by (name it in corpus.encoding)'
+    if not sure and near is None:
+        note = f'{note or read_as}{A_GUESS} there is little to go by (name it in corpus.encoding)'
     if near and (not sure or (g.encoding in (said.encoding, setting) and CLEAR * plain < near.weight)):
         word = _word_at(near.text, _high(data, near.encoding))
         note = f'{note or read_as}{A_GUESS} {near.encoding} would give {word!r} (name it in corpus.encoding)'
     return by, note
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #beside-digits
 _BESIDE_DIGITS = re.compile('[\u00a0-\u00bf]')
 
 def _odd(data: bytes, g: Guess) -> bool:
@@ -486,6 +500,7 @@ def neighbours(
         if got.sure and not got.text.isascii(): found[got.encoding] += 1
     return {e: n / found.total() for e, n in found.items()}
 
+# %% ../../nbs/corpus/10f_encoding.ipynb #decode-file
 def decode_file(
     path: str | Path,
     kind: str = '',    # its format

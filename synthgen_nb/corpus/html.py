@@ -195,5 +195,6 @@ def _squeeze(markdown: str) -> str:
     "No trailing blanks and no runs of blank lines, but code as it is"
     parts = _FENCED.split(markdown)
     def prose(p: str) -> str:
-        return re.sub(r'\n{3,}', '\n\n', re.sub(r'(?<=\S)(  )[ \t]*$|[ \t]+$|^[ \t]+(?=#)', r'\1', p, flags=re.M)) # two blanks: <br>
+        # two blanks: <br>
+        return re.sub(r'\n{3,}', '\n\n', re.sub(r'(?<=\S)(  )[ \t]*$|[ \t]+$|^[ \t]+(?=#)', r'\1', p, flags=re.M))
     return ''.join(p if i % 3 else prose(p) for i, p in enumerate(parts) if i % 3 < 2)

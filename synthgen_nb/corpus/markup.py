@@ -131,6 +131,7 @@ def _opens_fence(s: _State, body: int, end: int) -> str:
         s.edits.append(Edit(m.start('info'), m.end('info'), named['arg'].strip() if name in CODES else name))
     return 'code' if known else 'gone'
 
+# %% ../../nbs/corpus/11a_markup.ipynb #evaluated
 def _evaluated(s: _State, body: int, end: int, mark: str) -> str:
     "A fence of reST becomes the Markdown that our reader makes of it"
     close = re.compile(rf'^[ \t]*{re.escape(mark)}[ \t]*$', re.M).search(s.text, end)
@@ -239,6 +240,7 @@ _LINE_GONE = re.compile(r'''(?x)[ ]{0,3}(?:
   | \+\+\+[^\n]*
 )$''', re.I)
 
+# %% ../../nbs/corpus/11a_markup.ipynb #not-for-readers-too
 def _not_for_readers(s: _State, body: int, end: int) -> str:
     "A line of its own that no reader sees; a comment may go on over many lines"
     if (a := _comment_start(s, body, end)) is not None:
@@ -400,6 +402,7 @@ def wrap_edits(
             start = _words(text, b)
             yield Edit(a.end, start, '' if _SPACELESS.fullmatch(text[a.end - 1] + text[start]) else ' ')
 
+# %% ../../nbs/corpus/11a_markup.ipynb #paragraphs
 def _paragraphs(lines: Sequence[Line]) -> Iterator[list[Line]]:
     p: list[Line] = []
     for l in lines:

@@ -138,6 +138,7 @@ def _files(walk: _Walk, folder: Path, root: Path, ignores: 'tuple[_Ignore, ...]'
         elif is_dir: yield from _files(walk, p, root, ignores)
         else: yield p
 
+# %% ../../nbs/corpus/11_read.ipynb #leads-out
 def _leads_out(link: Path, root: Path) -> bool: # of the folder that the user named
     try: return not link.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError): return True # a link in a circle
@@ -361,7 +362,8 @@ def _reply(path: str, kind: str, encoding: str = '') -> dict:
         return dict(reason='missing_package', detail=f'{e.name} is not installed: pip install {package}')
     except Exception as e: # whatever a library raises is this file's own reason
         name = type(e).__name__
-        return dict(reason=REASONS.get(name, 'unreadable'), detail=DEEP if name == 'RecursionError' else clip(e, 200) or name)
+        return dict(reason=REASONS.get(name, 'unreadable'), detail=DEEP if name == 'RecursionError'
+                    else clip(e, 200) or name)
 
 # %% ../../nbs/corpus/11_read.ipynb #page
 def _page(path: str, kind: str, encoding: str) -> dict:

@@ -158,6 +158,7 @@ def _starts(rule: str, sign: str) -> list[int]: return [m.start() for m in re.fi
 def _split(line: str, cols: Sequence[int]) -> list[str]:
     return [line[a:b].strip() for a, b in pairwise([*cols, max(len(line), cols[-1]) + 1])]
 
+# %% ../../nbs/corpus/10c_rst.ipynb #simple-table-too
 def _simple_table(lines: Sequence[str]) -> list[list[Cell]]:
     "The cells of a simple table"
     cols = _starts(lines[0], '=')
@@ -204,6 +205,7 @@ def _grid_table(lines: Sequence[str]) -> list[list[Cell]] | None:
             rows[-1].append(Cell(_told(inside), bottom - r + 1, right - c + 1, r < heads))
     return rows
 
+# %% ../../nbs/corpus/10c_rst.ipynb #reach
 def _reach(lines: Sequence[str], ys: Sequence[int], xs: Sequence[int], r: int, c: int) -> tuple[int, int]:
     "The last row and column of the cell that begins at row r and column c"
     bar = lambda k: all(l[xs[k]] in '|+' for l in lines[ys[r] + 1:ys[r + 1]])

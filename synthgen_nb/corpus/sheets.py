@@ -78,6 +78,7 @@ def _table(rows: Sequence[Row], top: int, merged: Sequence[Range]) -> Table:
     named = first_names(plain[:50]) or len(plain) == 1
     return Table(plain[0] if named else [''] * len(used), plain[named:], [])
 
+# %% ../../nbs/corpus/10f_sheets.ipynb #cells
 def _cells(texts: Sequence[Sequence[str]], merged: Sequence[Range]) -> list[list[Cell]]:
     "Texts as cells, without those that a merged one covers"
     spans = {m[:2]: m for m in merged}

@@ -94,6 +94,7 @@ class Plan:
     dropped: list[Drop] = field(default_factory=list)      # files that are left out
     notes: list[str] = field(default_factory=list)         # what is worth telling
 
+# %% ../../nbs/corpus/12b_sources.ipynb #planned
 def planned(
     given: Sequence[str], # files and folders, as the user names them
     rows: Sequence[dict], # the documents that are there, see `store.read_manifest`
@@ -153,6 +154,7 @@ def digest(path: str) -> str: # '' where it cannot be read
         with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
     except OSError: return ''
 
+# %% ../../nbs/corpus/12b_sources.ipynb #follow-too
 def follow(shares: list[Share], known: Sequence[Place], rows: Sequence[dict], rules: Corpus,
            plan: Plan) -> list[Share]:
     "The shares, with those that were renamed under their new place; their old documents leave the list"

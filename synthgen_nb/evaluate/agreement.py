@@ -283,6 +283,7 @@ class Agreement:
 
     def _repr_markdown_(self) -> str: return agreement_text(self)
 
+# %% ../../nbs/evaluate/57_agreement.ipynb #agreement-too
 def agreement(
     r: Ratings,
     threshold: float, # lowest rating that is kept

@@ -50,7 +50,8 @@ async def plant_calls(
     return Items([Item(AS_IT_IS, '', bare(t), t.id) for t in rows], await made(TOOL_FORMS, HONEST), faulty)
 
 # %% ../../nbs/evaluate/59b_worlds.ipynb #objection
-def _told(results: Sequence[Any], text: str) -> tuple[set[float], list[float]]: # numbers that may be said; values to round
+def _told(results: Sequence[Any], text: str) -> tuple[set[float],
+                                                      list[float]]: # numbers that may be said; values to round
     "Numbers that an answer may hold"
     seen = [v for r in results for _, v in leaves(r)]
     exact = [float(v) for v in seen if isinstance(v, (int, float)) and not isinstance(v, bool)]
@@ -63,6 +64,7 @@ def _sizes(x: Any) -> list[int]: # of every list and object in a result
     if not isinstance(x, (list, dict)): return []
     return [len(x), *(n for v in (x.values() if isinstance(x, dict) else x) for n in _sizes(v))]
 
+# %% ../../nbs/evaluate/59b_worlds.ipynb #unheard
 def unheard(
     answer: str,
     results: Sequence[Any], # of the row's calls
@@ -71,7 +73,8 @@ def unheard(
     "Numbers that come from nowhere"
     known, exact = _told(results, request)
     own = {float(len(item_lines(answer)))} | {float(len(items) + 1) for *_, items, _ in series(answer)}
-    written = {float(n.replace(',', '')): len(n.partition('.')[2]) for n in re.findall(r'\d+(?:,\d{3})+|\d+(?:\.\d+)?', answer)}
+    written = {float(n.replace(',', '')): len(n.partition('.')[2])
+               for n in re.findall(r'\d+(?:,\d{3})+|\d+(?:\.\d+)?', answer)}
     def near(n: float) -> bool:
         places = written.get(n, 0)
         return any(abs(round(x / by, places) - n) < 1e-9 for x in exact for by in (1, 1000, 1024, 1e6, 1024 ** 2))

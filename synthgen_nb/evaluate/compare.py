@@ -137,6 +137,7 @@ PAIRED = 0.9 # share of the rows of each set that have a partner
 
 def _says(p: Pair) -> tuple[str, str]: return ' '.join(p.question.split()), ' '.join(p.answer.split())
 
+# %% ../../nbs/evaluate/58_compare.ipynb #aligned-too
 def aligned(a: Sequence[Pair], b: Sequence[Pair]) -> Aligned:
     "Pairs of rows, by id, by descent, or by question and chunk"
     free, both = dict.fromkeys(range(len(b))), dict[int, int]()
@@ -225,6 +226,7 @@ def rated_by(model: Model, rubric: Rubric, evidence: Mapping[str, str], n: int) 
         return [v.rating async for v in judge(rows, model, rubric, pair_inputs(evidence))]
     return Measure('rating', f'rating by {model.name}, rubric {rubric.name}', rubric.scale, score, n)
 
+# %% ../../nbs/evaluate/58_compare.ipynb #supported-by
 def supported_by(evidence: Mapping[str, str], name: str = 'supported', says: str = 'no claim of the answer '
                  'is at odds with the source') -> Measure:
     "What the program finds of a row, without a model"
@@ -337,6 +339,7 @@ async def difference(
     one, two = await measure.score(rows), await measure.score(others)
     return (_paired if x.paired else _apart)(d, measure, rows, others, one, two, seed)
 
+# %% ../../nbs/evaluate/58_compare.ipynb #paired-too
 def _paired(d, measure, rows, others, one, two, seed) -> Difference:
     told = [(p, v, w) for p, v, w in zip(rows, one, two, strict=True) if v is not None and w is not None]
     d = replace(d, n=len(told), unscored=len(rows) - len(told))
@@ -450,6 +453,7 @@ async def _mean(judged: Measure, rows: Sequence[Pair], seed: int) -> Measured:
     low, high = (float(min(max(v, judged.scale[0]), judged.scale[1])) for v in ends)
     return Measured('rating', sum(values) / len(values), low, high, len(values))
 
+# %% ../../nbs/evaluate/58_compare.ipynb #examples
 def _examples(names, a, b, x: Aligned, seed: int) -> list[dict[str, str]]:
     some = drawn(x.differ, 3, seed) if x.paired else []
     show = lambda p, q: p.answer if p.question == q.question else f'({p.question}) {p.answer}'
@@ -481,6 +485,7 @@ def comparison_text(c: Comparison) -> str: # Markdown
               f'Seed {c.seed}; judge: {c.judge or "none"}.']
     return '\n\n'.join(pages) + '\n'
 
+# %% ../../nbs/evaluate/58_compare.ipynb #read
 _READ = ('A set is named better only where an interval excludes 0; the intervals are at a level that leaves one '
          f'false winner in {round(1 / (1 - LEVEL))} reports, over all sets and measures together.',
          'Paired sets hold the same rows: only rows that differ are looked at. Sets that are apart are sampled '
@@ -515,6 +520,7 @@ def _table_of(sets: Sequence[Profile]) -> str:
     if sets[0].scores: lines['rating (95 %)'] = lambda p: f'{p.scores[0]} of {p.scores[0].n} rows'
     return markdown_table([{'': k, **{p.name: f(p) for p in sets}} for k, f in lines.items()], 160)
 
+# %% ../../nbs/evaluate/58_compare.ipynb #called
 _CALLED = dict(nearest_over_90='alike by embedding (share)', distinct_1='distinct-1', distinct_2='distinct-2',
                self_bleu='self-BLEU', vendi='Vendi score')
 

@@ -73,6 +73,7 @@ class Item:
     row: Row
     base: str  # id of the row it was made from
 
+# %% ../../nbs/evaluate/59a_exam.ipynb #items
 @dataclass(frozen=True)
 class Items:
     "The questions of an exam"

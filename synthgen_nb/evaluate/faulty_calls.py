@@ -164,6 +164,7 @@ def stated(v: Any, text: str) -> bool:
     "Does the request name this value?"
     return bool(re.search(rf'(?<![\w./]){re.escape(str(v))}(?![\w/]|\.\w)', text))
 
+# %% ../../nbs/evaluate/55b_faulty_calls.ipynb #other-value
 def other_value(
     v: Any,                 # as it is
     options: Sequence[Any], # values that others give
@@ -288,6 +289,7 @@ class FaultyRow:
     row: Trajectory   # with the fault
     good: Trajectory  # without
 
+# %% ../../nbs/evaluate/55b_faulty_calls.ipynb #faulty-rows-too
 async def faulty_rows(
     world: World,                                # of the rows; entered
     rows: Sequence[Trajectory],                  # good ones

@@ -28,6 +28,7 @@ def number_word(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         return answered(p, placed(p.answer, (a, b), new))
     return None
 
+# %% ../../nbs/evaluate/55a_honest.ipynb #separators
 def separators(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A large number gets separators, or loses them"
     found = [m for m in plain_numbers(p.answer) if len(re.sub(r'\D', '', m['n'])) > 3 and '.' not in m['n']]
@@ -80,6 +81,7 @@ def quotes(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
             return answered(p, placed(p.answer, (a, b), code.translate(str.maketrans('"\'', '\'"'))))
     return None
 
+# %% ../../nbs/evaluate/55a_honest.ipynb #cells-joined
 def cells_joined(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "Two blocks of code become one, or a block gets a blank line"
     joined = re.sub(r'\n```\s*\n```[a-z]*\n', '\n', p.answer, count=1)
@@ -147,6 +149,7 @@ _SAME = '''allows you to=lets you   requires=needs   need not=do not have to   c
     particular=specific   previously=before'''
 SAME = dict(x.split('=') for x in re.split(r'\s{3,}', _SAME.strip()))
 
+# %% ../../nbs/evaluate/55a_honest.ipynb #synonym
 def synonym(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "A word becomes another of the same meaning"
     any_ = '|'.join(sorted(map(re.escape, SAME), key=len, reverse=True))

@@ -56,6 +56,7 @@ def label_of(word: str) -> bool | None: # None: none was given
     if said in BAD: return False
     raise SynthgenError(f'label {clip(word, 40)!r} is none. Use good or bad, and leave empty what you cannot tell.')
 
+# %% ../../nbs/evaluate/59c_labels.ipynb #labels-of
 def labels_of(
     given: Iterable[Mapping[str, str]], # rows with `id` and `label`, as a notebook holds them
     known: Iterable[str],               # ids of the set
@@ -69,9 +70,11 @@ def labels_of(
         id = str(row.get('id') or '').strip()
         if told is None: continue
         if id not in ids: strange.append(f'line {i}: {clip(id, 40) or "(empty)"}')
-        elif out.setdefault(id, told) != told: raise SynthgenError(f'{where}, line {i}: row {id} is labelled both good and bad')
+        elif out.setdefault(id, told) != told:
+            raise SynthgenError(f'{where}, line {i}: row {id} is labelled both good and bad')
     if strange:
-        raise SynthgenError(f'{where}: {len(strange)} of {len(strange) + len(out)} labels are for rows that this set does not '
+        raise SynthgenError(f'{where}: {len(strange)} of {len(strange) + len(out)} labels are for rows that this set '
+                            f'does not '
                             f'have ({"; ".join(strange[:3])}). Draw a sheet of this set with --draw.')
     if not out: raise SynthgenError(f'{where} holds no label: write good or bad into the column `label`')
     return out
@@ -88,5 +91,6 @@ def read_labels(
     first = text.split('\n', 1)[0]
     rows = csv.DictReader(io.StringIO(text), delimiter=max(',;\t', key=first.count))
     if not {'id', 'label'} <= set(rows.fieldnames or ()):
-        raise SynthgenError(f'{path} has no columns `id` and `label`; it has: {clip(", ".join(rows.fieldnames or ()) or "nothing", 200)}')
+        raise SynthgenError(f'{path} has no columns `id` and `label`; it has: '
+                            f'{clip(", ".join(rows.fieldnames or ()) or "nothing", 200)}')
     return labels_of(rows, known, str(path))

@@ -483,6 +483,7 @@ def item_lines(text: str) -> list[tuple[int, int]]:
     "Where the items of a list on lines of their own stand"
     return [m.span() for m in _ITEM.finditer(masked(text))] if masked(text) else []
 
+# %% ../../nbs/evaluate/55_mutations.ipynb #after-mark
 def _after_mark(text: str, at: int) -> int:
     "Where an item begins that has its mark at a place"
     m = re.compile(r'\s*(?:[-*•]|\d+[.)]) +').match(text, at)
@@ -625,6 +626,7 @@ def vague(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
         f'{about[0].upper()}{about[1:]} plays an important role here. There are different ways to handle it, '
         'each with advantages and disadvantages, and the best choice depends on the context.']))
 
+# %% ../../nbs/evaluate/55_mutations.ipynb #verbose
 def verbose(p: Pair, s: Surroundings, rng: random.Random) -> Pair | None:
     "The same answer, said twice, with empty words around it"
     first = rng.choice(['That is a very good question, and it is worth taking the time to look at it closely.',

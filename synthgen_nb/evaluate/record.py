@@ -52,7 +52,8 @@ def _rate(s: Share) -> dict[str, Any]: # with its interval
 
 def by_kind(
     exam: Exam,
-) -> list[dict[str, Any]]: # kind, asked, refused, sensitivity, its interval, unrated; rated lower and higher than the sound row
+# kind, asked, refused, sensitivity, its interval, unrated; rated lower and higher than the sound row
+) -> list[dict[str, Any]]:
     "What the judge made of each kind of fault"
     out = []
     for kind in dict.fromkeys(m.item.kind for m in exam.faulty):
@@ -108,6 +109,7 @@ def wanted_threshold(
             if sitting.keeps(x, sitting.rubric.scale[0])]
     return _by_labels(sitting, told, wanted) if told else _by_plants(exam, sitting, wanted)
 
+# %% ../../nbs/evaluate/59d_record.ipynb #by-labels
 def _by_labels(sitting: Sitting, told: list[tuple[float, bool]], wanted: float) -> dict[str, Any]:
     bar, tested = threshold_for(wanted, told)
     rows = [dict(threshold=b.threshold, labels=b.labels.of, good=b.labels.hits, at_least=round(b.least, 4))
@@ -145,7 +147,8 @@ def _more(wanted: float, told: Sequence[tuple[float, bool]], need: int | None) -
     top = [g for r, g in told if r == max(r for r, _ in told)]
     needed = labels_needed(wanted, sum(top) / len(top))
     more = f'at that rate {needed} labels would' if needed else 'no number of labels would'
-    return (f'no threshold is shown to do: {sum(top)} of {len(top)} labelled rows with the best rating are good; {more}')
+    return (f'no threshold is shown to do: {sum(top)} of {len(top)} labelled rows with the best rating are good; '
+            f'{more}')
 
 # %% ../../nbs/evaluate/59d_record.ipynb #exam_record
 def exam_record(
@@ -292,7 +295,8 @@ def _order_and_length(r: Mapping[str, Any]) -> list[Block]:
     n, rise = r['length'], 'not defined'
     if n['slope'] is not None: rise = f'{n["slope"]:+.2f} points'
     if n['interval_95']: rise += f' ({n["interval_95"][0]:+.2f} to {n["interval_95"][1]:+.2f})'
-    padded = (f' Padded answers are rated higher than the same without padding in {n["padded_higher"]} of {n["padded"]}.'
+    padded = (f' Padded answers are rated higher than the same without padding in {n["padded_higher"]} of '
+              f'{n["padded"]}.'
               if n['padded'] else '')
     out.append(('p', f'When an answer is twice as long, the rating changes by {rise}, over {n["rows"]} rows.{padded}'))
     return out
@@ -305,7 +309,8 @@ def _agree(x: Mapping[str, Any]) -> str: # kappa with its interval
 def _by_people(r: Mapping[str, Any]) -> list[Block]:
     if not (l := r['labels']): return []
     few = '' if r['corrected']['by'] == 'labels' else f' The correction takes {ENOUGH} good and {ENOUGH} bad ones.'
-    return [('h2', 'Labels'), ('p', f'{l["compared"]} labels made by hand, {l["good"]} of them good. Kappa with the judge: '
+    return [('h2', 'Labels'), ('p', f'{l["compared"]} labels made by hand, {l["good"]} of them good. Kappa with the '
+                                    f'judge: '
              f'{_agree(l)}. Of {l["kept"]} labelled rows that the judge keeps {l["kept_good"]} are good, '
              f'{_percent(l["rate"])}{_reach(l["interval_95"])}.{few}')]
 
@@ -360,6 +365,7 @@ def read_exam(
     if isinstance(r, dict) and {'judge', 'corrected', 'sound', 'rows'} <= set(r): return r
     raise SynthgenError(f'{file} is no exam. Take it again: synthgen judge exam')
 
+# %% ../../nbs/evaluate/59d_record.ipynb #begin-end
 _BEGIN, _END = '<!-- exam of the judge -->', '<!-- end of the exam -->'
 
 def with_exam(

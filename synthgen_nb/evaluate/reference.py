@@ -82,6 +82,7 @@ def rouge(
         out += [_rouge(k, cut, [r[k].fmeasure for r in rows], version, read) for k in ROUGE]
     return out
 
+# %% ../../nbs/evaluate/56_reference.ipynb #latin
 def latin(texts: Iterable[str]) -> bool:
     "Are most letters and digits of these texts ones that the package's tokenizer knows?"
     letters = [c for t in texts for c in t.lower() if c.isalnum()]

@@ -130,12 +130,15 @@ def _below(folder: Path, whole: Path) -> str:
 def part_checked(part: Part) -> Part:
     "Raise where a part does more than make rows in its own folder"
     if part.pipeline not in pipelines():
-        raise SynthgenError(f'{part.folder}: a bundle holds no programs, so only {" and ".join(pipelines())} can be packed, '
+        raise SynthgenError(f'{part.folder}: a bundle holds no programs, so only {" and ".join(pipelines())} can be '
+                            f'packed, '
                             f'not {part.pipeline}')
-    given = resolve_parameters(find_pipeline(part.pipeline), {k: v for k, v in part.parameters.items() if v is not None})
+    given = resolve_parameters(find_pipeline(part.pipeline),
+                               {k: v for k, v in part.parameters.items() if v is not None})
     kind = (given.get('world') or str(given['source'])).partition(':')[0]
     if kind in ALOOF or given.get('live'):
-        raise SynthgenError(f'{part.folder}: calls in the world {kind!r} leave this process, and cannot be replayed from a file')
+        raise SynthgenError(f'{part.folder}: calls in the world {kind!r} leave this process, and cannot be replayed '
+                            f'from a file')
     names = [*part.made, given['output'], *part.folder.split('/')]
     if any(n != Path(n).name or n in ('', '.', '..') for n in names) or given['dump'] or given['config']:
         raise SynthgenError(f'{clip(part.folder, 80)}: a part of a bundle writes into its own folder only')
@@ -165,7 +168,9 @@ def _chunks(folder: Path, at: str, given: Mapping[str, Any], root: Path) -> dict
         copy_chunks(folder/'db', root/at/'db')
         return dict(source=[f'{at}/db'], tables=[])
     db = Path(given['source'][0]).expanduser()
-    if not is_db(db): raise SynthgenError(f'{folder}: its chunks are not there any more ({portable(db)}). Run it again, then pack that run')
+    if not is_db(db):
+        raise SynthgenError(f'{folder}: its chunks are not there any more ({portable(db)}). Run it again, then pack '
+                            f'that run')
     return dict(source=[_copied(db, root, lambda to: copy_chunks(db, to, given['tables']))])
 
 # %% ../../nbs/experiments/90_bundle.ipynb #copy_chunks
@@ -178,7 +183,8 @@ def copy_chunks(
     from synthgen_nb.corpus.store import DOCUMENTS, READABLE, connect, open_table, table_names
     there = table_names(db)
     to.mkdir(parents=True)
-    for name in [t for t in there if t in (tables or READABLE)]: connect(to).create_table(name, data=open_table(db, name).to_arrow())
+    for name in [t for t in there if t in (tables or READABLE)]:
+        connect(to).create_table(name, data=open_table(db, name).to_arrow())
     if DOCUMENTS not in there: return
     listed = open_table(db, DOCUMENTS).to_arrow()
     rows = [r | {k: portable(r[k] or '') for k in ('root', 'given') if k in r} for r in listed.to_pylist()]
@@ -202,7 +208,8 @@ def settings_kept(
         block = plain(usable(n, bare.llm.blocks[n]))
         llm[n] = block | dict(base_url=block['base_url'] and shown_url(block['base_url']))
     tree = dict(llm=llm) | settings.model_dump(mode='json', include=COUNT, exclude_defaults=True)
-    if key := next(_secrets(tree), ''): raise SynthgenError(f'{key} of the settings looks like a secret, so nothing was packed')
+    if key := next(_secrets(tree), ''):
+        raise SynthgenError(f'{key} of the settings looks like a secret, so nothing was packed')
     return tree
 
 def _secrets(tree: Mapping[str, Any], at: str = '') -> Iterator[str]:
@@ -235,7 +242,8 @@ def write_settings(root: Path, tree: Mapping[str, Any]):
 # %% ../../nbs/experiments/90_bundle.ipynb #copy_base
 def copy_base(base: Path, to: Path): # SQLite, also one in use
     to.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(f'file:{base}?mode=ro', uri=True)) as was, closing(sqlite3.connect(to)) as db: was.backup(db)
+    with closing(sqlite3.connect(f'file:{base}?mode=ro', uri=True)) as was, closing(sqlite3.connect(to)) as db:
+        was.backup(db)
 
 def copy_calls(
     store: Path,
@@ -249,7 +257,8 @@ def copy_calls(
         db.execute('create temp table wanted (key text primary key)')
         db.executemany('insert into wanted values (?)', [(k,) for k in sorted(keys)])
         names = ', '.join(c[1] for c in db.execute('pragma main.table_info(calls)') if c[1] != 'hits')
-        db.execute(f'insert into calls ({names}) select {names} from whole.calls where key in (select key from wanted) order by key')
+        db.execute(f'insert into calls ({names}) select {names} from whole.calls where key in (select key from '
+                   f'wanted) order by key')
 
 # %% ../../nbs/experiments/90_bundle.ipynb #play
 def play(
@@ -297,7 +306,8 @@ def tried(about: Bundle, settings: Settings, root: Path) -> tuple[set[str], set[
     if not wrong: return used, lacking
     lost = f'{len(lacking)} of its calls are not in the store, such as {min(lacking)}' if lacking else ''
     changed = lost or 'documents, settings, prompts or the package have changed since'
-    raise SynthgenError(f'{wrong[0][0]} does not come out as it did ({wrong[0][1]}): {changed}. Run it again, then pack that run')
+    raise SynthgenError(f'{wrong[0][0]} does not come out as it did ({wrong[0][1]}): {changed}. Run it again, then '
+                        f'pack that run')
 
 # %% ../../nbs/experiments/90_bundle.ipynb #write_zip
 MOST = 2 * 10**9 # bytes, unpacked
@@ -319,7 +329,8 @@ def write_zip(root: Path, file: Path):
 # %% ../../nbs/experiments/90_bundle.ipynb #unpack
 def unpack(file: Path, to: Path) -> Bundle:
     "Take a bundle out of its file, or say what is wrong with it"
-    if to.exists() and (not to.is_dir() or any(to.iterdir())): raise SynthgenError(f'{to} is there already; give a new folder')
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise SynthgenError(f'{to} is there already; give a new folder')
     try:
         with zipfile.ZipFile(file) as z:
             about = _about(z, file)
@@ -332,6 +343,7 @@ def unpack(file: Path, to: Path) -> Bundle:
         raise SynthgenError(f'{file.name} is not a whole bundle ({clip(e, 200)})') from None
     return about
 
+# %% ../../nbs/experiments/90_bundle.ipynb #about
 def _about(z: zipfile.ZipFile, file: Path) -> Bundle:
     "What a zip says of itself, once every name in it is harmless"
     for i in z.infolist():
@@ -339,8 +351,10 @@ def _about(z: zipfile.ZipFile, file: Path) -> Bundle:
         parts = i.filename.split('/')
         if link or not all(parts) or {'.', '..'} & set(parts) or '\\' in i.filename or ':' in parts[0]:
             raise SynthgenError(f'{file.name}: {clip(i.filename, 80)} {"is a link" if link else "is no place in a folder"}')
-    if sum(i.file_size for i in z.infolist()) > MOST: raise SynthgenError(f'{file.name} holds more than {MOST / 1e9:g} GB')
+    if sum(i.file_size for i in z.infolist()) > MOST:
+        raise SynthgenError(f'{file.name} holds more than {MOST / 1e9:g} GB')
     about = json.loads(z.read('bundle.json'))
     names = {i.filename for i in z.infolist()} - {'bundle.json'}
-    if odd := sorted(names ^ set(about['holds'])): raise SynthgenError(f'{file.name}: {clip(odd[0], 80)} is not what was packed')
+    if odd := sorted(names ^ set(about['holds'])):
+        raise SynthgenError(f'{file.name}: {clip(odd[0], 80)} is not what was packed')
     return Bundle(**about | dict(parts=[part_checked(Part(**p)) for p in about['parts']]))

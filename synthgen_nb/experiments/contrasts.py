@@ -364,7 +364,8 @@ def verdict(x: Interval, better: int | None) -> str: # better, worse, differs; '
 def _by_unit(runs: Sequence[Made], kind: str, over: str = 'rows') -> dict[str, list[str]]:
     out: dict[str, list[str]] = {}
     for m in runs:
-        for x in m.pool if over == 'pool' else m.rows: out.setdefault(x.document if kind == 'document' else x.chunk, []).append(x.id)
+        for x in m.pool if over == 'pool' else m.rows:
+            out.setdefault(x.document if kind == 'document' else x.chunk, []).append(x.id)
     return out
 
 def moved_by(

@@ -8,11 +8,13 @@ __all__ = ['OWN', 'BESIDE', 'FIELDS', 'Gone', 'SHOWN', 'LOOKED_AT', 'LOST', 'dif
            'prompt_parts', 'prompts_of', 'as_file', 'as_sent', 'prompt_part', 'titled']
 
 # %% ../../nbs/experiments/87_diff.ipynb #imports
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 import orjson
 from ..core.calls import requests_of
@@ -92,7 +94,7 @@ class Mark(NamedTuple):
     parents: tuple[str, ...]
     chunk: str                # its id
     asked: int                # hash of question and chunk, or of the request
-    fields: tuple[int, ...]   # a hash for each of FIELDS
+    fields: bytes             # a hash of eight bytes for each of FIELDS
     rating: float | None
     number: int               # line of its file
 
@@ -101,8 +103,8 @@ def mark(v: Version) -> Mark:
     "The marks of a row"
     row, scores = v.row, v.row.get('scores') or []
     rating = next((s.get('value') for s in reversed(scores) if s.get('criterion') == 'overall'), None)
-    fields = tuple(hash(orjson.dumps(_timeless(row.get(f)))) for f in FIELDS)
-    return Mark(v.id, tuple(v.parents), row.get('chunk_id') or '', _asked(row), fields, rating, v.number)
+    fields = array('q', [hash(orjson.dumps(_timeless(row.get(f)))) for f in FIELDS]).tobytes()
+    return Mark(v.id, tuple(v.parents), intern(row.get('chunk_id') or ''), _asked(row), fields, rating, v.number)
 
 def _asked(row: Mapping[str, Any]) -> int:
     return hash((' '.join(asks(row).casefold().split()), row.get('chunk_id') or ''))
@@ -137,13 +139,16 @@ class Rows:
 def differing(x: Mark, y: Mark) -> list[str]:
     "The fields in which two versions of a row differ"
     asked = [] if x.asked == y.asked else ['what it asks']
-    fields = [f for f, p, q in zip(FIELDS, x.fields, y.fields, strict=True) if p != q]
+    one, other = (memoryview(m.fields).cast('q') for m in (x, y))
+    fields = [f for f, p, q in zip(FIELDS, one, other, strict=True) if p != q]
     return [*asked, *fields, *([] if x.rating == y.rating else ['rating'])]
 
 # %% ../../nbs/experiments/87_diff.ipynb #matched
 def matched(a: Side, b: Side) -> Rows:
     "Which rows of two runs belong together, and where the others went"
-    left, right = ([mark(v) for v in versions(s.folder, files=('final',))] for s in (a, b))
+    left: Iterable[Mark]
+    # those on the left are let go as they match
+    left, right = (map(mark, versions(s.folder, files=('final',))) for s in (a, b))
     out, free = Rows(), {m.id: m for m in right}
     for keys in (lambda m: [m.id], lambda m: [m.id, *m.parents], lambda m: [m.asked]):
         there, rest = {k: m.id for m in reversed(free.values()) for k in keys(m)}, list[Mark]()
@@ -153,7 +158,7 @@ def matched(a: Side, b: Side) -> Rows:
             elif differing(m, free[id]): out.changed.append((m, free.pop(id)))
             else: out.same += bool(free.pop(id))
         left = rest
-    out.lost, out.gained = went(left, b), went([*free.values()], a)
+    out.lost, out.gained = went([*left], b), went([*free.values()], a)
     return out
 
 # %% ../../nbs/experiments/87_diff.ipynb #went

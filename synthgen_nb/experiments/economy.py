@@ -62,7 +62,8 @@ def layouts(
 ) -> list[dict]: # per kept row: sent; read anew and cached by a cache of any length, and from 1,024 tokens on
     "Tokens for each kept row, instructions first and chunk first"
     each = [parts(r) for asked in stages.values() for r in asked]
-    ways = {'instructions, chunk, question (as it is)': each, 'chunk, instructions, question': [(c, s, t) for s, c, t in each]}
+    ways = {'instructions, chunk, question (as it is)': each,
+            'chunk, instructions, question': [(c, s, t) for s, c, t in each]}
     rows = []
     for way, asked in ways.items():
         (new, had), (new_k, had_k) = cached(asked), cached(asked, 1024)

@@ -164,7 +164,8 @@ def prepared(
     "The notebook with its parameters in"
     import logging, papermill
     logging.getLogger('papermill').setLevel(logging.ERROR)
-    return papermill.execute_notebook(str(book), None, parameters, prepare_only=True, kernel_name='python3', language='python',
+    return papermill.execute_notebook(str(book), None, parameters, prepare_only=True, kernel_name='python3',
+                                      language='python',
                                       progress_bar=False)
 
 # %% ../../nbs/experiments/79_executed.ipynb #execute

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 import orjson
 from ..core.calls import Calls
+from ..core.joined import JOINT, parts_of
 from ..core.records import Drop, Record, SynthgenError, clip, leaves, read_rows
 from ..core.settings import load_settings
 from .runs import find_run, read_run
@@ -79,7 +80,7 @@ def lineage(
     id: str, # of any version of the row, or its beginning
 ) -> list[Version]: # the last first; [] where it is unknown
     "The versions of a row"
-    own = lambda v: v.id.startswith(id)
+    own = lambda v: v.id.startswith(id) and JOINT not in v.id[len(id):] # a group is not found by its first chunk
     hits = [v for v in versions(folder, id) if own(v) or any(p.startswith(id) for p in v.parents)]
     if not hits: return []
     rank = {('final', True): 0, ('dropped', True): 1, ('final', False): 2, ('dropped', False): 3}
@@ -172,7 +173,7 @@ def located(
     if re.fullmatch(r'\d{1,9}', word): return (last := find_run(run or 'last', runs)), by_number(last, int(word))
     folders = [find_run(run, runs)] if run else newest(runs) if re.fullmatch(r'[0-9a-f]{16}', word) else []
     for folder in folders or [find_run('last', runs)]:
-        known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}', word) else []
+        known = lineage(folder, word) if re.fullmatch(r'[0-9a-f]{6,16}(\+[0-9a-f]{16})*', word) else []
         if known or (known := by_text(folder, word)): return folder, known
     raise SynthgenError(_unknown(find_run(run or 'last', runs), word))
 
@@ -190,7 +191,8 @@ def newest(runs: str | Path) -> list[Path]: # folders
 # %% ../../nbs/experiments/82c_found.ipynb #unknown
 def _unknown(folder: Path, what: str) -> str:
     "What to say of a row that is not there; of a chunk, which rows were made from it"
-    made = {v.id: asks(v.row) for v in versions(folder, what) if v.row.get('chunk_id') == what}
+    made = {v.id: asks(v.row) for v in versions(folder, what)
+            if what in (id := v.row.get('chunk_id') or '', *parts_of(id))}
     if made:
         some = '\n'.join(f'  {i}  {clip(q, 80)}' for i, q in list(made.items())[:12])
         return f'{what} is a chunk. Rows made from it:\n{some}'

@@ -21,7 +21,7 @@ if TYPE_CHECKING: from pandas import DataFrame
 # %% ../../nbs/experiments/81a_frames.ipynb #overview
 def overview(
     folder: Path, # of a run
-) -> dict[str, Any]: # run, pipeline, status, rows, yield, rating, cost, calls, paid, seconds, model, started, parameters
+) -> dict[str, Any]: # run, pipeline, status, rows, yield, rating, cost, calls, paid, seconds, model, started, figures, parameters
     "One run as flat values, and its parameters"
     r = read_run(folder)
     total = lambda what: _sum(s.get(what) for s in r.get('stages', []))
@@ -29,7 +29,7 @@ def overview(
             'rows': (r.get('export') or {}).get('rows'), 'yield': accepted_share(r.get('funnel', [])),
             'rating': r['rating'] if 'rating' in r else mean_rating(folder), 'cost': total('cost'),
             'calls': total('calls'), 'paid': total('paid'), 'seconds': r.get('seconds'), 'model': r.get('model', ''),
-            'started': r.get('started', ''), 'parameters': r['parameters']}
+            'started': r.get('started', ''), 'figures': r.get('figures', {}), 'parameters': r['parameters']}
 
 def _sum(values: Iterable[float | None]) -> float | None: # None where one of them is, or there are none
     found = list(values)
@@ -71,7 +71,7 @@ def fulfils(
 ) -> bool:
     "Does a run fulfil a condition?"
     name, sign, wanted = _read(condition)
-    return _compared({**row['parameters'], **row}.get(name), sign, wanted)
+    return _compared({**row['parameters'], **row.get('figures', {}), **row}.get(name), sign, wanted)
 
 def _read(condition: str) -> tuple[str, ...]: # name, sign, value
     m = re.fullmatch(r'\s*(\w+)\s*(>=|<=|!=|==|=|>|<|~)\s*(.*?)\s*', condition)
@@ -96,7 +96,7 @@ def run_rows(
 ) -> list[dict[str, Any]]: # of `overview`, oldest first
     "The runs that are asked for; an error where a condition names nothing that any of them has"
     rows = [overview(f.parent) for f in sorted(Path(runs).glob('*/run.json'))]
-    known = {k for r in rows for k in (*r, *r['parameters'])}
+    known = {k for r in rows for k in (*r, *r['figures'], *r['parameters'])}
     for name, *_ in map(_read, where):
         if rows and name not in known: raise SynthgenError(f'no run has {name!r}{nearest(name, known) or "."}')
     asked = [*where, *([f'pipeline={pipeline}'] if pipeline else []), *([f'status={status}'] if status else [])]
@@ -124,8 +124,9 @@ def runs_df(
     "Runs as a frame"
     import pandas as pd
     rows = run_rows(runs, **which)
-    flat = [{k: v for k, v in r.items() if k != 'parameters'} | {f'p.{k}': v for k, v in r['parameters'].items()}
-            for r in rows]
+    nested = dict(figures='f', parameters='p') # a column for each, with its letter before it
+    flat = [{k: v for k, v in r.items() if k not in nested}
+            | {f'{letter}.{k}': v for n, letter in nested.items() for k, v in r[n].items()} for r in rows]
     return pd.DataFrame(flat).set_index('run') if flat else pd.DataFrame()
 
 # %% ../../nbs/experiments/81a_frames.ipynb #rows_df

@@ -7,6 +7,7 @@ __all__ = ['STYLE', 'page', 'cell_html', 'output_html', 'markdown_html', 'write_
 
 # %% ../../nbs/experiments/81b_page.ipynb #imports
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -37,6 +38,7 @@ pre { background: var(--soft); padding: .6rem .8rem; border-radius: 4px; white-s
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .82rem; line-height: 1.35; margin: .8rem 0 }
 td, th { border-bottom: 1px solid var(--line); padding: .3rem .5rem; text-align: left; vertical-align: top; overflow-wrap: break-word }
 td { min-width: 3rem; max-width: 26rem } th { white-space: nowrap } img { max-width: 100%; height: auto; border-radius: 4px; background: #fff }
+img.drawn { background: none }
 summary { cursor: pointer; color: #767676; font-size: .75rem } .error { border-left: 3px solid #c0392b }
 '''
 
@@ -61,6 +63,10 @@ def output_html(
     if o.output_type == 'stream': return f'<pre>{_text(o.text)}</pre>' if ''.join(o.text).strip() else ''
     if o.output_type == 'error': return f'<pre class="error">{_text(o.ename)}: {_text(o.evalue)}</pre>'
     data, about = o.get('data', {}), o.get('metadata', {})
+    if svg := ''.join(data.get('image/svg+xml', '')): # as a picture it runs no script
+        alt = about.get('image/svg+xml', {}).get('alt', '')
+        coded = b64encode(svg.encode()).decode()
+        return f'<img class="drawn" alt="{_text(alt)}" src="data:image/svg+xml;base64,{coded}">'
     if png := data.get('image/png'):
         alt = about.get('image/png', {}).get('alt', '')
         return f'<img alt="{_text(alt)}" src="data:image/png;base64,{"".join("".join(png).split())}">'

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 import yaml
 from ..core.portable import hidden, paths_in
-from ..core.records import SynthgenError, clip, read_rows, write_bytes
+from ..core.records import SynthgenError, clip, write_bytes
 from .runs import find_run, read_run
 from ..export.card import front
 

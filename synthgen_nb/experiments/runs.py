@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
-           'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'written', 'failure', 'read_run',
-           'find_run']
+           'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'figures_of', 'written', 'failure',
+           'read_run', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -106,6 +106,7 @@ def resolve_parameters(
 ) -> dict[str, Any]: # every parameter, the defaults included
     "Names, types and secrets checked before anything runs"
     known = parameters_of(notebook)
+    if given and not known: raise SynthgenError(f'{notebook} takes no parameters: it has no cell tagged `parameters`')
     for name, value in given.items():
         if looks_secret(name, value):
             raise SynthgenError(f'parameter {name} looks like a secret, and parameters are stored in plain '
@@ -203,8 +204,16 @@ async def run_beside(
         if not (error and ENDED): how = failure(error, folder) if error else ''
     finally:
         save_notebook(nb, folder/book.name)
-        with closing(): _close(folder, book, record, how, time.monotonic() - start)
+        with closing(): _close(folder, book, record | figures_of(nb), how, time.monotonic() - start)
     return error
+
+def figures_of(
+    nb, # executed
+) -> dict[str, Any]: # `figures`, name → value; empty where no cell is tagged `result`
+    "What a notebook without a record of its own came to"
+    last = next((c for c in reversed(nb.cells) if 'result' in c.metadata.get('tags', [])), None)
+    found = [o.data for o in (last.outputs if last else []) if 'application/json' in o.get('data', {})]
+    return dict(figures=found[-1]['application/json']) if found else {}
 
 # %% ../../nbs/experiments/80_runs.ipynb #close
 STOPPED, WAITS = 'interrupted', 'waiting: ' # how an error begins that is none

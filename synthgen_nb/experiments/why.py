@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ..core.calls import Calls, Reply, asking, get_replies, requests_of
 from ..core.evidence import looked_at
+from ..core.joined import parts_of
 from ..core.prompts import USUAL, material, restored
 from ..core.records import Pair, SynthgenError, clip, content_id, leaves, read_rows
 from .found import Version, asks, export_of, located, sent, store_of, versions
@@ -133,20 +134,25 @@ def _from_db(db: Path, id: str) -> str: # '' if it is not there
 
 # %% ../../nbs/experiments/83_why.ipynb #source_part
 def source_part(case: Case) -> list[Part]:
-    "The chunk of a pair, with the places that its claims rest on"
-    row, id = case.row, case.row.get('chunk_id') or ''
-    if not id: return [Part('source', 'it was made without a chunk')]
-    text, where = chunk_text(id, case)
-    rests, when = [e for e in row.get('evidence') or [] if e.get('chunk', id) == id], ''
-    if text and not rests and (p := _as(Pair, row)):
-        rests, when = [e.model_dump() for e in looked_at(p, text).rests], ', looked for now'
+    "The chunk of a pair, or each of its chunks, with the places that its claims rest on"
+    parts = parts_of(case.row.get('chunk_id') or '')
+    if not parts[0]: return [Part('source', 'it was made without a chunk')]
+    stands = [', '.join(case.row.get('sources') or []), case.row.get('section') or '']
+    names = ['source'] if len(parts) == 1 else [f'source {k} of {len(parts)}' for k, _ in enumerate(parts, 1)]
+    named = enumerate(zip(parts, names, strict=True))
+    return [_one_source(case, id, name, [] if k else stands) for k, (id, name) in named]
+
+def _one_source(case: Case, id: str, name: str, stands: list[str]) -> Part:
+    (text, where), told, when = chunk_text(id, case), case.row.get('evidence') or [], ''
+    rests = [e for e in told if e.get('chunk', id) == id]
+    if text and not told and (p := _as(Pair, case.row)):
+        rests, when = [e.model_dump() for e in looked_at(p.but(chunk_id=id), text).rests], ', looked for now'
     place = lambda e: f'{e["start"]}–{e["end"]}'
     claims = tuple(dict(claim=e['claim'], how=e.get('how', ''), place=place(e)) for e in rests)
-    stands = (', '.join(row.get('sources') or []), row.get('section') or '', f'chunk {id}')
-    said = [' · '.join(x for x in stands if x),
+    said = [' · '.join(x for x in (*stands, f'chunk {id}') if x),
             f'{len(claims)} claims have their place{when}; {where}' if text else where]
     marks = tuple((e['start'], e['end']) for e in rests) if text else ()
-    return [Part('source', '\n'.join(said), text, marks, rows=claims, missing=not text)]
+    return Part(name, '\n'.join(said), text, marks, rows=claims, missing=not text)
 
 # %% ../../nbs/experiments/83_why.ipynb #call_parts
 FEW = 2 # calls of a step that are told one by one
@@ -361,9 +367,11 @@ def chunk_parts(case: Case) -> list[Part]:
     row = case.row
     where = ', '.join(dict.fromkeys(s.get('path', '') for s in row.get('sources') or []))
     out = [Part('chunk', f'{where} · {row.get("tokens", "?")} tokens', row['text'])]
-    prompts = ('qa_text', 'qa_code') if case.calls else ()
-    shown = material(row['text'], USUAL)
-    keys = [k for name in prompts for k, _, _ in asking(case.calls, name, shown)] # type: ignore[arg-type]
+    prompts = ('qa_text', 'qa_code', 'qa_linked') if case.calls else ()
+    texts = [row['text'][p['start']:p['end']] for p in row.get('parts') or ()] or [row['text']]
+    first, *others = (material(t, USUAL) for t in texts)
+    keys = [k for name in prompts for k, r, _ in asking(case.calls, name, first) # type: ignore[arg-type]
+            if all(x in sent(r) for x in others)]
     lost = Part('calls', case.lacking or 'no call about it is in the store', missing=True)
     return [*out, *(call_parts(case, keys) if keys else [lost])]
 

@@ -45,6 +45,7 @@ def card(
         '## Licence', '', f'The text derives from {about.derives} and from the output of the models named. '
         'State their licence here before you share the data.', ''])
 
+# %% ../../nbs/export/53_card.ipynb #held
 HELD = ('What gives away an item of these sets was dropped: copies, edited ones, and rephrasings as far as they are '
         'near. `rows` were dropped; nothing is known of sets that are not named.')
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from ..core.control import _CODE, disarmed, leaked, tokens_in
-from ..core.records import Drop, Outcome, Pair, Row, SynthgenError, clip, drop, leaves
+from ..core.records import Drop, Outcome, Pair, Row, SynthgenError, clip, content_id, drop, leaves
 from .conversations import chatml as tagged, hf
 from .pairs import chatml, multitask
 from .templates import ChatTemplate, Conversation, load_templates, read_back
@@ -146,8 +146,13 @@ def _conversations(target: Target, tools: Mapping[str, Tool]) -> Callable[[Row],
         return [(chatml(row, target.system, target.reasoning)['messages'], None)]
     return of
 
+_READ: dict[tuple, tuple[str, str] | None] = {} # what became of the last rows of this process: a run fits them, then exports them
+
 def _read_in(templates: Sequence[ChatTemplate], row: Row,
              conversations: Callable[[Row], list[Conversation]]) -> tuple[str, str] | None:
-    for t in templates:
-        if why := read_back(t, row, conversations): return f'template:{t.name}', why
-    return None
+    key = tuple(templates), content_id(row.model_dump_json(), conversations(row))
+    if key not in _READ:
+        if len(_READ) > 20_000: _READ.clear()
+        whys = ((f'template:{t.name}', why) for t in templates if (why := read_back(t, row, conversations)))
+        _READ[key] = next(whys, None)
+    return _READ[key]

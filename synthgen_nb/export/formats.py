@@ -80,7 +80,8 @@ def export(
     if first is None: raise SynthgenError(f'there is nothing to export: no row is left, so {path} was not written')
     format = check_format(format or DEFAULT[type(first)], type(first), reasoning)
     kept: Iterator[Row] = chain([first], every)
-    if format != 'jsonl': kept = fitting(unmasked(kept, format, unfit), Target(format, system, reasoning, template, control), tools, sources, unfit)
+    if format != 'jsonl': kept = fitting(unmasked(kept, format, unfit),
+                                         Target(format, system, reasoning, template, control), tools, sources, unfit)
     if (one := next(kept, None)) is None: raise _none_fit(path, unfit)
     by_name = {t.name: t for t in tools} if format == 'jsonl' else safe_tools(tools, template)
     out = _Counted(r for x in chain([one], kept) for r in _training_rows(x, format, system, reasoning, by_name, ids))
@@ -107,7 +108,8 @@ class _Counted:
 # %% ../../nbs/export/52_formats.ipynb #training-rows
 def _training_rows(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool], ids: bool) -> list[dict]:
     rows = _made(x, format, system, reasoning, tools)
-    return rows if ids or format == 'jsonl' else [{k: v for k, v in r.items() if k not in ('id', 'pair_id')} for r in rows]
+    return rows if ids or format == 'jsonl' else [{k: v for k, v in r.items() if k not in ('id', 'pair_id')}
+                                                  for r in rows]
 
 def _made(x: Row, format: str, system: str, reasoning: str, tools: Mapping[str, Tool]) -> list[dict]:
     if isinstance(x, Trajectory):

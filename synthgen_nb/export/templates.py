@@ -129,6 +129,7 @@ def _from_file(path: Path) -> ChatTemplate:
     own = frozenset(t for t in tokens | {named('bos_token'), named('eos_token')} if len(t) > 2)
     return ChatTemplate(path.name, text, tuple(CONTROL), own, named('bos_token'), named('eos_token'))
 
+# %% ../../nbs/export/51a_templates.ipynb #template-of
 def _template_of(config: Any, path: Path) -> str:
     "The default one of a file of JSON"
     found = config.get('chat_template') if isinstance(config, dict) else None
@@ -153,6 +154,7 @@ def _compiled(text: str):
     plain = re.sub(r'\{%(-?)\s*generation\s*(-?)%\}', r'{%\1 if true \2%}', text)
     return env.from_string(re.sub(r'\{%(-?)\s*endgeneration\s*(-?)%\}', r'{%\1 endif \2%}', plain))
 
+# %% ../../nbs/export/51a_templates.ipynb #render
 def render(
     template: ChatTemplate,
     messages: Sequence[dict],          # role, content, tool_calls, reasoning_content
@@ -194,7 +196,8 @@ def _twin(row: Row) -> tuple[Row, dict[str, str], set[str]]: # a twin of slots; 
     thoughts, there = set[str](), {o.call: o for o in row.observations}
     turns = []
     for t in row.turns:
-        calls = [c.model_copy(update=dict(arguments=slots(resolve(c, there)), refs=())) for c in t.calls] # a slot lists nothing
+        # a slot lists nothing
+        calls = [c.model_copy(update=dict(arguments=slots(resolve(c, there)), refs=())) for c in t.calls]
         seen = [o.model_copy(update=dict(content=slots(o.content), error=slots(o.error))) for o in t.observations]
         thought = slots(t.thought)
         thoughts |= {thought} if thought.strip() else set()

@@ -41,5 +41,8 @@ def chosen(
     if not able: return []
     if style in ('simple', 'multiple'): return [rng.choice(of[able[0]])]
     if style == 'parallel': return rng.sample(of[able[0]], min(len(of[able[0]]), rng.randint(2, 3)))
-    names = rng.sample(able, min(len(able), rng.randint(2, 3)))
-    return [rng.choice(of[n]) for n in names] if len(names) > 1 else []
+    one = rng.choice(of[able[0]])
+    if first := one.get('before'): return [*first, one]
+    others = rng.sample(able[1:], min(len(able) - 1, rng.randint(1, 2)))
+    calls = [one, *(rng.choice(of[n]) for n in others)]
+    return rng.sample(calls, len(calls)) if others else []

@@ -34,6 +34,7 @@ def quotable(
         if fine and len(beginning(c.text)) >= 2: out.append((text[c.start:_end(text, found[i:i + 3])], heading))
     return out
 
+# %% ../../nbs/offline/90c_languages.ipynb #end
 def _end(text: str, row: list[Claim]) -> int: # with short sentences, those that follow
     end = row[0].end
     for c in row[1:]:

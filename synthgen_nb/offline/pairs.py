@@ -169,13 +169,17 @@ def _better_span(question: str, answer: str, text: str) -> str:
         at, end = widen(Page(text), at, end, how=question.startswith('How'))
     return text[slice(*trim(text, at, end))]
 
+def _of_spans(answer: str, text: str) -> bool: # put together from spans of several chunks, see `offline.linked`
+    spans = [re.sub(r'^\S[^:\n]{0,60}: ', '', x) if x not in text else x for x in answer.split('\n\n')]
+    return answer not in text and len(spans) > 1 and all(len(x) > 20 and x in text for x in spans)
+
 def rewrite(
     question: str, # what is asked
     answer: str,   # what was answered
     text: str,     # the source
 ) -> dict: # answer
     "A better span for the same question, or the answer as it is"
-    if foreign(text): return dict(answer=answer)
+    if foreign(text) or _of_spans(answer, text): return dict(answer=answer)
     new = _better_span(question, answer, text)
     return dict(answer=new if new and code_pieces(answer) <= code_pieces(new) else answer)
 

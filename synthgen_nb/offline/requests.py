@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['FIRST', 'THEN', 'ALSO', 'NEXT', 'Call', 'Plan', 'Form', 'shape', 'later', 'start', 'clause', 'leads', 'ends_at',
-           'read_clause', 'frames_of', 'read', 'read_with', 'is_goal', 'ordinal', 'place_in', 'purpose', 'fitting',
-           'say']
+           'read_clause', 'there', 'spelled', 'frames_of', 'read', 'read_with', 'is_goal', 'ordinal', 'place_in',
+           'purpose', 'fitting', 'say']
 
 # %% ../../nbs/offline/93c_requests.ipynb #imports
 import random, re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from ..core.records import canonical
 from .wants import WORDS, MAKES, Want, phrases
@@ -32,7 +33,7 @@ _ASKS = [Form('Could you ', 'vp', end='?'), Form('Can you ', 'vp', end=' for me?
         Form('I need to ', 'vp'), Form('', 'vp'),
          Form('I’d like you to ', 'vp'), Form('Please ', 'vp'), Form('I want to ', 'vp'),
                  Form('Would you ', 'vp', end='?'),
-         Form('I have to ', 'vp'), Form('Help me ', 'vp')]
+         Form('I’d like to ', 'vp'), Form('Please help me ', 'vp')]
 _SHOWS = [Form('Show me ', 'np'), Form('Could you show me ', 'np', end='?'),
         Form('I’d like to see ', 'np'), Form('I need ', 'np'),
           Form('Can you look up ', 'np', end=' for me?'), Form('Please look up ', 'np'),
@@ -40,26 +41,27 @@ _SHOWS = [Form('Show me ', 'np'), Form('Could you show me ', 'np', end='?'),
           Form('I’m looking for ', 'np'), Form('Give me ', 'np')]
 _KNOWS = [Form('What is ', 'np', end='?'), Form('Could you tell me ', 'np', end='?'),
         Form('I’d like to know ', 'np'),
-          Form('Do you know ', 'np', end='?'), Form('Tell me ', 'np')]
+          Form('Do you know ', 'np', end='?')]
 _WHICH = [Form('Which ', 'bare', ' are there', '?'), Form('What ', 'bare', ' are there', '?'),
         Form('Could you list ', 'np', end='?'),
           Form('List ', 'np'), Form('I’d like to know which ', 'bare', ' there are'),
                   Form('Can you tell me which ', 'bare', ' there are', '?')]
 _TELLS = [Form('Could you tell me ', 'bare', end='?'), Form('Can you tell me ', 'bare', end='?'),
         Form('I’d like to know ', 'bare'),
-          Form('Tell me ', 'bare'), Form('I want to know ', 'bare'), Form('Please tell me ', 'bare'),
+          Form('I want to know ', 'bare'), Form('Do you know ', 'bare', end='?'),
                   Form('I need to know ', 'bare')]
 FIRST = dict(tell=_TELLS, do=_ASKS, look=_SHOWS, known=[*_KNOWS, *_SHOWS[:4]], list=[*_WHICH, *_SHOWS])
 
 # %% ../../nbs/offline/93c_requests.ipynb #forms-next
 _JOINTS = ('Then ', 'After that, ', 'Next, ', 'Finally, ')
-_ALSO = [Form('Also ', 'vp'), Form('I also need to ', 'vp'), Form('And ', 'vp', end=', please.')]
-_ALSO_SEE = [Form('Also show me ', 'np'), Form('I also need ', 'np'),
+_ALSO = [Form('Also ', 'vp'), Form('While you’re at it, ', 'vp'), Form('I also need to ', 'vp'),
+         Form('And ', 'vp', end=', please.')]
+_ALSO_SEE = [Form('Also show me ', 'np'), Form('While you’re at it, show me ', 'np'),
         Form('And what about ', 'np', end='?'), Form('I’d also like to see ', 'np')]
 THEN = dict(do=[Form(j, 'vp') for j in _JOINTS], look=[Form(f'{j}show me ', 'np') for j in _JOINTS],
             tell=[Form(f'{j}tell me ', 'bare') for j in _JOINTS])
-ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=[Form('Also tell me ', 'bare'),
-        Form('I’d also like to know ', 'bare'), Form('And tell me ', 'bare')])
+_ALSO_TELL = [Form('I’d also like to know ', 'bare'), Form('While you’re at it, tell me ', 'bare')]
+ALSO = dict(do=_ALSO, look=_ALSO_SEE, tell=_ALSO_TELL)
 NEXT = {k: [*THEN[k], *ALSO[k]] for k in THEN}
 
 # %% ../../nbs/offline/93c_requests.ipynb #shape
@@ -130,6 +132,24 @@ def read_clause(text: str, at: int, first: bool, frames: Mapping[str, Frame]) ->
                     literal = {p: v for p, v in got.given.items() if p not in got.taken}
                     yield stop, (name, together(literal), {str(p[0]): ref for p, ref in got.taken.items()})
 
+# %% ../../nbs/offline/93c_requests.ipynb #there
+_PLACE = re.compile(r' (?:at|in) (“[^”]{4,}”|[^\s“”,;?!]{4,}[^\s“”,;?!.:])')
+_THERE = re.compile(r'(?<!are) there(?! are)(?=[ .,?!])')
+
+def there(text: str) -> str:
+    "A request that names a place once"
+    if not (m := _PLACE.search(text)) or _THERE.search(text): return text
+    return text[:m.end()] + re.sub(rf' (?:at|in) {re.escape(m[1])}(?=[ .,?!])', ' there', text[m.end():])
+
+def spelled(text: str) -> Iterator[str]: # what it may mean
+    "A request with its place wherever it says there"
+    parts, m = _THERE.split(text), _PLACE.search(text)
+    if len(parts) == 1 or len(parts) > 5 or not m:
+        yield text
+        return
+    for ways in product(('at', 'in'), repeat=len(parts) - 1):
+        yield parts[0] + ''.join(f' {w} {m[1]}{p}' for w, p in zip(ways, parts[1:], strict=True))
+
 # %% ../../nbs/offline/93c_requests.ipynb #read-request
 def frames_of(tools: Sequence[Mapping]) -> dict[str, Frame]:
     what = phrases(tools)
@@ -162,10 +182,10 @@ def read(text: str, tools: Sequence[Mapping]) -> list[Call]: # empty where it is
 
 def read_with(text: str, frames: Mapping[str, Frame]) -> list[Call]:
     "The same, of tools whose tables are at hand"
-    return _sentences(text, 0, frames) or _nested(text, frames) or []
+    return next((x for t in spelled(text) if (x := _sentences(t, 0, frames) or _nested(t, frames))), [])
 
 def is_goal(text: str, tools: Sequence[Mapping]) -> bool: # is only the end asked for?
-    return _sentences(text, 0, frames_of(tools)) is None
+    return all(_sentences(t, 0, frames_of(tools)) is None for t in spelled(text))
 
 # %% ../../nbs/offline/93c_requests.ipynb #places
 _NTH = ('first', 'second', 'third', 'fourth', 'fifth')
@@ -203,11 +223,11 @@ def _nest(plan: Plan, frames: Mapping[str, Frame], rng: random.Random) -> str:
     parts = worded(given, inner, {}) if given is not None else None
     if not parts: return ''
     ref = next(iter(found.values())).removesuffix('them') + start(Form('', 'np'), inner) + parts[0] + parts[1]
-    return clause(rng.choice(fitting(f)), f, more, {k: ref for k in found})
+    return clause(rng.choice(fitting(f, bool(more))), f, more, {k: ref for k in found})
 
-def fitting(f: Frame) -> list[Form]: # of a first sentence
+def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; more: values follow the phrase
     "The ways to ask for a tool; *which … are there* is no way to ask for a long phrase"
-    short = all(isinstance(p, str) for p in f.pieces) and len(f.want.rest.split()) < 4
+    short = not more and all(isinstance(p, str) for p in f.pieces) and len(f.want.rest.split()) < 4
     return [x for x in FIRST[shape(f.want)] if short or not x.behind]
 
 # %% ../../nbs/offline/93c_requests.ipynb #say-in-turn
@@ -217,10 +237,10 @@ def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes
     for i, (tool, args, found) in enumerate(plan):
         f = frames[tool]
         kind = later(f)
-        form = rng.choice(fitting(f) if not i else THEN[kind] if found else NEXT[kind] if kind == 'do'
+        form = rng.choice(fitting(f, bool(args)) if not i else THEN[kind] if found else NEXT[kind] if kind == 'do'
                 else ALSO[kind])
         joint = lambda x: x.before.split(' ')[0]
-        if i and (joint(form) in joints or joint(form) == 'Finally,' and i + 1 < len(plan)):
+        if i and (joint(form) in joints or joint(form) == 'Finally,' and (i + 1 < len(plan) or i < 2)):
             form = next((x for x in NEXT[kind] if joint(x) not in {*joints, 'Finally,'}), form)
         joints.add(joint(form))
         others = [g for n, g in frames.items() if n != tool and n in writes]
@@ -243,5 +263,6 @@ def say(
     for i in range(12):
         nested = len(plan) == 2 and i < 4 and rng.random() < .8
         text = (_nest(plan, frames, rng) if nested else '') or _in_turn(plan, frames, rng, writes)
-        if text and canonical(read_with(text, frames)) == canonical(meant): return text
+        for x in dict.fromkeys([there(text), text]) if text else ():
+            if canonical(read_with(x, frames)) == canonical(meant): return x
     return ''

@@ -62,7 +62,8 @@ def worth(c: Mapping, steps: Sequence[Mapping], feeding: bool, place: float, rng
     return 3 * min(2, len(taken(c, steps))) + bool(about) + (feeding and not steps) - 2 * again - other - 4 * place + rng.random()
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #asked-for
-def asked_for(steps: Sequence[Mapping], docs: Mapping[str, Mapping], salt: int = 0) -> str: # '' where none can be written
+def asked_for(steps: Sequence[Mapping], docs: Mapping[str, Mapping],
+              salt: int = 0) -> str: # '' where none can be written
     "A request for calls that have run"
     used = [docs[n] for n in dict.fromkeys(s['tool'] for s in steps) if n in docs]
     if len(used) < len({s['tool'] for s in steps}): return ''
@@ -84,7 +85,8 @@ def propose(tools: list, facts: list, steps: list, n: int) -> dict: # reason, pr
         if any(p['tools'] == [c['tool']] for p in out): continue
         known = all(s['tool'] in docs for s in steps) # else nobody here knows what a request could say
         command = say([(c['tool'], c['arguments'], {})], [docs[c['tool']]])
-        if command and (not known or asked_for([*steps, c], docs)): out.append(dict(id=len(out) + 1, instruction=command, tools=[c['tool']]))
+        if command and (not known or asked_for([*steps, c], docs)):
+            out.append(dict(id=len(out) + 1, instruction=command, tools=[c['tool']]))
     return dict(reason='These calls worked before, and go on from what was found.', proposals=out)
 
 # %% ../../nbs/offline/94a_toolgrad.ipynb #execute

@@ -24,19 +24,22 @@ def _before(conversation: Sequence[Mapping]) -> Before:
     told = [m['text'] for m in conversation if m['role'] != 'assistant']
     asked = [m['text'] for m in conversation if m['role'] == 'user']
     results = [r for m in conversation for r in m['results']]
-    seen = {r['call']: Observation(call=r['call'], status=r['status'], source='given', world='', content=r['content'], seconds=0)
+    seen = {r['call']: Observation(call=r['call'], status=r['status'], source='given', world='', content=r['content'],
+                                   seconds=0)
             for r in results}
     return Before((asked or [''])[-1], '\n'.join(told), seen, (), ())
 
 # %% ../../nbs/offline/94b_toolmind.ipynb #judge-turn
-def judge_turn(tools: list, conversation: list, message: dict, exist: list) -> dict: # thought, aligned, consistent, tool_use
+def judge_turn(tools: list, conversation: list, message: dict,
+               exist: list) -> dict: # thought, aligned, consistent, tool_use
     "0 for what can be seen to be wrong"
     b, known = _before(conversation), {t['name']: Tool(**t) for t in tools}
     bad, idle = list[str](), list[str]()
     for c in message['calls']:
         tool = known.get(c['tool'])
         if tool is None or problems(c['arguments'], tool.parameters): bad.append(f'{c["tool"]} cannot be called so')
-        elif lost := [v for _, v in unsourced(Call(id='now', tool=tool.name, arguments=c['arguments']), tool, b) if v not in exist]:
+        elif lost := [v for _, v in unsourced(Call(id='now', tool=tool.name, arguments=c['arguments']), tool, b)
+                      if v not in exist]:
             bad.append(f'{lost[0]} comes from nowhere')
         elif not _fits(tool, c['arguments'], b, list(known.values())):
             idle.append(f'nothing asked speaks of {tool.name}')
@@ -74,7 +77,8 @@ def intend(tools: list, facts: list, needed: list) -> dict: # intent, parts
         names = [t['name'] for t in tools[at:at + size]]
         own = [f for f in facts if f['tool'] in names]
         docs = list({n: by_name[n] for n in (*names, *(b['tool'] for f in own for b in f['before']))}.values())
-        made: list = next((x for n in (size, size + 1) if (x := instructions(docs, own, 1, 1, n, parts)['instructions'])), [])
+        made: list = next((x for n in (size, size + 1)
+                           if (x := instructions(docs, own, 1, 1, n, parts)['instructions'])), [])
         parts += [x['instruction'] for x in made if x['instruction'] not in parts]
         at += size
     about = list(dict.fromkeys(phrases(needed)[t['name']] for t in tools))
@@ -100,5 +104,6 @@ def judge_dialogue(tools: list, intent: str, conversation: list) -> dict: # thou
     said = ' '.join(m['text'] for m in conversation if m['role'] == 'user')
     named = [t['name'] for t in tools if '_' in t['name'] and t['name'] in said]
     last = [m['results'][-1]['status'] == 'ok' for m, n in pairwise(conversation) if m['results'] and not n['calls']]
-    return dict(thought=f'{len(conversation)} messages', coherence=int(answered and ended), roles=int(not named), logic=1,
+    return dict(thought=f'{len(conversation)} messages', coherence=int(answered and ended),
+                roles=int(not named), logic=1,
                 tool_use=int(all(last)))

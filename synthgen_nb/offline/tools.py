@@ -16,7 +16,7 @@ from ..core.records import canonical, leaves
 from .requests import ordinal, place_in, read, say
 from .tellings import answer_from
 from .wants import label, phrases
-from ..tools.feeds import linked, places, shown
+from ..tools.feeds import linked, places, same_thing, shown
 
 # %% ../../nbs/offline/94_tools.ipynb #plan
 def _same(a: Mapping, b: Mapping) -> bool: return a['tool'] == b['tool'] and a['arguments'] == b['arguments']
@@ -43,10 +43,18 @@ def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps
                for n in new)
 
+def _taken(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping]) -> int:
+    "How many arguments of a call earlier results give"
+    return sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
+
+def _alike(f: Mapping, steps: Sequence[Mapping]) -> bool:
+    "Is a call about what an earlier one was about, or in the same place?"
+    texts = lambda s: {v for _, v in leaves(s['arguments']) if isinstance(v, str) and len(v) > 2}
+    return any(texts(f) & texts(s) or same_thing(f['tool'], s['tool']) for s in steps)
+
 def _worth(
-    f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping], rng: random.Random,
+    f: Mapping, taken: int, steps: Sequence[Mapping], rng: random.Random,
 ) -> float: # of a call as the next one
-    taken = sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
     again = f['tool'] in {s['tool'] for s in steps}
     return 2 * min(taken, 2) + (not steps and f.get('gives', False)) - 2 * again + rng.random()
 
@@ -57,19 +65,26 @@ def plan(
     max_calls: int,
     rng: random.Random,
 ) -> list[dict]: # facts, each a call: tool, arguments, content; none where no row is long enough
-    "Calls that work one after another"
+    "Calls that work one after another: each takes what an earlier one gave, and one besides may be about the same"
     steps: list[dict] = []
+    loose = False
     while len(steps) < max_calls:
-        able: list[tuple[float, int, list[Mapping]]] = []
+        able: list[tuple[float, int, list[Mapping], bool]] = []
+        apart = len(steps) == 1 and min_calls > 1 # nothing in common: only where nothing else makes two
         for f in facts:
             new = [dict(b, setup=True) for b in f['before'] if not any(_same(s, b) for s in steps)] + [f]
             enough = len(steps) >= min_calls and f['tool'] in {s['tool'] for s in steps}
             if (enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps)
                     or _clash(steps, new)):
                 continue
-            able.append((_worth(f, new, steps, rng), len(able), new))
+            taken = _taken(f, new, steps)
+            free = bool(steps) and (not taken or taken == _taken(f, new, ())) # from nothing before
+            if free and (loose or not (apart or _alike(f, steps))): continue
+            able.append((_worth(f, taken, steps, rng) - 9 * (free and not _alike(f, steps)), len(able), new, free))
         if not able: break
-        steps += [dict(n) for n in max(able)[2]]
+        _, _, new, free = max(able)
+        loose |= free
+        steps += [dict(n) for n in new]
     return steps if len(steps) >= min_calls else []
 
 # %% ../../nbs/offline/94_tools.ipynb #clauses
@@ -110,7 +125,10 @@ def _best_plan(
 ) -> tuple[list[dict], list[dict[str, str]]]:
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
-    plans = [x for x in plans if about in [s['tool'] for s in x]] or plans
+    there = [x for x in plans if about in [s['tool'] for s in x]]
+    if not there and rng.random() < .5: # nothing else leads there: its own call, after what must run before it
+        there = [x for x in [plan([f for f in own if f['tool'] == about], least, most, rng)] if x]
+    plans = there or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions-instructions

@@ -59,7 +59,7 @@ def label(name: str, offers: list, labels: list) -> dict: # primary, secondary
 # %% ../../nbs/offline/94c_toucan.ipynb #rate
 _NOW = re.compile(r'\b(?:now|today|tonight|current(?:ly)?|latest|newest|recent(?:ly)?|live|nearby|random)\b',
                   re.I)
-_CALL = re.compile(r'[{}\[\]<>=]|\w+_\w+\(|\w+: \S+, \w+: ')
+_CALL = re.compile(r'[{}\[\]]|</?\w+>|\w=\S|\w+_\w+\(|\w+: \S+, \w+: ')
 
 # %% ../../nbs/offline/94c_toucan.ipynb #rate-2
 def rate(tools: list, targets: list, question: str,

@@ -164,7 +164,9 @@ _NOT_MANY = frozenset(WORDS['not_many'].split())
 
 def head_of(rest: str) -> str:
     "The noun that a phrase is about: the paths of a file → paths"
-    words = re.split(rf'[,;]|\s(?:{"|".join(sorted(_SMALL))})\b', f'{rest} ', maxsplit=1)[0].split()
+    belonging = r'(?<=s) [a-z]+(?:ing|ed)(?= (?:to|by|in|on|for|with|from|within)\b)' # runs belonging to a thread
+    first = re.split(belonging, rest, maxsplit=1)[0]
+    words = re.split(rf'[,;]|\s(?:{"|".join(sorted(_SMALL))})\b', f'{first} ', maxsplit=1)[0].split()
     return re.sub(r'\W+$', '', words[-1].lower()) if words else ''
 
 def is_many(noun: str) -> bool:
@@ -199,6 +201,10 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
                    r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
+_FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
+                   r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
+                   r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
+_RETURNS = re.compile(r' and (?:returns?|gives?|shows?) (?:it|them|its|the)\b.*$')
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')
 
 # %% ../../nbs/offline/93a_wants.ipynb #want-type
@@ -223,7 +229,9 @@ def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     other = re.search(r'\sor (?:\w+ly )?([a-z]+)\s', rest) # or ensure that it is there
     if other and (base(other[1]) == other[1] or other[1] in ('ensure',
             'overwrite')): rest = rest[:other.start()]
-    rest = trimmed(re.sub(r'^(?:multiple|specific|certain|various) ', '', rest), names)
+    rest = trimmed(_FULL.sub('', re.sub(r'^(?:multiple|specific|certain|various) ', '', rest)), names)
+    if verb not in LOOKS: rest = re.sub(r'^(?=(?:list|array|batch|set|copy) of )', 'a ', rest)
+    else: rest = _RETURNS.sub('', rest)
     rest = re.sub(r'\byour\b', 'my', re.sub(r'\ban?\s+(?:specific|given|single|particular|specified)\b',
             'a', rest))
     listed, many = _LIST.match(rest), _ALL.match(rest)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'many', 'of_kind', 'kind_at', 'by_role', 'by_name', 'nothing', 'enumerated', 'worded', 'Found',
-           'values_at', 'results_at', 'in_pieces', 'in_segments', 'together']
+           'flag', 'many', 'of_kind', 'kind_at', 'by_role', 'by_name', 'turned', 'one_of', 'nothing', 'enumerated',
+           'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments', 'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from ..core.records import canonical
-from .wants import WORDS, MAKES, WRAPS, Leaf, Want, leaves_of, split_name, want
+from .wants import WORDS, MAKES, WRAPS, Leaf, Want, is_many, leaves_of, split_name, want
 from ..tools.feeds import shown
 
 # %% ../../nbs/offline/93b_worded.ipynb #values
@@ -32,7 +32,7 @@ def said(v: Any) -> str: # '' where it cannot be said
         return ', '.join(parts[:-1]) + f'{" and " if parts[1:] else ""}{parts[-1]}' if parts else ''
     text = shown(v)
     if not isinstance(v, str): return text
-    if re.search('[“”]', text): return ''
+    if re.search('[“”\n]', text): return '' # nobody says lines
     plain = re.fullmatch(rf'{_NAMED}|{_TOKEN}', text) and text.lower() not in _RESERVED
     return text if plain else f'“{text}”'
 
@@ -68,7 +68,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('name', 'title') and (not rest or about & {*rest}): return 'called'
     if last in ('id', 'key', 'uuid', 'sid'):
         noun = ' '.join(rest)
-        return f'with the {last}' if not rest or about & {noun} else f'for {noun}'
+        return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
     if leaf.label == 'file': return 'in'
@@ -120,6 +120,7 @@ def _nouns(leaf: Leaf, w: Want) -> Iterator[tuple[str, str]]: # noun, lead
     yield leaf.label, ''
     if leaf.label == 'path': yield from ((n, '') for n in re.findall(r'[a-z]{4,}', leaf.note.lower())
             if n not in ('path', 'file'))
+    if leaf.label == 'path': yield from ((n, '') for n in ('directory', 'folder', 'file'))
     if len(words) > 1 and last in ('file', 'path', 'dataset', 'city', 'country', 'folder',
             'directory'): yield last, ''
 
@@ -138,7 +139,7 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
         m = re.search(rf'(?<![\w-])(?<!\bor ){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
         if not m: continue
         if m[3] and (lead or not m.start()): continue # the id of a cat or a dog
-        makes = lead == 'called' and w.verb in MAKES and m[1]
+        makes = (lead == 'called' or leaf.label == 'path') and w.verb in MAKES and m[1]
         first = not m.start() and w.kind != 'do' # its article stands before the phrase
         kept = re.sub(rf'^{_DET}+', '', m[1]) # an adjective
         new = m[1] if makes else kept if first else f'the {kept}'
@@ -228,7 +229,9 @@ def flag(label: str, on: bool) -> str:
 # %% ../../nbs/offline/93b_worded.ipynb #of-kind
 REF = r'(?:the (?:first|second|third|fourth|fifth|\d+th) of them|it)\b'
 
-def many(noun: str) -> str: return noun if noun.endswith('s') else re.sub('y$', 'ie',
+def many(noun: str) -> str:
+    if re.search('(?:ch|sh|x|z|ss)$', noun): return f'{noun}es'
+    return noun if noun.endswith('s') else re.sub('y$', 'ie',
         noun) + 's' if re.search('[^aeiou]y$', noun) else f'{noun}s'
 
 def of_kind(ref: str, noun: str) -> str:
@@ -262,6 +265,9 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
         if path not in f.segments or by_role(f.segments[path], path in words, v): continue
         name = f.segments[path].leaf.label
         if path in words: named.append(of_kind(words[path], name))
+        elif turned(name, v): flags.append(turned(name, v))
+        elif is_plain_number(v) and is_many(name.split()[-1]): named.append(f'{said(v)} {name}')
+        elif isinstance(v, list) and len(v) == 1 and said(v): named.append(f'the {one_of(name)} {said(v)}')
         elif isinstance(v, bool): flags.append(flag(name, v))
         elif v in (None, [], {}): flags.append(nothing(name))
         elif isinstance(v, dict): named += [f'{said(str(k))} set to {said(x)} in the {name}' for k,
@@ -269,6 +275,15 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
         elif not said(v): return None
         else: named.append(f'the {name} {said(v)}')
     return named, flags
+
+_ORDERS = {'asc': 'ascending', 'desc': 'descending'}
+
+def turned(label: str, v: Any) -> str: # '' where it is no order
+    "An order in words"
+    order = label.split()[-1] in ('order', 'direction') and isinstance(v, str) and v in _ORDERS
+    return f'in {_ORDERS[v]} order' if order else ''
+
+def one_of(label: str) -> str: return re.sub('ie$', 'y', label[:-1]) if is_many(label.split()[-1]) else label
 
 def nothing(label: str) -> str: return 'without any details' if label in WRAPS else f'with no {label}'
 
@@ -336,6 +351,16 @@ def results_at(text: str, at: int) -> Iterator[tuple[int, Any, str]]:
     if m := _REF.match(text, at): yield m.end(), None, m[0]
 
 # %% ../../nbs/offline/93b_worded.ipynb #read-segments
+def _named_at(text: str, at: int, s: Segment, got: Found) -> Iterator[tuple[int, Found]]:
+    "A value said by its name: the tags a and b, the tag a, 3 lines"
+    name, path = s.leaf.label, s.leaf.path
+    n = re.compile(rf'(-?\d+(?:\.\d+)?) {re.escape(name)}\b').match(text, at) if is_many(name.split()[-1]) else None
+    if n and (s.leaf.kind or 'number') in ('integer', 'number'): yield n.end(), got.but(path, json.loads(n[1]))
+    for own in () if s.lead else dict.fromkeys([name, one_of(name)] if s.leaf.kind == 'array' else [name]):
+        if not text.startswith(f'the {own} ', at): continue
+        for end, v, ref in values_at(text, at + len(own) + 5, s.leaf):
+            if own == name or len(v) == 1: yield end, got.but(path, v, ref)
+
 def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found]]:
     "Everything that one more segment could be"
     for path, s in f.segments.items():
@@ -348,14 +373,16 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
                 for end, v, ref in read: yield end, got.but(path, v, ref)
         if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))
+        for v, order in _ORDERS.items():
+            if turned(name, v) and text.startswith(f' in {order} order', at):
+                yield at + len(order) + 10, got.but(path, v)
         for on in (True, False):
             if s.leaf.kind in ('boolean', '') and text.startswith(said_ := f' {flag(name, on)}',
                     at): yield at + len(said_), got.but(path, on)
         joint = re.compile(r'(?: with|,| and) ').match(text, at)
         if not joint: continue
         for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
-        if not s.lead and text.startswith(own := f'the {name} ', joint.end()):
-            for end, v, ref in values_at(text, joint.end() + len(own), s.leaf): yield end, got.but(path, v, ref)
+        yield from _named_at(text, joint.end(), s, got)
     for path, s in ((p, s) for p, s in f.segments.items() if s.leaf.kind == 'map'):
         free = re.compile(rf'(?: with|,| and) ({_V}) set to ({_V}) in the {re.escape(s.leaf.label)}(?!\w)')
         if m := free.match(text, at):

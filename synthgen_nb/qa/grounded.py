@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SPARE', 'generate', 'check_counts', 'spread', 'pairs_per_call', 'Asked', 'wave_size', 'short_names',
-           'ask_of', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'wanted_language', 'strange_language',
-           'pairs_of', 'ask_wave', 'cut_to']
+           'ask_of', 'ask_linked', 'no_pairs', 'place_of', 'pair_of', 'unwanted', 'in_section', 'wanted_language',
+           'strange_language', 'pairs_of', 'ask_wave', 'cut_to']
 
 # %% ../../nbs/qa/60_grounded.ipynb #imports
 import math, re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 from pydantic import ValidationError
 from ..core.evidence import looked_at
+from ..core.joined import Joined
 from ..core.language import NAMES, language_of, other_language
 from ..core.methods import Method
 from ..core.models import Answer, Model
@@ -58,7 +60,8 @@ METHOD = Method(
     check='its order of asking beside the order of the corpus, the longest first, and chance',
     claim='One prompt writes question and answer, both grounded in a chunk.',
     options={'n_pairs': 'Most pairs from one call.', 'target_pairs': 'Exactly so many pairs in all.'},
-    replies={'questions': 'synthgen_nb.offline.model:questions'})
+    replies={'questions': 'synthgen_nb.offline.model:questions',
+             'linked_questions': 'synthgen_nb.offline.linked:linked_questions'})
 
 # %% ../../nbs/qa/60_grounded.ipynb #check_counts
 def check_counts(
@@ -146,6 +149,20 @@ def ask_of(
     return p.render(text=c.text, section=c.section, source=name, n=n, avoid=list(asked),
                     in_language=NAMES.get(language, ''), **extra)
 
+# %% ../../nbs/qa/60_grounded.ipynb #ask_linked
+def ask_linked(
+    c: Joined,            # several chunks
+    p: Prompt,            # qa_linked
+    n: int,               # most pairs wanted
+    asked: Sequence[str], # questions asked about them before
+    names: Mapping[str, str], # document → as a prompt names it, see `short_names`
+    language: str = '',   # to write in, see `wanted_language`
+) -> Ask:
+    "The question that joined chunks are put"
+    parts = [dict(text=text, section=x.section, source=names.get(x.path, x.path), language=x.language)
+             for x, text in zip(c.parts, c.texts, strict=True)]
+    return p.render(passages=parts, link=c.link, n=n, avoid=list(asked), in_language=NAMES.get(language, ''))
+
 # %% ../../nbs/qa/60_grounded.ipynb #no_pairs
 def no_pairs(
     a: Answer,            # the reply
@@ -192,7 +209,7 @@ def in_section(
     c: Chunk, # that it was made from
 ) -> Pair: # with the headings above the place that its answer comes from
     "The pair with the section in which its text stands"
-    if not (c.sources and c.sources[0].headings): return p
+    if isinstance(c, Joined) or not (c.sources and c.sources[0].headings): return p
     found = Counter(c.sources[0].section_at(e.start) for e in looked_at(p, c.text).rests)
     return p.but(section=' > '.join(found.most_common(1)[0][0])) if found else p
 
@@ -235,7 +252,7 @@ def pairs_of(
     out.dropped += [Drop(id=content_id(row), stage='generate', reason='invalid_pair', detail=why, record=row)
                     for row, why in lost_rows(a.value, 'pairs')]
     for row in a.value['pairs']:
-        got = pair_of(row, made)
+        got = pair_of({k: v for k, v in row.items() if k != 'facts'}, made) # notes of the writer
         if isinstance(got, Pair): got = in_section(got, chunk)
         if isinstance(got, Drop): out.dropped.append(got)
         elif strange := strange_language(got, language): out.dropped.append(drop(got, 'generate', *strange))
@@ -255,13 +272,15 @@ async def ask_wave(
     family: str,             # of prompts
 ):
     "One call for each chunk"
-    by_kind = {k: model.prompt(f'{family}_{k}') for k in ('text', 'code')}
-    name = lambda c: so_far.names.get(c.path, c.path)
+    by_kind = cache(lambda kind: model.prompt(f'{family}_{kind}'))
+    prompt = lambda c: by_kind('linked' if isinstance(c, Joined) else c.kind)
     wanted = lambda c: wanted_language(c, model.language)
-    ask = lambda c: ask_of(c, by_kind[c.kind], n, so_far.questions[c.id], name(c), wanted(c))
+    def ask(c):
+        given = prompt(c), n, so_far.questions[c.id]
+        if isinstance(c, Joined): return ask_linked(c, *given, so_far.names, wanted(c))
+        return ask_of(c, *given, so_far.names.get(c.path, c.path), wanted(c))
     async for c, a in model.over(chunks, ask):
-        got = pairs_of(c, a, by_kind[c.kind], n, so_far.questions[c.id], corpus,
-                       wanted(c))
+        got = pairs_of(c, a, prompt(c), n, so_far.questions[c.id], corpus, wanted(c))
         so_far.out.kept += got.kept
         so_far.out.dropped += got.dropped
         so_far.questions[c.id] += [p.question for p in got.kept]

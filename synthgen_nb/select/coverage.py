@@ -84,7 +84,8 @@ def served(
     vectors: np.ndarray,  # (rows, d) of length 1
     kept: Sequence[int] | np.ndarray, # rows chosen
     rows: np.ndarray | None = None, # row numbers that are asked about; None: all
-) -> tuple[np.ndarray, np.ndarray]: # for each row the similarity of the nearest chosen one, 0 at least, and its place in `kept`
+# for each row the similarity of the nearest chosen one, 0 at least, and its place in `kept`
+) -> tuple[np.ndarray, np.ndarray]:
     "By which chosen row each row is served, and how well"
     who = np.arange(len(vectors)) if rows is None else rows
     best, by, y = np.zeros(len(who), np.float32), np.zeros(len(who), int), vectors[list(kept)]
@@ -337,7 +338,8 @@ def _without_near(
 ) -> tuple[list[int], list]:
     "The rows whose question repeats no better rated one's, and the others as drops"
     if within is None: return list(range(len(rows))), []
-    got = toucan_near(embed([p.question for p in rows], embedding, settings), np.array([-1.0 if p.rating is None else p.rating for p in rows]), within)
+    got = toucan_near(embed([p.question for p in rows], embedding, settings),
+                      np.array([-1.0 if p.rating is None else p.rating for p in rows]), within)
     return sorted(got.kept), [drop(rows[i], 'select-coverage', f'similar_to:{rows[j].id}', f'toucan: cosine {how:.3f}')
                               for i, (j, how) in got.near.items()]
 

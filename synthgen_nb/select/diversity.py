@@ -114,7 +114,8 @@ def take_block(
     "Decide on the rows of one block, one by one"
     before, x = more_similar(vectors, rows, kept, tau, bounds, same is not None), vectors[rows]
     own, whom = x @ x.T, None
-    for i, j in zip(*np.nonzero(np.tril(own > tau, -1)), strict=True): before[i].append((float(own[i, j]), int(rows[j])))
+    for i, j in zip(*np.nonzero(np.tril(own > tau, -1)), strict=True):
+        before[i].append((float(own[i, j]), int(rows[j])))
     for i, (row, like) in enumerate(zip(rows.tolist(), before, strict=True)):
         if len(kept) == most: return i
         if like: # one of its own block may have been rejected since

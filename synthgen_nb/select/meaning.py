@@ -201,7 +201,8 @@ def _beside_name(text: str) -> set[str]:
     return {k for i, w in enumerate(ws) if (k := _singular(w)) in KINDS and any(is_name[max(0, i - 1):i + 2])}
 
 # %% ../../nbs/select/40a_meaning.ipynb #facts_apart
-_QUESTION = re.compile(r'^(?:(?:in|for|on|from|to|with|by|at|of|under|through) )?(how (?:many|much|long|often|large|big|fast)'
+_QUESTION = re.compile(r'^(?:(?:in|for|on|from|to|with|by|at|of|under|through) )?(how (?:many|much|long|often|large'
+                       r'|big|fast)'
                        r'|what|which|who|whose|where|when|why|how)\b')
 
 def facts_apart(
@@ -228,7 +229,8 @@ def facts_apart(
 def _turned(x: Counter[str], y: Counter[str]) -> str: # words of two questions
     if (no := sorted(NEGATIONS & x.keys() ^ NEGATIONS & y.keys())): return f'only one says {no[0]}'
     other = y - x
-    return next((f'{w} in one, {o} in the other' for w in x - y for o in sorted(OPPOSITES.get(w, ())) if o in other), '')
+    return next((f'{w} in one, {o} in the other' for w in x - y for o in sorted(OPPOSITES.get(w, ()))
+                 if o in other), '')
 
 def _facts(text: str, t: Telling) -> list[str]:
     return sorted(t.strict | {w.removesuffix('()') for w in _named(text) if w not in EMPTY and len(w) > 1})

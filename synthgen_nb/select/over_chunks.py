@@ -9,8 +9,10 @@ __all__ = ['Cover', 'over_chunks', 'by_document', 'plane', 'plot_over_chunks']
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 import numpy as np
+from ..core.joined import parts_of
 from ..core.records import Chunk, Pair
 from .coverage import served
 
@@ -35,11 +37,12 @@ def over_chunks(
 ) -> Cover:
     "Which chunks the pairs cover, and how well"
     at = {c.id: i for i, c in enumerate(chunks)}
-    unknown = np.array([i for i, p in enumerate(pairs) if p.chunk_id not in at], int)
+    made_of = [[at[c] for c in parts_of(p.chunk_id) if c in at] for p in pairs] # chunks; of a question about two, both
+    unknown = np.array([i for i, own in enumerate(made_of) if not own], int)
     both = np.concatenate([pair_vectors, chunk_vectors])
     nearest, _ = served(both, range(len(pairs)), np.arange(len(pairs), len(both)))
     _, like = served(both, range(len(pairs), len(both)), unknown)
-    own = np.bincount([*(at[p.chunk_id] for p in pairs if p.chunk_id in at), *like], minlength=len(chunks))
+    own = np.bincount([*chain.from_iterable(made_of), *like], minlength=len(chunks))
     return Cover(own, nearest, float(np.quantile(nearest[own > 0], 0.1)), len(unknown))
 
 # %% ../../nbs/select/43a_over_chunks.ipynb #by_document

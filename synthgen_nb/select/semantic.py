@@ -7,13 +7,15 @@ __all__ = ['KINDS', 'LIKE', 'LARGE', 'repeats', 'deduplicate', 'semantic', 'semd
 
 # %% ../../nbs/select/43b_semantic.ipynb #imports
 from collections.abc import Callable, Sequence
+from typing import Any
 import numpy as np
+from ..core.cluster import connect
 from ..core.embed import embed
 from ..core.methods import one_of
 from ..core.records import Outcome, Pair, SynthgenError
 from ..core.settings import Settings
 from ..core.shelf import taken
-from .dedup import Gone, exact, normal_form, without, worth
+from .dedup import Gone, exact, key_of, normal_form, without, worth
 from .diversity import repr_filter
 from .meaning import facts_apart
 from .near import TAU, near, said
@@ -32,10 +34,11 @@ def repeats(
     last = one_of(kind, KINDS, 'kind of deduplication')
     if kind == 'exact' and tau is not None: raise SynthgenError('kind exact has no threshold; give tau with near or semantic')
     own = TAU if last != 'near' or tau is None else tau
-    steps: dict[str, Callable[[Sequence[Pair], list[str]], Gone]] = {
+    steps: dict[str, Callable[[Sequence[Pair], list[Any]], Gone]] = {
         'exact': exact, 'near': lambda some, forms: near(some, own, forms=forms),
         'semantic': lambda some, _: semantic(some, LIKE if tau is None else tau, embedding, settings)}
-    gone, left, forms = Gone(), list(range(len(pairs))), [normal_form(p.question) for p in pairs]
+    form = key_of if last == 'exact' else normal_form # near looks into them
+    gone, left, forms = Gone(), list(range(len(pairs))), [form(p.question) for p in pairs]
     for step in KINDS[:KINDS.index(last) + 1]:
         new = steps[step](taken(pairs, left), [forms[i] for i in left])
         gone |= {left[i]: why for i, why in new.items()}
@@ -52,6 +55,7 @@ def deduplicate(
     out: Outcome[Pair] | None = None, # takes what comes of it, see `shelf.on_disk`
 ) -> Outcome[Pair]:
     "Keep one pair for each question: the best rated, the first among equals"
+    if settings: connect(settings)
     return without(pairs, repeats(pairs, kind, tau, embedding, settings), out)
 
 # %% ../../nbs/select/43b_semantic.ipynb #semantic

@@ -99,7 +99,8 @@ def begins(answer: str, words: int) -> str: # its first words, which hold as man
     return found[0][:400] if found else answer
 
 # %% ../../nbs/select/45_worth.ipynb #gain-helpers
-def _score(by: str, value: float, rationale: str, unit: str, most: float = 100.0) -> Score: # 100 nats: more than any token
+def _score(by: str, value: float, rationale: str, unit: str,
+           most: float = 100.0) -> Score: # 100 nats: more than any token
     return Score(criterion=f'worth_{by}', value=min(max(value, -most), most), scale=(-most, most),
                  rubric=f'worth:{by}', rationale=f'{rationale} {unit}')
 

@@ -78,7 +78,8 @@ def _pointed(x: Any, file: str, g: Gathered, key: str = '', depth: int = 0) -> A
     if not isinstance(x, dict): return x
     ref, named = x.get('$ref'), key in NAMED
     led = g.leads(ref, file) if isinstance(ref, str) else None
-    if isinstance(ref, str) and led and (isinstance(g.files.get(led[0]), str) or ((named or key == 'components') and led[0] != file)):
+    if isinstance(ref, str) and led and (isinstance(g.files.get(led[0]), str)
+                                         or ((named or key == 'components') and led[0] != file)):
         there = g.files.get(led[0])
         if isinstance(there, str): return there
         found = _found(there, ref.partition('#')[2])

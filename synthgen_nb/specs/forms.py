@@ -150,6 +150,7 @@ def said_of(m: dict) -> Said: # or Unread
     if s.results and s.role == 'user' and not s.text: s.role = 'result'
     return s
 
+# %% ../../nbs/specs/23b_forms.ipynb #alone
 def _alone(text: str, thought: str) -> tuple[str, list[Asked]]:
     "A message that is calls and nothing else, perhaps with a thought before them"
     first, rest = thought_of(text)
@@ -183,6 +184,7 @@ def _spoken(s: Said, names: set[str]) -> list[Said]: # with a path in one text, 
     s.text, s.calls = rest, calls
     return [s]
 
+# %% ../../nbs/specs/23b_forms.ipynb #acted
 def _acted(s: Said, text: str) -> list[Said]:
     "ReAct's lines; ToolBench's `Finish` is the answer"
     made = list(path_of(text.lstrip()))
@@ -237,6 +239,7 @@ def _with_tools(r: Read) -> Read:
         r.said = [x for s in r.said for x in (_spoken(s, names) if s.role == 'assistant' else [s])]
     return r
 
+# %% ../../nbs/specs/23b_forms.ipynb #flat
 def _flat(tools: Any) -> list:
     "Tools as a list; a text that cannot be read is kept as it is"
     try: tools = read_value(tools) if isinstance(tools, str) and tools.strip() else tools
@@ -453,6 +456,7 @@ def _of_text(row: dict) -> tuple[list[Said], Any] | None:
         else: said.append(said_of({'role': role.strip(), 'content': body}))
     return said, tools or _tools_of(row)
 
+# %% ../../nbs/specs/23b_forms.ipynb #gemma-turns
 def _gemma_turns(body: str) -> Iterator[Said]:
     now, at = Said('assistant'), 0
     for m in _GEMMA.finditer(body):

@@ -136,6 +136,7 @@ def parts_of(*schemas: Any) -> Parts:
             todo += reversed(inside)
     return n, tuple(found)
 
+# %% ../../nbs/specs/21_openapi.ipynb #written-too
 @dataclass
 class Written:
     "What a reference stands for, written out"
@@ -294,6 +295,7 @@ def modern(
     if isinstance(s.get('pattern'), str) and not compiles(s['pattern']): s['x-pattern'] = s.pop('pattern')
     return _required(s, 'readOnly' if request else 'writeOnly')
 
+# %% ../../nbs/specs/21_openapi.ipynb #required
 def _required(s: dict, hidden: str) -> dict:
     "What a caller must give: not what the server fills in; `required: true` belongs to the parameter"
     if not isinstance(s.get('required'), list): return {k: v for k, v in s.items()
@@ -410,6 +412,7 @@ def _content(api: Api, content: dict, at: str) -> tuple[str, str, Any]:
     if 'itemSchema' in c and 'schema' not in c: return m, at, {'type': 'array', 'items': c['itemSchema']}
     return m, at, c.get('schema')
 
+# %% ../../nbs/specs/21_openapi.ipynb #body-too
 def _body(api: Api, op: dict, params: list[tuple[str, dict]], at: str) -> tuple[dict | None, bool, str]:
     "The body as (schema, required, media type)"
     if api.old: return _old_body(api, op, params)

@@ -154,7 +154,8 @@ def _default(node: ast.expr | None) -> dict[str, Any]:
 
 # %% ../../nbs/specs/22_python.ipynb #params-said
 _SPHINX = re.compile(r'^\s*:param (?:[^:]*\s)?(\w+):\s*(.*(?:\n(?!\s*:)\s+.*)*)', re.M)
-_SECTION = re.compile(r'^(Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes|See Also|References)\s*:?\s*\n', re.M)
+_SECTION = re.compile(r'^(Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Attributes|See Also'
+                      r'|References)\s*:?\s*\n', re.M)
 _GOOGLE = re.compile(r'^( {2,})\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*(?:\n\1 +.*)*)', re.M)
 _NUMPY = re.compile(r'^(\w+)(?:\s*:.*)?\n((?: +.*\n?)+)', re.M)
 

@@ -262,6 +262,7 @@ class _Draft:
         self.results += [None] * len(calls)
     def open(self) -> list[int]: return [i for i, x in enumerate(self.results) if x is None]
 
+# %% ../../nbs/specs/24_trajectory.ipynb #answer
 def _answer(drafts: list[_Draft], results: list[Told]):
     "Give results to their calls"
     last = drafts[-1] if drafts else None

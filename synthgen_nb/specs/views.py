@@ -35,5 +35,6 @@ def chosen(
 ) -> Outcome[Trajectory]: # the same of the rows, with the scores and the history that the step gave
     "What was decided about views, about their rows"
     def back(p: Pair) -> Trajectory: return rows[p.id].model_copy(update=dict(scores=p.scores, origin=p.origin))
-    dropped = [d.model_copy(update=dict(record=back(d.record))) if isinstance(d.record, Pair) else d for d in out.dropped]
+    dropped = [d.model_copy(update=dict(record=back(d.record))) if isinstance(d.record, Pair) else d
+               for d in out.dropped]
     return Outcome([back(p) for p in out.kept], dropped, out.note)

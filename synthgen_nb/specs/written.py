@@ -173,6 +173,7 @@ def _values(text: str) -> list[Any]:
         at += len(text[at:at + 80]) - len(text[at:at + 80].lstrip(' \n\r\t,'))
     return out
 
+# %% ../../nbs/specs/23a_written.ipynb #tools-in-prompt
 def tools_in_prompt(text: str) -> list[dict]: # as they stand there
     "The tools that a system turn describes"
     listed = [b for b in between(text, 'tools')[0] if b.strip()]

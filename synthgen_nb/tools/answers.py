@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 from typing import Any
 from ..core.facts import SIZES
+from ..core.listed import listed
 from ..core.records import canonical, clip, leaves
 from ..specs.tool import steps
 from .evidence import (WORDS, Evidence, Leaf, Mention, computed, converted, counts_of, flat,
@@ -665,7 +666,7 @@ def wrong_polarity(ev: Evidence, own: str) -> Iterator[str]:
     "A flag that is said to be the opposite of what it is"
     flags = [x for x in ev.leaves if isinstance(x.value, bool)]
     for clause in (c for s in sentences(own) for c in re.split(r'[;,]\s+|\s(?:but|while|whereas|and)\s', s)):
-        here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b', '', clause.strip(), flags=re.I)
+        here, bare = set(words_of(clause)), re.sub(r'^\W*(?:yes|no)\b(?=\W*$|\s*[,.:;!–—-])', '', clause.strip(), flags=re.I)
         for ways, xs in _flags(ev):
             known = [ws for ws in ways if len(ws) > 1 or ws[0] not in _words_found(ev)]
             hit = next((ws for ws in known if _named(ws, here)), None)
@@ -726,6 +727,11 @@ def _part_told(report: str, answer: str) -> bool:
     named = any(n in answer for n in names) or any(n in report for n in own)
     return named or any(len(x) > 7 and x in answer for x in lines) or len(words) > 4
 
+def _entry_told(report: str, answer: str) -> bool:
+    "Does an answer tell an entry of a text that lists?"
+    held = [x for at, x in leaves(listed(report)) if isinstance(x, str) and len(x) > 2 and not at.endswith('/kind')]
+    return any(re.search(rf'(?<![\w/]){re.escape(x)}(?!\w)', answer) for x in held[:100])
+
 def told(v: Any, answer: str) -> bool:
     "Does an answer say a value, or most words of it?"
     if is_number(v): return any(m.kind == 'number' and says(m, v, answer) for m in map(_in_words, mentions(answer)))
@@ -733,7 +739,8 @@ def told(v: Any, answer: str) -> bool:
     own = [w[:5] for w in words_of(text) if len(w) > 3]
     low = flat(answer).casefold()
     at_all = text[:60] in low and bool(re.search(rf'(?<!\w){re.escape(text[:60])}', low))
-    at_all = at_all or (len(text) > 80 and '\n' in str(v) and _part_told(str(v), answer))
+    part = lambda s: len(text) > 80 and _part_told(s, answer) or _entry_told(s, answer)
+    at_all = at_all or '\n' in str(v) and bool(part(str(v)))
     return at_all or bool(own) and sum(w in stems for w in own) >= .6 * len(own)
 
 # %% ../../nbs/tools/70b_answers.ipynb #untold-2

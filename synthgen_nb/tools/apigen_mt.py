@@ -8,6 +8,7 @@ __all__ = ['METHOD', 'STOP', 'apigen_mt', 'Made', 'Limits', 'Talk', 'user_says',
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #imports
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from ..specs.trajectory import Observation, Trajectory, Turn
 from .apigen import verify
 from .blueprints import Blueprint, Place, blueprints, place_in, recombined, said_in, snapshot
 from .grounding import filled, rounds_shown, tool_docs
+from .sampled import covering, hopeful, uncalled, unused
 from .toolllm import GIVE_ANSWER, GIVE_UP, Action, acted, action_schema, arguments_of, in_worlds, read_action
 from ..worlds.world import World
 
@@ -40,17 +42,20 @@ async def apigen_mt(
     "Blueprints, and dialogues that reach them"
     place, rng, idle = await place_in(tools, world, values, seed, policy), random.Random(seed), 0
     made, used, limits = Made(), set[str](), Limits(max_turns, tries)
-    while len(made.rows) < target and idle < 3:
+    while idle < 3 and (len(made.rows) < target or made.left(place, target) and len(made.rows) < 2 * target):
         before, missing = len(made.rows), target - len(made.rows)
-        new = await blueprints(place, model, missing, rng, made.tasks, feedback, committee) # phase 1
+        wanted = made.aim(place, target)
+        new = await blueprints(place, model, wanted, rng, made.tasks, feedback, committee) # phase 1
         made.add(new, 'tasks')
         todo = made.add(await recombined(made.tasks, place, missing, rng, used, parts)) if parts > 1 else []
-        todo += new.kept[:missing - len(todo)] # small ones, where few fit together
+        todo += new.kept[:wanted - len(todo)] # small ones, where few fit together
         talked = made.add(await dialogues(todo, place, model, limits))                     # phase 2
         made.add(await verify(talked, tools, world, model.at('verify')), 'rows')           # as every row
         idle = 0 if len(made.rows) > before else idle + 1
-    spare = [drop(t, 'generate', 'beyond_target') for t in made.rows[target:]]
-    return Outcome(made.rows[:target], [*made.dropped, *spare], note=made.note())
+    rows = covering(made.rows, target)
+    spare = [drop(t, 'generate', 'beyond_target') for t in made.rows if t not in rows]
+    lost = unused(uncalled(place.usable, rows, target), made.dropped, place.heads)
+    return Outcome(rows, [*made.dropped, *spare], note='; '.join(x for x in (made.note(), lost, place.never) if x))
 
 # %% ../../nbs/tools/79ca_apigen_mt.ipynb #Made
 @dataclass
@@ -64,6 +69,14 @@ class Made:
         self.dropped += out.dropped
         if to: getattr(self, to).extend(out.kept)
         return out.kept
+    def left(self, place: Place, target: int) -> set[str]: # tools that no row calls, and that are worth a try
+        return hopeful(place.usable, self.rows, place.heads, target)
+    def aim(self, place: Place, target: int) -> int: # blueprints to write
+        "What comes first: the least used, and where there are rows enough what no row uses"
+        missing, left = target - len(self.rows), self.left(place, target)
+        used = Counter[str](c.tool for t in self.rows for c in t.calls) | place.heads
+        place.used = Counter(used if missing > 0 else place.usable - left)
+        return max(missing, len(left))
     def note(self) -> str:
         written = len(self.tasks) + sum(d.stage == 'blueprint' for d in self.dropped)
         first = sum(not b.meta['revisions'] for b in self.tasks)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CHECKS', 'FEW', 'LEFT_OPEN', 'picks', 'wrong_places', 'unused_names', 'unused_numbers', 'wrong_comparisons',
            'wrong_options', 'partial_lists', 'unlooked_siblings', 'misdirected', 'unlooked', 'unlearned', 'untouched',
-           'objections_to_calls', 'objections_to_evidence', 'points_back', 'objections_to_round', 'claimed', 'idle',
-           'held_against', 'told_before', 'objections']
+           'objections_to_calls', 'objections_to_evidence', 'points_back', 'objections_to_round', 'of_earlier',
+           'claimed', 'idle', 'held_against', 'told_before', 'objections']
 
 # %% ../../nbs/tools/70d_asked.ipynb #imports
 import json, re
@@ -18,14 +18,16 @@ from ..specs.rounds import Round, rounds
 from ..specs.tool import Tool, steps
 from ..specs.trajectory import Ref, Trajectory
 from .answers import OP, masked, objections_to_answer, quoted, wrong_names, wrong_numbers, wrong_units
-from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions, numbers_in, sentences,
+from .evidence import (WORDS, Evidence, Mention, evidence_of, found_once, is_number, mentions,
+                                        numbers_in, says, sentences,
                                         shown, words_of)
 from .belonging import all_told, objections_to_rows, wrong_name, wrong_rows
 from .standing import objections_to_places
 from .things import objections_to_things, wrong_dates
 
 # %% ../../nbs/tools/70d_asked.ipynb #picks
-_ORDINALS = dict(zip('first second third fourth fifth sixth seventh eighth ninth tenth'.split(), range(10), strict=True))
+_ORDINALS = dict(zip('first second third fourth fifth sixth seventh eighth ninth tenth'.split(), range(10),
+                     strict=True))
 _PICK = re.compile(rf'\b({"|".join(_ORDINALS)}|last|\d+(?:st|nd|rd|th))\s+(of\s+(?:them|these|those)|\w+)'
                    r'|: (the one found)\b', re.I)
 _OTHER = re.compile(r'''axis|axes|dimension|row|column|line|time|step|index|day|week|month|quarter|half|place|largest|smallest
@@ -58,7 +60,8 @@ def _places(
     like = [x.value for x in mine if target and x.key == target.key]
     if target and len(like) < 2: return set()
     unlike = list({canonical(v): v for v in like}.values())
-    latest = [x.value for i in reversed(range(taker)) for x in ev.leaves if target and x.step == i and x.key == target.key]
+    latest = [x.value for i in reversed(range(taker)) for x in ev.leaves if target and x.step == i
+              and x.key == target.key]
     latest = list({canonical(v): v for v in latest}.values())
     fresh = [[v for v in vs if shown(v) not in ev.request] for vs in (unlike, latest)]
     for values in (like, unlike, latest, *fresh):
@@ -66,6 +69,7 @@ def _places(
         at |= {*found} | ({-1} if found and found[-1] == len(values) - 1 else set())
     return at
 
+# %% ../../nbs/tools/70d_asked.ipynb #wrong-places
 def wrong_places(ev: Evidence) -> Iterator[str]:
     "The second was asked for, the first was taken"
     asked = picks(ev.request)
@@ -98,7 +102,8 @@ def unused_names(ev: Evidence) -> Iterator[str]:
     for e in dict.fromkeys([*marks, *(m.text for m in mentions(ev.request) if m.kind == 'code')]):
         v = _as_json(e) if e in marks else None
         if v is not None and not isinstance(v, (bool, str)):
-            same = {canonical(v), canonical(e)} | ({canonical(float(v)), canonical(int(v))} if is_number(v) and v == int(v) else set())
+            same = {canonical(v), canonical(e)} | ({canonical(float(v)), canonical(int(v))} if is_number(v)
+                                                   and v == int(v) else set())
             if not same & passed: yield f'wrong_argument: the request gives “{clip(e, 60)}”, and no call was given it'
         elif _stands(e, text) or _stands(e, ev.results) or e.casefold() in text.casefold() and len(e) > 3: continue
         elif e in marks and re.fullmatch(r'\w+', e):
@@ -157,7 +162,8 @@ def unused_numbers(ev: Evidence) -> Iterator[str]:
                 yield f'wrong_argument: the request says {said}, and no call was given {m.text}'
 
 # %% ../../nbs/tools/70d_asked.ipynb #comparisons
-_COMPARES = {'<': 'below under less fewer smaller lower colder before', '>': 'above over more greater larger higher warmer after exceeds exceed',
+_COMPARES = {'<': 'below under less fewer smaller lower colder before',
+             '>': 'above over more greater larger higher warmer after exceeds exceed',
              '==': 'equal equals exactly', '!=': 'not other different unequal'}
 _SIGNS = {w: sign for sign, ws in _COMPARES.items() for w in ws.split()}
 
@@ -186,6 +192,7 @@ def _options(schema: dict) -> list:
     within = [schema.get('items'), *(schema.get('anyOf') or ())]
     return [*(schema.get('enum') or ()), *(x for s in within if isinstance(s, dict) for x in _options(s))]
 
+# %% ../../nbs/tools/70d_asked.ipynb #partial-lists
 def partial_lists(ev: Evidence) -> Iterator[str]:
     "A list of numbers that is not the one that the request enumerates"
     asked = [[m.value for m in ms] for ms in _enumerated(ev.request)]
@@ -214,7 +221,8 @@ def unlooked_siblings(ev: Evidence) -> Iterator[str]:
     asked: dict[str, list[int]] = {}
     for m in _NUMBERED.finditer(ev.request): asked.setdefault(m[1].lower().rstrip('s'), []).append(int(m[2]))
     for noun, ns in asked.items():
-        ids = {v for c in ev.calls for at, v in leaves(c.arguments) if {noun, 'id'} & {*words_of(steps(at)[-1])}} & numbers
+        ids = {v for c in ev.calls for at, v in leaves(c.arguments)
+               if {noun, 'id'} & {*words_of(steps(at)[-1])}} & numbers
         if missing := [n for n in ns if n not in numbers] if ids & {*ns} else []:
             yield f'not_looked_up: the request names {noun} {missing[0]}, and no call was given it'
     words = {str(v) for v in ev.given if isinstance(v, str) and re.fullmatch(r'[A-Z]\w{1,29}', v)}
@@ -264,7 +272,8 @@ def _half_looked(tool: str, es: list[str], ev: Evidence) -> Iterator[tuple[str, 
     missing = [e for e in es if e not in passed]
     if not missing or len(missing) == len(es): return
     held = [x for x in ev.leaves if x.step in own]
-    values = {shown(x.value) for x in held if x.value not in es and not isinstance(x.value, bool) and x.value is not None}
+    values = {shown(x.value) for x in held if x.value not in es and not isinstance(x.value, bool)
+              and x.value is not None}
     keys = {w for x in held for w in words_of(x.key) if len(w) > 3} - {'path', 'file', 'name'}
     elsewhere = {w for i, c in enumerate(ev.calls) if i not in own and missing[0] in [v for _, v in leaves(c.arguments)]
                  for at, _ in leaves(c.content) for w in words_of(at)}
@@ -299,9 +308,11 @@ def _fields(schema: Any) -> Iterator[str]:
 
 _SPOKEN_OF: dict[str, frozenset[str]] = {} # by the id of a tool
 
+# %% ../../nbs/tools/70d_asked.ipynb #spoken-of
 def _spoken_of(t: Tool) -> frozenset[str]:
     "What a tool and its results speak of, without its verb"
-    if t.id not in _SPOKEN_OF: _SPOKEN_OF[t.id] = frozenset(_stems(words_of(' '.join([*words_of(t.name)[1:], *_fields(t.returns)]))))
+    if t.id not in _SPOKEN_OF:
+        _SPOKEN_OF[t.id] = frozenset(_stems(words_of(' '.join([*words_of(t.name)[1:], *_fields(t.returns)]))))
     return _SPOKEN_OF[t.id]
 
 def unlearned(ev: Evidence) -> set[str]:
@@ -331,7 +342,8 @@ FEW = 60 # tools of which a row may be asked why it called none of the others; o
 @found_once
 def _against(ev: Evidence) -> tuple[list[str], list[str], set[str]]: # in the calls, in the answer; unlearned words
     own = masked(ev)
-    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own), *objections_to_places(ev, own)]
+    rest = [*objections_to_answer(ev), *objections_to_things(ev, own), *objections_to_rows(ev, own),
+            *objections_to_places(ev, own)]
     if all_told(ev, ev.answer): rest = [w for w in rest if not w.startswith('lost_item')]
     return objections_to_calls(ev), rest, unlearned(ev)
 
@@ -379,7 +391,25 @@ def objections_to_round(
     whole = evidence_of(t, tools, r, said=said)
     if not back or len(whole.calls) == sum(len(x.calls) for x in r.turns if x.train): return mine
     def counts(w: str) -> bool: return w.split(':')[0] not in LEFT_OPEN or any(f'({c.id})' in w for c in r.calls)
-    return [w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)]
+    return [*(w for w in objections_to_evidence(whole, shown) if w in mine or counts(w)), *of_earlier(whole, len(r.calls))]
+
+# %% ../../nbs/tools/70d_asked.ipynb #earlier
+def of_earlier(
+    whole: Evidence, # of a round and those before it
+    n: int,          # calls of the round
+) -> Iterator[str]: # `reason: words`
+    "Values of an earlier request that are told as those of now"
+    cut = len(whole.calls) - n
+    now, before = [x for x in whole.figures if x.step >= cut], [x for x in whole.figures if x.step < cut]
+    keys, own = {x.key for x in now}, {w for c in whole.calls[cut:]
+                                       for w in words_of(json.dumps(c.arguments, default=str))}
+    for s in sentences(whole.answer):
+        for m in numbers_in(s) if not _COMPARES_BACK.search(f'{whole.request} {s}') else ():
+            small = m.value == int(m.value) and abs(m.value) < 21
+            if small or m.value in whole.asked or any(says(m, x.value, s) for x in now): continue
+            old = next((x for x in before if x.key in keys and says(m, x.value, s)), None)
+            of = set(words_of(json.dumps(whole.calls[old.step].arguments, default=str))) - own if old else set[str]()
+            if old and not of & set(words_of(s)): yield f'wrong_value: {m.text} is the {old.key} of an earlier request'
 
 # %% ../../nbs/tools/70d_asked.ipynb #claimed
 _DID = re.compile(r"""\bI(?:['’]ve|\ have)\ (?:(?:now|just|already|successfully)\ )*(?P<v>\w+(?:ed|en|nt|d|t|de|un|ut))\b
@@ -430,6 +460,7 @@ def held_against(
     own = objections_to_calls(evidence_of(t, tools, r, own=True, said=said)) if r.learnt else []
     return [w for w in own if w in found], not found
 
+# %% ../../nbs/tools/70d_asked.ipynb #told-before-too
 def told_before(
     t: Trajectory,              # observed
     tools: Mapping[str, Tool],  # by name
@@ -438,7 +469,8 @@ def told_before(
     parts, said, out = rounds(t), list[str](), list[tuple[Round, str, list[str]]]()
     for i, r in enumerate(parts):
         if i and not parts[i - 1].calls and parts[i - 1].answer.rstrip().endswith('?'):
-            parts[i] = r = replace(r, asked=(*parts[i - 1].asked, *r.asked)) # what was asked, and what was missing of it
+            # what was asked, and what was missing of it
+            parts[i] = r = replace(r, asked=(*parts[i - 1].asked, *r.asked))
         before = '\n'.join([r.told, *said, *(x.text for x in r.asked)])
         held, rests = held_against(t, tools, r, said)
         out.append((r, before, held))

@@ -284,12 +284,14 @@ def wrong_rows(ev: Evidence) -> Iterator[str]:
                     other = t.column(name)[named.pop()]
                     yield f'wrong_argument: {t.column(name)[row]} was taken, the request speaks of {other}'
 
-_CALLED = re.compile(r'\b(?:called|named|titled)\s+(?!after\b|by\b|as\b|it\b|them\b)["“‘`\']?([\w][\w.-]*\w)["”’`\']?(?=[\s,.;?!]|$)')
+_CALLED = re.compile(r'\b(?:called|named|titled)\s+(?!after\b|by\b|as\b|it\b'
+                     r'|them\b)["“‘`\']?([\w][\w.-]*\w)["”’`\']?(?=[\s,.;?!]|$)')
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #taken-2
 def wrong_name(ev: Evidence) -> Iterator[str]:
     "Something that the request wants to have made under a name was made under another"
-    if not re.match(r'\W*(?:please\s+)?(?:create|make|add|open|start|new|register|build|set up)\b', ev.request, re.I): return
+    if not re.match(r'\W*(?:please\s+)?(?:create|make|add|open|start|new|register|build|set up)\b', ev.request,
+                    re.I): return
     given = {str(v).casefold() for v in ev.given}
     for m in _CALLED.finditer(ev.request):
         name = m[1].casefold()
@@ -393,10 +395,12 @@ class Paths:
     ends: dict[str, set[int]] = field(default_factory=dict)  # last parts → the paths that end so
     above: dict[str, set[int]] = field(default_factory=dict) # a folder → the paths below it
 
-_PATH = re.compile(r'(?!\w+://)(?=.*(?:[/\\]|::))\S{3,200}') # an address on the web says what it is by more than its end
+# an address on the web says what it is by more than its end
+_PATH = re.compile(r'(?!\w+://)(?=.*(?:[/\\]|::))\S{3,200}')
 
 def _parts(path: str) -> list[str]: return [p for p in re.split(r'[/\\]|::', path.casefold()) if p not in ('', '.')]
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #paths-too
 def _paths(xs: list[Any]) -> Paths | None: # None: they are none, or their last parts tell them apart
     found = list(dict.fromkeys(x for x in xs if isinstance(x, str) and _PATH.fullmatch(x) and _parts(x)))
     if not found or len(found) < len({*map(str, xs)}) - 1: return None # the root may be among them
@@ -436,6 +440,7 @@ def _names(p: Paths, text: str) -> list[Name]:
     named = ((m, m[1].replace(' ', '_')) for m in found)
     return [Name(m.start(), m.end(), k, whole.get(k) or p.ends.get(k, set()), p.above.get(k, set())) for m, k in named]
 
+# %% ../../nbs/tools/70ca_belonging.ipynb #beside
 _BESIDE = re.compile(r'["”’`*]*\s*(?:(?:,\s*)?(?:\b(?:and|or)\b|&)|,|\n\s*(?:[-*•]|\d{1,2}[.)]))\s*["“‘`*]*')
 
 def _series(names: list[Name], text: str) -> list[list[Name]]: # each name in one
@@ -488,10 +493,12 @@ def _asks_which(ev: Evidence) -> bool: return bool(_ITEMS.search(ev.request)) an
 def _enumerated(p: Paths, ev: Evidence, own: str) -> Iterator[tuple[list[Name], list[Name]]]: # and all that are no part of it
     "Each enumeration of paths; names that stand in a result themselves are left out"
     held = Counter(str(x.value).casefold() for x in ev.leaves if isinstance(x.value, str))
-    names = [n for n in _names(p, own) if not 0 < held[n.text] < len(n.of) and (not n.of or re.search('[^\\W\\d]{2}', n.text))]
+    names = [n for n in _names(p, own) if not 0 < held[n.text] < len(n.of)
+             and (not n.of or re.search('[^\\W\\d]{2}', n.text))]
     for s in (s for s in _series(names, own) if len(s) > 1):
         inside = [i for i, n in enumerate(s) if n.of]
-        odd = [n for i, n in enumerate(s) if not n.of and not n.text.isdigit() and inside and inside[0] < i < inside[-1]]
+        odd = [n for i, n in enumerate(s) if not n.of and not n.text.isdigit() and inside
+               and inside[0] < i < inside[-1]]
         yield s, [n for n in names if n not in odd]
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #unclear-2
@@ -509,7 +516,8 @@ def unclear(ev: Evidence, own: str) -> Iterator[str]:
                     yield f'ambiguous: {text} is listed, and {len(p.ends[text])} entries of the result are called so'
 
 # %% ../../nbs/tools/70ca_belonging.ipynb #alike
-_WHICH_ONE = re.compile(r'\b(?:first|second|third|fourth|fifth|last|former|latter|other|both|each|every|all|respectively)\b', re.I)
+_WHICH_ONE = re.compile(r'\b(?:first|second|third|fourth|fifth|last|former|latter|other|both|each|every|all'
+                        r'|respectively)\b', re.I)
 
 def said_alike(ev: Evidence, own: str) -> Iterator[str]:
     "Two paths that calls were given, and one last name with a number each time"

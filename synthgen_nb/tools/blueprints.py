@@ -27,7 +27,7 @@ from .evidence import flat
 from .feeds import linked
 from .grounding import stated, steps_of, tool_docs
 from .instructions import names_a_tool, noted_down, sample_group, ties
-from .survey import repeatable, survey
+from .survey import noted, nothing_works, repeatable, unusable
 from .toolllm import in_worlds
 from ..worlds.world import World, attempt_call, execute_all, resettable, state_hash
 
@@ -62,9 +62,13 @@ class Place:
     facts: Sequence[Mapping]     # calls that worked
     policy: str = ''             # text
     tied: Mapping[str, Mapping[str, str]] = field(default_factory=dict) # which tool gives what another takes
-    used: Counter = field(default_factory=Counter)
+    used: Counter = field(default_factory=Counter)  # tool → how often, of those that come later
+    heads: Counter = field(default_factory=Counter) # tool → blueprints that were to be about it
+    never: str = ''                                 # tools that never worked, and why
 
     def __post_init__(self): self.by_name = {t.name: t for t in self.tools}
+    @property
+    def usable(self) -> set[str]: return {f['tool'] for f in self.facts}
     def writes(self, c: Call) -> bool: return self.by_name[c.tool].effect != 'read' # or may
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #place_in
@@ -80,9 +84,10 @@ async def place_in(
         if not resettable(w):
             why = 'cannot be brought back to its beginning, so no dialogue can be held against its actions'
             raise SynthgenError(f'{w.name}: {why}. Use a copy of it, or a synthetic world: --world synthetic')
-        facts = await survey(w, tools, values, seed=seed)
-        if facts and not await state_hash(w): facts, _ = await repeatable(w, facts)
-        return Place(tools, world, facts, policy or getattr(w, 'policy', ''), ties(facts))
+        notes = await noted(w, tools, values, seed=seed)
+        facts, notes.odd = await repeatable(w, notes.facts)
+        if not facts: raise SynthgenError(nothing_works(notes))
+        return Place(tools, world, facts, policy or getattr(w, 'policy', ''), ties(facts), never=unusable(notes))
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #about
 def about(t: Tool, c: Call, steps: Sequence[Mapping]) -> dict[str, Any]: # arguments; empty where one is not known
@@ -326,7 +331,7 @@ def drawn(
 ) -> Draw: # the i-th
     "Tools by a walk, a persona, examples"
     group = sample_group(place.tools, place.facts, place.used, rng.randint(3, 5), rng, place.tied)
-    place.used[group[0].name] += 1
+    for count in (place.used, place.heads): count[group[0].name] += 1
     examples = [as_example(b) for b in rng.sample(known, min(2, len(known)))]
     names, persona = [t.name for t in group], PERSONAS[i % len(PERSONAS)]
     return Draw(names, persona, avoid, examples, feedback, members, sample=i)

@@ -59,6 +59,7 @@ def expanded(
     for n in found: known(n, must)
     return _expanded(found, must, depth)
 
+# %% ../../nbs/tools/72a_chains.ipynb #expanded-too
 def _expanded(found: Sequence[str], must: Mapping[str, Mapping[str, list[Edge]]], depth: int) -> list[str]:
     out = list[str]()
     def add(name: str, left: int, above: tuple[str, ...]):
@@ -109,6 +110,7 @@ def _next(chain: Sequence[str], out_of: Mapping[str, list[Edge]]) -> dict[str, f
         found[e.taker] = max(found.get(e.taker, 0), s + .01)
     return found
 
+# %% ../../nbs/tools/72a_chains.ipynb #chains
 def chains(
     tools: Sequence[Tool],
     edges: Sequence[Edge],
@@ -207,6 +209,7 @@ def _boxes(names: Sequence[str], pairs: Mapping[tuple[str, str], bool], axes: An
     axes.set(xlim=(-1.4, wide - 1.5), ylim=(-tall - .3, .3))
     return _finished(axes, len(names), pairs)
 
+# %% ../../nbs/tools/72a_chains.ipynb #half
 def _half(name: str) -> float: return .1 + .036 * len(_short(name)) # of the width of its box
 
 def _short(name: str,
@@ -218,7 +221,8 @@ def _finished(axes: Any, n: int, pairs: Mapping) -> Any:
              Line2D([], [], color=WEAK_INK, ls='--', label='weak: after a choice or a conversion')]
     axes.set_axis_off()
     axes.legend(handles=kinds, fontsize=8, loc='upper center', bbox_to_anchor=(.5, 0), ncol=2, frameon=False)
-    axes.set_title(f'{n} tools: who gives to whom ({sum(map(bool, pairs.values()))} strong ties, {sum(not s for s in pairs.values())} weak)', fontsize=10)
+    axes.set_title(f'{n} tools: who gives to whom ({sum(map(bool, pairs.values()))} strong ties, '
+                   f'{sum(not s for s in pairs.values())} weak)', fontsize=10)
     axes.figure.patch.set_facecolor('white')
     return axes.figure
 

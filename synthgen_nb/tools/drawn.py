@@ -178,10 +178,12 @@ COPIED = 8 # words of a description, from which on it is no request
 
 def copied(t: Trajectory, tools: Mapping[str, Tool]) -> list[str]:
     "What a tool is for, word by word"
-    said, whole = words_of(t.instruction), [(x, words_of(x)) for c in t.calls for x in sentences(tools[c.tool].description)]
+    said, whole = words_of(t.instruction), [(x, words_of(x)) for c in t.calls
+                                            for x in sentences(tools[c.tool].description)]
     found = [x for x, ws in whole if len(ws) >= COPIED and ' '.join(ws) in ' '.join(said)]
     return [f'copied: “{clip(x, 80)}” is what a manual says, and no person' for x in found[:1]]
 
+# %% ../../nbs/tools/78c_drawn.ipynb #stems
 def stems(text: str) -> set[str]:
     return {w[:5] for w in words_of(text) if len(w) > 3 and w not in STOPWORDS | FUNCTION_WORDS}
 
@@ -264,10 +266,12 @@ async def one_row(chain: Chain, world: World, m: Making) -> Trajectory | Drop:
     tools = {t.name: t for t in m.tools}
     if not resettable(world) and any(tools[c.tool].effect != 'read' for c in chain):
         calls = dict(calls=[c.model_dump() for c in chain])
-        return Drop(id=key(chain), stage='instruct', reason='not_repeatable', detail='it would write for good', record=calls)
+        return Drop(id=key(chain), stage='instruct', reason='not_repeatable', detail='it would write for good',
+                    record=calls)
     ran = await execute_all(world, chain)
     return await worded(chain, ran, tools, m.model)
 
+# %% ../../nbs/tools/78c_drawn.ipynb #worded
 async def worded(chain: Chain, ran: Sequence[Observation], tools: Mapping[str, Tool], model: Model) -> Trajectory | Drop:
     "The row of a chain that ran"
     whole = shown(chain, ran, tools)

@@ -140,6 +140,7 @@ def units_in(text: str) -> frozenset[Unit]:
     "Units that a text names: long names anywhere, short ones after a number, alone, or in brackets"
     return _units(text[:20_000])
 
+# %% ../../nbs/tools/70a_evidence.ipynb #columns
 def _columns(value: Any, key: str = '', depth: int = 0) -> Iterator[tuple[str, list]]:
     "Lists of a result, each with its field; of a list of objects the values of each field"
     if isinstance(value, dict):
@@ -257,7 +258,8 @@ class Evidence(Seen):
 
     def saying(self, answer: str) -> 'Evidence': # what was read off the results is not read again
         "The same with another answer"
-        vars(self).update(vocabulary=self.vocabulary, low=self.low, stems=self.stems, units=self.units, numbers=self.numbers, lists=self.lists,
+        vars(self).update(vocabulary=self.vocabulary, low=self.low, stems=self.stems, units=self.units,
+                          numbers=self.numbers, lists=self.lists,
                           figures=self.figures, given=self.given)
         new = copy(self)
         new.answer = answer
@@ -323,6 +325,7 @@ def _roughly(m: Mention, x: float) -> bool: # to the digits that are written
     rounded = bool(x) and round(x, digits - 1 - math.floor(math.log10(abs(x)))) == m.value
     return rounded and abs(x - m.value) <= .05 * abs(x)
 
+# %% ../../nbs/tools/70a_evidence.ipynb #saying
 def saying(
     m: Mention, # a number
     text: str,  # in which it stands
@@ -342,7 +345,8 @@ def near(m: Mention, values: Iterable[float], text: str) -> bool: return any(map
 
 # %% ../../nbs/tools/70a_evidence.ipynb #cues
 _CUES = {k: re.compile(rf'\b(?:{"|".join(v.split())})\b|{mark}', re.I) for k, v, mark in [
-    ('a sum', r'totals? totall?ing sums? together altogether combined overall comes?\s+to amounts?\s+to in\s+all add(?:s|ed|ing)?\s+up', 'Σ'),
+    ('a sum', r'totals? totall?ing sums? together altogether combined overall comes?\s+to amounts?\s+to in\s+all '
+              r'add(?:s|ed|ing)?\s+up', 'Σ'),
     ('a mean', r'means? averag\w+ typical\w* median', 'ø'),
     ('a difference', r'''differ\w* more less fewer higher lower larger smaller greater warmer colder longer
         shorter older younger taller bigger heavier lighter cheaper faster slower gap ranges? spreads? ris\w+

@@ -43,7 +43,8 @@ def nouns(tool: str) -> tuple[str, ...]: # in the singular, in their order
     return tuple(singular(w) for w in (said[1:] if len(said) > 1 and said[0] == words[0] and base(said[0]) else said))
 
 # %% ../../nbs/tools/69_feeds.ipynb #kinds
-_ASPECTS = frozenset('history detail info information status summary report stat statistic log content metadata setting '
+_ASPECTS = frozenset('history detail info information status summary report stat statistic log content metadata '
+                     'setting '
                      'state version list item data count size title body text name search page'.split())
 
 @cache
@@ -123,6 +124,7 @@ def _field_of(path: Sequence[str]) -> str:
     if entry and named[-2][-1:] == 's' and named[-1][-1:] != 's': return named[-2]
     return named[-1] if named else ''
 
+# %% ../../nbs/tools/69_feeds.ipynb #places-too
 def places(
     step: Mapping, # arguments, content
 ) -> dict[str, list[tuple[str, int, Any]]]: # by field: JSON pointer, depth, scalar

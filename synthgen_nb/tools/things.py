@@ -69,6 +69,7 @@ def things_of(ev: Evidence) -> list[list[Thing]]:
             if _WHO.fullmatch(x.key): out[c.tool][str(i)].add(x.key, x.value)
     return [_apart(list(g.values())) for g in out.values() if 1 < len(g) <= 30]
 
+# %% ../../nbs/tools/70c_things.ipynb #apart
 def _apart(group: list[Thing]) -> list[Thing]:
     "Each with the names and numbers that no other has"
     only = lambda w, of: sum(w in getattr(t, of) for t in group) == 1
@@ -111,6 +112,7 @@ def _meant(group: list[Thing], s: str, ev: Evidence) -> list[list[float]]: # val
         if found := [vs for k, vs in fields.items() if fits(k, vs)]: return found
     return []
 
+# %% ../../nbs/tools/70c_things.ipynb #claimed
 def _claimed(group: list[Thing], s: str) -> Iterator[tuple[bool, int, int]]: # up, subject, object
     "Which is said to be more or less than which"
     at = named_at(group, s)
@@ -199,6 +201,7 @@ def wrong_owners(ev: Evidence, own: str) -> Iterator[str]:
                     if other := next((b for b in beside if _here(b, s)), ''):
                         yield f'swapped: {clip(x.value, 40)} was found for {clip(v, 40)}, the answer says it of {clip(other, 40)}'
 
+# %% ../../nbs/tools/70c_things.ipynb #target
 _TARGET = re.compile(r'target|dest\w*|to|new\w*|receiver\w*|value', re.I)
 
 def wrong_ways(ev: Evidence, own: str) -> Iterator[str]:
@@ -257,11 +260,13 @@ def told_of_another(ev: Evidence, own: str) -> Iterator[str]:
                     if spot >= 0 and said != k and after != [k]:
                         yield f'swapped: {v} belongs to {_called(group[k])}, the answer says it of {_called(group[said])}'
 
+# %% ../../nbs/tools/70c_things.ipynb #called
 def _called(t: Thing) -> str: return next(iter([*sorted(t.numbers), *sorted(t.names)]), '')
 
 def passed_over(ev: Evidence, own: str) -> Iterator[str]:
     "One of the things that the request names and that were looked up"
-    if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|compare\w*|differ\w*)\b', ev.request, re.I): return
+    if _WHETHER.match(ev.request) or re.search(r'\b(?:which|whether|than|compare\w*|differ\w*)\b', ev.request,
+                                               re.I): return
     if re.search(r'\b(?:both|all|each|neither|none|respectively)\b', own, re.I): return
     for group, alone in _named(ev):
         asked, named = ({k for _, _, k in named_at(group, t)} for t in (ev.request, own))
@@ -271,7 +276,8 @@ def passed_over(ev: Evidence, own: str) -> Iterator[str]:
             yield f'lost_item: the answer passes over {_called(group[missing[0]])}'
 
 # %% ../../nbs/tools/70c_things.ipynb #records-left
-_ASKS = re.compile(r'^\W*(?:how many .{0,40}\b(?:each|every)|which|what|who|list|show|give me|find|name)\b|\b(?:all|every|each)\b|\bwhich\b', re.I)
+_ASKS = re.compile(r'^\W*(?:how many .{0,40}\b(?:each|every)|which|what|who|list|show|give me|find|name)\b|\b(?:all'
+                   r'|every|each)\b|\bwhich\b', re.I)
 _SOME = re.compile(r'''\b(?:first|last|top|example|one\ of|any|largest|smallest|highest|lowest|longest|shortest|most|least|only|cheapest|best
     |larger|smaller|higher|lower|more|than|cheaper|latest|newest|oldest|closest|nearest)\b''', re.I | re.X)
 
@@ -312,12 +318,15 @@ def _choices(ev: Evidence) -> list[frozenset[str]]: # in small letters
 @lru_cache(2000)
 def _choices_of(d: Docs) -> list[frozenset[str]]: return [frozenset(map(str.casefold, x)) for x in _alternatives(d.text)]
 
+# %% ../../nbs/tools/70c_things.ipynb #beginnings
 @of_results
-def _beginnings(ev: Evidence) -> set[str]: return {w[:4] for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.given}')}
+def _beginnings(ev: Evidence) -> set[str]: return {w[:4]
+                                                   for w in words_of(f'{ev.request} {ev.told} {ev.results} {ev.given}')}
 
 def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
     "A word that the documentation has beside the one of the result"
-    held = {x.value.casefold(): x.key for x in ev.leaves if isinstance(x.value, str) and re.fullmatch(r'[A-Za-z][\w-]+', x.value)}
+    held = {x.value.casefold(): x.key for x in ev.leaves if isinstance(x.value, str)
+            and re.fullmatch(r'[A-Za-z][\w-]+', x.value)}
     here = {w.casefold() for w in re.findall(r'[\w-]+', own)}
     there = _beginnings(ev)
     for low in _choices(ev):
@@ -330,9 +339,11 @@ def wrong_choices(ev: Evidence, own: str) -> Iterator[str]:
         if others and v not in here: yield f'wrong_value: the status is {v}, the answer says {sorted(others)[0]}'
 
 # %% ../../nbs/tools/70c_things.ipynb #thresholds
-_OVER = re.compile(r'\b(above|over|more than|greater than|higher than|larger than|exceed\w*|at least|below|under|less than|fewer than'
+_OVER = re.compile(r'\b(above|over|more than|greater than|higher than|larger than|exceed\w*|at least|below|under|less '
+                   r'than|fewer than'
                    r'|lower than|smaller than|at most)\s+[$€£]?(?=[-−\d])', re.I)
-_SIDE = {'>': 'above over more greater higher larger exceed at least', '<': 'below under less fewer lower smaller at most'}
+_SIDE = {'>': 'above over more greater higher larger exceed at least',
+         '<': 'below under less fewer lower smaller at most'}
 
 def wrong_thresholds(ev: Evidence, own: str) -> Iterator[str]:
     "Above a limit, where a call was asked for what is below it"
@@ -350,6 +361,7 @@ def wrong_thresholds(ev: Evidence, own: str) -> Iterator[str]:
                 if n and n.value in limits and side != signs[0] and same:
                     yield f'polarity: the call was given {signs[0]} {n.text}, the answer says {m[1]} {n.text}'
 
+# %% ../../nbs/tools/70c_things.ipynb #wrong-existence
 def wrong_existence(ev: Evidence, own: str) -> Iterator[str]:
     "Yes, and it was never so"
     lead = re.match(r'\W*(yes|no)\b', own, re.I)
@@ -378,6 +390,7 @@ def dates(text: str) -> frozenset[tuple[int, int, int]]: # year, month, day; 0 w
 def _dates_there(ev: Evidence) -> frozenset[tuple[int, int, int]]:
     return dates(f'{ev.request} {ev.told} {" ".join(map(str, ev.values))}')
 
+# %% ../../nbs/tools/70c_things.ipynb #wrong-dates
 def wrong_dates(ev: Evidence, own: str) -> Iterator[str]:
     "A date that is not among those found, where some are"
     there = _dates_there(ev)
@@ -461,7 +474,8 @@ def _no_field(ev: Evidence, own: str) -> Iterator[str]:
     for key in dict.fromkeys(x.key for x in ev.leaves):
         if not {key.lower(), f'{key.lower()}s'} & asked or len(key) < 4 or _of_the_call(key, ev): continue
         if re.search(rf'\bhow many (?:\w+ )?{re.escape(key)}s\b', ev.request, re.I): continue # which are counted
-        if key.lower() in _VAGUE and not re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request, re.I): continue
+        if key.lower() in _VAGUE and not re.search(rf'\b(?:the|its|their|and)\s+{re.escape(key)}\b', ev.request,
+                                                   re.I): continue
         held = [x.value for x in ev.leaves if x.key == key]
         if any(x.key == key != steps(x.at)[-1] for x in ev.leaves): continue # a list
         plain = all(isinstance(v, str) or is_number(v) for v in held) and len(held) < 4 and not {*map(str, held)} & passed
@@ -501,7 +515,8 @@ def repeated(ev: Evidence, own: str) -> Iterator[str]:
         yield f'repeated: “{clip(next(s for s in said if said.count(s) > 1), 60)}” stands twice'
 
 # %% ../../nbs/tools/70c_things.ipynb #all
-CHECKS = (wrong_winners, wrong_nth, wrong_tuples, wrong_ranges, wrong_owners, wrong_ways, wrong_records, told_of_another,
+CHECKS = (wrong_winners, wrong_nth, wrong_tuples, wrong_ranges, wrong_owners, wrong_ways, wrong_records,
+          told_of_another,
           passed_over, lost_records, wrong_choices,
           wrong_thresholds, wrong_existence, wrong_dates, wrong_fractions, unheard, untold_parts, relabelled, repeated)
 

@@ -31,7 +31,8 @@ from .feeds import COMMON, kinds
 from .gorilla import NONE_FITS
 from .grounding import sourced, steps_of, tool_docs
 from .instructions import names_a_tool, noted_down
-from .rows import Making, Plan, answered, checked, covering, look_around, one_round, take_in, until_enough
+from .rows import Making, Plan, answered, checked, look_around, one_round, take_in, until_enough, without
+from .sampled import covering
 from .toolllm import USELESS, Limits, argument_schema, arguments_of, read_action
 from ..worlds.outcomes import outline, text_of
 from ..worlds.world import World, execute, resettable
@@ -616,9 +617,8 @@ async def settled(m: Making, rows: list[Trajectory], tally: Counter) -> Outcome[
     made, refused = m.made, [t for t in rows if not t.calls]
     good = await verify(refused, m.tools)
     dropped = [*made.proposed.dropped, *made.solved.dropped, *made.accepted.dropped, *made.repeated, *good.dropped]
-    unused = f'; usable and not used: {", ".join(sorted(m.unused))}' if m.unused else ''
     out = Outcome([t for t in rows if t.calls] + good.kept, dropped)
-    out.note = f'{account(tally)}; {len(good.kept)} negatives{unused}'
+    out.note = f'{account(tally)}; {len(good.kept)} negatives{without(m, dropped)}'
     return out
 
 # %% ../../nbs/tools/78_toolgrad.ipynb #with-negatives

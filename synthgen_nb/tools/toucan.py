@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['FEATURED', 'LABELS', 'SINGLE', 'SEVERAL', 'SAMPLING', 'SHOWN', 'Server', 'servers_of', 'read_servers', 'published',
-           'labelled', 'sample_servers', 'Ask', 'asks_for', 'rejected', 'few', 'question_schema', 'synthesise',
-           'sanitise', 'as_question', 'question_inputs', 'mean', 'rated', 'failed_by_words', 'failed_response',
-           'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness', 'good_responses']
+           'labelled', 'sample_servers', 'Ask', 'asks_for', 'with_first', 'rejected', 'few', 'question_schema',
+           'synthesise', 'sanitise', 'as_question', 'question_inputs', 'mean', 'rated', 'failed_by_words',
+           'failed_response', 'responses', 'machine_paths', 'rule_filter', 'desired_tools_used', 'order_correctness',
+           'good_responses']
 
 # %% ../../nbs/tools/79a_toucan.ipynb #imports
 import random, re
@@ -176,17 +177,35 @@ def asks_for(
     rng: random.Random,
     used: Counter,       # how often each tool was asked for so far
     most: int = 3,       # largest N
+    first: Mapping[str, Sequence[str]] = {}, # tool → those that must run before it, of `prerequisites`
+    among: Sequence[Server] = (), # those that are drawn from; default: all
 ) -> list[Ask]:
     "Servers and N for each question; of a large server the tools that were asked for least"
-    out = list[Ask]()
-    for g in sample_servers(servers, how, n, rng):
+    out, used = list[Ask](), Counter(used)
+    for g in sample_servers(among or servers, how, n, rng):
         each = -(-SHOWN // len(g)) # never more than are shown in all, by much
         parts = tuple(replace(s, tools=tuple(sorted(s.tools,
                                                     key=lambda t: (used[t.name], rng.random()))[:each]))
                       for s in g)
-        low, high = 2 if how in SEVERAL else 1, sum(len(s.tools) for s in parts)
+        about = next((t.name for s in parts for t in s.tools), '')
+        parts = with_first(parts, servers, first)
+        low, high = max(2 if how in SEVERAL else 1, 1 + len(first.get(about, ()))), sum(len(s.tools) for s in parts)
+        used[about] += 1
         if high >= low: out.append(Ask(parts, rng.randint(low, max(low, min(most, high))), how in SEVERAL))
     return out
+
+# %% ../../nbs/tools/79a_toucan.ipynb #with-first
+def with_first(
+    parts: Sequence[Server],   # with the tools that are shown
+    servers: Sequence[Server],
+    first: Mapping[str, Sequence[str]], # tool → those that must run before it
+) -> tuple[Server, ...]:
+    "The same, and of other servers the tools without which one that is shown never worked"
+    there = {t.name for s in parts for t in s.tools}
+    missing = {n for t in there for n in first.get(t, ())} - there
+    more = {s.name: tuple(t for t in s.tools if t.name in missing) for s in servers}
+    wider = [replace(s, tools=(*s.tools, *more.pop(s.name, ()))) for s in parts]
+    return (*wider, *(replace(s, tools=more[s.name]) for s in servers if more.get(s.name)))
 
 # %% ../../nbs/tools/79a_toucan.ipynb #rejected
 def rejected(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METHOD', 'SUBSET', 'STAGES', 'Next', 'EXTEND', 'toucan', 'named', 'parts', 'first_seeds', 'Work', 'answers_to',
-           'asked_by', 'filtered', 'core_round', 'grow', 'yields', 'About', 'siblings', 'profiles', 'found_by',
+           'asked_by', 'filtered', 'aims', 'core_round', 'grow', 'yields', 'About', 'siblings', 'profiles', 'found_by',
            'may_serve', 'tools_apart', 'untold', 'irrelevance', 'calls_made', 'varied', 'scripted', 'simulated_user',
            'converse', 'conversations', 'assembled']
 
@@ -22,11 +22,13 @@ from ..specs.tool import Tool, flat
 from ..specs.trajectory import Call, Observation, Trajectory, Turn
 from .feeds import nouns
 from .grounding import filled, label_of, steps_of, tool_docs
-from .instructions import Task
+from .instructions import Task, prerequisites
 from .rows import Making, Plan, add, answered, distinct, look_around
+from .sampled import covering, hopeful, uncalled, unused
+from .survey import unusable
 from .toolllm import (GIVE_ANSWER, Limits, acted, action_schema, arguments_of, dfsdt, in_worlds,
                                        model_policy, nodes, read_action, solve)
-from .toucan import (Server, asks_for, few, good_responses, names_a_tool, order_correctness,
+from .toucan import (SEVERAL, Server, asks_for, few, good_responses, names_a_tool, order_correctness,
                                       rated, sanitise, servers_of,
                                       synthesise)
 from ..worlds.roles import singular
@@ -128,7 +130,7 @@ class Work:
     seen: set[str] = field(default_factory=set)           # their calls
     dropped: list[Drop] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)      # stage → how many came through
-    used: Counter = field(default_factory=Counter)        # tool → questions for it
+    heads: Counter = field(default_factory=Counter)       # tool → questions that were to be about it
     extended: int = 0                                     # rows that were extended
 
     @property
@@ -141,6 +143,9 @@ class Work:
     def servers(self) -> list[Server]: # those of which something worked
         able = {f['tool'] for f in self.facts}
         return servers_of([t for t in self.tools if t.name in able])
+    @property
+    def left(self) -> set[str]: # tools that no row uses, and that are worth a try
+        return hopeful((f['tool'] for f in self.facts), self.rows, self.heads, self.making.plan.target)
     def passed(self, stage: str, out: Outcome) -> list: # what is left
         self.counts[stage] += len(out.kept)
         self.dropped += out.dropped
@@ -167,17 +172,26 @@ async def filtered(w: Work, rows: Sequence[Trajectory], note: str = '') -> list[
     good = w.passed(f'{note} verified'.strip(), await w.making.accept(list(rows)))
     return w.passed(f'{note} well answered'.strip(), await good_responses(good, w.tools, w.model))
 
+# %% ../../nbs/tools/79aa_toucan_extensions.ipynb #aims
+def aims(w: Work) -> tuple[Counter, list[Server]]: # how often a tool was used; servers to draw from
+    "The least used, and where there are rows enough those that no row uses"
+    if len(w.rows) < w.making.plan.target:
+        return Counter(Counter[str](c.tool for t in w.rows for c in t.calls) | w.heads), w.servers
+    of_those = [s for s in w.servers if w.sampling in SEVERAL or {t.name for t in s.tools} & w.left]
+    return Counter({f['tool'] for f in w.facts} - w.left), of_those
+
 # %% ../../nbs/tools/79aa_toucan_extensions.ipynb #grow-2
 async def core_round(w: Work, n: int):
     "n questions, and what becomes of them"
-    rng = random.Random(f'{w.making.plan.seed} {w.counts["asked"]}')
-    asks = asks_for(w.servers, w.sampling, n, rng, w.used, w.most)
+    rng, first = random.Random(f'{w.making.plan.seed} {w.counts["asked"]}'), prerequisites(w.facts)
+    used, among = aims(w)
+    asks = asks_for(w.servers, w.sampling, n, rng, used, w.most, first, among)
     w.counts['asked'] += len(asks)
+    w.heads.update(a.tools[0].name for a in asks)
     known = [t.instruction for t in w.tasks]
     tasks = w.passed('written', await synthesise(asks, w.facts, w.model, known, w.sampling == 'featured'))
     tasks = w.passed('distinct', sanitise(tasks, w.tasks, w.embeddings))
     w.tasks += tasks
-    w.used.update(x for t in tasks for x in t.relevant)
     found = await answers_to(w, w.passed('well asked', await rated(tasks, w.tools, w.model)))
     new = distinct(found, w.seen)
     w.rows, w.dropped = w.rows + new.kept, w.dropped + new.dropped
@@ -186,9 +200,9 @@ async def core_round(w: Work, n: int):
 async def grow(w: Work, seeds: int):
     "Core rows, until there are so many or four rounds give nothing new"
     idle = 0
-    while len(w.rows) < seeds and idle < 4:
+    while idle < 4 and (len(w.rows) < seeds or w.left and len(w.rows) < 2 * w.making.plan.target):
         before = len(w.rows)
-        await core_round(w, max(4, min(32, math.ceil(1.5 * (seeds - before)))))
+        await core_round(w, max(4, min(32, math.ceil(1.5 * (seeds - before)) or len(w.left))))
         idle = 0 if len(w.rows) > before else idle + 1
         if idle == 4 and w.making.later:
             await look_around(w.making)
@@ -586,7 +600,11 @@ def assembled(w: Work, wanted: Mapping[str, int], more: Mapping[str, list[Trajec
               target: int) -> Outcome[Trajectory]:
     "Rows of each kind; where an extension gave fewer, core rows take their place"
     extra = [t for k, rows in more.items() for t in rows[:wanted[k]]]
-    kept = [*w.rows[:max(0, target - len(extra))], *extra][:target]
+    kept = [*covering(w.rows, max(0, target - len(extra))), *extra][:target]
     kinds = Counter(t.meta.get('extension', 'core') for t in kept)
     stages = ' → '.join(f'{s} {w.counts[s]}' for s in STAGES)
-    return Outcome(kept, w.dropped, f'{stages}; {", ".join(f"{k} {n}" for k, n in kinds.items())}')
+    able = {f['tool'] for f in w.facts}
+    never = unusable(w.making.notes) if w.making.notes else ''
+    said = [stages, ', '.join(f'{k} {n}' for k, n in kinds.items()),
+            unused(uncalled(able, kept, target), w.dropped, w.heads), never]
+    return Outcome(kept, w.dropped, '; '.join(x for x in said if x))

@@ -131,7 +131,8 @@ def taken_back(call: Call, b: Before) -> str: # why; '' where it stands
     return f'the next call is the same but for {clip(str(other[0]), 40)}'
 
 # %% ../../nbs/tools/76b_turns.ipynb #spoken
-_PLAIN = STOPWORDS | frozenset('get set new value name tool function given specified provided return current true false '
+_PLAIN = STOPWORDS | frozenset('get set new value name tool function given specified provided return current '
+                               'true false '
                                'default string number list'.split())
 
 @lru_cache(5000)

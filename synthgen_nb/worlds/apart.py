@@ -73,6 +73,7 @@ def layered(
             except OSError as e: why = e
     raise why or OSError('no layer')
 
+# %% ../../nbs/worlds/33a_apart.ipynb #shown
 def shown(place: str, kind: str, root: str, layer: str):
     "A file system in the new root: with a layer, as it is, or for reading only"
     there = root + place

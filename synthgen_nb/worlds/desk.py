@@ -92,7 +92,8 @@ def desk_tools(searches: bool = False) -> tuple[Tool, ...]: # with Search only w
     made = [_tool('Calculator', 'Works out an expression of numbers with + - * / and brackets.',
                   dict(expression=['64 + 27', '(120 - 15) / 4', '12 * 15']), 'number', CALCULATOR),
             _tool('Calendar', 'Says which day it is.', {}, 'string', CALENDAR),
-            _tool('Search', 'Gives the passage of the library that a query finds first.', dict(query=['oldest part of the town']),
+            _tool('Search', 'Gives the passage of the library that a query finds first.',
+                  dict(query=['oldest part of the town']),
                   'string', SEARCH)]
     return tuple(made if searches else made[:2])
 
@@ -122,7 +123,8 @@ def desk_world_of(
     days = [p for p in rest.split(',') if re.fullmatch(r'\d{4}-\d\d-\d\d', p)]
     dbs = [p for p in rest.split(',') if p and p not in days]
     if len(days) > 1 or len(dbs) > 1 or any(not day_of(d) for d in days):
-        raise SynthgenError(f'desk:{rest}: expected a chunk database and a day as in desk:db,2021-05-12, or one of them')
+        raise SynthgenError(f'desk:{rest}: expected a chunk database and a day as in desk:db,2021-05-12, or one '
+                            f'of them')
     db, today = ''.join(dbs), ''.join(days)
     functions: dict[str, Callable] = dict(
         Calculator=lambda env, expression: calculated(expression), Calendar=lambda env: told_day(env['today']),

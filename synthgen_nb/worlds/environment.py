@@ -97,6 +97,7 @@ class Environment:
     def end(self): _removed(self.folder)
     def stop(self): _stopped(self)
 
+# %% ../../nbs/worlds/33b_environment.ipynb #stopped
 def _stopped(e: Environment):
     "The server and what it has started end at once: nothing that it could still write is kept"
     try:
@@ -207,7 +208,8 @@ def made(
         if not e.layers:
             words = [words[0], *(named(e, w) for w in words[1:])]
             given = {k: named(e, v) for k, v in given.items()}
-            paths = {k for k, v in outside.items() if os.path.isabs(v) and not k.startswith(('PYTHON', 'VIRTUAL', 'CONDA', 'PATH'))}
+            paths = {k for k, v in outside.items() if os.path.isabs(v)
+                     and not k.startswith(('PYTHON', 'VIRTUAL', 'CONDA', 'PATH'))}
             outside = {k: v for k, v in outside.items() if k not in paths or os.pathsep in v} | {
                 k: named(e, outside[k]) for k in paths if not k.startswith(_OWN) and Path(outside[k]).is_file()}
         if words[0] in ('python', 'python3'): words[0] = sys.executable
@@ -233,6 +235,7 @@ def digest(path: str) -> str: # '' where there is nothing to read
     except OSError: return ''
     return hashlib.sha256(text).hexdigest()[:16]
 
+# %% ../../nbs/worlds/33b_environment.ipynb #rows
 def _rows(path: str) -> bytes:
     "A database, as statements that make it again"
     with tempfile.TemporaryDirectory() as t:

@@ -32,7 +32,8 @@ def place_named(
     said: str, # api.example.org, 127.0.0.1:8000, [::1]:8000, http://127.0.0.1:8000/v1
 ) -> tuple[str, int, str]: # host, port (0: any), address of the server where one was given
     "A host as somebody names it"
-    u = urlsplit(said if '://' in said else f'//{said}' if said.count(':') < 2 or said.startswith('[') else f'//[{said}]')
+    u = urlsplit(said if '://' in said else f'//{said}' if said.count(':') < 2 or said.startswith('[')
+                 else f'//[{said}]')
     try: host, port = (u.hostname or '').lower(), u.port or 0
     except ValueError: raise SynthgenError(f'{clip(said)!r} is no host: api.example.org, or 127.0.0.1:8000') from None
     return host, port, said if u.scheme in ('http', 'https') else ''

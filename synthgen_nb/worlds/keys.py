@@ -16,8 +16,10 @@ from .values import words
 # %% ../../nbs/worlds/36c_keys.ipynb #is-key
 _SURE = frozenset('''accesstoken authtoken apitoken oauthtoken bearertoken apikey xapikey apisecret authorization xauthtoken
     xaccesstoken xapitoken authkey subscriptionkey ocpapimsubscriptionkey'''.split())
-_MAYBE = frozenset('token key secret appkey apikeyid clientsecret usertoken bottoken signature sig auth sessiontoken'.split())
-_PROVES = re.compile(r'\bauth(?:entication|entication token|orization)?\b|authenticat|\bapi[ _-]?key\b|access token|bearer|'
+_MAYBE = frozenset('token key secret appkey apikeyid clientsecret usertoken bottoken signature sig auth '
+                   'sessiontoken'.split())
+_PROVES = re.compile(r'\bauth(?:entication|entication token|orization)?\b|authenticat|\bapi[ _-]?key\b|access token'
+                     r'|bearer|'
                      r'credential|requires scope', re.I)
 
 def is_key(

@@ -20,6 +20,8 @@ _THING = ('parameters?|arguments?|fields?|values?|keys?|ids?|names?|paths?|files
           'types?|formats?|options?|headers?|credentials?|end')
 _ERRNO = ('NOENT|ACCES|PERM|EXIST|ISDIR|NOTDIR|INVAL|NOTEMPTY|ROFS|MFILE|BUSY|CONNREFUSED|CONNRESET|TIMEDOUT|'
           'HOSTUNREACH|AI_AGAIN')
+
+# %% ../../nbs/worlds/29_outcomes.ipynb #starts
 _STARTS = ( # how a text begins that reports an error
     rf'(?:[\w.-]{{1,30}} ){{0,3}}(?:{_WHAT})s?'
     rf'(?:(?:\s+#?-?\d[-\w]{{0,8}})?\s*[:!,–—(\[\]]|\.?\s*$|\.\s|\s+-\s|\s+(?:{_DOING})\b)',
@@ -141,6 +143,7 @@ def of_nothing(
     asked = {k: none(k, v) if k in tool.required else v for k, v in arguments.items()}
     return asked if asked != dict(arguments) else None
 
+# %% ../../nbs/worlds/29_outcomes.ipynb #outline
 def outline(
     content: Any,                 # a result
     arguments: Mapping[str, Any], # of its call

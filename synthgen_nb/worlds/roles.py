@@ -199,7 +199,7 @@ def _parents(steps: Sequence[Step], arg: dict[str, str]) -> tuple[tuple[str, str
         if params: out.append((bare(steps[:i + 1]) if noun else flat(params[-1]), arg.get(params[-1], params[-1])))
     return tuple(out)
 
-def _by_path(t: Tool, known: set[str]) -> Role:
+def _by_path(t: Tool, known: set[str], single: set[str]) -> Role: # places of lists, and of things that are there once
     steps, method = steps_of(t.binding['path']), t.binding['method']
     arg = {p['name']: a for a, p in t.binding['places'].items() if p['in'] == 'path'}
     if not steps: return Role('other', '')
@@ -212,6 +212,7 @@ def _by_path(t: Tool, known: set[str]) -> Role:
     if before and verb and here not in known: return _by_verb(t, verb, before, parents)
     if here in known or list_in(t.returns, t.returns, nouns_of(here)):
         return _collection(t, here, parents, method)
+    if here in single and method == 'POST': return Role('update', here, '', parents)
     if before and before[-1][1] and method not in ('GET', 'HEAD', 'PUT', 'PATCH'):
         return Role('act', bare(before), parents[-1][1], parents[:-1], noun)
     if key := key_argument(t, nouns_of(here)): return Role(ON_ONE.get(method, 'update'), here, key, parents)
@@ -257,7 +258,9 @@ def roles(tools: Sequence[Tool]) -> dict[str, Role]: # by name of the tool
     for t in tools:
         verb, noun = verb_in(t.name)
         shared[singular(noun)] = shared.get(singular(noun), 0) + bool(verb)
-    out = {t.name: _by_path(t, known) if t.binding.get('path') else _by_name(t, shared) for t in tools}
+    gets = [steps_of(t.binding['path']) for t in tools if t.binding.get('path') and t.binding['method'] == 'GET']
+    single = {bare(s) for s in gets if s and not s[-1][1] and not verb_in(s[-1][0])[0]} - known
+    out = {t.name: _by_path(t, known, single) if t.binding.get('path') else _by_name(t, shared) for t in tools}
     return _merged(tools, _with_keys(tools, out))
 
 def _with_keys(tools: Sequence[Tool], out: dict[str, Role]) -> dict[str, Role]:

@@ -6,8 +6,8 @@
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'schema_of', 'key_of', 'key_names',
            'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place',
            'new_key', 'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown',
-           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'done_to', 'chosen', 'page_of',
-           'synthetic_world_of']
+           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to', 'chosen',
+           'page_of', 'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -269,8 +269,11 @@ def add(
 
 def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any) -> dict:
     "The fields of a new object"
-    said = {flat(k): v for k, v in given.items()}
     props = r.schema.get('properties', {})
+    fields = {flat(k): k for k in props}
+    said = {flat(k): v for k, v in given.items()}
+    meant = {k: named_as(flat(k), fields, r.nouns) for k in given if flat(k) not in fields}
+    said = {flat(f): given[k] for k, f in meant.items() if f} | said
     made = {k: said[flat(k)] if flat(k) in said and fits(said[flat(k)], props.get(k, {}), r.root)
             else referred(w, r, k, v, parents, of) for k, v in sketch(w, r, parents, *of).items()}
     there = [at(o, r.key) for o in w.objects.get(r.name, []) if same_place(o[''], parents)]
@@ -427,8 +430,16 @@ def as_told(w: SyntheticWorld, t: Tool, r: Resource, o: dict, args: dict[str, An
     held = object_in(t.returns, t.returns, r.nouns)
     if held is None or not isinstance(frame, dict): return frame
     inside = blended(at(frame, held[0]), shown(o)) if held[1].get('properties') else shown(o)
-    if isinstance(inside, dict): inside = keyed(inside, r, o)
+    if isinstance(inside, dict):
+        props = held[1].get('properties') or {}
+        own = {k: v for k, v in o.items() if k in inside and k in props and fits(v, props[k], t.returns)}
+        inside = keyed(_said_too(inside | own, o, args), r, o)
     return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside), lambda: frame)
+
+def _said_too(inside: dict, o: dict, args: dict) -> dict:
+    "With what was said of fields that only this result has"
+    new = echoed(inside, _flat_args(args))
+    return {k: v if k in o or isinstance(v, (dict, list)) else new[k] for k, v in inside.items()}
 
 def keyed(shown_: dict, r: Resource, o: dict) -> dict:
     "With its identifier, whatever shape it is shown in"
@@ -446,17 +457,31 @@ def _note(w: SyntheticWorld, r: Resource, o: dict, now: Any):
     "Remember what a call has changed"
     w.changed[canonical([r.name, o[''], at(o, r.key)])] = json.loads(json.dumps(now))
 
+def named_as(
+    k: str,                 # an argument, flat
+    names: dict[str, str],  # flat → field
+    nouns: Iterable[str],   # of the object
+) -> str | None:
+    "The field that an argument means: its own, else the one that it ends with (retention_type, type)"
+    if k in names: return names[k]
+    ends = [n for n in names if len(n) > 3 and k.endswith(n) and n not in ('name', 'number') or k == f'{n}s']
+    whole = [k.removeprefix(n) for n in nouns if k.startswith(n) and k.removeprefix(n) in names]
+    return names[max(whole or ends, key=len)] if whole or ends else None
+
 def _change(w: SyntheticWorld, r: Resource, o: dict, said: dict):
     props = r.schema.get('properties', {})
     names = {flat(k): k for k in (*props, *shown(o))}
     for k, v in said.items():
-        name = names.get(flat(k))
+        name = named_as(flat(k), names, r.nouns)
         if name and name != r.key[0] and fits(v, props.get(name, {}), r.root): o[name] = v
     _note(w, r, o, shown(o))
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #create-get
 def _create(w: SyntheticWorld, t: Tool, r: Resource, args: dict, said: dict, parents: dict) -> Any:
     objects(w, r, parents) # those of the beginning first
+    if isinstance(body := args.get('body'), list) and body and all(isinstance(x, dict) for x in body): # several at once
+        made = [_create(w, t, r, args | {'body': x}, x, parents) for x in body]
+        return made[0]
     key = w.roles[t.name].key
     own = argument(args, key) if key else None
     if own is not None and find(w, r, own, parents): raise ToolError(f'409: {own!r} is there already')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMIT', 'T', 'ToolError', 'World', 'withheld_by', 'resettable', 'Local', 'execute', 'prepared', 'attempt_call',
            'within', 'state_hash', 'NoStart', 'setup_of', 'start_from', 'afresh', 'execute_all', 'again_so', 'replay',
-           'execute_trajectory', 'execute_trajectories', 'failure', 'WorldKind', 'needed']
+           'execute_trajectory', 'execute_trajectories', 'run_each', 'sorted_out', 'failure', 'WorldKind', 'needed']
 
 # %% ../../nbs/worlds/30_world.ipynb #imports
 import asyncio, json, time
@@ -261,6 +261,10 @@ async def execute_trajectories(
     workers: int = 4,            # worlds at work at once
 ) -> Outcome[Trajectory]: # kept: every call succeeded
     "Execute trajectories, each from reset"
+    return sorted_out(rows, await run_each(rows, world, timeout, workers))
+
+async def run_each(rows: Sequence[Trajectory], world: Callable[[], World], timeout: float, workers: int) -> list[Trajectory | NoStart]:
+    "What comes of each"
     done, todo = dict[int, Trajectory | NoStart](), iter(enumerate(rows))
     async def work():
         async with world() as w:
@@ -268,13 +272,17 @@ async def execute_trajectories(
                 try: done[i] = await execute_trajectory(w, t, timeout)
                 except NoStart as e: done[i] = e
     await asyncio.gather(*[work() for _ in range(max(1, min(workers, len(rows))))])
+    return [done[i] for i in range(len(rows))]
+
+# %% ../../nbs/worlds/30_world.ipynb #sorted-out
+def sorted_out(rows: Sequence[Trajectory], done: Sequence[Trajectory | NoStart]) -> Outcome[Trajectory]:
+    "Those of which every call succeeded, and the others with their reasons"
     out: Outcome[Trajectory] = Outcome()
-    for i, t in enumerate(rows):
-        ran = done[i]
-        why, detail = ('no_start', str(ran)) if isinstance(ran, NoStart) else failure(ran)
-        if not why and isinstance(ran, Trajectory): out.kept.append(ran)
+    for t, it in zip(rows, done, strict=True):
+        why, detail = ('no_start', str(it)) if isinstance(it, NoStart) else failure(it)
+        if not why and isinstance(it, Trajectory): out.kept.append(it)
         else: out.dropped.append(Drop(id=t.id, stage='execute', reason=why, detail=detail,
-                                      record=t if isinstance(ran, NoStart) else ran))
+                                      record=t if isinstance(it, NoStart) else it))
     return out.check(len(rows))
 
 # %% ../../nbs/worlds/30_world.ipynb #failure
