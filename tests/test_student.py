@@ -159,3 +159,102 @@ def test_a_document_without_a_mark_is_left_out_for_all():
     assert np.isnan(grid(rows, "all", "alone", "loss", "abcdefgh")[:, 0]).all()
     assert gain(grid(rows, "all", "alone", "loss", "abcdefgh")).places == 7
     with pytest.raises(SynthgenError, match="no student"): grid(rows, "none", "alone", "loss", "ab")
+
+
+# Trained: a model of a million weights, which shows mechanics
+
+def tiny(folder):
+    from synthgen_nb.evaluate.student import open_base, tiny_base
+    return open_base(tiny_base([f"{p.question} {p.answer}" for p in pairs()], folder))
+
+
+def quick(**how):
+    from synthgen_nb.evaluate.student import Recipe
+    return Recipe(**dict(steps=6, pack=2, longest=96, rank=0, rate=3e-3, save_every=2) | how)
+
+
+@needs_extra
+def test_packing_masks_and_seeds(tmp_path):
+    import torch
+    from synthgen_nb.evaluate.marks import losses
+    from synthgen_nb.evaluate.student import trained
+    torch.set_num_threads(1)
+    base = tiny(tmp_path / "tiny")
+    targets, _ = targets_of(pairs(), base.template, base.encode)
+    for t, p in zip(targets, pairs(), strict=True):
+        assert base.tokenizer.decode([i for i in t.labels if i != MASK]) == p.answer + "<|im_end|>"
+    with trained(base, targets, quick(steps=1, pack=50), tmp_path / "whole") as (_, [packed]):
+        alone, n = losses(base.model, targets), [sum(i != MASK for i in t.labels) for t in targets]
+    assert packed == pytest.approx(sum(a * k for a, k in zip(alone, n, strict=True)) / sum(n), rel=2e-2)  # rows do not see each other
+    runs = []
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        with trained(base, targets, quick(seed=seed), tmp_path / folder) as (_, made): runs.append(made)
+    assert runs[0] == runs[1] != runs[2] and runs[0][-1] < runs[0][0]
+    with pytest.raises(SynthgenError, match="holds a training with rate"):
+        with trained(base, targets, quick(rate=1e-3), tmp_path / "a"): pass
+
+
+KILLED = """
+import os, signal, sys
+from tests.test_student import *
+from synthgen_nb.evaluate.student import open_base, trained
+import torch
+torch.set_num_threads(1)
+at, folder = int(sys.argv[1]), Path(sys.argv[2])
+base = open_base(str(folder.parent / "tiny"))
+targets, _ = targets_of(pairs(), base.template, base.encode)
+stop = lambda model, step: os.kill(os.getpid(), signal.SIGKILL) if at else None
+with trained(base, targets, quick(), folder, stop, [at]) as (model, made):
+    print(json.dumps([len(made), [float(p.double().sum()) for p in model.parameters()]]))
+"""
+
+
+@needs_extra
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    tiny(tmp_path / "tiny")
+    root = Path(__file__).parents[1]
+    env = os.environ | {"PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
+    run = lambda at, folder: subprocess.run([sys.executable, "-c", KILLED, str(at), str(tmp_path / folder)], cwd=root, env=env, capture_output=True, text=True)
+    whole = json.loads(run(0, "whole").stdout.splitlines()[-1])
+    assert run(5, "cut").returncode == -signal.SIGKILL
+    assert {p.name for p in (tmp_path / "cut").glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-4"}
+    (tmp_path / "cut/checkpoint-6").mkdir()  # as of a process that died while it wrote
+    steps, weights = json.loads(run(0, "cut").stdout.splitlines()[-1])
+    assert (whole[0], steps) == (6, 2) and weights == whole[1]
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path):
+    if find_spec("trl"): pytest.skip("the extra `train` is installed")
+    from synthgen_nb.evaluate.student import trainers
+    with pytest.raises(SynthgenError, match=r'pip install "synthgen_nb\[train\]"'): trainers()
+
+
+@pytest.mark.parametrize("given, says", [({}, "give a base"), ({"base": "m", "stpes": 3}, "did you mean 'steps'"),
+                                         ({"base": "m", "steps": "many"}, "has to be int"), ({"base": "m", "rate": -1}, "rate is -1"), ([], "give a base")])
+def test_a_student_of_a_study_is_checked(given, says):
+    from synthgen_nb.evaluate.student import student_settings
+    with pytest.raises(SynthgenError, match=re.escape(says)): student_settings(given)
+
+
+def test_a_study_reads_its_student(tmp_path):
+    from synthgen_nb.experiments.study import read_study
+    text = "question: Does it teach?\nbase: {source: gear.md}\narms: {plain: {rewrite: false}}\nstudent: {base: models/small, steps: 20}\n"
+    (tmp_path / "s.yaml").write_text(text)
+    assert read_study(tmp_path / "s.yaml").student == {"base": "models/small", "steps": 20}
+    (tmp_path / "s.yaml").write_text(text.replace("steps", "stesp"))
+    with pytest.raises(SynthgenError, match="stesp"): read_study(tmp_path / "s.yaml")
+
+
+def test_arms_are_files_or_runs(tmp_path):
+    from synthgen_nb.core.records import save
+    from synthgen_nb.experiments.taught import arms_for, read_given
+    (tmp_path / "run/records").mkdir(parents=True)
+    save(pairs(each=2), tmp_path / "run/records/final.jsonl")
+    save(pairs(), tmp_path / "run/records/rated.jsonl")
+    given = read_given(f"mine={tmp_path / 'run'}")
+    assert (given.name, len(given.rows), len(given.pool)) == ("mine", 12, 24)
+    _, arms = arms_for([given], 0.3)
+    assert {*arms} == {"mine", RANDOM, LONGEST, "20% corrupted"} and len({len(r) for r in arms.values()}) == 1
+    with pytest.raises(SynthgenError, match="two arms"): arms_for([given, given])
+    for wrong, says in (("nowhere.jsonl", "no such file"), (str(tmp_path), "is no run")):
+        with pytest.raises(SynthgenError, match=says): read_given(wrong)

@@ -25,8 +25,9 @@ def grid(
     rows = []
     for s in students:
         if s['arm'] != arm: continue
-        by = {p: [m[measure] for m in s['marks'] if (m['place'], m['column']) == (p, column) and m.get(measure) is not None] for p in places}
-        if any(by.values()): rows.append([float(np.mean(v)) if v else np.nan for v in by.values()])
+        told = [(m['place'], m[measure]) for m in s['marks'] if m['column'] == column and m.get(measure) is not None]
+        by = [[v for p, v in told if p == place] for place in places]
+        if told: rows.append([float(np.mean(v)) if v else np.nan for v in by])
     if not rows: raise SynthgenError(f'no student of {arm!r} has marks of {measure} ({column})')
     return np.array(rows)
 
@@ -85,7 +86,8 @@ def detectable(
     if d.shape[1] < 2: raise SynthgenError('a pilot needs two documents or more')
     over, by_seed, _ = parts_of(d)
     over, by_seed = over * d.shape[1] / documents, by_seed * d.shape[0] / seeds
-    free = (over + by_seed) ** 2 / (over ** 2 / (documents - 1) + (by_seed ** 2 / (seeds - 1) if seeds > 1 else 0)) if over + by_seed else math.inf
+    below = over ** 2 / (documents - 1) + (by_seed ** 2 / (seeds - 1) if seeds > 1 else 0)
+    free = (over + by_seed) ** 2 / below if below else math.inf
     return float((t.isf((1 - LEVEL) / arms / 2, free) + t.isf(.2, free)) * math.sqrt(over + by_seed))
 
 # %% ../../nbs/evaluate/60b_gains.ipynb #gains
@@ -107,11 +109,13 @@ def gains(
             out += [_line(a, column, measure, at, reference, len(arms) - 1, measure in less, seed) for a in arms]
     return out
 
-def _line(arm: str, column: str, measure: str, at: Mapping[str, np.ndarray], reference: str, others: int, less: bool, seed: int) -> dict[str, Any]:
+def _line(arm: str, column: str, measure: str, at: Mapping[str, np.ndarray], reference: str, others: int,
+          less: bool, seed: int) -> dict[str, Any]:
     ours, theirs = at[arm], at[reference]
     n = min(len(ours), len(theirs)) if min(len(ours), len(theirs)) > 1 else max(len(ours), len(theirs))
     d = (ours[:n] - theirs[:n]) * (-1 if less else 1)
-    told = dict(arm=arm, column=column, measure=measure, value=float(np.nanmean(ours)) if not np.isnan(ours).all() else None)
+    told = dict(arm=arm, column=column, measure=measure, value=float(np.nanmean(ours))
+                if not np.isnan(ours).all() else None)
     if arm == reference or np.isnan(d).all(): return told | dict(against='', gain=None, low=None, high=None, shown='')
     g = gain(d, others, seed)
     shown = '' if not g.shown else 'better' if g.value > 0 else 'worse'
@@ -126,7 +130,9 @@ def gains_table(found: Sequence[Mapping[str, Any]], names: Mapping[str, str] = {
         if r['gain'] is None: return value
         return f'{value} ({r["gain"]:+.3f}, {r["low"]:+.3f} to {r["high"]:+.3f}{"*" if r["shown"] else ""})'
     rows: dict[str, dict[str, Any]] = {}
-    for r in found: rows.setdefault(r['arm'], dict(arm=r['arm']))[f'{names.get(r["measure"], r["measure"])}, {r["column"]}'] = cell(r)
+    for r in found:
+        row = rows.setdefault(r['arm'], dict(arm=r['arm']))
+        row[f'{names.get(r["measure"], r["measure"])}, {r["column"]}'] = cell(r)
     assert all(len(x) == len(columns) + 1 for x in rows.values())
     return markdown_table(list(rows.values()), 90)
 
@@ -135,7 +141,8 @@ def verdict(found: Sequence[Mapping[str, Any]], measure: str = 'loss', column: s
     "What the decided measure says, in a sentence"
     mine = [r for r in found if (r['measure'], r['column']) == (measure, column) and r['gain'] is not None]
     if not mine: return 'Nothing was compared.'
-    say = lambda r: f'{r["arm"]} is {r["shown"]} than {r["against"]} by {abs(r["gain"]):.3f} ({abs(r["low"]):.3f} to {abs(r["high"]):.3f})'
+    size = lambda r: f'{abs(r["gain"]):.3f} ({abs(r["low"]):.3f} to {abs(r["high"]):.3f})'
+    say = lambda r: f'{r["arm"]} is {r["shown"]} than {r["against"]} by {size(r)}'
     told = [say(r if r['gain'] > 0 else dict(r, low=r['high'], high=r['low'])) for r in mine if r['shown']]
     rest = [r['arm'] for r in mine if not r['shown']]
     still = f'Between {mine[0]["against"]} and {", ".join(rest)} no difference is shown.' if rest else ''
@@ -155,7 +162,8 @@ def curves(
     out: dict[str, dict[int, list]] = {}
     for s in students:
         last = [m['loss'] for m in s['marks'] if m['column'] == 'alone']
-        for step, x in {**{int(k): v for k, v in s['curve'].items()}, end: last}.items(): out.setdefault(s['arm'], {}).setdefault(step, []).append(by_place(x))
+        steps = {int(k): v for k, v in s['curve'].items()} | {end: last}
+        for step, x in steps.items(): out.setdefault(s['arm'], {}).setdefault(step, []).append(by_place(x))
     return {a: {k: gain(np.array(v)) for k, v in sorted(steps.items())} for a, steps in out.items()}
 
 # %% ../../nbs/evaluate/60b_gains.ipynb #plot_curves

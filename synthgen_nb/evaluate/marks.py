@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['ASK', 'COLUMNS', 'MEASURES', 'LESS_IS_BETTER', 'overlap', 'token_f1', 'fact_f1', 'Question', 'exam_of', 'as_pair',
-           'losses', 'answers', 'marked', 'examine', 'Lessons', 'folder_of', 'kept', 'student_of', 'teach', 'mean_of']
+           'losses', 'answers', 'marked', 'examine', 'Lessons', 'folder_of', 'kept', 'seen', 'note', 'student_of',
+           'pilot', 'teach', 'mean_of']
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #imports
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from ..core.facts import facts
@@ -92,7 +94,8 @@ def answers(
     x = base.tokenizer(list(prompts), add_special_tokens=False, return_tensors='pt', padding=True)
     x = {k: v.to(model.device) for k, v in x.items() if k != 'token_type_ids'}
     with torch.no_grad():
-        out = model.generate(**x, max_new_tokens=most, do_sample=False, eos_token_id=base.stop, pad_token_id=base.tokenizer.pad_token_id)
+        out = model.generate(**x, max_new_tokens=most, do_sample=False, eos_token_id=base.stop,
+                             pad_token_id=base.tokenizer.pad_token_id)
     new = out[:, x['input_ids'].shape[1]:]
     return [t.strip() for t in base.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
@@ -101,21 +104,35 @@ MEASURES = dict(loss='loss of the reference answer, nats a token', rouge_l='ROUG
                 token_f1='words shared with the reference answer, F1', facts='numbers and identifiers shared with it, F1')
 LESS_IS_BETTER = ('loss',)
 
-def marked(q: Question, column: str, said: str | None, loss: float) -> dict[str, Any]: # said: None where no answer was asked for
+def marked(
+    q: Question,
+    column: str,      # of COLUMNS
+    said: str | None, # None: no answer was asked for
+    loss: float,      # of the reference
+) -> dict[str, Any]:
     "The marks of one answer"
     told = dict(item=q.id, place=q.place, column=column, loss=round(loss, 4))
     if said is None: return told
     by_words = next(s for s in rouge([said], [q.answer]) if s.name == 'rougeL_unicode')
-    return told | dict(rouge_l=round(by_words.rows[0], 4), token_f1=round(token_f1(said, q.answer), 4), facts=fact_f1(said, q.answer), said=said)
+    return told | dict(rouge_l=round(by_words.rows[0], 4), token_f1=round(token_f1(said, q.answer), 4),
+                       facts=fact_f1(said, q.answer), said=said)
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #examine
-def examine(base: Base, model: Any, exam: Sequence[Question], longest: int = 0, most: int = 64) -> list[dict[str, Any]]:
+def examine(
+    base: Base,
+    model: Any,              # its own, or a student
+    exam: Sequence[Question],
+    longest: int = 0,        # tokens of a question with its answer; 0: any number
+    most: int = 64,          # tokens of an answer
+) -> list[dict[str, Any]]: # see `marked`
     "A model at its exam, alone and with retrieval; `most` 0 is the short exam: the loss alone, without retrieval"
     out = []
     for column in COLUMNS if most and any(q.passage for q in exam) else COLUMNS[:1]:
         pairs = [as_pair(q, column) for q in exam]
         targets, gone = targets_of(pairs, base.template, base.encode, longest and longest + 200 * (column != 'alone'))
-        if gone: raise SynthgenError(f'the question {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail}): take fewer words of a passage')
+        if gone:
+            raise SynthgenError(f'the question {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail}): '
+                                'take fewer words of a passage, or longer sequences')
         prompts = [prompt_of(base.template, [dict(role='user', content=p.question)]) for p in pairs]
         said = answers(base, model, prompts, most) if most else [None] * len(pairs)
         out += [marked(q, column, s, l) for q, s, l in zip(exam, said, losses(model, targets), strict=True)]
@@ -137,9 +154,11 @@ class Lessons:
 
     def key(self, base: Base, arm: str, seed: int) -> str: # what marks depend on
         rows = [r.id for r in self.arms.get(arm, ())]
-        return content_id('marks', base.name, base.template.name, [*map(list, self.exam)], rows, repr(self.recipe), seed, list(self.at), self.words(seed))
+        return content_id('marks', base.name, base.template.name, [*map(list, self.exam)], rows, repr(self.recipe),
+                          seed, list(self.at), self.words(seed))
 
-def folder_of(arm: str, seed: int) -> str: return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in arm) + f'-seed{seed}'
+def folder_of(arm: str, seed: int) -> str:
+    return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in arm) + f'-seed{seed}'
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #kept
 def kept(file: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -152,21 +171,54 @@ def kept(file: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
     write_bytes(file, (json.dumps(made, indent=1, ensure_ascii=False) + '\n').encode())
     return made
 
+# %% ../../nbs/evaluate/61a_marks.ipynb #seen
+def seen(folder: Path) -> dict[int, list[float]]: # step → loss of each question
+    "What was looked at in the middle of a training"
+    try: return {int(k): v for k, v in json.loads((folder/'curve.json').read_text()).items()}
+    except (OSError, ValueError): return {}
+
+def note(folder: Path, step: int, found: list[float]):
+    write_bytes(folder/'curve.json', json.dumps(seen(folder) | {step: found}).encode())
+
 # %% ../../nbs/evaluate/61a_marks.ipynb #student_of
-def student_of(base: Base, lessons: Lessons, arm: str, seed: int, folder: Path) -> dict[str, Any]: # marks, curve, losses
+def student_of(
+    base: Base,
+    lessons: Lessons,
+    arm: str,
+    seed: int,
+    folder: Path, # of this training
+) -> dict[str, Any]: # marks, curve, losses
     "Train one student and examine it"
-    from dataclasses import replace
-    r, curve = replace(lessons.recipe, seed=seed), dict[int, list[float]]()
+    r = replace(lessons.recipe, seed=seed)
     targets, gone = targets_of(lessons.arms[arm], base.template, base.encode, r.longest, tasks=bool(r.alpha))
     plain, _ = targets_of([as_pair(q, 'alone') for q in lessons.exam], base.template, base.encode, r.longest)
-    def look(model: Any, step: int):
-        f = folder/'curve.json'
-        if f.is_file(): curve.update((int(k), v) for k, v in json.loads(f.read_text()).items())
-        curve[step] = losses(model, plain)
-        write_bytes(f, json.dumps(curve).encode())
+    look = lambda model, step: note(folder, step, losses(model, plain))
     with trained(base, targets, r, folder, look, lessons.at) as (model, made):
-        return dict(arm=arm, seed=seed, rows=len(targets), dropped=[d.reason for d in gone], losses=made, curve=curve,
-                    marks=examine(base, model, lessons.exam, r.longest, lessons.words(seed)))
+        return dict(arm=arm, seed=seed, rows=len(targets), dropped=[d.reason for d in gone], losses=made,
+                    curve=seen(folder), marks=examine(base, model, lessons.exam, r.longest, lessons.words(seed)))
+
+# %% ../../nbs/evaluate/61a_marks.ipynb #pilot
+def pilot(
+    base: Base,
+    lessons: Lessons,
+    folder: str | Path, # of all trainings
+) -> dict[tuple[str, int], list[float]]: # (arm, seed) → loss of each question
+    "How two arms stand after the first steps that are looked at"
+    if len(lessons.arms) < 2 or not lessons.at: return {}
+    step, out = lessons.at[0], dict[tuple[str, int], list[float]]()
+    plain, _ = targets_of([as_pair(q, 'alone') for q in lessons.exam], base.template, base.encode,
+                          lessons.recipe.longest)
+    for arm in list(lessons.arms)[:2]:
+        for seed in lessons.seeds[:2]:
+            own = Path(folder)/folder_of(arm, seed)
+            if step not in seen(own):
+                _upto(base, lessons.arms[arm], replace(lessons.recipe, seed=seed, steps=step), own, plain)
+            out[arm, seed] = seen(own)[step]
+    return out
+
+def _upto(base: Base, rows: Sequence[Any], r: Recipe, own: Path, plain: Sequence[Target]):
+    targets, _ = targets_of(rows, base.template, base.encode, r.longest, tasks=bool(r.alpha))
+    with trained(base, targets, r, own, lambda model, step: note(own, step, losses(model, plain)), [r.steps]): pass
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #teach
 def teach(
@@ -176,14 +228,16 @@ def teach(
     tell: Callable[[str], Any] = print,
 ) -> list[dict[str, Any]]: # the base with no step first, then every student
     "Train every arm with every seed, and examine all"
-    folder = Path(folder)
-    zero = lambda: dict(arm='base', seed=0, rows=0, losses=[], curve={}, marks=examine(base, base.model, lessons.exam, lessons.recipe.longest, lessons.most))
-    out = [kept(folder/'base'/'marks.json', lessons.key(base, 'base', lessons.seeds[0]), zero)]
+    folder, sit = Path(folder), lambda: examine(base, base.model, lessons.exam, lessons.recipe.longest, lessons.most)
+    zero = lambda: dict(arm='base', seed=0, rows=0, losses=[], curve={}, marks=sit())
+    out = [kept(folder/'base'/'marks.json', lessons.key(base, 'base', 0), zero)]
     for seed in lessons.seeds:
         for arm in lessons.arms:
             own = folder/folder_of(arm, seed)
-            out.append(kept(own/'marks.json', lessons.key(base, arm, seed), lambda a=arm, s=seed, o=own: student_of(base, lessons, a, s, o))) # type: ignore[misc]
-            tell(f'{arm}, seed {seed}: trained on {out[-1]["rows"]} rows, loss of the exam {mean_of(out[-1]["marks"], "loss"):.3f}')
+            make = partial(student_of, base, lessons, arm, seed, own)
+            out.append(kept(own/'marks.json', lessons.key(base, arm, seed), make))
+            loss = mean_of(out[-1]['marks'], 'loss')
+            tell(f'{arm}, seed {seed}: trained on {out[-1]["rows"]} rows, loss of the exam {loss:.3f}')
     return out
 
 def mean_of(marks: Iterable[Mapping[str, Any]], measure: str, column: str = 'alone') -> float: # over questions

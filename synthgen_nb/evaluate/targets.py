@@ -93,7 +93,8 @@ def shown(
     "A rendered conversation with what is learnt in bold"
     out, at = '', 0
     for start, end in places:
-        out += _plain(text[at:start]) + ''.join(f'**{_plain(line)}**\n' for line in text[start:end].split('\n') if line.strip())
+        out += _plain(text[at:start]) + ''.join(f'**{_plain(line)}**\n' for line in text[start:end].split('\n')
+                                                if line.strip())
         at = end
     return out + _plain(text[at:])
 

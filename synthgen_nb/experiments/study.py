@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from ..core.records import SynthgenError, clip
 from ..core.settings import nearest
+from ..evaluate.student import student_settings
 from .runs import find_pipeline, parameters_of, resolve_parameters
 
 # %% ../../nbs/experiments/86_study.ipynb #Arm
@@ -42,6 +43,7 @@ class Study:
     max_calls: int | None = None    # of all arms together
     max_budget: float | None = None # US dollars, likewise
     source: dict[str, Any] = field(default_factory=dict) # the file, as it was read
+    student: dict[str, Any] | None = None # base and recipe of the students whose marks are measures too; None: nobody is taught
 
     @property
     def names(self) -> list[str]: return list(dict.fromkeys(a.name for a in self.arms))
@@ -71,7 +73,7 @@ def listed(arms: Any) -> dict[str, dict[str, Any]]: # name → changes; the firs
     return found if any(not v for v in found.values()) else {'base': {}} | found
 
 # %% ../../nbs/experiments/86_study.ipynb #check-keys
-KEYS = ('question', 'name', 'pipeline', 'base', 'grid', 'arms', 'seeds', 'max_calls', 'max_budget')
+KEYS = ('question', 'name', 'pipeline', 'base', 'grid', 'arms', 'seeds', 'max_calls', 'max_budget', 'student')
 
 def _checked(d: Any, file: Path) -> dict[str, Any]:
     if not isinstance(d, dict): raise SynthgenError(f'{file}: a study is a table of {", ".join(KEYS)}')
@@ -98,6 +100,11 @@ def _seeds(given: Any) -> list[int]:
     if good: return list(dict.fromkeys(seeds))
     raise SynthgenError(f'seeds: give how many, or a list such as [0, 1, 2], not {clip(given, 40)}')
 
+# %% ../../nbs/experiments/86_study.ipynb #student
+def _student(given: Any) -> dict[str, Any] | None: # as it was given
+    if given is not None: student_settings(given)
+    return given
+
 # %% ../../nbs/experiments/86_study.ipynb #read_study
 def read_study(
     file: str | Path, # YAML
@@ -113,7 +120,7 @@ def read_study(
     made = [_arm(pipeline, name, s, base, changes) for name, changes in arms.items() for s in seeds]
     _apart(made)
     return Study(str(d['question']).strip(), str(d.get('name') or file.stem), pipeline, made, seeds,
-                 _limit(d, 'max_calls', int), _limit(d, 'max_budget', float), d)
+                 _limit(d, 'max_calls', int), _limit(d, 'max_budget', float), d, _student(d.get('student')))
 
 # %% ../../nbs/experiments/86_study.ipynb #arm
 def _arm(pipeline: str, name: str, seed: int, base: dict, changes: dict) -> Arm:
