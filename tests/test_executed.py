@@ -1,6 +1,7 @@
 """Notebooks executed in this process: what they show is theirs, whoever runs beside them; errors and magics as in a kernel."""
 
 import asyncio
+import gc
 import json
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from synthgen_nb.experiments.executed import caught, execute, here, prepared
@@ -82,6 +84,20 @@ def test_ctrl_c_is_heard_by_a_cell_that_only_computes(tmp_path):
     assert "stopped" in p.communicate(timeout=30)[1] and p.returncode == 7
     (record,) = (tmp_path / "runs").glob("*/run.json")
     assert json.loads(record.read_text())["status"] == "interrupted"
+
+
+def test_ctrl_c_in_a_task_that_nobody_waits_for_is_no_noise(capsys):
+    async def work():
+        async def other():
+            raise KeyboardInterrupt
+
+        asyncio.get_running_loop().create_task(other())
+        await asyncio.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        here(work())
+    gc.collect()
+    assert not capsys.readouterr().err
 
 
 def test_streams_are_given_back(capsys):

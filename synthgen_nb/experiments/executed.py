@@ -210,6 +210,9 @@ def stopped_at_once() -> Iterator[None]:
     finally:
         with suppress(ValueError): signal.signal(signal.SIGINT, was)
 
+def _quiet(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None: # Ctrl-C may find a task that nobody waits for
+    if not isinstance(told.get('exception'), KeyboardInterrupt): loop.default_exception_handler(told)
+
 # %% ../../nbs/experiments/79_executed.ipynb #here
 T = TypeVar('T')
 
@@ -217,6 +220,7 @@ def here(work: Coroutine[Any, Any, T]) -> T: # its result
     "Run it to its end in this process, also from a notebook whose kernel runs a loop already"
     os.environ.setdefault('MPLBACKEND', 'agg')
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_quiet)
     def done() -> T:
         with asyncio.Runner(loop_factory=lambda: loop) as runner: return runner.run(work)
     with caught(), stopped_at_once():
