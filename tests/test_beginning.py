@@ -2,11 +2,13 @@
 
 import json
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import ROOT
 
-from synthgen_nb.cli.beginning import Found, checks, servers, settings_text
+from synthgen_nb.cli.beginning import PARTS, Found, checks, servers, settings_text
 from synthgen_nb.core.settings import load_settings
 
 NO_KEYS = {k: "" for k in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")}
@@ -54,9 +56,9 @@ def test_servers_are_known_by_what_they_serve(listening):
     "found, environ, chosen",
     [
         ([], {}, "offline"),
-        ([], {"ANTHROPIC_API_KEY": "k"}, "anthropic"),
+        ([], {"ANTHROPIC_API_KEY": "sk-secret"}, "anthropic"),
         ([Found("vllm", "http://localhost:1234/v1", [])], {}, "offline"),
-        ([Found("vllm", "http://localhost:8000/v1", ['a "model": #1'])], {"OPENAI_API_KEY": "k"}, "vllm"),
+        ([Found("vllm", "http://localhost:8000/v1", ['a "model": #1'])], {"OPENAI_API_KEY": "sk-secret"}, "vllm"),
         ([Found("ollama", "http://localhost:11434", ["m"]), Found("vllm", "http://localhost:8000/v1", ["n"])], {}, "ollama"),
     ],
 )
@@ -70,7 +72,7 @@ def test_the_file_is_settings_and_uses_what_is_at_hand(tmp_path, found, environ,
     with_all = "\n".join(x.replace("# ", "", 1) if x.startswith("  # ") else x for x in text.splitlines())
     (tmp_path / "s.yaml").write_text(with_all)
     load_settings(tmp_path / "s.yaml", environ={})  # each comment is a line that may be used
-    assert "k" not in environ.values() or "api_key: k" not in text, "a key stays in the environment"
+    assert "sk-secret" not in text, "a key stays in the environment"
 
 
 def test_init_writes_once_and_doctor_says_what_stands_in_the_way(synthgen):
@@ -99,3 +101,8 @@ def test_doctor_finds_a_server_that_is_gone_and_a_store_that_is_none(tmp_path, l
     (tmp_path / ".synthgen").mkdir()
     (tmp_path / ".synthgen/calls.db").write_bytes(b"not a data base at all, but long enough to be looked at as one" * 20)
     assert said()["call store"].state == "fails"
+
+
+def test_every_extra_is_an_optional_part():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {*PARTS} == {*extras} - {"dev"}

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen_nb.core.records import Origin, Pair, SynthgenError, drop, save
-from synthgen_nb.experiments.arms import LONGEST, RANDOM, Line, Made, of_items, of_rows
+from synthgen_nb.core.curate import LONGEST, RANDOM
+from synthgen_nb.experiments.arms import Line, Made, of_items, of_rows
 from synthgen_nb.experiments.contrasts import Sums, apart, as_latex, as_markdown, contrasted, contrasts, plot_contrasts, shares_of, tex
 from synthgen_nb.specs.trajectory import Call, Observation, Trajectory, Turn
 from test_arms import CHUNKS, MARKS, OFTEN, run, score

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from synthgen_nb.core.records import Pair, SynthgenError
 from synthgen_nb.evaluate.gains import detectable, gain, gains, grid, verdict
-from synthgen_nb.evaluate.held_out import LONGEST, RANDOM, answer_length, beside, corrupted, hold_out, places_of
+from synthgen_nb.core.curate import LONGEST, RANDOM
+from synthgen_nb.evaluate.held_out import answer_length, beside, corrupted, hold_out, places_of
 from synthgen_nb.evaluate.marks import fact_f1, token_f1
 from synthgen_nb.evaluate.targets import MASK, labelled, prompt_of, spans, talks, targets_of
 from synthgen_nb.export.templates import TEMPLATES, load_templates

@@ -134,6 +134,8 @@ def _packages() -> Iterator[Check]:
 PARTS = {'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 'BLEU and ROUGE'),
          'embed': ('sentence_transformers', 'embeddings by a model in this process'),
          'local': ('transformers', 'scores by a model in this process'), 'claude': ('claude_agent_sdk', 'Claude by subscription'),
+         'train': ('trl', 'students that are trained'), 'scale': ('ray', 'work on a cluster'),
+         'loop': ('websockets', 'rows as tasks that others step through'),
          'lab': ('jupyterlab', 'notebooks'), 'docs': ('sphinx', 'the documentation site')} # extra → module, what it is for
 
 def _parts() -> Iterator[Check]:

@@ -8,9 +8,7 @@ __all__ = ['T', 'Chunks', 'load', 'save', 'read', 'read_tools', 'open_model', 'g
            'publish']
 
 # %% ../../nbs/cli/99_front.ipynb #imports
-import asyncio, inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from os import fspath
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.records import Outcome, Record, SynthgenError

@@ -17,11 +17,10 @@ from .files import trajectories
 @app.command('tool-serve')
 def tool_serve(
     source: Rows,
-    tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. Default: '
-                                                 'those of '
+    tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
+                                 'Default: those of the world that the rows name.')] = '',
+    world: Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. Default: '
                                  'the world that the rows name.')] = '',
-    world: Annotated[str, option('--world', help=f'Where calls run: {WORLDS}. Default: the world that the rows '
-                                                 f'name.')] = '',
     port: Annotated[int, typer.Option('--port', min=0, max=65535,
                                       help='Of this machine; 0 takes any that is free.')] = 8000,
     max_steps: Annotated[int, typer.Option('--max-steps', min=1, help='Most steps of an episode.')] = 20,

@@ -9,7 +9,7 @@ __all__ = ['T', 'R', 'STORES', 'MEMORY', 'TRIES', 'WAIT', 'MOMENT', 'Make', 'PAT
            'in_store', 'told']
 
 # %% ../../nbs/core/03n_cluster.ipynb #imports
-import asyncio, os, signal, time
+import asyncio, os, signal, socket, time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -69,16 +69,20 @@ def _join(address: str):
     "Join a cluster; without an address one that is at hand, else a new one"
     ray, was = _ray(), signal.getsignal(signal.SIGTERM)
     more = dict(namespace=SPACE, logging_level='warning')
+    at = address or os.environ.get('RAY_ADDRESS', '')
     try:
         if ray.is_initialized(): return
+        if at: _reach(at)
         ray.init(address or 'auto', **more)
     except (ConnectionError, ValueError, OSError) as e:
-        if address or 'RAY_ADDRESS' in os.environ:
-            at = address or os.environ['RAY_ADDRESS']
-            raise SynthgenError(f'engine: no cluster answers at {at} ({clip(e, 160)}). Is `ray start` running there?') from None
+        if at: raise SynthgenError(f'engine: no cluster answers at {at} ({clip(e, 160)}). Is `ray start` running there?') from None
         ray.init(include_dashboard=False, object_store_memory=MEMORY, **more)
     finally:
         with suppress(ValueError): signal.signal(signal.SIGTERM, was) # not in the main thread
+
+def _reach(address: str): # OSError where nobody listens, for which Ray would wait minutes
+    host, _, port = address.rpartition(':')
+    if '/' not in address and port.isdigit(): socket.create_connection((host, int(port)), timeout=5).close()
 
 # %% ../../nbs/core/03n_cluster.ipynb #ray
 @cache

@@ -73,9 +73,8 @@ def labels_of(
         elif out.setdefault(id, told) != told:
             raise SynthgenError(f'{where}, line {i}: row {id} is labelled both good and bad')
     if strange:
-        raise SynthgenError(f'{where}: {len(strange)} of {len(strange) + len(out)} labels are for rows that this set '
-                            f'does not '
-                            f'have ({"; ".join(strange[:3])}). Draw a sheet of this set with --draw.')
+        raise SynthgenError(f'{where}: {len(strange)} of {len(strange) + len(out)} labels are for rows that this '
+                            f'set does not have ({"; ".join(strange[:3])}). Draw a sheet of this set with --draw.')
     if not out: raise SynthgenError(f'{where} holds no label: write good or bad into the column `label`')
     return out
 

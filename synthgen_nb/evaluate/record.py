@@ -309,9 +309,8 @@ def _agree(x: Mapping[str, Any]) -> str: # kappa with its interval
 def _by_people(r: Mapping[str, Any]) -> list[Block]:
     if not (l := r['labels']): return []
     few = '' if r['corrected']['by'] == 'labels' else f' The correction takes {ENOUGH} good and {ENOUGH} bad ones.'
-    return [('h2', 'Labels'), ('p', f'{l["compared"]} labels made by hand, {l["good"]} of them good. Kappa with the '
-                                    f'judge: '
-             f'{_agree(l)}. Of {l["kept"]} labelled rows that the judge keeps {l["kept_good"]} are good, '
+    return [('h2', 'Labels'), ('p', f'{l["compared"]} labels made by hand, {l["good"]} of them good. '
+             f'Kappa with the judge: {_agree(l)}. Of {l["kept"]} labelled rows that the judge keeps {l["kept_good"]} are good, '
              f'{_percent(l["rate"])}{_reach(l["interval_95"])}.{few}')]
 
 # %% ../../nbs/evaluate/59d_record.ipynb #last-blocks

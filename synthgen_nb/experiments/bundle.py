@@ -131,8 +131,7 @@ def part_checked(part: Part) -> Part:
     "Raise where a part does more than make rows in its own folder"
     if part.pipeline not in pipelines():
         raise SynthgenError(f'{part.folder}: a bundle holds no programs, so only {" and ".join(pipelines())} can be '
-                            f'packed, '
-                            f'not {part.pipeline}')
+                            f'packed, not {part.pipeline}')
     given = resolve_parameters(find_pipeline(part.pipeline),
                                {k: v for k, v in part.parameters.items() if v is not None})
     kind = (given.get('world') or str(given['source'])).partition(':')[0]

@@ -19,8 +19,9 @@ from statistics import NormalDist
 from textwrap import fill
 from typing import Any, NamedTuple
 import numpy as np
+from ..core.curate import LONGEST, RANDOM
 from ..core.records import SynthgenError, escape, markdown_table
-from .arms import (COUNTED, LONGEST, RANDOM, Made, Measure, against_base, baselines, diversity,
+from .arms import (COUNTED, Made, Measure, against_base, baselines, diversity,
                                           paid_calls, read_made)
 from .runs import read_run
 

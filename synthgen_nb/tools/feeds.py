@@ -44,8 +44,7 @@ def nouns(tool: str) -> tuple[str, ...]: # in the singular, in their order
 
 # %% ../../nbs/tools/69_feeds.ipynb #kinds
 _ASPECTS = frozenset('history detail info information status summary report stat statistic log content metadata '
-                     'setting '
-                     'state version list item data count size title body text name search page'.split())
+                     'setting state version list item data count size title body text name search page'.split())
 
 @cache
 def kinds(tool: str) -> frozenset[str]: # card deck: deck, carddeck

@@ -132,8 +132,7 @@ def taken_back(call: Call, b: Before) -> str: # why; '' where it stands
 
 # %% ../../nbs/tools/76b_turns.ipynb #spoken
 _PLAIN = STOPWORDS | frozenset('get set new value name tool function given specified provided return current '
-                               'true false '
-                               'default string number list'.split())
+                               'true false default string number list'.split())
 
 @lru_cache(5000)
 def _stems(text: str) -> frozenset[str]:
