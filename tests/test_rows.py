@@ -111,7 +111,7 @@ def made_in(source: str, n: int):
 
 def hold(made, tools, again, n, distinct, linked):
     "What must be true of the rows of any world"
-    assert len(made.rows) == n and made.ended == "target reached"
+    assert len(made.rows) == n and made.ended.startswith("target reached")
     assert not any(again), "every call gives again what it gave"
     assert not any(format_check(t, tools) for t in made.rows)
     usable = {f["tool"] for f in made.facts}
@@ -132,7 +132,8 @@ def test_hdf5():
 def test_petstore(data):
     made, tools, again = made_in(str(data / "specs/readme/3.1-petstore.json"), 100)
     hold(made, tools, again, 100, 0.6, 0.7)
-    assert len({f["tool"] for f in made.facts}) == len(tools) == 20
+    usable = {f["tool"] for f in made.facts}
+    assert len(tools) == 20 and all(f"{name} (" in made.ended for name in set(tools) - usable) and len(usable) >= 18
 
 
 def test_a_tool_that_no_row_calls_is_named_with_why():
