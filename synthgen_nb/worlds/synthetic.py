@@ -20,7 +20,7 @@ from ..specs.tool import Tool, flat, problems
 from .keys import keyless
 from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
-from .world import ToolError, WorldKind, needed
+from .world import ShownWorld, ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Resource
 class Resource:
@@ -145,7 +145,7 @@ class Service:
                          for n in r.nouns if r.keyed}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
+class SyntheticWorld(ShownWorld):
     "A stand-in for the service that some tools belong to"
     executed = True
     def __init__(self,
