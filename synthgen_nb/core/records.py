@@ -373,7 +373,8 @@ def _outcome_story(o: Outcome) -> Story:
     shown = [(name, some, records) for name, some, records in
              (('kept', o.kept[:3], o.kept), ('dropped', firsts[:5], o.dropped)) if len(some)]
     more = lambda some, every, name: f'{len(some)} of {len(every)}, the others in `{name}`' if len(every) > len(some) else ''
-    return Story(repr(o), tuple(opened(name, some, more(some, every, name)) for name, some, every in shown))
+    note = (Part('', o.note),) if o.note else ()
+    return Story(repr(Outcome(o.kept, o.dropped)), (*note, *(opened(name, some, more(some, every, name)) for name, some, every in shown)))
 
 # %% ../../nbs/core/00a_records.ipynb #fenced
 def fenced(

@@ -128,7 +128,7 @@ class Turn(Displayed, BaseModel):
     calls: tuple[Call, ...] = ()                # made together, in this order
     observations: tuple[Observation, ...] = ()  # one for each call, once they ran
     train: bool = True                          # may a model learn to say this?
-    def _story(self) -> Story: return Story(self.role, (_turn_part(self),))
+    def _story(self) -> Story: return Story('a turn', (_turn_part(self),))
 
 def _turn_part(t: Turn) -> Part:
     "What is said, and each call beside what came of it"
