@@ -212,6 +212,8 @@ def test_what_a_notebook_and_a_terminal_ask_for():
     p = Pair(question="What is a chunk?", answer="The unit of I/O.")
     data, _ = DisplayFormatter().format(p)
     assert set(data) == {"text/plain", "text/html"} and data["text/plain"].startswith("What is a chunk?\n")
+    for x in (Outcome([p]), Answer(value="x"), Settings()):  # with a `__repr__` of their own
+        assert DisplayFormatter().format(x)[0]["text/plain"] == as_text(x._story())
     nested, _ = DisplayFormatter().format([p])
     assert nested["text/plain"].startswith("[Pair(id="), "a list stays a list of Python"
     assert repr(p).startswith("Pair(id=") and "What is a chunk?" in printed(p)

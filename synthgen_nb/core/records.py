@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'ROWS', 'SynthgenError', 'Waiting', 'canonical', 'content_id', 'leaves',
-           'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'history', 'Pair', 'Drop',
-           'drop', 'Outcome', 'fenced', 'code_span', 'markdown_table', 'escape', 'Figures', 'no_room', 'write_bytes',
-           'check_writable', 'save', 'write_rows', 'read_rows', 'load', 'loaded']
+           'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'made_by', 'history', 'Pair',
+           'Drop', 'drop', 'Outcome', 'fenced', 'code_span', 'markdown_table', 'escape', 'Figures', 'no_room',
+           'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'load', 'loaded']
 
 # %% ../../nbs/core/00a_records.ipynb #imports
 import errno, hashlib, json, os, re, tempfile
@@ -243,11 +243,14 @@ class Row(Record):
         return next((s.value for s in reversed(self.scores) if s.criterion == 'overall'), None)
     def _story(self) -> Story: return Story(f'row {self.id}', history(self))
 
+def made_by(steps: Sequence[Origin]) -> tuple[Part, ...]: # none where nothing is known
+    return (Part('how it was made', rows=tuple(o._brief() for o in steps), fold=True),) if steps else ()
+
 def history(r: Row) -> tuple[Part, ...]:
     "What is known about a row, whatever it holds: who rated it, how it was made, what came with it"
     meta = {k: v for k, v in r.meta.items() if v not in (None, '')}
     found = (Part('scores', rows=tuple(s._brief() for s in r.scores)),
-             Part('how it was made', rows=tuple(o._brief() for o in r.origin), fold=True),
+             *made_by(r.origin),
              Part('made from', text='\n'.join(r.parents), fold=True),
              Part('what came with it', rows=fields_of(meta).parts[0].rows if meta else (), fold=True))
     return tuple(p for p in found if p.rows or p.text)
