@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHECKED', 'short', 'called', 'marked', 'plural', 'things', 'of_one_kind', 'found_as_given', 'nothing_of', 'told_list',
-           'names_its_kind', 'fields_of', 'beginning', 'is_so', 'chosen', 'is_diff', 'changes_in', 'seen', 'is_paging',
-           'only_list', 'done', 'told_object', 'told_text', 'looks', 'new_id', 'result_in_words', 'told', 'evidence',
-           'objected', 'plainer', 'answer_from']
+           'names_its_kind', 'is_clock', 'fields_of', 'beginning', 'is_so', 'chosen', 'is_diff', 'changes_in', 'seen',
+           'is_paging', 'only_list', 'done', 'told_object', 'told_text', 'looks', 'new_id', 'result_in_words', 'told',
+           'evidence', 'objected', 'plainer', 'answer_from']
 
 # %% ../../nbs/offline/93d_tellings.ipynb #imports
 import random, re
@@ -120,6 +120,16 @@ def names_its_kind(key: str, v: Any) -> bool: # object: list, object: project.gr
     "Does a field only say what kind of object holds it?"
     return key == 'object' and isinstance(v, str) and bool(re.fullmatch(r'[a-z_]+(?:\.[a-z_]+)*', v))
 
+# %% ../../nbs/offline/93d_tellings.ipynb #fields-clock
+_WHEN = re.compile(r"(created|modified|updated|accessed|changed|deleted|started|finished|completed|archived|published|closed|opened)"
+                   r"( by)?(?: at| on| time| date)?")
+_CLOCKS = frozenset('at on date time timestamp ts created updated modified expires epoch'.split())
+
+def is_clock(name: str, v: Any) -> bool:
+    "Is a value a moment as seconds since 1970, which nobody reads?"
+    whole = isinstance(v, (int, float)) and not isinstance(v, bool) and 9e8 < v < 5e12
+    return whole and bool(_WHEN.fullmatch(name) or name.split()[-1] in _CLOCKS)
+
 # %% ../../nbs/offline/93d_tellings.ipynb #fields-fields-of
 def fields_of(content: Mapping, given: Sequence, before: str = '',
         depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
@@ -127,7 +137,7 @@ def fields_of(content: Mapping, given: Sequence, before: str = '',
     for k, v in content.items():
         own = _field(k)
         name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else own
-        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v): continue
+        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v) or is_clock(own, v): continue
         if own in _SAYLESS or own.split()[-1] in _PAGING or depth and own in ('id', 'sid', 'uuid', 'url',
                 'href'): continue
         if isinstance(v, Mapping) and depth < 2: yield from fields_of(v, given, '' if own in _VAGUE
@@ -154,8 +164,6 @@ def beginning(text: str, most: int) -> tuple[str, int]: # and how many lines are
 _ADJECTIVE = re.compile(r'(?:ed|able|ible|al|ive|ic|ous|ful|ent|ant|ate|ary|en|ct|ty|or'
                         r'|open|public|free|new|valid|full|hidden|due|done|same|equal)$')
 
-_WHEN = re.compile(r"(created|modified|updated|accessed|changed|deleted|started|finished|completed|archived|published|closed|opened)"
-                   r"( by)?(?: at| on| time| date)?")
 _KINDS = frozenset('directory file folder link user member'.split())
 
 def is_so(name: str, v: Any) -> str:
