@@ -135,6 +135,7 @@ PARTS = {'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 
          'embed': ('sentence_transformers', 'embeddings by a model in this process'),
          'local': ('transformers', 'scores by a model in this process'), 'claude': ('claude_agent_sdk', 'Claude by subscription'),
          'train': ('trl', 'students that are trained'), 'scale': ('ray', 'work on a cluster'),
+         'logs': ('credsweeper', 'logs of coding agents, without their secrets'),
          'loop': ('websockets', 'rows as tasks that others step through'),
          'lab': ('jupyterlab', 'notebooks'), 'docs': ('sphinx', 'the documentation site')} # extra → module, what it is for
 
