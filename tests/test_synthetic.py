@@ -379,3 +379,15 @@ def test_a_copy_is_not_what_it_is_a_copy_of():
     assert others_named({"page_id": "p1"}, {"page": {"id": "p2"}}) == [("page/id", "p1", "p2")]
     assert renamed({"page_id": "p1"}, {"page": {"id": "p2"}}, lambda *_: None, {"page"}) == {"page": {"id": "p2"}}
     assert renamed({"page_id": "7"}, {"rows": [{"page_id": 3}], "page_id": 3}, lambda *_: None) == {"rows": [{"page_id": 3}], "page_id": 7}
+
+
+def test_the_same_things_in_two_places_are_referred_to_from_a_third():
+    "Of two collections that are asked for by one name, one is a part of the other and has fewer things"
+    order = obj(id=TEXT, member_id=TEXT, user_id=TEXT)
+    for seed in range(4):
+        w, _ = service(op("/users", "get", array(ONE)), op("/users/{user_id}", "get", ONE), op("/v2/members", "get", array(ONE)),
+                       op("/v2/members/{user_id}", "get", ONE), op("/orders", "get", array(order)), op("/orders/{order_id}", "get", order))
+        w = SyntheticWorld(w.tools, seed)
+        orders, members, users = (run(w.call(t, {}, 1)) for p in ("/orders", "/v2/members", "/users")
+                                  for t in w.tools if t.binding["path"] == p)
+        assert all(m in users for m in members) and {o["member_id"] for o in orders} <= {m["id"] for m in members}

@@ -333,8 +333,9 @@ def referred(w: SyntheticWorld, r: Resource, name: str, value: Any, parents: dic
         return {k: x if isinstance(x, (dict, list)) else referred(w, r, k, x, parents, of) for k, x in value.items()}
     other = w.entities.get(noun) or w.entities.get(singular(noun))
     if other is None or other is r or other.parents or not (m or isinstance(value, dict)): return value
-    n = w.rng('refer', r.name, name, of).randrange(w.each)
-    key = first_keys(w, other, {})[n]
+    keys = first_keys(w, other, {})
+    n = w.rng('refer', r.name, name, of).randrange(len(keys))
+    key = keys[n]
     return blended(value, put(sketch(w, other, {}, n), other.key, key)) if isinstance(value, dict) else _as(value, key)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #as
