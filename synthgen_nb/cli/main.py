@@ -8,7 +8,7 @@ __all__ = ['main']
 # %% ../../nbs/cli/98_main.ipynb #imports
 import sys
 from . import (beginning, bundle, coverage, deps, documents, evaluate, exam, leakage, looking, measure, pairs, probe, publish, runs, serving,
-                             student, tools, study, topic, why) # each registers its commands
+                             student, tools, study, topic, why, worth) # each registers its commands
 from .app import app, guarded
 from .methods import register
 from ..core.ended import listen
