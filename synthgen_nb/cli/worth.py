@@ -8,7 +8,7 @@ __all__ = ['ToTrain', 'Wanted', 'Chat', 'By', 'TopK', 'worth']
 # %% ../../nbs/cli/95f_worth.ipynb #imports
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 import typer
 from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, app, option, print
 from .files import apart, door, finished, not_pairs, read_pairs, table
@@ -37,7 +37,7 @@ def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, te
     if top_k and not by: raise SynthgenError('--top-k chooses by a signal: give --by too, such as --by ifd')
     if target and not base: raise SynthgenError('--target compares gradients of a base: give --base too')
     rows, bad = read_pairs(source)
-    found = _read(rows, base, template, target, db, seed, (config, provider, model, workers))
+    found = _read(rows, base, template, target, db, seed, door(config, provider, model, workers, 'worth', 'judge')[1])
     kept = with_signals(rows, found)
     out = Outcome(kept)
     if by:
@@ -52,10 +52,9 @@ def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, te
     for line in _notes(found): print(line)
 
 # %% ../../nbs/cli/95f_worth.ipynb #read
-def _read(rows, base: str, template: str, target: Path | None, db: Path | None, seed: int, served: tuple) -> list:
+def _read(rows, base: str, template: str, target: Path | None, db: Path | None, seed: int, m: Any) -> list:
     from synthgen_nb.cli.files import chunk_texts
     from synthgen_nb.evaluate.signals import signals
-    _, m = door(*served, 'worth', 'judge')
     there = [p for p in rows if db or (p.corpus and Path(p.corpus).expanduser().exists())]
     texts = chunk_texts(there, db) if there else {}
     wanted = read_pairs(target)[0] if target else ()

@@ -113,8 +113,8 @@ def by_signal(
         if len(x) < 2: return Named(-1, math.nan, -math.inf, math.inf)
         w = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), rounds) * n
         sides.append((float(x @ n / n.sum()), (w @ x) / w.sum(1)))
-    (x, drawn_x), (y, drawn_y) = sides
-    return named(x - y, drawn_x - drawn_y)
+    (ours, drawn_a), (theirs, drawn_b) = sides
+    return named(ours - theirs, drawn_a - drawn_b)
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #by_aim
 def _aims(seen: Sequence[Point], w: np.ndarray, at: Sequence[int], target: np.ndarray) -> np.ndarray: # (rounds,)

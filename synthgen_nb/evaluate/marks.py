@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ASK', 'COLUMNS', 'MEASURES', 'LESS_IS_BETTER', 'DPO', 'overlap', 'token_f1', 'fact_f1', 'Question', 'exam_of',
-           'as_pair', 'losses', 'answers', 'marked', 'examine', 'Lessons', 'folder_of', 'kept', 'seen', 'note',
+           'as_pair', 'losses', 'answers', 'marked', 'examine', 'Lessons', 'sat', 'folder_of', 'kept', 'seen', 'note',
            'student_of', 'pilot', 'teach', 'mean_of']
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #imports
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,6 +152,8 @@ class Lessons:
     most: int = 64           # tokens of an answer
     speak: int = 0           # seeds whose students sit the whole exam, the others the short one; 0: all
     better: Sequence[Better] = () # preferences: one more arm, trained by DPO from the base
+    tools: Mapping[str, Any] = field(default_factory=dict) # of conversations, by name
+    sit: Callable[[Base, Any, int], list[dict[str, Any]]] | None = None # another exam: base, model, tokens of an answer → marks
 
     def words(self, seed: int) -> int: return self.most if not self.speak or seed in self.seeds[:self.speak] else 0
 
@@ -159,6 +161,10 @@ class Lessons:
         rows = [*map(list, self.better)] if arm == DPO and self.better else [r.id for r in self.arms.get(arm, ())]
         return content_id('marks', base.name, base.template.name, [*map(list, self.exam)], rows, repr(self.recipe),
                           seed, list(self.at), self.words(seed))
+
+def sat(base: Base, model: Any, lessons: Lessons, most: int) -> list[dict[str, Any]]: # marks
+    "A model at the exam of some lessons"
+    return (lessons.sit or (lambda *_: examine(base, model, lessons.exam, lessons.recipe.longest, most)))(base, model, most)
 
 def folder_of(arm: str, seed: int) -> str:
     return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in arm) + f'-seed{seed}'
@@ -194,19 +200,20 @@ def student_of(
     "Train one student and examine it"
     r = replace(lessons.recipe, seed=seed)
     if arm == DPO and lessons.better: return _by_preference(base, lessons, r, folder)
-    targets, gone = targets_of(lessons.arms[arm], base.template, base.encode, r.longest, tasks=bool(r.alpha))
-    plain, _ = targets_of([as_pair(q, 'alone') for q in lessons.exam], base.template, base.encode, r.longest)
+    targets, gone = targets_of(lessons.arms[arm], base.template, base.encode, r.longest, lessons.tools, bool(r.alpha))
+    asked = [as_pair(q, 'alone') for q in lessons.exam] if lessons.at else []
+    plain, _ = targets_of(asked, base.template, base.encode, r.longest)
     look = lambda model, step: note(folder, step, losses(model, plain))
     with trained(base, targets, r, folder, look, lessons.at) as (model, made):
         return dict(arm=arm, seed=seed, rows=len(targets), dropped=[d.reason for d in gone], losses=made,
-                    curve=seen(folder), marks=examine(base, model, lessons.exam, r.longest, lessons.words(seed)))
+                    curve=seen(folder), marks=sat(base, model, lessons, lessons.words(seed)))
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #by-preference
 def _by_preference(base: Base, lessons: Lessons, r: Recipe, folder: Path) -> dict[str, Any]: # as of `student_of`
     r = replace(r, rank=r.rank or 8)
     with preferred(base, lessons.better, r, folder) as (model, made):
         return dict(arm=DPO, seed=r.seed, rows=len(lessons.better), dropped=[], losses=made, curve={},
-                    marks=examine(base, model, lessons.exam, r.longest, lessons.words(r.seed)))
+                    marks=sat(base, model, lessons, lessons.words(r.seed)))
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #pilot
 def pilot(
@@ -239,7 +246,7 @@ def teach(
     tell: Callable[[str], Any] = print,
 ) -> list[dict[str, Any]]: # the base with no step first, then every student
     "Train every arm with every seed, and examine all"
-    folder, sit = Path(folder), lambda: examine(base, base.model, lessons.exam, lessons.recipe.longest, lessons.most)
+    folder, sit = Path(folder), lambda: sat(base, base.model, lessons, lessons.most)
     zero = lambda: dict(arm='base', seed=0, rows=0, losses=[], curve={}, marks=sit())
     out = [kept(folder/'base'/'marks.json', lessons.key(base, 'base', 0), zero)]
     for seed in lessons.seeds:

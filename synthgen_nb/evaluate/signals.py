@@ -112,10 +112,9 @@ async def of_losses(
     "What a model expects of answers"
     loss, ifd, gap = out = [Signal(n, by=by) for n in ('loss', 'ifd', 'gap')]
     told = dict[str, list[Read]]()
-    sides = dict(q=(lambda p: ask(p.question), (loss, ifd, gap)), alone=(lambda p: '\n', (ifd,)),
-                 e=(lambda p: (e := evidence_of(p, texts)) and ask(p.question, e), (gap,)))
-    for k, (before, whose) in sides.items():
-        begun, said = time.process_time(), [(before(p), p.answer) for p in rows]
+    begin = [(ask(p.question), '\n', _shown(p, evidence_of(p, texts), ask)) for p in rows]
+    for j, (k, whose) in enumerate(dict(q=(loss, ifd, gap), alone=(ifd,), e=(gap,)).items()):
+        begun, said = time.process_time(), [(b[j], p.answer) for b, p in zip(begin, rows, strict=True)]
         got = iter(await read([s for s in said if s[0]]))
         told[k] = [next(got) if s[0] else Read(None, 0, 'no_evidence') for s in said]
         for s in whose:
@@ -123,6 +122,9 @@ async def of_losses(
             s.seconds += time.process_time() - begun
     for p, q, alone, e in zip(rows, *told.values(), strict=True): _put(p, q, alone, e, out)
     return out
+
+def _shown(p: Pair, evidence: str, ask: Callable[..., str]) -> str: # '' without evidence
+    return ask(p.question, evidence) if evidence else ''
 
 def _put(p: Pair, q: Read, alone: Read, e: Read, out: Sequence[Signal]):
     made = (q.loss, q.loss / alone.loss if q.loss is not None and alone.loss else None,
@@ -133,7 +135,7 @@ def _put(p: Pair, q: Read, alone: Read, e: Read, out: Sequence[Signal]):
 
 # %% ../../nbs/evaluate/62a_signals.ipynb #of_gradients
 def of_gradients(base: Base, rows: Sequence[Pair], target: Sequence[Pair], seed: int = 0, steps: int = 12) -> Signal:
-    "The influence of rows on a target ([LESS](62_less.ipynb))"
+    "The influence of rows on a target (LESS)"
     begun = time.process_time()
     values = influences(base, rows, target, steps, seed)
     told = {p.id: 'nothing_to_learn' for p in rows if p.id not in values}

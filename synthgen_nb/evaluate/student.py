@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLAIN', 'SETTINGS', 'trainers', 'Base', 'stated', 'encoder', 'closing', 'open_base', 'tiny_base', 'Recipe',
-           'student_settings', 'on_labels', 'data_of', 'last_checkpoint', 'trained', 'card_of', 'keep', 'Better',
-           'better_of', 'preferred']
+           'student_settings', 'on_labels', 'data_of', 'last_checkpoint', 'trained', 'bared', 'card_of', 'keep',
+           'Better', 'better_of', 'preferred']
 
 # %% ../../nbs/evaluate/61_student.ipynb #imports
 import json
@@ -268,13 +268,18 @@ def trained(
     else: trainer._load_from_checkpoint(str(done))
     try: yield trainer.model.eval(), [float(x) for x in trainer.losses]
     finally:
-        if recipe.rank: trainer.model.unload()
+        if recipe.rank: bared(trainer.model, base)
 
 # %% ../../nbs/evaluate/61_student.ipynb #trainer
 def _lora(r: Recipe) -> Any: # LoraConfig; None: all weights are trained
     from peft import LoraConfig
     how = dict(r=r.rank, lora_alpha=2 * r.rank, target_modules='all-linear', task_type='CAUSAL_LM')
     return LoraConfig(**how) if r.rank else None
+
+def bared(model: Any, base: Base): # model: the base with its adapter
+    "Take an adapter off; weights that it froze may be trained again"
+    model.unload()
+    for p in base.model.parameters(): p.requires_grad_(True)
 
 def _trainer(base: Base, targets: Sequence[Target], recipe: Recipe, folder: Path, watch: Any) -> Any:
     import copy
@@ -349,7 +354,7 @@ def preferred(
         trainer._load_from_checkpoint(str(done))
         told = json.loads((done/'trainer_state.json').read_text())['log_history']
     try: yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
-    finally: trainer.model.unload()
+    finally: bared(trainer.model, base)
 
 # %% ../../nbs/evaluate/61_student.ipynb #by-preference
 def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, beta: float) -> Any: # trl.DPOTrainer

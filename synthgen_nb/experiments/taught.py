@@ -62,7 +62,7 @@ def arms_for(
     split = hold_out({**{g.name: g.rows for g in given}, 'pool': first.pool}, share, questions, seed)
     arms = {g.name: taking_turns(split.arms[g.name], rows, seed) for g in given}
     more = beside(arms[first.name], split.arms['pool'], seed)
-    if corrupt:
+    if corrupt and all(isinstance(r, Pair) for r in arms[first.name]): # a conversation has no answer to exchange
         more[f'{corrupt:.0%} corrupted'] = [*corrupted(arms[first.name], corrupt, seed)] # type: ignore[arg-type]
     return split, {**arms, **more, **smaller(first.name, arms[first.name], sizes, seed)}
 
