@@ -42,8 +42,8 @@ async def select_less(
     found = influences(start, pairs, wanted, steps, seed)
     scored = [(with_influence(p, found[p.id], start.name), found[p.id]) for p in pairs if p.id in found]
     order = sorted(scored, key=lambda r: (-r[1], r[0].id))
-    k = max(1, int(len(order) * share + 1e-9)) if top_k is None else top_k
-    out = Outcome([p for p, _ in order[:k]], [drop(p, 'less', 'beyond_budget', f'influence {v:.3f}') for p, v in order[k:]])
+    n = max(1, int(len(order) * share + 1e-9)) if top_k is None else top_k
+    out = Outcome([p for p, _ in order[:n]], [drop(p, 'less', 'beyond_budget', f'influence {v:.3f}') for p, v in order[n:]])
     out.dropped += [drop(p, 'less', 'unscored', 'no token of it can be learnt') for p in pairs if p.id not in found]
     return out.check(len(pairs))
 
