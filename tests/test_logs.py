@@ -239,7 +239,7 @@ def test_a_folder_of_many_logs_says_what_came_of_each(tmp_path):
 
 def test_a_folder_without_a_log_is_an_error_that_says_what_was_looked_for(tmp_path):
     (tmp_path / "a.json").write_text("[1, 2")
-    with pytest.raises(SynthgenError, match="without a log of Claude Code, Codex or OpenHands"): read_trajectories(tmp_path)
+    with pytest.raises(SynthgenError, match="no folder with rows"): read_trajectories(tmp_path)
 
 
 @needs_detector

@@ -137,6 +137,7 @@ PARTS = {'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 
          'local': ('transformers', 'scores by a model in this process'), 'claude': ('claude_agent_sdk', 'Claude by subscription'),
          'train': ('trl', 'students that are trained'), 'scale': ('ray', 'work on a cluster'),
          'logs': ('credsweeper', 'logs of coding agents, without their secrets'),
+         'web': ('warcio', 'archives of the web'),
          'loop': ('websockets', 'rows as tasks that others step through'),
          'lab': ('jupyterlab', 'notebooks'), 'docs': ('sphinx', 'the documentation site')} # extra → module, what it is for
 

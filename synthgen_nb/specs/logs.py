@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from ..core.records import SynthgenError, canonical
+from ..core.records import canonical
 from .private import without_private
 from .sessions import READERS, Session, agent_of, seen_tools
 from .written import Unread
@@ -98,11 +98,7 @@ def log_rows(
         try: yield where, row_of(s) if i not in short else Unread('goes_on', 'it goes on in another log', s.agent)
         except Unread as e: yield where, e
 
-def folder_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    "The conversations of all logs below a folder; a folder without one is an error"
-    found = False
-    for row in log_rows(_texts(path)):
-        found = True
-        yield row
-    if not found: raise SynthgenError(f'{path}: a folder without a log of Claude Code, Codex or OpenHands (.jsonl, .json) in it. '
-                                  'For rows, name the file.')
+def folder_rows(path: Path) -> Iterator[tuple[str, Any]]: # none where there is no log
+    "The conversations of all logs below a folder"
+    tables = any(path.rglob('*.parquet')) or any(path.rglob('*.arrow')) # of a data set
+    yield from log_rows(() if tables else _texts(path))

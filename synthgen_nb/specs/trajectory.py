@@ -180,12 +180,14 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
 def rows_of(
-    path: Path, # .json, .jsonl or .parquet; or a folder of logs
+    path: Path, # as for `read_rows`; or a folder of logs
 ) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
-    "The rows of a file, or of a coding agent's log or a folder of them; what is no JSON is a row that cannot be read"
-    if path.is_dir():
-        yield from folder_rows(path)
-        return
+    "The rows of a file, of a coding agent's log, or of a folder of either; what is no JSON is a row that cannot be read"
+    found = False
+    for row in folder_rows(path) if path.is_dir() else ():
+        found = True
+        yield row
+    if found: return
     if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
         yield from read_rows(path)
         return
