@@ -75,7 +75,7 @@ def say_dropped(dropped: list[Any]):
               f'{counted(d.reason for d in passages)}', file=sys.stderr)
 
 # %% ../../nbs/cli/92_documents.ipynb #unpack
-@app.command()
+@command(DOCUMENTS, 'unpack crawl.warc.gz -o pages')
 def unpack(
     source: Annotated[Path, argument('An archive of the web: .warc or .warc.gz.', metavar='IN')],
     output: Annotated[Path, option('-o', '--output', help='Folder of the pages, by host and path.')],

@@ -10,7 +10,8 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, app, option, print
+from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, command, option, print
+from .help import JUDGE
 from .files import apart, door, finished, not_pairs, read_pairs, table
 
 # %% ../../nbs/cli/95f_worth.ipynb #options
@@ -24,7 +25,7 @@ By = Annotated[str, typer.Option('--by', help='Keep the rows with the highest of
 TopK = Annotated[int, option('--top-k', min=0, help='With --by: so many rows. Default: half of them.')]
 
 # %% ../../nbs/cli/95f_worth.ipynb #worth
-@app.command()
+@command(JUDGE, 'worth pairs.jsonl -o worth.jsonl --by length')
 def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, template: Chat = '', by: By = '', top_k: TopK = 0,
           db: Db = None, seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
           config: Config = None):
