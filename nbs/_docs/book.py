@@ -83,7 +83,8 @@ class Book:
             out[f'floors/{n}'] = listing(title, FLOOR[n], [self.row(p) for p in self.order(part(n)) if p not in own], 'floors/')
         out |= commands() | {f'lookup/{n}': make() for n, make in LOOKUP.items()} | {'lookup/api': names(self)}
         if decisions(): out['decisions/index'] = listing('Decisions', DECISIONS, [self.row(f'decisions/{Path(d).stem}') for d in decisions()], 'decisions/')
-        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *(['decisions/index'] if decisions() else []), 'project/contributing', 'project/security', 'project/changelog'])
+        why, own = ['decisions/index'] if decisions() else [], [f'project/{n}' for n in ('contributing', 'security', 'changelog')]
+        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *why, *own])
         return out
 
     def order(self, pages: list[str]) -> list[str]:

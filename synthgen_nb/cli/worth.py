@@ -6,13 +6,12 @@
 __all__ = ['ToTrain', 'Wanted', 'Chat', 'By', 'TopK', 'worth']
 
 # %% ../../nbs/cli/95f_worth.ipynb #imports
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 import typer
 from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, command, option, print
 from .help import JUDGE
-from .files import apart, door, finished, not_pairs, read_pairs, table
+from .files import apart, door, finished, not_pairs, read_pairs, table, waited
 
 # %% ../../nbs/cli/95f_worth.ipynb #options
 ToTrain = Annotated[str, option('--base', help='Model that is to be trained, and reads: a folder that transformers wrote, or a '
@@ -60,9 +59,9 @@ def _read(rows, base: str, template: str, target: Path | None, db: Path | None, 
     texts = chunk_texts(there, db) if there else {}
     wanted = read_pairs(target)[0] if target else ()
     try:
-        if not base: return asyncio.run(signals(rows, texts, model=m, calls=m.calls))
+        if not base: return waited(signals(rows, texts, model=m, calls=m.calls))
         from synthgen_nb.evaluate.student import open_base
-        return asyncio.run(signals(rows, texts, open_base(base, template), target=wanted, calls=m.calls, seed=seed))
+        return waited(signals(rows, texts, open_base(base, template), target=wanted, calls=m.calls, seed=seed))
     finally: m.calls.close()
 
 def _missing(by: str) -> str: # what would give it
