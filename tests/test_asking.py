@@ -13,7 +13,7 @@ from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import leaves
 from synthgen_nb.offline.requests import is_goal, read, say, there
 from synthgen_nb.offline.tellings import answer_from, beginning
-from synthgen_nb.offline.tools import _prepared, plan
+from synthgen_nb.offline.tools import _prepared, counted, plan
 from synthgen_nb.offline.worded import said, typed
 from synthgen_nb.specs.tool import Tool, steps
 from synthgen_nb.specs.trajectory import resolve
@@ -266,3 +266,18 @@ def test_one_sentence_says_one_place_and_one_order_once():
     text = say([("delete_observations", {"deletions": [{"entityName": "Ada Berg", "observations": ["plays chess"]}]}, {})], [forget])
     assert "deletion" not in text and "the entity name Ada Berg" in text
     assert there("Show me the files in descending order. Then list the jobs in descending order.").count("descending") == 2
+
+
+def test_a_diff_told_by_its_lines_is_told_and_so_is_nothing_below_a_heading():
+    def quoted(content, answer):
+        return counted("Show me", [dict(tool="git_diff", arguments={}, status="ok", thought="t", content=content)], answer)["quoted"]
+    diff = "Unstaged changes:\n--- a/x.py\n+++ b/x.py\n@@ -1 +1,2 @@\n def area(w, h):\n+    todo: volumes\n"
+    assert quoted(diff, "The change in x.py adds “todo: volumes”.") == 1 and quoted(diff, "It went well.") == 0
+    assert quoted("Unstaged changes:\n", "There are no changes.") == 1 and quoted("Unstaged changes:\n", "All is well.") == 0
+
+
+def test_a_moment_in_seconds_is_not_told():
+    made = dict(id="f1", name="plan", size=12, created_at=1724312913, updated_at="2024-01-15")
+    step = dict(call="call_1", tool="getPetById", arguments={"petId": 7}, status="ok", content=made)
+    answer = answer_from([step], DOCS, "Show me the pet with the id 7.")
+    assert "1724312913" not in answer and "plan" in answer

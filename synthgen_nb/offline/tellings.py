@@ -320,7 +320,7 @@ def new_id(content: Any, given: Sequence) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #dump
 def result_in_words(step: Mapping) -> str:
     "What a result says, in a few values"
-    given, parts = [v for _, v in leaves(step['arguments'])], dict[str, list[str]]()
+    given, parts, clocks = [v for _, v in leaves(step['arguments'])], dict[str, list[str]](), set[str]()
     for at, v in leaves(step['content']):
         flag = v is True and at.rpartition('/')[2].lower() in SUCCEEDED
         deep = isinstance(v, bool) and at.count('/') > 1 # a mark of one entry of many
@@ -328,13 +328,14 @@ def result_in_words(step: Mapping) -> str:
         key = _field(next((p for p in reversed(at.split('/')) if not p.isdigit()), '') or 'result')
         if _UNSAID.search(key): continue
         # one text is told at more length
+        if is_clock(key, v) or names_its_kind(key, v): clocks.add(key)
         parts.setdefault(key, []).append(beginning(shown(v), 600 if v == step['content'] else 110)[0])
     few = lambda vs: [*vs[:4], f'{len(vs) - 4} more'] if len(vs) > 5 else vs
     several = lambda k, vs: f'the {k if is_many(k) else plural(k, 2)} are {enumerated(few(vs))}'
     one = lambda k, vs: is_so(k, vs[0]) if len(vs) == 1 else several(k, vs)
     kinds = {k: [*dict.fromkeys(vs)] for k, vs in parts.items()}
     plain = lambda k, vs: k not in _SAYLESS and (len(vs) == 1 or k.split()[-1] not in ('at', 'on', 'by', 'object'))
-    told_ = [(k, vs) for k, vs in kinds.items() if plain(k, vs)]
+    told_ = [(k, vs) for k, vs in kinds.items() if plain(k, vs) and k not in clocks]
     return enumerated([one(k, vs) for k, vs in (told_ or [*kinds.items()])[:5]])
 
 # %% ../../nbs/offline/93d_tellings.ipynb #told-told

@@ -205,6 +205,7 @@ _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+'
 
 _FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
+                   r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
 _RETURNS = re.compile(r' and (?:returns?|gives?|shows?) (?:it|them|its|the)\b.*$')
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')

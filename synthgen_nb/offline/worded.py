@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'plain_ref', 'many', 'of_kind', 'kind_at', 'by_role', 'by_name', 'turned', 'one_of', 'nothing',
-           'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments', 'together']
+           'flag', 'plain_ref', 'many', 'of_kind', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned', 'one_of',
+           'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
+           'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
@@ -71,7 +72,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
         return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
-    if leaf.label == 'file': return 'in'
+    if leaf.label == 'file' and len(leaf.path) == 1: return 'in'
     if leaf.label in ('how', 'which', 'method', 'op', 'operation', 'algorithm', 'function', 'aggregation',
             'strategy'): return 'using'
     if leaf.label == 'value' and w.verb in ('set', 'change', 'update', 'write'): return 'to'
@@ -256,6 +257,10 @@ def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, 
 # %% ../../nbs/offline/93b_worded.ipynb #by-name
 _REFERRED = frozenset('from to in at for on'.split())
 
+def noun_of(s: Segment) -> str: # for the project: project
+    "What a value behind a phrase is one of"
+    return s.lead.partition(' the ')[2] if s.lead.startswith('for the ') else ''
+
 def by_role(s: Segment, found: bool, v: Any) -> str: # '' where the value is said by its name
     "The words before a value; an earlier result is not called something, it is in it, from it, for it"
     if found: return s.lead.split()[0] if s.lead.split()[:1] and s.lead.split()[0] in _REFERRED else ''
@@ -303,8 +308,8 @@ def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
     lead_of = lambda s: by_role(s, s.leaf.path in words, given[s.leaf.path])
     roles = sorted((s for p, s in f.segments.items() if p in given and lead_of(s)), key=rank)
-    value = lambda path: plain_ref(words.get(path, '')) or said(given[path])
-    lead = [f' {lead_of(s)} {value(s.leaf.path)}' for s in roles]
+    value = lambda s: of_kind(words[s.leaf.path], noun_of(s)) if s.leaf.path in words else said(given[s.leaf.path])
+    lead = [f' {lead_of(s)} {value(s)}' for s in roles]
     rest = by_name(given, f, words)
     if rest is None or any(x.endswith(' ') for x in lead): return None
     named, flags = rest
@@ -374,8 +379,9 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
         name = s.leaf.label
         for found in (False, True):
             if (lead := by_role(s, found, '.')) and text.startswith(f' {lead} ', at):
-                read = results_at(text, at + len(lead) + 2) if found else values_at(text,
-                        at + len(lead) + 2, s.leaf)
+                on = at + len(lead) + 2
+                read = [*results_at(text, on), *((e, None, r) for e, r in kind_at(text, on, noun_of(s)))] if found else (
+                    values_at(text, on, s.leaf))
                 for end, v, ref in read: yield end, got.but(path, v, ref)
         if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))

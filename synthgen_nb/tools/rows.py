@@ -263,7 +263,7 @@ async def dependent(m: Making) -> int: # how many were dropped
     "Drop the rows that only come out as they do after others"
     todo = [t for t in reversed(m.pool) if t.id not in m.apart] if m.watched else []
     m.apart |= {t.id for t in todo}
-    first = _with_every_tool(todo)
+    first = _with_every_tool(todo[::-1])
     lost = await _otherwise(m, first)
     if lost: lost |= await _otherwise(m, [t for t in todo if t not in first])
     m.made.repeated += [drop(t, 'dedup', 'depends_on_earlier_row', lost[t.id][:300]) for t in m.pool if t.id in lost]

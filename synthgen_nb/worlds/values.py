@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
-           'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values', 'from_pattern',
-           'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'is_id']
+           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values',
+           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -159,6 +159,7 @@ def text_named(
     if last in ('lastname', 'surname', 'familyname'): return rng.choice(LAST)
     if last == 'id' or last.endswith('id'): return ''
     if last in PEOPLE and len(w) == 1: return ''
+    if last in NAMES_OF and len(w) == 1 and last not in TEXT_OF: return rng.choice(NAMES_OF[last])
     return TEXT_OF[last](rng) if last in TEXT_OF else ''
 
 # %% ../../nbs/worlds/36a_values.ipynb #numbers-named
@@ -304,6 +305,8 @@ def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int, of: 
     if t in ('integer', 'number'): return _number(s, rng, t == 'integer', name)
     return None if t == 'null' else _string(s, rng, name, of)
 
+NOTED = ('project', 'team', 'language', 'city', 'priority', 'version') # what people note of a thing beside its fields
+
 def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
@@ -311,7 +314,7 @@ def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') ->
     out |= {n: text_named(n, rng, of) or rng.choice(NOUNS) for n in sorted(need - set(take))}
     extra = s.get('additionalProperties')
     if out or not isinstance(extra, dict): return out
-    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOUNS, 2)}
+    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOTED, 2)}
 
 # %% ../../nbs/worlds/36a_values.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
