@@ -21,7 +21,7 @@ from .keys import keyless
 from .named import ENDS, renamed
 from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
-from .world import ToolError, WorldKind, needed
+from .world import ShownWorld, ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Resource
 class Resource:
@@ -150,7 +150,7 @@ class Service:
         self.wholes = {r.asked: r for r in whole if r.asked} # user_id → what it names wherever it is asked for
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
+class SyntheticWorld(ShownWorld):
     "A stand-in for the service that some tools belong to"
     executed = True
     def __init__(self,
