@@ -7,6 +7,7 @@ import ast
 import html
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 
 import api
@@ -16,7 +17,7 @@ from text import ROOT
 DOCS = 'nbs/_docs'
 TASKS = dict(  # group → its how-tos, as files of do/
     sources=('Read what I have', 'pdf word code saved reader'),
-    models=('Reach a model', 'ollama vllm provider budget elsewhere'),
+    models=('Reach a model', 'ollama vllm provider limits budget elsewhere'),
     tooling=('Rows with tools', 'openapi mcp world'),
     running=('Run and go on', 'resume ablate seed ray'),
     quality=('Judge and choose', 'duplicates judge label dropped'),
@@ -65,6 +66,7 @@ class Book:
 
     def row(self, page: str) -> tuple[str, str, str]: return (page, *self.about(page))
 
+    @cached_property
     def made(self) -> dict[str, str]:
         there = {at.rsplit('.', 1)[0] for at in self.site.pages.values()}
         part = lambda folder: [p for p in there if p.startswith(folder + '/')]
@@ -83,7 +85,8 @@ class Book:
             out[f'floors/{n}'] = listing(title, FLOOR[n], [self.row(p) for p in self.order(part(n)) if p not in own], 'floors/')
         out |= commands() | {f'lookup/{n}': make() for n, make in LOOKUP.items()} | {'lookup/api': names(self)}
         if decisions(): out['decisions/index'] = listing('Decisions', DECISIONS, [self.row(f'decisions/{Path(d).stem}') for d in decisions()], 'decisions/')
-        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *(['decisions/index'] if decisions() else []), 'project/contributing', 'project/security', 'project/changelog'])
+        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *(['decisions/index'] if decisions() else []),
+            'project/contributing', 'project/security', 'project/changelog'])
         return out
 
     def order(self, pages: list[str]) -> list[str]:
@@ -96,6 +99,20 @@ class Book:
         look = ['commands/index', *(f'lookup/{n}' for n in LOOKUP if f'lookup/{n}' in made), 'project/faults', 'lookup/api', 'house']
         return '\n\n'.join([toc(['Overview <self>', 'project/start', 'records'], 'Start'), toc(['papers', *learn], 'Learn'),
             toc([*do, 'project/cluster'], 'Do'), toc(look, 'Look up')])
+
+
+def llms(book: Book, made: dict[str, str]) -> str:
+    "llms.txt: what this is, and every page of the book as Markdown"
+    parts = ['# synthgen_nb', '> A notebook-first workbench for synthetic fine-tuning data: documents or tools in, checked training rows out, '
+             'and a record of how each row came about.', 'Each page is here as Markdown, too: put `.md` in place of `.html`. Commands print their '
+             'options with `-h` and, where they print a table, JSON with `--json`. Nothing is sent to a model until a provider is chosen.']
+    groups = [('Start', ['project/start', 'project/faults']), ('How-tos', [p.removesuffix('.md').removeprefix(f'{DOCS}/') for p in how_tos()]),
+        ('Look up', ['commands/index', *(f'lookup/{n}' for n in LOOKUP), 'lookup/api']), ('Chapters', ['papers', *book.chapters]),
+        ('Optional', ['house', 'records'])]
+    for title, pages in groups:
+        told = [(p, *(opening(made[p]) if p in made else book.about(p))) for p in pages]
+        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md): {s}' if s else f'- [{t}]({p}.md)' for p, t, s in told))
+    return '\n\n'.join(parts) + '\n'
 
 
 def exported(page: str) -> str:

@@ -32,7 +32,6 @@ html_baseurl = cfg.doc_host + cfg.doc_baseurl + '/'
 
 extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
-exclude_patterns = []
 myst_enable_extensions = ['attrs_inline', 'colon_fence', 'deflist', 'dollarmath', 'amsmath', 'html_image', 'strikethrough', 'tasklist']
 myst_heading_anchors = 4
 myst_dmath_allow_space = myst_dmath_allow_digits = False  # so that $5 stays money
@@ -45,7 +44,7 @@ suppress_warnings = ['myst.header', 'myst.strikethrough', 'mystnb.unknown_mime_t
 python_maximum_signature_line_length = 72
 python_use_unqualified_type_names = True
 add_module_names = False
-toc_object_entries_show_parents = 'hide'
+toc_object_entries = False
 
 html_theme = 'furo'
 html_static_path = ['_static']
@@ -53,7 +52,7 @@ html_css_files = ['nb.css']
 html_theme_options = dict(navigation_with_keys=True)
 templates_path = ['_templates']
 html_search_scorer = str(Path(__file__).parent/'_static/scorer.js')
-made_by = sha256(b''.join(p.read_bytes() for p in sorted(Path(__file__).parent.glob('*.py')))).hexdigest()
+made_by = sha256(b''.join((Path(__file__).parent/f).read_bytes() for f in ('conf.py', 'lean.py'))).hexdigest()
 html_context = dict(made_by=made_by)  # pages are made anew when what makes them changed
 html_show_sphinx = html_copy_source = html_use_index = html_domain_indices = False
 html_permalinks_icon = '#'
