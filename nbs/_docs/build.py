@@ -226,6 +226,17 @@ def exports(codes: list[str]) -> tuple[str, set[str]]:
     return f'{CFG.lib_name}.{exp}' if exp else '', {n.name for b in bodies for n in b if isinstance(n, api.FUNCTION | ast.ClassDef)}
 
 
+def exercises(page: str) -> str:
+    "What a chapter's knobs answer"
+    src = next((c.source for c in read(ROOT/page).cells if 'parameters' in c.metadata.get('tags', [])), '')
+    rows = [(f'`{k}`', f'`{v}`', told) for k, (v, told) in assignments(undirected(src)).items()]
+    if not rows: return ''
+    first = rows[0][0].strip('`')
+    told = f'Give a knob another value, say beforehand which way the figures above will move, and look: run the notebook again, or ' \
+           f'`synthgen run {page} -p {first}=VALUE` and then `synthgen runs`. A study over it (`pipeline: {page}`) adds the spread over seeds.'
+    return f'## Exercises\n\n{told}\n\n' + api.table(('knob', 'value', 'meaning'), rows)
+
+
 SHOW = re.compile(r'^show_doc\(([\w.]+)', re.M)
 
 def notebook(site: Site, page: str):
@@ -245,6 +256,7 @@ def notebook(site: Site, page: str):
             for o in c.outputs: # what a cell wrote for the reader links like prose, but Sphinx does not resolve it
                 if text := o.get('data', {}).get('text/markdown'): o.data['text/markdown'] = rewrite(''.join(text), lambda u: site.page(u, page))
             if lesson or c.outputs or not only_imports(undirected(c.source)): cells += shown(c, before(cells))
+    if lesson and (asked_of := exercises(page)): cells.append(md(asked_of, 'exercises'))
     return save(nb, cells)
 
 
