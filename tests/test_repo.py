@@ -17,7 +17,7 @@ PACKAGE = ROOT / "synthgen_nb"
 NBS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(x[0] in "._" for x in p.relative_to(ROOT).parts))
 RECORDS = sorted(ROOT.glob("runs/reference-*/*.ipynb"))
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
-MOST_BYTES = 12_000_000  # of the site
+MOST_BYTES = 14_000_000  # of the site
 name = lambda p: p.relative_to(ROOT).as_posix()
 
 
@@ -198,7 +198,7 @@ def test_the_site_is_small_and_has_a_copy_for_programs(site):
     linked = re.findall(r"\]\(([^)]+\.md)\)", told)
     assert len(linked) > 60 and not [x for x in linked if not (site / x).is_file()]
     lima = (site / "qa/lima.md").read_text(encoding="utf-8")
-    assert lima.startswith("# LIMA") and "def lima_select(" in lima and "{py:" not in lima and ":::" not in lima
+    assert lima.startswith("# LIMA") and "`lima_select(" in lima and "{py:" not in lima and ":::" not in lima
 
 
 ASKED = {  # what people type → a page that answers it, to be among the first three

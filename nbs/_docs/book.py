@@ -164,6 +164,8 @@ def records(book: Book) -> str:
     for at in pages:
         page = at.rsplit('.', 1)[0]
         title, said = book.about(page)
+        named = next(x for x in page.split('/')[1:] if x != 'report')
+        if named not in title: title = f'{named}: {title}'
         figures = [f for f in sorted((ROOT/at).parent.glob('*.*')) if f.suffix in ('.png', '.svg')][:2]
         for f in figures: book.site.link(f.name, at)  # takes it along
         shown = " ".join(f"[![{title}: {f.stem}](runs/{f.parent.name}/{f.name})]({at})" for f in figures)
@@ -201,7 +203,8 @@ def command(name: str, c, ctx, example: dict) -> str:
     said = [' '.join(p.split()) for p in (c.help or '').split('\n\n')]
     parts = [f'# {name}', said[0], f'```text\n{" ".join(c.get_usage(ctx).split())}\n```', *said[1:]]
     if example: parts.append(f'## Example\n\n```console\n$ {example["run"]}\n{example["prints"].rstrip()}\n```')
-    told = [(p, p.get_help_record(ctx) or (p.name, getattr(p, 'help', '') or '')) for p in c.get_params(ctx) if not getattr(p, 'hidden', False)]
+    shown = [p for p in c.get_params(ctx) if not getattr(p, 'hidden', False) and p.name != 'help']
+    told = [(p, p.get_help_record(ctx) or (p.name, getattr(p, 'help', '') or '')) for p in shown]
     for title, what in (('Arguments', 'argument'), ('Options', 'option')):
         rows = [(f'`{flags.strip()}`', html.escape(meaning.partition('  [')[0], quote=False), meaning.partition('  [')[2].rstrip(']'))
                 for p, (flags, meaning) in told if p.param_type_name == what]

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import api
 import book
+from lean import lean
 from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
 
 os.chdir(ROOT)  # nbdev looks for settings.ini from here
@@ -388,7 +389,7 @@ def write(site: Site) -> None:
 ROLE = re.compile(r'\{py:obj\}`([^`<]+?) <[^`>]*>`')
 OPTION = 'module|no-index|no-index-entry|async|classmethod|staticmethod|type'
 IDLE = re.compile(rf'^(`{{3}}|:{{3,}})\{{(?:toctree|py:module)\}}.*?^\1[ ]*\n?|^:{{3,}}[^\n]*(?:\n|\Z)|^:(?:{OPTION}):[^\n]*\n', re.M | re.S)
-SOURCES = re.compile(r'<details class="source"><summary>([^<]*)</summary>\n*|</details>\n*')
+SOURCES = re.compile(r'<details class="source">.*?</details>\n*', re.S)
 OBJECT = re.compile(r'^:{3,}\{py:\w+\} (.*)$', re.M)
 
 def plain(text: str) -> str:
@@ -437,6 +438,7 @@ def main() -> int:
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'debug.css', 'skeleton.css', 'base-stemmer.js'))
+    for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
     copies(site, OUT)
     return status
 

@@ -2,7 +2,6 @@
 import html
 import json
 import re
-import sys
 from functools import cached_property
 from hashlib import sha256
 from itertools import groupby
@@ -21,9 +20,6 @@ from sphinx.search import WordCollector
 from sphinx.search.en import SearchEnglish
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
-
-sys.path.insert(0, str(Path(__file__).parent))
-from lean import lean
 
 cfg = get_config()
 project = html_title = cfg.title
@@ -52,7 +48,7 @@ html_css_files = ['nb.css']
 html_theme_options = dict(navigation_with_keys=True)
 templates_path = ['_templates']
 html_search_scorer = str(Path(__file__).parent/'_static/scorer.js')
-made_by = sha256(b''.join((Path(__file__).parent/f).read_bytes() for f in ('conf.py', 'lean.py'))).hexdigest()
+made_by = sha256(Path(__file__).read_bytes()).hexdigest()
 html_context = dict(made_by=made_by)  # pages are made anew when what makes them changed
 html_show_sphinx = html_copy_source = html_use_index = html_domain_indices = False
 html_permalinks_icon = '#'
@@ -83,10 +79,6 @@ def navigation(app, failed):
     script = (Path(__file__).parent/'nav.js').read_text(encoding='utf-8').replace('PARTS', parts, 1)
     (Path(app.outdir)/'_static/nav.js').write_text(script, encoding='utf-8')
 
-
-def rendering(app):
-    real = app.builder.templates.render
-    app.builder.templates.render = lambda name, context: (lean if name == 'page.html' else str)(real(name, context))
 
 def bare(app, page, template, context, doctree): context.pop('toctree', None)  # furo, at 500, would draw the tree of all pages
 class Marks(HtmlFormatter):
@@ -144,6 +136,5 @@ def setup(app):
     app.set_translator('html', Writer)
     app.connect('html-page-context', bare, priority=400)
     app.connect('build-finished', navigation)
-    app.connect('builder-inited', rendering)
     app.add_html_math_renderer('mathml', inline_renderers=(formula, None), block_renderers=(formula, None))
     app.config.html_math_renderer = 'mathml'
