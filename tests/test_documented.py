@@ -171,7 +171,7 @@ def test_help_names_every_command():
     ask = lambda *args: subprocess.run([SYNTHGEN, *args], capture_output=True, text=True, env=env)
     said = ask("--help")
     assert said.returncode == 0 and len(names) >= 12
-    told = dict(re.findall(r"^  ([a-z-]+)  +(\S.*)$", said.stdout.split("Commands:")[1], re.M))
+    told = dict(re.findall(r"^  ([a-z-]+)  +(\S.*)$", said.stdout.split("\nBegin:")[1], re.M))
     assert set(told) == set(names) and all(told.values())
     for flag in ("--target-pairs", "--threshold", "--provider", "--chunk-tokens", "--format"):
         assert flag in ask("pipeline", "-h").stdout

@@ -85,8 +85,8 @@ class Book:
             out[f'floors/{n}'] = listing(title, FLOOR[n], [self.row(p) for p in self.order(part(n)) if p not in own], 'floors/')
         out |= commands() | {f'lookup/{n}': make() for n, make in LOOKUP.items()} | {'lookup/api': names(self)}
         if decisions(): out['decisions/index'] = listing('Decisions', DECISIONS, [self.row(f'decisions/{Path(d).stem}') for d in decisions()], 'decisions/')
-        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *(['decisions/index'] if decisions() else []),
-            'project/contributing', 'project/security', 'project/changelog'])
+        why, own = ['decisions/index'] if decisions() else [], [f'project/{n}' for n in ('contributing', 'security', 'changelog')]
+        out['house'] = house([*(f'floors/{n}' for n in FLOORS), *why, *own])
         return out
 
     def order(self, pages: list[str]) -> list[str]:
@@ -182,7 +182,7 @@ def commands() -> dict[str, str]:
     top = typer.main.get_command(cli.app)
     given = Path(DOCS, 'examples.yaml')
     examples = yaml.safe_load(given.read_text(encoding='utf-8')) if given.exists() else {}
-    out, rows = {}, []
+    out, panels = {}, dict[str, list]()
     def visit(c, name, parent):
         ctx = click.Context(c, info_name=name.split()[-1], parent=parent, terminal_width=88, max_content_width=88)
         for sub in c.list_commands(ctx) if hasattr(c, 'list_commands') else ():
@@ -190,19 +190,21 @@ def commands() -> dict[str, str]:
         if parent is None: return
         page = 'commands/' + name.removeprefix('synthgen ').replace(' ', '-')
         out[page] = command(name, c, ctx, examples.get(name.removeprefix('synthgen '), {}))
-        rows.append((page, f'`{name}`', ' '.join((c.help or '').split('\n\n')[0].split())))
+        panels.setdefault(str(getattr(c, 'rich_help_panel', '') or 'More'), []).append((page, name, ' '.join((c.help or '').split('\n\n')[0].split())))
     visit(top, 'synthgen', None)
-    where = {r[0]: i for i, r in enumerate(rows)}
-    told = 'A page for each, from its own help. All of them read `synthgen.yaml`, and `synthgen COMMAND -h` says the same in the terminal.'
-    index = '# Commands\n\n' + told + '\n\n' + api.table(('command', 'what it does'), [(f'[{t}]({p.partition("/")[2]}.md)', s) for p, t, s in rows])
-    return {'commands/index': index + '\n\n' + toc([f'/{p}' for p in where])} | out
+    told = 'A page for each, from its own help, in the order of work. All of them read `synthgen.yaml`; `synthgen COMMAND -h` says the same in the terminal.'
+    rows = lambda found: api.table(('command', 'what it does'), [(f'[`{name}`]({page.partition("/")[2]}.md)', said) for page, name, said in found])
+    index = '\n\n'.join(['# Commands', told, *(f'## {panel}\n\n{rows(found)}' for panel, found in panels.items())])
+    return {'commands/index': index + '\n\n' + toc([f'/{page}' for found in panels.values() for page, *_ in found])} | out
 
 
 def command(name: str, c, ctx, example: dict) -> str:
     "One command: what it does, an example with its output, arguments and options with default and unit"
     said = [' '.join(p.split()) for p in (c.help or '').split('\n\n')]
     parts = [f'# {name}', said[0], f'```text\n{" ".join(c.get_usage(ctx).split())}\n```', *said[1:]]
-    if example: parts.append(f'## Example\n\n```console\n$ {example["run"]}\n{example["prints"].rstrip()}\n```')
+    lines = [f'$ synthgen {x}' for x in (c.epilog or '').splitlines() if x and f'synthgen {x}' != example.get('run')]
+    if example: lines += [f'$ {example["run"]}', example['prints'].rstrip()]
+    if lines: parts.append('## Example\n\n```text\n' + '\n'.join(lines) + '\n```')
     shown = [p for p in c.get_params(ctx) if not getattr(p, 'hidden', False) and p.name != 'help']
     told = [(p, p.get_help_record(ctx) or (p.name, getattr(p, 'help', '') or '')) for p in shown]
     for title, what in (('Arguments', 'argument'), ('Options', 'option')):
