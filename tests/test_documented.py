@@ -32,7 +32,7 @@ def lines(name: str) -> list[str]:
     return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md", "nbs/_docs/skill/SKILL.md"])
 def test_every_documented_line_runs_as_written(tmp_path, server, name):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)
