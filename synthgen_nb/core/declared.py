@@ -51,9 +51,9 @@ def declared(
 
 # %% ../../nbs/core/00c_declared.ipynb #assets
 def assets(
-    name: str, # 'prompts' or 'pipelines'
+    name: str, # 'prompts', 'pipelines' or 'skill'
 ) -> Path: # the folder
     "The files that come with the package: of the checkout if there is one, else of the wheel"
     pkg = Path(synthgen_nb.__file__).resolve().parent
-    inside, checkout = pkg/'_assets'/name, pkg.parent/('nbs/pipelines' if name == 'pipelines' else name)
+    inside, checkout = pkg/'_assets'/name, pkg.parent/dict(pipelines='nbs/pipelines', skill='nbs/_docs/skill').get(name, name)
     return inside if inside.is_dir() else checkout
