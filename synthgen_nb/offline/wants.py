@@ -233,7 +233,7 @@ def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     other = re.search(r'\sor (?:\w+ly )?([a-z]+)\s', rest) # or ensure that it is there
     if other and (base(other[1]) == other[1] or other[1] in ('ensure',
             'overwrite')): rest = rest[:other.start()]
-    rest = trimmed(_FULL.sub('', re.sub(r'^(?:multiple|specific|certain|various) ', '', rest)), names)
+    rest = trimmed(_FULL.sub('', re.sub(r'^(?:[Mm]ultiple|specific|certain|various) ', '', rest)), names)
     if verb not in LOOKS: rest = re.sub(r'^(?=(?:list|array|batch|set|copy) of )', 'a ', rest)
     else: rest = _RETURNS.sub('', rest)
     rest = re.sub(r'\byour\b', 'my', re.sub(r'\ban?\s+(?:specific|given|single|particular|specified)\b',
