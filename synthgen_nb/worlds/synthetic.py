@@ -35,7 +35,8 @@ class Resource:
         self.key = key_of(self) if self.schema else ()
         asked = flat(known[self.keyed.name].key.removeprefix('body.')) if self.keyed else ''
         self.asked = asked if asked not in (*ENDS, 'name', 'number', 'path', 'code') else '' # by which name an object is asked for
-        self.parents = max((known[t.name].parents for t in tools if known[t.name].key or not self.keyed), key=len, default=())
+        own = [self.keyed] if self.keyed and known[self.keyed.name].action == 'get' else [t for t in tools if known[t.name].key or not self.keyed]
+        self.parents = max((known[t.name].parents for t in own), key=len, default=())
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
 def schema_of(r: Resource) -> tuple[dict, Any]: # and the schema that holds its `$defs`
