@@ -29,7 +29,8 @@ TOOLS = {t.name: t for t in box().tools}
 
 def row(*calls, initial=None, more=()):
     made = tuple(Call(id=f"call_{i}", tool=name, arguments=a) for i, (name, a) in enumerate(calls, 1))
-    turns = (Turn(role="user", text="Put two nuts into the box."), *([Turn(role="assistant", calls=made)] if made else []), Turn(role="assistant", text="Done."))
+    called = [Turn(role="assistant", calls=made)] if made else []
+    turns = (Turn(role="user", text="Put two nuts into the box."), *called, Turn(role="assistant", text="Done."))
     return Trajectory(world="box", tools=("add", "count"), initial=initial, turns=(*turns, *more))
 
 

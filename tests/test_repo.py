@@ -61,7 +61,7 @@ def said(cell) -> str:
     return "\n".join([o.text for o in outs if o.output_type == "stream"] + data)
 
 
-PLACE = re.compile(r"(?<![\w.:/])/(?:home|Users|root|tmp|private|usr|opt|var)/[\w.-]+|\b[A-Z]:\\Users")
+PLACE = re.compile(r"(?<![\w.:/])/(?!(?:home|Users)/(?:user\d|anna|runner)\b)(?:home|Users|root|tmp|private|usr|opt|var)/[\w.-]+|\b[A-Z]:\\Users")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 RANDOM = re.compile(r"(?=.*\d)[0-9a-f]{8}|[0-9a-f]{8}-[0-9a-f-]{27}")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from synthgen_nb.core.models import Model
     from synthgen_nb.core.records import Chunk, Pair, Row
-    from synthgen_nb.experiments.parts import Story
+    from synthgen_nb.core.display import Story
     from synthgen_nb.specs.tool import Tool
     from synthgen_nb.specs.trajectory import Trajectory
 

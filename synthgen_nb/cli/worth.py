@@ -6,12 +6,12 @@
 __all__ = ['ToTrain', 'Wanted', 'Chat', 'By', 'TopK', 'worth']
 
 # %% ../../nbs/cli/95f_worth.ipynb #imports
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, app, option, print
-from .files import apart, door, finished, not_pairs, read_pairs, table
+from .app import Config, Db, In, ModelName, Out, Provider, Seed, Workers, command, option, print
+from .help import JUDGE
+from .files import apart, door, finished, not_pairs, read_pairs, table, waited
 
 # %% ../../nbs/cli/95f_worth.ipynb #options
 ToTrain = Annotated[str, option('--base', help='Model that is to be trained, and reads: a folder that transformers wrote, or a '
@@ -24,7 +24,7 @@ By = Annotated[str, typer.Option('--by', help='Keep the rows with the highest of
 TopK = Annotated[int, option('--top-k', min=0, help='With --by: so many rows. Default: half of them.')]
 
 # %% ../../nbs/cli/95f_worth.ipynb #worth
-@app.command()
+@command(JUDGE, 'worth pairs.jsonl -o worth.jsonl --by length')
 def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, template: Chat = '', by: By = '', top_k: TopK = 0,
           db: Db = None, seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
           config: Config = None):
@@ -59,9 +59,9 @@ def _read(rows, base: str, template: str, target: Path | None, db: Path | None, 
     texts = chunk_texts(there, db) if there else {}
     wanted = read_pairs(target)[0] if target else ()
     try:
-        if not base: return asyncio.run(signals(rows, texts, model=m, calls=m.calls))
+        if not base: return waited(signals(rows, texts, model=m, calls=m.calls))
         from synthgen_nb.evaluate.student import open_base
-        return asyncio.run(signals(rows, texts, open_base(base, template), target=wanted, calls=m.calls, seed=seed))
+        return waited(signals(rows, texts, open_base(base, template), target=wanted, calls=m.calls, seed=seed))
     finally: m.calls.close()
 
 def _missing(by: str) -> str: # what would give it

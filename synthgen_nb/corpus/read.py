@@ -72,9 +72,17 @@ BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
 def kind_of(
     path: str | Path, # need not exist
 ) -> Kind | None: # None: not a format we read
-    "The format that a file's name promises"
+    "The format that a file's name promises, and of a page in a mirror what it begins with"
     p = Path(path)
-    return KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
+    named: Kind | None = KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
+    return named or ('html' if _is_page(p) else None)
+
+def _is_page(p: Path) -> bool: # `wget` saves page.php?id=3 under that name
+    try:
+        if not p.is_file(): return False
+        with open(p, 'rb') as f: head = f.read(1024)
+    except OSError: return False
+    return bool(re.match(rb'(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b', head, re.I | re.S))
 
 # %% ../../nbs/corpus/11_read.ipynb #find-files
 def find(
@@ -398,6 +406,9 @@ def _bad_file(path: str, rules: Corpus) -> Drop | None:
         return _drop(path, f'boilerplate:{rule}',
                      f'the rule {rule!r} of corpus.leave_out takes it by its name')
     if not (kind := kind_of(path)):
+        if path.lower().endswith(('.warc', '.warc.gz')):
+            return _drop(path, 'unsupported_format', 'an archive of the web: unpack it into a folder, and read that '
+                                                     f'(synthgen unpack {path} -o pages)')
         return _drop(path, 'unsupported_format',
                      f'{suffix or "no extension"} is not a format we read: {READS}')
     if program := missing_program(kind):

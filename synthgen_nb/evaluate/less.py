@@ -36,8 +36,8 @@ async def select_less(
     "Choose pairs by the likeness of their gradients to those of a target (LESS, in small)"
     if not 0 < share <= 1: raise SynthgenError(f'share is {share:g}; give more than 0 and at most 1')
     if top_k is not None and top_k < 1: raise SynthgenError(f'top_k is {top_k}; at least 1 pair must be chosen')
-    for k, v in dict(base=base, target=target).items():
-        if not v: raise SynthgenError(f'LESS needs a {k}: {METHOD.options[k]}')
+    for name, given in dict(base=base, target=target).items():
+        if not given: raise SynthgenError(f'LESS needs a {name}: {METHOD.options[name]}')
     wanted, start = _target(target), open_base(base, template)
     found = influences(start, pairs, wanted, steps, seed)
     scored = [(with_influence(p, found[p.id], start.name), found[p.id]) for p in pairs if p.id in found]

@@ -99,7 +99,8 @@ def by_base(base: Base, model: Any = None) -> Reader: # model: a student of it; 
 def by_template(base: Base) -> Callable[[str, str], str]: # question and evidence → the text before an answer
     "How a base is asked, as students are at their exam"
     say = lambda q, e: ASK.format(passage=e, asked=q) if e else q
-    return lambda q, e='': prompt_of(base.template, [dict(role='user', content=say(q, e))])
+    def before(q: str, e: str = '') -> str: return prompt_of(base.template, [dict(role='user', content=say(q, e))])
+    return before
 
 # %% ../../nbs/evaluate/62a_signals.ipynb #of_losses
 async def of_losses(

@@ -10,6 +10,7 @@ __all__ = ['DONE', 'plan', 'found_in', 'likely', 'instructions', 'act', 'only_do
 import json, random, re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import canonical, leaves
@@ -88,6 +89,14 @@ def plan(
     return steps if len(steps) >= min_calls else []
 
 # %% ../../nbs/offline/94_tools.ipynb #clauses
+_KIND = ('kind', 'type', 'object_type', 'is_directory', 'isDirectory')
+
+def _of_one_kind(pointers: Sequence[str], steps: Sequence[Mapping]) -> bool:
+    "Do values stand in the same field of entries of one kind? A list of groups and datasets is no list of datasets"
+    there = {at: v for s in steps for at, v in islice(all_leaves(s['content']), 500)}
+    kinds = {(re.sub(r'\d+', '#', at), *(there.get(f'{at.rpartition("/")[0]}/{k}') for k in _KIND)) for at in pointers}
+    return len(kinds) == 1
+
 def found_in(
     steps: Sequence[Mapping],
 ) -> list[dict[str, str]]: # for each step: parameter → words for its place among what was found
@@ -98,7 +107,9 @@ def found_in(
                       if _place(k, v, s['tool'], steps[:i]) is None}
     def place(i: int, k: str, v: Any) -> str:
         at = None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
-        return '' if at is None else ordinal(at, len(linked(k, steps[i]['tool'], steps[:i], requested)))
+        if at is None: return ''
+        found = linked(k, steps[i]['tool'], steps[:i], requested)
+        return ordinal(at, len(found), _of_one_kind([x[1] for x in found], steps[:i]))
     return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i,
             s in enumerate(steps)]
 
@@ -210,6 +221,16 @@ def only_done(v: Any) -> bool:
     "Does a value say no more than that something was done?"
     return isinstance(v, str) and len(v) < 120 and bool(_SUCCESS.search(v)) and not re.search(r'\d', v)
 
+_HEADING = re.compile(r'\s*[A-Z][\w ,()-]{2,60}:\s*')
+
+def _told(v: Any, answer: str) -> bool:
+    "Does an answer say how a value begins, a line of it, or of a heading with nothing below it that there is nothing?"
+    flat = lambda s: ' '.join(s.split())
+    text, said = shown(v), flat(answer)
+    lines = {flat(re.sub(r'^\s*[-+*]\s?', '', x)) for x in text.splitlines()[:500]} if '\n' in text.strip() else set()
+    nothing = bool(_HEADING.fullmatch(text)) and bool(re.search(r'\b(?:no|nothing|none)\b', said))
+    return flat(text)[:100] in said or any(len(x) > 7 and x in said for x in lines) or nothing
+
 def counted(
     instruction: str, steps: Sequence[Mapping], answer: str,
     before: Sequence[Mapping] = (), # steps of earlier requests
@@ -218,11 +239,10 @@ def counted(
     "What can be counted about a chain"
     n, given, quoted = max(1, len(steps)), list[bool](), list[bool]()
     known: list[Any] = [v for s in before for v in _news(s)]
-    flat = lambda s: ' '.join(s.split())
     for s in steps:
         given += _given(s, instruction, known)
         if news := _news(s):
-            told = any(flat(shown(v))[:100] in flat(answer) for v in news)
+            told = any(_told(v, answer) for v in news)
             done = s['tool'] in writes or all(map(only_done, news))
             quoted.append(told or done and bool(DONE.search(answer)))
         known += news

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, read_rows
 from .forms import Read, Said, Told, _flat, read_form
+from .logs import agent_in, folder_rows, log_rows
 from .parse import _described, one_tool
 from .tool import Tool, look_up, steps
 from .written import DEEPEST, Asked, Unread, read_result, too_deep
@@ -179,15 +180,21 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
 def rows_of(
-    path: Path, # .json, .jsonl or .parquet
+    path: Path, # as for `read_rows`; or a folder of logs
 ) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
-    "The rows of a file; what is no JSON is a row that cannot be read"
+    "The rows of a file, of a coding agent's log, or of a folder of either; what is no JSON is a row that cannot be read"
+    found = False
+    for row in folder_rows(path) if path.is_dir() else ():
+        found = True
+        yield row
+    if found: return
     if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
         yield from read_rows(path)
         return
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
-    if path.suffix.lower() == '.json': yield from _json_rows(path, text)
+    if agent_in(text): yield from log_rows([('', text)])
+    elif path.suffix.lower() == '.json': yield from _json_rows(path, text)
     else: yield from ((f'line {i}', _line(x)) for i, x in enumerate(text.split('\n'), 1) if x.strip())
 
 def _line(text: str) -> Any:
