@@ -279,6 +279,7 @@ def _lora(r: Recipe) -> Any: # LoraConfig; None: all weights are trained
 def bared(model: Any, base: Base): # model: the base with its adapter
     "Take an adapter off; weights that it froze may be trained again"
     model.unload()
+    base.model.gradient_checkpointing_disable() # else copies of the base would pass their gradients on to it
     for p in base.model.parameters(): p.requires_grad_(True)
 
 def _trainer(base: Base, targets: Sequence[Target], recipe: Recipe, folder: Path, watch: Any) -> Any:
