@@ -279,6 +279,7 @@ def _lora(r: Recipe) -> Any: # LoraConfig; None: all weights are trained
 def bared(model: Any, base: Base): # model: the base with its adapter
     "Take an adapter off; weights that it froze may be trained again"
     model.unload()
+    base.model.gradient_checkpointing_disable() # else copies of the base would pass their gradients on to it
     for p in base.model.parameters(): p.requires_grad_(True)
 
 def _trainer(base: Base, targets: Sequence[Target], recipe: Recipe, folder: Path, watch: Any) -> Any:
@@ -367,7 +368,8 @@ def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, 
     data = Dataset.from_list([dict(prompt=ask(x.question), chosen=x.chosen + end, rejected=x.rejected + end) for x in rows])
     set_seed(r.seed)
     config = trl.DPOConfig(output_dir=str(folder), max_steps=r.steps, per_device_train_batch_size=r.pack,
-                           learning_rate=r.rate, beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
+                           learning_rate=r.rate, lr_scheduler_type='constant_with_warmup', warmup_steps=r.warmup,
+                           beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
                            save_strategy='steps', save_steps=r.save_every, save_total_limit=2, report_to='none',
                            disable_tqdm=True, use_cpu=base.model.device.type == 'cpu', bf16=False)
     trainer = trl.DPOTrainer(model=base.model, args=config, train_dataset=data, processing_class=base.tokenizer,
