@@ -48,7 +48,7 @@ def test_an_archive_that_is_none_is_an_error(tmp_path, data):
     pytest.importorskip("warcio")
     from synthgen_nb.corpus.warc import unpack
     (tmp_path / "a.warc").write_bytes(data)
-    with pytest.raises(SynthgenError, match="a.warc"): unpack(tmp_path / "a.warc", tmp_path / "pages")
+    with pytest.raises(SynthgenError, match=r"a\.warc"): unpack(tmp_path / "a.warc", tmp_path / "pages")
     with pytest.raises(SynthgenError, match="no such file"): unpack(tmp_path / "b.warc", tmp_path / "pages")
 
 

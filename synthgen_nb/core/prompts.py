@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 import synthgen_nb
+from .plugged import folders
 from .records import Faithful, Origin, SynthgenError, clip, content_id
 from .settings import nearest
 
@@ -35,7 +36,7 @@ def find_prompts(
     "Every prompt (or rubric) there is"
     if folder and not Path(folder).is_dir():
         raise SynthgenError(f'{folder}: no such folder of prompts (settings: paths.prompts)')
-    found = {f.stem: f for d in (assets('prompts'), folder) if d
+    found = {f.stem: f for d in (*folders(), assets('prompts'), folder) if d
              for f in sorted((Path(d)/sub).glob('*.yaml'))}
     return dict(sorted(found.items()))
 

@@ -508,8 +508,8 @@ def read_rows(
     if path.is_dir() or not path.exists() and path.parent.is_dir() and not path.suffix: files = dataset_files(path)
     else: files = [path]
     for f in files:
-        if f.suffix.lower() not in _ROWS: raise SynthgenError(f'{f}: rows are read from {", ".join(_ROWS)}, or from a folder '
-                                                              f'of them, not from {f.suffix or "nothing"!r}')
+        if f.suffix.lower() not in _ROWS:
+            raise SynthgenError(f'{f}: rows are read from {", ".join(_ROWS)}, or from a folder of them, not from {f.suffix or "nothing"!r}')
         if not f.is_file(): raise SynthgenError(f'{f}: no such file')
         for where, row in _ROWS[f.suffix.lower()](f): yield where if f == path else f'{f.name}: {where}', row
 
