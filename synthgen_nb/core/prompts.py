@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from .declared import assets
 from .display import Displayed, Part, Story
+from .plugged import folders
 from .records import Faithful, Origin, SynthgenError, clip, content_id, leaves
 from .settings import nearest
 
@@ -27,7 +28,7 @@ def find_prompts(
     "Every prompt (or rubric) there is"
     if folder and not Path(folder).is_dir():
         raise SynthgenError(f'{folder}: no such folder of prompts (settings: paths.prompts)')
-    found = {f.stem: f for d in (assets('prompts'), folder) if d
+    found = {f.stem: f for d in (*folders(), assets('prompts'), folder) if d
              for f in sorted((Path(d)/sub).glob('*.yaml'))}
     return dict(sorted(found.items()))
 
