@@ -94,7 +94,8 @@ def _other(v: Any) -> Any: # what JSON does not know
     if isinstance(v, Displayed): return v._story().title
     if hasattr(v, 'shape'): return f'array of {" × ".join(map(str, v.shape))}'
     if is_dataclass(v) and not isinstance(v, type): return {f.name: getattr(v, f.name) for f in fields(v)}
-    return v.model_dump() if hasattr(v, 'model_dump') else sorted(map(str, v)) if isinstance(v, (set, frozenset)) else str(v)
+    return v.model_dump() if hasattr(v, 'model_dump') else sorted(map(str, v)) if isinstance(v, (set,
+        frozenset)) else str(v)
 
 # %% ../../nbs/core/00_display.ipynb #fields_of
 def fields_of(
@@ -142,7 +143,8 @@ def story_of(x: Any) -> Story:
     "What is shown of anything"
     if isinstance(x, Displayed): return x._story()
     if isinstance(x, Story): return x
-    return fields_of(x) if isinstance(x, dict) or is_dataclass(x) or hasattr(x, 'model_fields') else Story(clip(x, LINE))
+    return fields_of(x) if isinstance(x, dict) or is_dataclass(x) or hasattr(x,
+        'model_fields') else Story(clip(x, LINE))
 
 def brief(r: Any) -> dict[str, Any]:
     "The columns of a record that a reader wants to see first"
@@ -300,7 +302,8 @@ def as_rich(s: Story) -> Iterator[Any]: # what a console prints
         if p.rows: yield _rich_table(p.rows[:MANY])
         yield from (Text(harmless(x)) for x in _inside_lines(p, False))
 
-_LOOKS = {rf'(?s){LEFT}.*?{RIGHT}': 'black on yellow', r'(?s)\[-.*?-\]': 'red', r'(?s)\{\+.*?\+\}': 'green', '(?m)^│': 'dim'}
+_LOOKS = {rf'(?s){LEFT}.*?{RIGHT}': 'black on yellow', r'(?s)\[-.*?-\]': 'red', r'(?s)\{\+.*?\+\}': 'green',
+    '(?m)^│': 'dim'}
 
 def _rich_table(rows: Sequence[dict[str, Any]]) -> Any:
     from rich.table import Table
@@ -363,7 +366,8 @@ def _section(p: Part, level: int) -> str:
     return f'<section{kind}>{head}{said}{body}</section>'
 
 def _sentence(x: str) -> str:
-    return f'<p class="sg-said">{_safe(x)}</p>' if len(x) <= CUT else _folded(clip(x, LINE), _pre(x[:MOST]) + _beyond(x))
+    return f'<p class="sg-said">{_safe(x)}</p>' if len(x) <= CUT else _folded(clip(x, LINE),
+        _pre(x[:MOST]) + _beyond(x))
 
 def _folded(title: Any, body: str) -> str: return f'<details><summary>{_safe(title)}</summary>{body}</details>'
 

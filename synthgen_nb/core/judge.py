@@ -141,7 +141,8 @@ class Verdict(Displayed):
     def rating(self) -> float | None: return self.scores[-1].value
     def _story(self) -> Story:
         rows, inside = tuple(s._brief() for s in self.scores), (self.answer._story(), self.origin._story())
-        return Story(f'{self.scores[-1].criterion}: {self.scores[-1].rated}', (Part('', rows=rows), Part('where it comes from', inside=inside)))
+        return Story(f'{self.scores[-1].criterion}: {self.scores[-1].rated}', (Part('', rows=rows),
+            Part('where it comes from', inside=inside)))
 
 # %% ../../nbs/core/06_judge.ipynb #judge
 R = TypeVar('R', bound=Row)

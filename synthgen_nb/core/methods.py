@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from .declared import declared
 from .display import Displayed, Part, Story
+from .plugged import loaded_from, plugged
 from .records import Faithful, SynthgenError
 from .settings import nearest
 
@@ -66,8 +67,12 @@ async def _run(step: Any, records: Any, model: Any, given: dict[str, Any]) -> An
 def methods() -> dict[str, Method]: # by name, in the order of their folders and modules
     "Every method that a notebook declares"
     folders = ('core', 'qa', 'tools', 'select', 'evaluate')
-    found = [Method(**d, module=m) for folder in folders for m, d in declared(folder, 'METHOD').items()]
-    return {m.name: m for m in found}
+    found = [_declared(folder, m, d) for folder in folders for m, d in declared(folder, 'METHOD').items()]
+    return {m.name: m for m in found if m}
+
+def _declared(folder: str, module: str, d: dict[str, Any]) -> Method | None: # None: of a plug-in that is wrong
+    p = next((p for p in plugged(folder).values() if p.value == module), None)
+    return loaded_from(p, lambda _: Method(**d, module=module)) if p else Method(**d, module=module)
 
 def method(
     name: str, # as in `methods`

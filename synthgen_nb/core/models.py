@@ -70,9 +70,11 @@ class Answer(Displayed):
 def _answer_story(a: Answer) -> Story:
     "The value or the reason, the reply as it came, and what it took"
     v = a.value.model_dump() if hasattr(a.value, 'model_dump') else a.value
-    value = v if isinstance(v, str) else '' if v is None else json.dumps(v, indent=2, ensure_ascii=False, default=plainly)
+    value = v if isinstance(v, str) else '' if v is None else json.dumps(v, indent=2, ensure_ascii=False,
+        default=plainly)
     cost = 'unknown' if a.cost is None else f'${a.cost:g}'
-    took = dict(model=a.model, input_tokens=a.input_tokens, output_tokens=a.output_tokens, cost=cost + ', paid earlier' * a.cached,
+    took = dict(model=a.model, input_tokens=a.input_tokens, output_tokens=a.output_tokens,
+        cost=cost + ', paid earlier' * a.cached,
                 seconds=a.seconds or None, attempts=a.attempts or None, calls=', '.join(a.calls))
     reply = Part('the reply as it came', text='' if a.text.strip() == value.strip() else a.text, fold=not a.error)
     value_part = Part('', text=value, tone='' if a.ok else 'bad')

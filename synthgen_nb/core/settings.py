@@ -408,9 +408,9 @@ def _hint(loc: list[str]) -> str:
     known, depth = known_keys([*PROVIDERS, *(loc[1:2] if loc[0] == 'llm' else [])]), len(loc)
     beside = {k.split('.')[depth - 1] for k in known if k.split('.')[:depth - 1] == loc[:-1]}
     if loc[0] == 'rules': beside = {*Rule.model_fields}
-    if hint := nearest(loc[-1], beside): return hint
-    elsewhere = {k.split('.')[-1]: k for k in known}.get(loc[-1])
-    return f': did you mean {elsewhere!r}?' if elsewhere else f'. Known here: {", ".join(sorted(beside))}.'
+    elsewhere = next((k for k in known if k.split('.')[-1] == loc[-1]), '')
+    if elsewhere: return f": did you mean {re.sub(r'^llm[.].*[.]', 'llm.PROVIDER.', elsewhere)!r}?"
+    return nearest(loc[-1], beside) or f'. Known here: {", ".join(sorted(beside))}.'
 
 # %% ../../nbs/core/01_settings.ipynb #provider_rows
 def provider_rows(
@@ -434,7 +434,8 @@ def _settings_story(s: Settings) -> Story:
     "Providers, what is set otherwise than usual, and everything"
     every = [*_set(s)]
     other = tuple(r for r in every if r['value'] != r['default'])
-    parts = Part('providers', rows=tuple(provider_rows(s))), Part('set otherwise', rows=other), Part('all that can be set', rows=tuple(every), fold=True)
+    parts = Part('providers', rows=tuple(provider_rows(s))), Part('set otherwise',
+        rows=other), Part('all that can be set', rows=tuple(every), fold=True)
     model = s.llm.blocks[s.llm.provider].model if s.llm.provider in s.llm.blocks else '?'
     return Story(f'settings · {s.llm.provider}/{model}', tuple(p for p in parts if p.rows))
 

@@ -26,6 +26,8 @@ from pydantic import BaseModel, ConfigDict
 import synthgen_nb
 from ..core.display import Displayed, Part, Story
 from ..core.language import language_of
+from ..core.plugged import plugged
+from ..core.providers import named
 from ..core.records import Drop, SynthgenError, clip, content_id
 from ..core.settings import Corpus
 from .code import SUFFIXES, missing
@@ -41,7 +43,7 @@ from .sheets import csv_to_markdown, xlsx_to_markdown
 # %% ../../nbs/corpus/11_read.ipynb #Document
 Kind = Literal['markdown', 'rst', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub',
                'asciidoc', 'latex', 'org', 'odt', 'rtf', 'mediawiki', 'textile', 'docbook', 'fb2',
-               'text', 'python', 'code']
+               'text', 'python', 'code', 'other'] # other: of a plug-in
 
 class Document(Displayed, BaseModel):
     "One file as text"
@@ -79,9 +81,18 @@ BARE_NAMES = {'readme', 'changes', 'changelog', 'news', 'history', 'install',
 def kind_of(
     path: str | Path, # need not exist
 ) -> Kind | None: # None: not a format we read
-    "The format that a file's name promises"
+    "The format that a file's name promises, and of a page in a mirror what it begins with"
     p = Path(path)
-    return KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
+    named: Kind | None = KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
+    if not named and p.suffix.lower()[1:] in plugged('readers'): return 'other'
+    return named or ('html' if _is_page(p) else None)
+
+def _is_page(p: Path) -> bool: # `wget` saves page.php?id=3 under that name
+    try:
+        if not p.is_file(): return False
+        with open(p, 'rb') as f: head = f.read(1024)
+    except OSError: return False
+    return bool(re.match(rb'(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b', head, re.I | re.S))
 
 # %% ../../nbs/corpus/11_read.ipynb #find-files
 def find(
@@ -387,6 +398,9 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
         from synthgen_nb.corpus.pdf import pdf_to_markdown
         return pdf_to_markdown(data)
     if kind == 'pptx': return pptx_to_markdown(data)
+    if kind == 'other':
+        got = named(plugged('readers')[Path(path).suffix.lower()[1:]].value)(data)
+        return (*(got if isinstance(got, tuple) else (got, '')), [])
     if kind in PROGRAMS: return (*foreign_to_markdown(data, kind), [])
     return (*dict(docx=docx_to_markdown, xlsx=xlsx_to_markdown, epub=epub_to_markdown)[kind](data), [])
 
@@ -405,6 +419,9 @@ def _bad_file(path: str, rules: Corpus) -> Drop | None:
         return _drop(path, f'boilerplate:{rule}',
                      f'the rule {rule!r} of corpus.leave_out takes it by its name')
     if not (kind := kind_of(path)):
+        if path.lower().endswith(('.warc', '.warc.gz')):
+            return _drop(path, 'unsupported_format', 'an archive of the web: unpack it into a folder, and read that '
+                                                     f'(synthgen unpack {path} -o pages)')
         return _drop(path, 'unsupported_format',
                      f'{suffix or "no extension"} is not a format we read: {READS}')
     if program := missing_program(kind):
@@ -431,7 +448,7 @@ def _special(p: Path) -> tuple[str, str]: # it is never opened: a pipe would wai
     return 'unreadable', 'a broken link' if p.is_symlink() or not p.exists() else 'not a regular file'
 
 # %% ../../nbs/corpus/11_read.ipynb #text-reply
-OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub', *PROGRAMS) # in a process of their own
+OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub', 'other', *PROGRAMS) # in a process of their own
 
 def _text(path: str, kind: Kind, encoding: str = '') -> dict:
     "What is in a file of text, as the helper would reply"

@@ -50,7 +50,8 @@ class Bundle(Displayed):
     def _story(self) -> Story:
         rows = tuple(dict(run=p.folder, pipeline=p.pipeline, made=', '.join(p.made)) for p in self.parts)
         said = ', '.join(f'{k} {v}' for k, v in self.versions.items())
-        return Story(f'bundle {self.name}', (Part('', said, rows=rows), Part('calls without a reply', plainly(self.unanswered) if self.unanswered else 'none')))
+        return Story(f'bundle {self.name}', (Part('', said, rows=rows), Part('calls without a reply',
+            plainly(self.unanswered) if self.unanswered else 'none')))
 
 # %% ../../nbs/experiments/90_bundle.ipynb #bundle
 def bundle(

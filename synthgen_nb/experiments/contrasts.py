@@ -463,7 +463,8 @@ def _says(c: Contrasts) -> list[dict[str, str]]: # of each measure, what it is
 def _contrasts_story(c: Contrasts) -> Story:
     "The answer, then the tables it comes from"
     values, differences = map(tuple, tables(c))
-    return Story(c.answer, (Part('each arm', rows=values), Part(f'less {c.base}', '* an interval without 0', rows=differences),
+    return Story(c.answer, (Part('each arm', rows=values), Part(f'less {c.base}', '* an interval without 0',
+        rows=differences),
                             Part('measures', rows=tuple(_says(c)), fold=True), Part('notes', '\n'.join(c.notes))))
 
 def as_markdown(c: Contrasts) -> str:

@@ -149,7 +149,8 @@ class Plan(Displayed):
     def total(self, what: str) -> float | None:
         values = [r[what] for r in self.rows]
         return None if None in values else sum(values)
-    def _story(self) -> Story: return Story('what it will take', (Part('', '\n'.join(self.notes), rows=tuple(plan_rows(self))),))
+    def _story(self) -> Story: return Story('what it will take', (Part('', '\n'.join(self.notes),
+        rows=tuple(plan_rows(self))),))
     def as_dict(self) -> dict[str, Any]: return asdict(self)
 
 # %% ../../nbs/experiments/86b_plan.ipynb #planned

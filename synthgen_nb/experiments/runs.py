@@ -298,12 +298,14 @@ def _alive(pid) -> bool:
 def _run_story(r: Run) -> Story:
     "What came of a run, where rows were lost, what it cost, and with what it was made"
     made, stages = r.get('export') or {}, r.get('stages') or ()
-    spent = dict(rows=made.get('rows'), rating=r.get('rating'), calls=sum(s['calls'] for s in stages) if stages else None,
+    spent = dict(rows=made.get('rows'), rating=r.get('rating'),
+        calls=sum(s['calls'] for s in stages) if stages else None,
                  cost=sum(s['cost'] for s in stages) if stages and all(s.get('cost') is not None for s in stages) else None,
                  seconds=r.get('seconds'), model=r.get('model'))
     shown = dict(error=r.get('error')) | spent | r.get('figures', {})
     funnel = Part('rows', rows=tuple(r.get('funnel') or ()))
-    tables = Part('', rows=(shown,), tone='bad' if r.get('error') else ''), funnel, Part('calls', rows=tuple(stages), fold=True)
+    tables = Part('', rows=(shown,), tone='bad' if r.get('error') else ''), funnel, Part('calls',
+        rows=tuple(stages), fold=True)
     rest = {k: r[k] for k in ('command', 'started', 'versions', 'prompts', 'rubric') if r.get(k)}
     about = {'parameters': r.get('parameters'), 'made with': rest}
     closed = (Part(k, rows=fields_of(v).parts[0].rows, fold=True) for k, v in about.items() if v)

@@ -32,7 +32,8 @@ class Arm(Displayed):
         safe = re.sub(r'[^\w.,=+-]+', '_', self.name)[:80]
         return f'{safe}-seed{self.seed}' if self.seed else safe
     def _story(self) -> Story: return fields_of(self, self.folder, ('name',))
-    def _brief(self) -> dict[str, Any]: return dict(arm=self.name, seed=self.seed) | {k: plainly(v) for k, v in self.changes.items()}
+    def _brief(self) -> dict[str, Any]: return dict(arm=self.name, seed=self.seed) | {k: plainly(v) for k,
+        v in self.changes.items()}
 
 # %% ../../nbs/experiments/86_study.ipynb #Study
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Study(Displayed):
     @property
     def base(self) -> str: return self.arms[0].name
     def _story(self) -> Story:
-        limits = ', '.join(f'{k} {v:g}' for k, v in (('max_calls', self.max_calls), ('max_budget', self.max_budget)) if v is not None)
+        limits = ', '.join(f'{k} {v:g}' for k, v in (('max_calls', self.max_calls), ('max_budget',
+            self.max_budget)) if v is not None)
         said = ' · '.join(x for x in (f'pipeline {self.pipeline}', f'{len(self.arms)} runs', limits) if x)
         return Story(f'{self.name}: {self.question}', (Part('', said, rows=tuple(a._brief() for a in self.arms)),))
 

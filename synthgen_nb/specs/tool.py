@@ -107,10 +107,12 @@ def whole(
 # %% ../../nbs/specs/20_tool.ipynb #tool-story
 def _tool_story(t: Tool) -> Story:
     "What it does, takes and gives"
-    said = ' · '.join(x for x in (f'tool {t.id}', {'read': 'only reads', 'write': 'writes'}.get(t.effect, 'may write'), t.kind, t.category, t.source) if x)
+    said = ' · '.join(x for x in (f'tool {t.id}', {'read': 'only reads', 'write': 'writes'}.get(t.effect,
+        'may write'), t.kind, t.category, t.source) if x)
     takes = Part('takes', rows=tuple(_parameter(k, s, k in t.required) for k, s in t.properties.items()))
     asked = dict(gives=t.returns, examples=list(t.examples), binding=t.binding)
-    closed = [Part(k, text=v if isinstance(v, str) else json.dumps(v, indent=2, ensure_ascii=False, default=str), fold=True)
+    closed = [Part(k, text=v if isinstance(v, str) else json.dumps(v, indent=2, ensure_ascii=False,
+        default=str), fold=True)
               for k, v in (asked | {'longer documentation': t.docs}).items() if v]
     return Story(t.name, (Part('', said, t.description), *([takes] if takes.rows else []), *closed))
 
@@ -118,7 +120,8 @@ def _parameter(name: str, s: Any, needed: bool) -> dict[str, Any]:
     s = s if isinstance(s, dict) else {}
     kind = s.get('type') or next((k for k in ('enum', 'anyOf', 'oneOf', 'allOf', '$ref') if k in s), 'any')
     one_of = '' if 'enum' not in s else f' of {plainly(s["enum"])}'
-    return dict(parameter=name, type=plainly(kind) + one_of, needed='yes' if needed else '', means=s.get('description', ''), default=plainly(s.get('default')))
+    return dict(parameter=name, type=plainly(kind) + one_of, needed='yes' if needed else '',
+        means=s.get('description', ''), default=plainly(s.get('default')))
 
 # %% ../../nbs/specs/20_tool.ipynb #mapped
 ONE = ('items', 'additionalProperties', 'not', 'contains', 'propertyNames', 'if', 'then', 'else',

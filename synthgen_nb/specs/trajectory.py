@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core.display import Displayed, Part, Story, fields_of, plainly
 from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, history, read_rows
 from .forms import Read, Said, Told, _flat, read_form
+from .logs import agent_in, folder_rows, log_rows
 from .parse import _described, one_tool
 from .tool import Tool, look_up, steps
 from .written import DEEPEST, Asked, Unread, read_result, too_deep
@@ -69,7 +70,8 @@ class Observation(Displayed, BaseModel):
         return self.model_dump(exclude={'seconds'}) == other.model_dump(exclude={'seconds'})
     def _story(self) -> Story:
         left = fields_of(self, without=('call', 'status', 'source', 'content', 'error', 'seconds')).parts
-        result = Part('', text=json.dumps(self.content, indent=2, ensure_ascii=False) if self.ok else self.error, tone='' if self.ok else 'bad')
+        result = Part('', text=json.dumps(self.content, indent=2,
+            ensure_ascii=False) if self.ok else self.error, tone='' if self.ok else 'bad')
         return Story(f'{self.call}: {self.status} · {self.source}', (result, *left))
     def _brief(self) -> dict[str, Any]:
         how = '' if self.executed else f' ({self.source})'
@@ -132,7 +134,8 @@ class Turn(Displayed, BaseModel):
 
 def _turn_part(t: Turn) -> Part:
     "What is said, and each call beside what came of it"
-    rows = tuple(c._brief() | (o._brief() if o else dict(came='not run')) for c, o in zip_longest(t.calls, t.observations[:len(t.calls)]))
+    rows = tuple(c._brief() | (o._brief() if o else dict(came='not run')) for c, o in zip_longest(t.calls,
+        t.observations[:len(t.calls)]))
     tone = t.role if t.role != 'assistant' or t.train else 'masked'
     title = t.role if t.role != 'assistant' else 'assistant' if t.train else 'assistant · masked, not learnt'
     return Part(title, f'thinks: {t.thought}' if t.thought else '', t.text, rows=rows, tone=tone)
@@ -164,12 +167,16 @@ class Trajectory(Row):
     @property
     def observations(self) -> list[Observation]: return [o for t in self.turns for o in t.observations]
     def _story(self) -> Story:
-        about = (f'trajectory {self.id}', self.world, f'shown with {", ".join(self.tools)}' if self.tools else '', self.no_call)
-        own = Part('tools of its own', rows=tuple(t._brief() for t in self.own), inside=tuple(t._story() for t in self.own), fold=True)
-        parts = Part('', ' · '.join(x for x in about if x)), *map(_turn_part, self.turns), *([own] if self.own else []), *history(self)
+        about = (f'trajectory {self.id}', self.world,
+            f'shown with {", ".join(self.tools)}' if self.tools else '', self.no_call)
+        own = Part('tools of its own', rows=tuple(t._brief() for t in self.own),
+            inside=tuple(t._story() for t in self.own), fold=True)
+        parts = Part('', ' · '.join(x for x in about if x)), *map(_turn_part,
+            self.turns), *([own] if self.own else []), *history(self)
         return Story(clip(self.instruction or 'a conversation', 240), parts)
     def _brief(self) -> dict[str, Any]:
-        return dict(request=self.instruction, calls=', '.join(c.tool for c in self.calls), answer=self.answer, rating=self.rating)
+        return dict(request=self.instruction, calls=', '.join(c.tool for c in self.calls), answer=self.answer,
+            rating=self.rating)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #at-hand
 def at_hand(
@@ -208,15 +215,21 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
 def rows_of(
-    path: Path, # .json, .jsonl or .parquet
+    path: Path, # as for `read_rows`; or a folder of logs
 ) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
-    "The rows of a file; what is no JSON is a row that cannot be read"
+    "The rows of a file, of a coding agent's log, or of a folder of either; what is no JSON is a row that cannot be read"
+    found = False
+    for row in folder_rows(path) if path.is_dir() else ():
+        found = True
+        yield row
+    if found: return
     if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
         yield from read_rows(path)
         return
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
-    if path.suffix.lower() == '.json': yield from _json_rows(path, text)
+    if agent_in(text): yield from log_rows([('', text)])
+    elif path.suffix.lower() == '.json': yield from _json_rows(path, text)
     else: yield from ((f'line {i}', _line(x)) for i, x in enumerate(text.split('\n'), 1) if x.strip())
 
 def _line(text: str) -> Any:

@@ -203,15 +203,19 @@ class Preference(Row):
     rejected: list[dict[str, Any]]
     tools: list[dict[str, Any]]
     def _story(self) -> Story:
-        said = lambda title, ms, tone='': [Part(f'{title}{m.get("role", "")}', text=_in_words(m), tone=tone) for m in ms]
-        parts = *said('', self.prompt), *said('better: ', self.chosen, 'assistant'), *said('worse: ', self.rejected, 'bad')
+        said = lambda title, ms, tone='': [Part(f'{title}{m.get("role", "")}', text=_in_words(m),
+            tone=tone) for m in ms]
+        parts = *said('', self.prompt), *said('better: ', self.chosen, 'assistant'), *said('worse: ',
+            self.rejected, 'bad')
         return Story(f'preference {self.id}', (*parts, *history(self)))
     def _brief(self) -> dict[str, Any]:
-        return dict(asked=_in_words(self.prompt[-1]), better=_in_words(self.chosen[0]), worse=_in_words(self.rejected[0]))
+        return dict(asked=_in_words(self.prompt[-1]), better=_in_words(self.chosen[0]),
+            worse=_in_words(self.rejected[0]))
 
 def _in_words(m: Mapping[str, Any]) -> str: # a message
     rest = {k: v for k, v in m.items() if k not in ('role', 'content') and v}
-    return '\n'.join(x for x in (m.get('content') or '', json.dumps(rest, ensure_ascii=False, default=str) if rest else '') if x)
+    return '\n'.join(x for x in (m.get('content') or '', json.dumps(rest, ensure_ascii=False,
+        default=str) if rest else '') if x)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #preference
 def preference(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Preference:

@@ -63,14 +63,16 @@ class ShownWorld(Displayed):
 def world_story(w: Any) -> Story:
     "The tools of a world, and how it is used"
     how = 'calls are executed' if w.executed else 'calls are simulated'
-    said = ' · '.join([how, 'a reset brings it back' if resettable(w) else 'it cannot be brought back', f'{len(w.tools)} tools'])
+    said = ' · '.join([how, 'a reset brings it back' if resettable(w) else 'it cannot be brought back',
+        f'{len(w.tools)} tools'])
     kept = Part('withheld', rows=tuple(dict(tool=k, why=v) for k, v in withheld_by(w).items()))
     return Story(unsecret(w.name), (opened('', w.tools, said), *([kept] if kept.rows else [])))
 
 def unsecret(name: str) -> str: # as `open_world` takes it
     "The name of a world as it may be shown"
     name = re.sub(r'[A-Za-z][\w+.-]*://\S+', lambda m: shown_url(m[0]), name)
-    return re.sub(r'((?:^|[\s:])(?:--?)?[\w-]*(?:key|token|secret|passw)[\w-]*[= ]|(?:^|[\s:])[A-Z_]\w*=)\S+', r'\1***', name, flags=re.I)
+    return re.sub(r'((?:^|[\s:])(?:--?)?[\w-]*(?:key|token|secret|passw)[\w-]*[= ]|(?:^|[\s:])[A-Z_]\w*=)\S+',
+        r'\1***', name, flags=re.I)
 
 # %% ../../nbs/worlds/30_world.ipynb #Local
 class Local(ShownWorld):
