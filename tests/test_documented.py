@@ -35,8 +35,31 @@ def lines(name: str) -> list[str]:
     return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md"])
-def test_every_documented_line_runs_as_written(tmp_path, server, name):
+HOW_TOS = sorted((ROOT / "nbs/_docs/do").glob("*.md"))
+EXAMPLES = ROOT / "nbs/_docs/examples.yaml"
+
+
+def example(config, line: str, said: str, folder) -> None:
+    "With --renew: what a command printed, for its page; the first of its lines that printed something"
+    if not config.getoption("--renew"):
+        return
+    known = yaml.safe_load(EXAMPLES.read_text()) if EXAMPLES.exists() else {}
+    words = line.split()[1:3]
+    name = " ".join(words) if words[0] == "judge" else words[0]
+    rows = [x.rstrip()[:140] for x in said.replace(f"{folder}/", "").splitlines()]
+    known.setdefault(name, dict(run=line, prints="\n".join(rows[:16] + ["…"] * (len(rows) > 16))))
+    EXAMPLES.write_text(yaml.safe_dump(known, allow_unicode=True, width=1000))
+
+
+def test_every_example_is_a_line_that_is_run():
+    written = {line for f in ("nbs/_docs/start.md", *(f"nbs/_docs/do/{p.name}" for p in HOW_TOS)) for line in lines(f)}
+    shown = yaml.safe_load(EXAMPLES.read_text())
+    assert len(shown) > 20 and not [e["run"] for e in shown.values() if e["run"] not in written]
+    assert not [n for n, e in shown.items() if "/tmp/" in e["prints"] or "Traceback" in e["prints"]]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md", "nbs/_docs/skill/SKILL.md"])
+def test_every_documented_line_runs_as_written(tmp_path, server, name, pytestconfig):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
@@ -52,6 +75,8 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
         assert r.returncode == 0, f"{line}\n{r.stdout}\n{r.stderr}"
         assert r.stdout.strip() and "Traceback" not in r.stderr, line
         ran.append(line)
+        if name.endswith("start.md"):
+            example(pytestconfig, line, r.stdout, tmp_path)
         for flag, file in pairwise(args):
             assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
         if "--target-pairs 20" in line:
@@ -59,7 +84,6 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
     assert ran and (len(server.log()) > 0) == any("ollama" in line for line in ran)
 
 
-HOW_TOS = sorted((ROOT / "nbs/_docs/do").glob("*.md"))
 FORMS = "http://schemas.openxmlformats.org"
 WORD = f'<w:document xmlns:w="{FORMS}/wordprocessingml/2006/main"><w:body>{{}}</w:body></w:document>'
 TYPES = (
@@ -96,7 +120,7 @@ def prepare(folder):
 
 
 @pytest.mark.parametrize("page", HOW_TOS, ids=lambda p: p.stem)
-def test_every_how_to_runs(tmp_path, server, page):
+def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
     "The boxes of a page, saved and run in its order; the model is the offline one where the page names none"
     text = page.read_text()
     prepare(tmp_path)
@@ -118,6 +142,7 @@ def test_every_how_to_runs(tmp_path, server, page):
         assert program == "synthgen", line
         r = run(*args, env=env)
         assert r.stdout.strip(), line
+        example(pytestconfig, line, r.stdout, tmp_path)
         for flag, file in pairwise(args):
             assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
     shown = re.findall(r"^```text\n(.*?)^```", text, re.S | re.M)

@@ -7,6 +7,7 @@ import ast
 import html
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 
 import api
@@ -16,7 +17,7 @@ from text import ROOT
 DOCS = 'nbs/_docs'
 TASKS = dict(  # group → its how-tos, as files of do/
     sources=('Read what I have', 'pdf word code saved reader'),
-    models=('Reach a model', 'ollama vllm provider budget elsewhere'),
+    models=('Reach a model', 'ollama vllm provider limits budget elsewhere'),
     tooling=('Rows with tools', 'openapi mcp world'),
     running=('Run and go on', 'resume ablate seed ray'),
     quality=('Judge and choose', 'duplicates judge label dropped'),
@@ -65,6 +66,7 @@ class Book:
 
     def row(self, page: str) -> tuple[str, str, str]: return (page, *self.about(page))
 
+    @cached_property
     def made(self) -> dict[str, str]:
         there = {at.rsplit('.', 1)[0] for at in self.site.pages.values()}
         part = lambda folder: [p for p in there if p.startswith(folder + '/')]
@@ -97,6 +99,20 @@ class Book:
         look = ['commands/index', *(f'lookup/{n}' for n in LOOKUP if f'lookup/{n}' in made), 'project/faults', 'lookup/api', 'house']
         return '\n\n'.join([toc(['Overview <self>', 'project/start', 'records'], 'Start'), toc(['papers', *learn], 'Learn'),
             toc([*do, 'project/cluster'], 'Do'), toc(look, 'Look up')])
+
+
+def llms(book: Book, made: dict[str, str]) -> str:
+    "llms.txt: what this is, and every page of the book as Markdown"
+    parts = ['# synthgen_nb', '> A notebook-first workbench for synthetic fine-tuning data: documents or tools in, checked training rows out, '
+             'and a record of how each row came about.', 'Each page is here as Markdown, too: put `.md` in place of `.html`. Commands print their '
+             'options with `-h` and, where they print a table, JSON with `--json`. Nothing is sent to a model until a provider is chosen.']
+    groups = [('Start', ['project/start', 'project/faults']), ('How-tos', [p.removesuffix('.md').removeprefix(f'{DOCS}/') for p in how_tos()]),
+        ('Look up', ['commands/index', *(f'lookup/{n}' for n in LOOKUP), 'lookup/api']), ('Chapters', ['papers', *book.chapters]),
+        ('Optional', ['house', 'records'])]
+    for title, pages in groups:
+        told = [(p, *(opening(made[p]) if p in made else book.about(p))) for p in pages]
+        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md): {s}' if s else f'- [{t}]({p}.md)' for p, t, s in told))
+    return '\n\n'.join(parts) + '\n'
 
 
 def exported(page: str) -> str:
@@ -148,6 +164,8 @@ def records(book: Book) -> str:
     for at in pages:
         page = at.rsplit('.', 1)[0]
         title, said = book.about(page)
+        named = next(x for x in page.split('/')[1:] if x != 'report')
+        if named not in title: title = f'{named}: {title}'
         figures = [f for f in sorted((ROOT/at).parent.glob('*.*')) if f.suffix in ('.png', '.svg')][:2]
         for f in figures: book.site.link(f.name, at)  # takes it along
         shown = " ".join(f"[![{title}: {f.stem}](runs/{f.parent.name}/{f.name})]({at})" for f in figures)
@@ -164,7 +182,7 @@ def commands() -> dict[str, str]:
     top = typer.main.get_command(cli.app)
     given = Path(DOCS, 'examples.yaml')
     examples = yaml.safe_load(given.read_text(encoding='utf-8')) if given.exists() else {}
-    out, rows = {}, []
+    out, panels = {}, dict[str, list]()
     def visit(c, name, parent):
         ctx = click.Context(c, info_name=name.split()[-1], parent=parent, terminal_width=88, max_content_width=88)
         for sub in c.list_commands(ctx) if hasattr(c, 'list_commands') else ():
@@ -172,20 +190,23 @@ def commands() -> dict[str, str]:
         if parent is None: return
         page = 'commands/' + name.removeprefix('synthgen ').replace(' ', '-')
         out[page] = command(name, c, ctx, examples.get(name.removeprefix('synthgen '), {}))
-        rows.append((page, f'`{name}`', ' '.join((c.help or '').split('\n\n')[0].split())))
+        panels.setdefault(str(getattr(c, 'rich_help_panel', '') or 'More'), []).append((page, name, ' '.join((c.help or '').split('\n\n')[0].split())))
     visit(top, 'synthgen', None)
-    where = {r[0]: i for i, r in enumerate(rows)}
-    told = 'A page for each, from its own help. All of them read `synthgen.yaml`, and `synthgen COMMAND -h` says the same in the terminal.'
-    index = '# Commands\n\n' + told + '\n\n' + api.table(('command', 'what it does'), [(f'[{t}]({p.partition("/")[2]}.md)', s) for p, t, s in rows])
-    return {'commands/index': index + '\n\n' + toc([f'/{p}' for p in where])} | out
+    told = 'A page for each, from its own help, in the order of work. All of them read `synthgen.yaml`; `synthgen COMMAND -h` says the same in the terminal.'
+    rows = lambda found: api.table(('command', 'what it does'), [(f'[`{name}`]({page.partition("/")[2]}.md)', said) for page, name, said in found])
+    index = '\n\n'.join(['# Commands', told, *(f'## {panel}\n\n{rows(found)}' for panel, found in panels.items())])
+    return {'commands/index': index + '\n\n' + toc([f'/{page}' for found in panels.values() for page, *_ in found])} | out
 
 
 def command(name: str, c, ctx, example: dict) -> str:
     "One command: what it does, an example with its output, arguments and options with default and unit"
     said = [' '.join(p.split()) for p in (c.help or '').split('\n\n')]
     parts = [f'# {name}', said[0], f'```text\n{" ".join(c.get_usage(ctx).split())}\n```', *said[1:]]
-    if example: parts.append(f'## Example\n\n```console\n$ {example["run"]}\n{example["prints"].rstrip()}\n```')
-    told = [(p, p.get_help_record(ctx) or (p.name, getattr(p, 'help', '') or '')) for p in c.get_params(ctx) if not getattr(p, 'hidden', False)]
+    lines = [f'$ synthgen {x}' for x in (c.epilog or '').splitlines() if x and f'synthgen {x}' != example.get('run')]
+    if example: lines += [f'$ {example["run"]}', example['prints'].rstrip()]
+    if lines: parts.append('## Example\n\n```text\n' + '\n'.join(lines) + '\n```')
+    shown = [p for p in c.get_params(ctx) if not getattr(p, 'hidden', False) and p.name != 'help']
+    told = [(p, p.get_help_record(ctx) or (p.name, getattr(p, 'help', '') or '')) for p in shown]
     for title, what in (('Arguments', 'argument'), ('Options', 'option')):
         rows = [(f'`{flags.strip()}`', html.escape(meaning.partition('  [')[0], quote=False), meaning.partition('  [')[2].rstrip(']'))
                 for p, (flags, meaning) in told if p.param_type_name == what]

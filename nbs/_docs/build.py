@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import api
 import book
+from lean import lean
 from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
 
 os.chdir(ROOT)  # nbdev looks for settings.ini from here
@@ -183,6 +184,8 @@ def outputs(c, said: str = '') -> None:
         if text := data.get('text/markdown'):  # front matter and rules stand only at the top of a page
             text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
             data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
+        if 'image/svg+xml' in data:
+            c.metadata['mystnb'] = {'image': {'alt': o.metadata.get('image/svg+xml', {}).get('alt') or ''.join(data.get('text/plain', said))}}
         if png := data.get('image/png'):
             told, raw = o.metadata.get('image/png', {}), b64decode(png)
             w, alt = told.get('width') or png_width(raw), told.get('alt') or in_words(c.source) or said
@@ -224,6 +227,17 @@ def exports(codes: list[str]) -> tuple[str, set[str]]:
     return f'{CFG.lib_name}.{exp}' if exp else '', {n.name for b in bodies for n in b if isinstance(n, api.FUNCTION | ast.ClassDef)}
 
 
+def exercises(page: str) -> str:
+    "What a chapter's knobs answer"
+    src = next((c.source for c in read(ROOT/page).cells if 'parameters' in c.metadata.get('tags', [])), '')
+    rows = [(f'`{k}`', f'`{v}`', told) for k, (v, told) in assignments(undirected(src)).items()]
+    if not rows: return ''
+    first = rows[0][0].strip('`')
+    told = f'Give a knob another value, say beforehand which way the figures above will move, and look: run the notebook again, or ' \
+           f'`synthgen run {page} -p {first}=VALUE` and then `synthgen runs`. A study over it (`pipeline: {page}`) adds the spread over seeds.'
+    return f'## Exercises\n\n{told}\n\n' + api.table(('knob', 'value', 'meaning'), rows)
+
+
 SHOW = re.compile(r'^show_doc\(([\w.]+)', re.M)
 
 def notebook(site: Site, page: str):
@@ -243,6 +257,7 @@ def notebook(site: Site, page: str):
             for o in c.outputs: # what a cell wrote for the reader links like prose, but Sphinx does not resolve it
                 if text := o.get('data', {}).get('text/markdown'): o.data['text/markdown'] = rewrite(''.join(text), lambda u: site.page(u, page))
             if lesson or c.outputs or not only_imports(undirected(c.source)): cells += shown(c, before(cells))
+    if lesson and (asked_of := exercises(page)): cells.append(md(asked_of, 'exercises'))
     return save(nb, cells)
 
 
@@ -361,7 +376,7 @@ WRITTEN: set[Path] = set()
 
 def write(site: Site) -> None:
     "Every page, as Sphinx's source"
-    made = site.book.made()
+    made = site.book.made
     for page, at in site.pages.items():
         if page.endswith('.md'): put(SRC/at, site.prose((ROOT/page).read_text(encoding='utf-8'), page)); continue
         nb = (record if page.startswith('runs/') else notebook)(site, page)
@@ -371,17 +386,60 @@ def write(site: Site) -> None:
     for f in (x for x in SRC.rglob('*') if x.is_file() and x not in WRITTEN): f.unlink()
 
 
+ROLE = re.compile(r'\{py:obj\}`([^`<]+?) <[^`>]*>`')
+OPTION = 'module|no-index|no-index-entry|async|classmethod|staticmethod|type'
+IDLE = re.compile(rf'^(`{{3}}|:{{3,}})\{{(?:toctree|py:module)\}}.*?^\1[ ]*\n?|^:{{3,}}[^\n]*(?:\n|\Z)|^:(?:{OPTION}):[^\n]*\n', re.M | re.S)
+SOURCES = re.compile(r'<details class="source">.*?</details>\n*', re.S)
+OBJECT = re.compile(r'^:{3,}\{py:\w+\} (.*)$', re.M)
+
+def plain(text: str) -> str:
+    "A page's MyST as Markdown that needs no Sphinx: signatures as code, links to the copies"
+    text = OBJECT.sub(lambda m: f'`{m[1]}`\n', ROLE.sub(r'`\1`', text))
+    text = re.sub(r'(\]\([^)\s:]+)\.ipynb(?=[)#])', r'\1.md', SOURCES.sub('', IDLE.sub('', text)))
+    return re.sub(r'\n{3,}', '\n\n', re.sub(r'!\[([^\]]*)\]\([^)]*\)(\{[^}]*\})?', r'(figure: \1)', text)).strip()
+
+
+def copied(nb) -> str:
+    "A page's notebook as Markdown: prose, code, and what it gave"
+    out = []
+    for c in nb.cells:
+        if c.cell_type == 'markdown': out.append(plain(c.source)); continue
+        tags = c.metadata.get('tags', [])
+        if c.source and not {'remove-input', 'hide-input'} & set(tags): out.append(f'```python\n{c.source}\n```')
+        for o in () if 'remove-output' in tags else c.outputs:
+            data, alt = o.get('data', {}), c.metadata.get('mystnb', {}).get('image', {}).get('alt', '')
+            if 'text/markdown' in data: out.append(plain(''.join(data['text/markdown'])))
+            elif any(k.startswith('image/') for k in data): out.append(f'(figure: {alt})')
+            elif text := o.get('text') or ''.join(data.get('text/plain', '')): out.append(f'```text\n{text.rstrip()}\n```')
+    return '\n\n'.join(filter(None, out)) + '\n'
+
+
+def copies(site: Site, built: Path) -> None:
+    "llms.txt, and beside each page of the book its text; of the internals the notebooks are that"
+    made = site.book.made
+    floors = {p for n in book.FLOORS for p in re.findall(r'^/(\S+)$', made[f'floors/{n}'], re.M)}
+    for f in sorted(SRC.rglob('*.*')):
+        page = f.relative_to(SRC).with_suffix('').as_posix()
+        if page in floors or f.suffix not in ('.md', '.ipynb'): continue
+        text = plain(f.read_text(encoding='utf-8')) + '\n' if f.suffix == '.md' else copied(read(f))
+        (built/page).with_suffix('.md').write_text(text, encoding='utf-8')
+    (built/'llms.txt').write_text(book.llms(site.book, made), encoding='utf-8')
+
+
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
     proc_nbs(n_workers=0)
-    write(Site(sys.argv[1:]))
+    site = Site(sys.argv[1:])
+    write(site)
     built = PROC/'_html'
     pages = {f.relative_to(SRC).with_suffix('.html') for f in SRC.rglob('*') if f.suffix in ('.md', '.ipynb')} | {Path('search.html')}
     if {f.relative_to(built) for f in built.rglob('*.html')} - pages: shutil.rmtree(built)  # a page that is no more
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.buildinfo', '*.map'))
+    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'debug.css', 'skeleton.css', 'base-stemmer.js'))
+    for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
+    copies(site, OUT)
     return status
 
 

@@ -2,7 +2,6 @@
 import html
 import json
 import re
-import sys
 from functools import cached_property
 from hashlib import sha256
 from itertools import groupby
@@ -22,9 +21,6 @@ from sphinx.search.en import SearchEnglish
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-sys.path.insert(0, str(Path(__file__).parent))
-from lean import lean
-
 cfg = get_config()
 project = html_title = cfg.title
 author, copyright, release = cfg.author, cfg.copyright, cfg.version
@@ -32,7 +28,6 @@ html_baseurl = cfg.doc_host + cfg.doc_baseurl + '/'
 
 extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
-exclude_patterns = []
 myst_enable_extensions = ['attrs_inline', 'colon_fence', 'deflist', 'dollarmath', 'amsmath', 'html_image', 'strikethrough', 'tasklist']
 myst_heading_anchors = 4
 myst_dmath_allow_space = myst_dmath_allow_digits = False  # so that $5 stays money
@@ -45,7 +40,7 @@ suppress_warnings = ['myst.header', 'myst.strikethrough', 'mystnb.unknown_mime_t
 python_maximum_signature_line_length = 72
 python_use_unqualified_type_names = True
 add_module_names = False
-toc_object_entries_show_parents = 'hide'
+toc_object_entries = False
 
 html_theme = 'furo'
 html_static_path = ['_static']
@@ -53,7 +48,7 @@ html_css_files = ['nb.css']
 html_theme_options = dict(navigation_with_keys=True)
 templates_path = ['_templates']
 html_search_scorer = str(Path(__file__).parent/'_static/scorer.js')
-made_by = sha256(b''.join(p.read_bytes() for p in sorted(Path(__file__).parent.glob('*.py')))).hexdigest()
+made_by = sha256(Path(__file__).read_bytes()).hexdigest()
 html_context = dict(made_by=made_by)  # pages are made anew when what makes them changed
 html_show_sphinx = html_copy_source = html_use_index = html_domain_indices = False
 html_permalinks_icon = '#'
@@ -84,10 +79,6 @@ def navigation(app, failed):
     script = (Path(__file__).parent/'nav.js').read_text(encoding='utf-8').replace('PARTS', parts, 1)
     (Path(app.outdir)/'_static/nav.js').write_text(script, encoding='utf-8')
 
-
-def rendering(app):
-    real = app.builder.templates.render
-    app.builder.templates.render = lambda name, context: (lean if name == 'page.html' else str)(real(name, context))
 
 def bare(app, page, template, context, doctree): context.pop('toctree', None)  # furo, at 500, would draw the tree of all pages
 class Marks(HtmlFormatter):
@@ -145,6 +136,5 @@ def setup(app):
     app.set_translator('html', Writer)
     app.connect('html-page-context', bare, priority=400)
     app.connect('build-finished', navigation)
-    app.connect('builder-inited', rendering)
     app.add_html_math_renderer('mathml', inline_renderers=(formula, None), block_renderers=(formula, None))
     app.config.html_math_renderer = 'mathml'

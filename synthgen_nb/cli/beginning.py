@@ -208,7 +208,7 @@ def checks(config: Path | None = None) -> Iterator[Check]:
 
 @command(BEGIN, 'doctor')
 def doctor(config: Config = None, as_json: AsJson = False):
-    "Say whether all is there that a run needs: packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
+    "Check what a run needs: installed packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
     found = list(checks(config))
     rows = [c._asdict() for c in found]
     print_json(rows) if as_json else print(table(rows))

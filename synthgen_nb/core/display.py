@@ -100,7 +100,7 @@ def fields_of(
     without: Iterable[str] = (), # fields that are not shown
 ) -> Story:
     "Each field that holds something"
-    values = {k: v for k, v in _fields(x).items() if k not in set(without) and v is not None and v != '' and not _empty(v)}
+    values = {k: v for k, v in _fields(x).items() if k not in set(without) and not _empty(v)}
     long = {k: v for k, v in values.items() if isinstance(v, str) and ('\n' in v or len(v) > LINE)}
     rows = tuple(dict(field=k, value=plainly(v)) for k, v in values.items() if k not in long)
     texts = tuple(Part(k, text=v) for k, v in long.items())
@@ -114,7 +114,7 @@ def _fields(x: Any) -> dict[str, Any]:
     if names is None: names = [f.name for f in fields(x) if f.repr] if is_dataclass(x) else vars(x)
     return {k: getattr(x, k) for k in names}
 
-def _empty(v: Any) -> bool: return isinstance(v, (list, tuple, dict, set, frozenset)) and not v
+def _empty(v: Any) -> bool: return v is None or isinstance(v, (str, list, tuple, dict, set, frozenset)) and not v
 
 # %% ../../nbs/core/00_display.ipynb #listing
 MANY = 20 # rows of a list that are shown
@@ -123,11 +123,12 @@ def listing(
     records: Sequence[Any], # what shows itself, or dictionaries
     n: int = MANY,          # most that are shown
     title: str = '',
+    part: str = '',         # title of the table
 ) -> Story:
     "Records as a table whose rows open"
     some, what = records[:n], dict.fromkeys(type(r).__name__.lower() for r in records[:n])
     said = f'the first {n} of {len(records)}; n={len(records)} shows all' if len(records) > n else ''
-    return Story(title or f'{len(records)} × {", ".join(what) or "nothing"}', (opened('', some, said),))
+    return Story(title or f'{len(records)} × {", ".join(what) or "nothing"}', (opened(part, some, said),))
 
 def opened(title: str, records: Sequence[Any], said: str = '') -> Part:
     "A table of records as a part of a story"
@@ -187,7 +188,7 @@ def _told_lines(s: Story, full: bool) -> Iterator[str]:
     for i, p in enumerate(s.parts, 1):
         deep = '   ' if s.steps else ''
         if s.steps or p.title: yield from ('', f'{i}. {p.title}' if s.steps else p.title)
-        yield from (f'{deep}{x}' for x in p.said.splitlines())
+        yield from (f'{deep}{x if full else x[:CUT]}' for x in p.said.splitlines())
         yield from (f'{deep}│ {x}' for x in _lines_of(p, full))
         yield from (f'{deep}{x}' for x in _columns(p.rows, full))
         yield from (f'{deep}  {x}' for x in _inside_lines(p, full))
@@ -196,7 +197,9 @@ def _lines_of(p: Part, full: bool) -> list[str]:
     "What a part holds verbatim"
     if p.diff: return _worded(p.diff).splitlines()
     if full or not p.text: return marked(p.text, p.marks).splitlines()
-    return near_marks(p.text, p.marks) if p.marks else ends(p.text, 2 if p.fold else 8)
+    if not p.marks: return ends(p.text, 2 if p.fold else 8)
+    near = near_marks(p.text, p.marks)
+    return near if sum(map(len, near)) < 3 * CUT else ends('\n'.join(near), 8)
 
 def _inside_lines(p: Part, full: bool) -> Iterator[str]:
     "What opens on a page"
@@ -285,7 +288,7 @@ def as_rich(s: Story) -> Iterator[Any]: # what a console prints
     yield Text(harmless(s.title), 'bold')
     for p in s.parts:
         if p.title: yield Text(f'\n{harmless(p.title)}', 'bold cyan')
-        if p.said: yield Text(harmless(p.said), 'italic')
+        if p.said: yield Text(harmless(p.said[:CUT]), 'italic')
         body = Text('\n'.join(f'│ {harmless(x)}' for x in _lines_of(p, False)))
         for pattern, look in _LOOKS.items(): body.highlight_regex(pattern, look)
         if body: yield body
@@ -345,13 +348,16 @@ TONES = ('user', 'assistant', 'masked', 'bad')
 
 def _section(p: Part, level: int) -> str:
     "One part"
-    said = ''.join(f'<p class="sg-said">{_safe(x)}</p>' for x in p.said.splitlines())
+    said = ''.join(_sentence(x) for x in p.said.splitlines())
     body, head = ''.join([_verbatim(p), *_tables(p)]), _headed('sg-part', p.title, level)
     n = len(p.text.splitlines()) or len(p.rows) or len(p.inside)
     if p.fold and body and said: body = _folded(f'{n} lines', body)
     elif p.fold and body: head, body = '', _folded(p.title, body)
     kind = ' class="sg-missing"' if p.missing else f' class="sg-{p.tone}"' if p.tone in TONES else ''
     return f'<section{kind}>{head}{said}{body}</section>'
+
+def _sentence(x: str) -> str:
+    return f'<p class="sg-said">{_safe(x)}</p>' if len(x) <= CUT else _folded(clip(x, LINE), _pre(x[:MOST]) + _beyond(x))
 
 def _folded(title: Any, body: str) -> str: return f'<details><summary>{_safe(title)}</summary>{body}</details>'
 
@@ -373,8 +379,10 @@ def _verbatim(p: Part) -> str:
     return _pre(p.text[:at], p.marks) + (_folded(f'{len(p.text) - at:,} characters more', rest) if rest else '')
 
 def _near(text: str, marks: Sequence[tuple[int, int]]) -> str:
-    near = ''.join(_pre(*x) for x in excerpts(text, marks))
-    return near + _folded(f'all of it, {len(text):,} characters', _pre(text[:MOST], [m for m in marks if m[1] <= MOST]) + _beyond(text))
+    near, at = [*excerpts(text, marks)], cut(text)
+    if sum(len(x) for x, _ in near) > 3 * CUT: near = [(text[:at] + '…', [(a, min(b, at)) for a, b in marks if a < at])]
+    whole = _pre(text[:MOST], [m for m in marks if m[1] <= MOST]) + _beyond(text)
+    return ''.join(_pre(*x) for x in near) + _folded(f'all of it, {len(text):,} characters', whole)
 
 def _beyond(text: str) -> str:
     return f'<p>… and {len(text) - MOST:,} characters more in the record itself</p>' if len(text) > MOST else ''

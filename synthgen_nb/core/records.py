@@ -201,7 +201,7 @@ def _resting(found: Sequence[Evidence]) -> Iterator[Part]: # one for each chunk
     for id in dict.fromkeys(e.chunk for e in found):
         own, c = [e for e in found if e.chunk == id], Chunk.held.get(id)
         rows, where = tuple(e._brief() for e in own), c.sources[0].where if c and c.sources else f'chunk {id}'
-        if c is None: yield Part(f'rests on {where}', 'a chunk that is not in memory; `sg.show` looks it up', rows=rows)
+        if c is None: yield Part(f'rests on {where}', 'its text is not at hand; `sg.show` looks it up', rows=rows)
         else: yield Part(f'rests on {where}', text=c.text, marks=tuple((e.start, e.end) for e in own), rows=rows)
 
 # %% ../../nbs/core/00a_records.ipynb #Origin
@@ -373,7 +373,8 @@ def _outcome_story(o: Outcome) -> Story:
     shown = [(name, some, records) for name, some, records in
              (('kept', o.kept[:3], o.kept), ('dropped', firsts[:5], o.dropped)) if len(some)]
     more = lambda some, every, name: f'{len(some)} of {len(every)}, the others in `{name}`' if len(every) > len(some) else ''
-    return Story(repr(o), tuple(opened(name, some, more(some, every, name)) for name, some, every in shown))
+    note = (Part('', o.note),) if o.note else ()
+    return Story(repr(Outcome(o.kept, o.dropped)), (*note, *(opened(name, some, more(some, every, name)) for name, some, every in shown)))
 
 # %% ../../nbs/core/00a_records.ipynb #fenced
 def fenced(

@@ -24,7 +24,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 import synthgen_nb
+from ..core.display import Displayed, Part, Story
 from ..core.language import language_of
+from ..core.plugged import plugged
+from ..core.providers import named
 from ..core.records import Drop, SynthgenError, clip, content_id
 from ..core.settings import Corpus
 from .code import SUFFIXES, missing
@@ -40,9 +43,9 @@ from .sheets import csv_to_markdown, xlsx_to_markdown
 # %% ../../nbs/corpus/11_read.ipynb #Document
 Kind = Literal['markdown', 'rst', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub',
                'asciidoc', 'latex', 'org', 'odt', 'rtf', 'mediawiki', 'textile', 'docbook', 'fb2',
-               'text', 'python', 'code']
+               'text', 'python', 'code', 'other'] # other: of a plug-in
 
-class Document(BaseModel):
+class Document(Displayed, BaseModel):
     "One file as text"
     model_config = ConfigDict(frozen=True, extra='forbid')
     path: str                   # as the user named it, with forward slashes
@@ -55,6 +58,12 @@ class Document(BaseModel):
     commit: str = ''            # of the git checkout that it stands in
     licence: str = ''           # of that checkout
     encoding: str = ''          # of a file of text, and what decided it
+    def _story(self) -> Story:
+        size = f'{len(self.text):,} characters' + (f', {len(self.pages)} pages' if self.pages else '')
+        left = f'{len(self.left_out)} passages are left out' if self.left_out else ''
+        said = (self.kind, self.language, size, self.title, self.encoding, self.licence, left)
+        return Story(self.path, (Part('', ' · '.join(x for x in said if x), self.text),))
+    def _brief(self) -> dict[str, Any]: return dict(document=self.path, kind=self.kind, title=self.title, characters=len(self.text))
 
 # %% ../../nbs/corpus/11_read.ipynb #kinds
 _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith('.py')), 'code')
@@ -75,6 +84,7 @@ def kind_of(
     "The format that a file's name promises, and of a page in a mirror what it begins with"
     p = Path(path)
     named: Kind | None = KINDS.get(p.suffix.lower()) or ('text' if p.name.lower() in BARE_NAMES else None)
+    if not named and p.suffix.lower()[1:] in plugged('readers'): return 'other'
     return named or ('html' if _is_page(p) else None)
 
 def _is_page(p: Path) -> bool: # `wget` saves page.php?id=3 under that name
@@ -388,6 +398,9 @@ def _convert(path: str, kind: str) -> tuple[str, str, list[int]]:
         from synthgen_nb.corpus.pdf import pdf_to_markdown
         return pdf_to_markdown(data)
     if kind == 'pptx': return pptx_to_markdown(data)
+    if kind == 'other':
+        got = named(plugged('readers')[Path(path).suffix.lower()[1:]].value)(data)
+        return (*(got if isinstance(got, tuple) else (got, '')), [])
     if kind in PROGRAMS: return (*foreign_to_markdown(data, kind), [])
     return (*dict(docx=docx_to_markdown, xlsx=xlsx_to_markdown, epub=epub_to_markdown)[kind](data), [])
 
@@ -435,7 +448,7 @@ def _special(p: Path) -> tuple[str, str]: # it is never opened: a pipe would wai
     return 'unreadable', 'a broken link' if p.is_symlink() or not p.exists() else 'not a regular file'
 
 # %% ../../nbs/corpus/11_read.ipynb #text-reply
-OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub', *PROGRAMS) # in a process of their own
+OPENED = ('html', 'pdf', 'docx', 'pptx', 'xlsx', 'csv', 'epub', 'other', *PROGRAMS) # in a process of their own
 
 def _text(path: str, kind: Kind, encoding: str = '') -> dict:
     "What is in a file of text, as the helper would reply"

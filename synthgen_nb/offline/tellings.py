@@ -98,7 +98,8 @@ def told_list(xs: Sequence, noun: str, level: int,
         way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
     "A list as a sentence"
     if not xs: return nothing_of(noun)
-    names = [((marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
+    mark = level == 0 and of_one_kind(xs) in ('', 'entries') # no file (file)
+    names = [((marked if mark else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
             else '').removesuffix('.') for x in xs]
     for k in ('id', 'sid', 'uuid', 'key', 'number', 'slug', 'sha') if len({*names}) < len(names) else ():
         own = [shown(x[k]) for x in xs if isinstance(x, Mapping) and short(x.get(k))]
