@@ -578,7 +578,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
 # %% ../../nbs/core/00_records.ipynb #sheet-rows
 def _xlsx_rows(path: Path) -> Iterator[tuple[str, Any]]:
     "Of the one sheet of a workbook that holds something"
-    import openpyxl, zipfile
+    import zipfile
+    try: import openpyxl
+    except ModuleNotFoundError:
+        raise SynthgenError(f'{path}: what reads workbooks is not installed. Run: pip install "synthgen_nb[office]"') from None
     try: book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as e:
         raise SynthgenError(f'{path}: not a readable .xlsx workbook ({clip(e)})') from None
