@@ -11,11 +11,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
-from .app import Config, app, print
+from .app import AsJson, Config, command, print, print_json
+from .help import BEGIN
 from .files import table
 if TYPE_CHECKING: from synthgen_nb.core.settings import Settings
 
@@ -30,6 +30,7 @@ LISTENING = {11434: 'ollama', 8000: 'vllm', 1234: 'vllm', 8080: 'vllm', 30000: '
 
 def servers(ports: Mapping[int, str] = LISTENING) -> list[Found]:
     "The model servers of this machine, in the order of the ports"
+    from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(len(ports)) as pool: found = list(pool.map(_listens, ports, ports.values()))
     return [f for f in found if f]
 
@@ -93,7 +94,7 @@ thresholds:
 '''
 
 # %% ../../nbs/cli/96a_beginning.ipynb #init
-@app.command()
+@command(BEGIN, 'init')
 def init(force: Annotated[bool, typer.Option('--force', help='Write over a file that is there.')] = False):
     "Write a commented synthgen.yaml into this folder, for the model servers that answer here and the keys in the environment."
     from synthgen_nb.core.records import SynthgenError, write_bytes
@@ -206,10 +207,10 @@ def checks(config: Path | None = None) -> Iterator[Check]:
         yield from _store(s)
     yield from _parts()
 
-@app.command()
-def doctor(config: Config = None,
-           as_json: Annotated[bool, typer.Option('--json', help='As JSON, for programs.')] = False):
-    "Say whether all is there that a run needs: packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
+@command(BEGIN, 'doctor')
+def doctor(config: Config = None, as_json: AsJson = False):
+    "Check what a run needs: installed packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
     found = list(checks(config))
-    print(json.dumps([c._asdict() for c in found], indent=1) if as_json else table([c._asdict() for c in found]))
+    rows = [c._asdict() for c in found]
+    print_json(rows) if as_json else print(table(rows))
     if any(c.state == 'fails' for c in found): raise typer.Exit(1)

@@ -9,12 +9,14 @@ __all__ = ['bundle', 'replay']
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import app, argument, option, print
+from .app import command, argument, option, print
+from .completion import offers, runs
+from .help import RECORDS
 
 # %% ../../nbs/cli/95d_bundle.ipynb #bundle
-@app.command()
+@command(RECORDS, 'bundle last -o run.zip')
 def bundle(
-    run: Annotated[str, argument('A run or a study: its name, `last`, or its folder.', metavar='RUN')],
+    run: Annotated[str, argument('A run or a study: its name, `last`, or its folder.', metavar='RUN', autocompletion=offers(runs))],
     output: Annotated[Path, option('-o', '--output', help='The file to write: .zip.')],
 ):
     "Pack a run or a study into one file, from which its rows are made again without keys and without a network."
@@ -26,7 +28,7 @@ def bundle(
           f'again: synthgen replay {output}')
 
 # %% ../../nbs/cli/95d_bundle.ipynb #replay
-@app.command()
+@command(RECORDS, 'replay run.zip')
 def replay(
     file: Annotated[Path, argument('A bundle: .zip.')],
     output: Annotated[Path | None, option('-o', '--output', help='Folder to make. Default: named as the file.')] = None,

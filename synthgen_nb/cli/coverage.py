@@ -10,18 +10,19 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated
-from .app import Config, Db, In, app, option, print
+from .app import AsJson, Config, Db, In, command, option, print, print_json
+from .help import PAIRS
 from .files import read_pairs, table
 
 # %% ../../nbs/cli/93c_coverage.ipynb #coverage
-@app.command()
+@command(PAIRS, 'coverage pairs.jsonl')
 def coverage(
     source: In, db: Db = None,
     output: Annotated[Path | None, option('-o', '--output', help='A .json file with every chunk and document; the '
                                           'map lies beside it as .png.')] = None,
     embedding: Annotated[str, option('--embedding', help='hashing; sentence-transformers/NAME; or '
                                      'PROVIDER/NAME.')] = 'hashing',
-    config: Config = None,
+    as_json: AsJson = False, config: Config = None,
 ):
     "Say where pairs cover their corpus thinly: a table by document, and a map of the pairs over the chunks."
     from synthgen_nb.core.embed import embed
@@ -36,6 +37,8 @@ def coverage(
     w = embed([f'{p.question}\n{p.answer}' for p in pairs], embedding, settings)
     cover = over_chunks(chunks, pairs, v, w)
     documents = by_document(chunks, cover)
+    if output: _written(output, _numbers(chunks, documents, cover), plot_over_chunks(v, w, cover))
+    if as_json: return print_json(_numbers(chunks, documents, cover))
     print(table(documents[:20]) + (f'\nand {len(documents) - 20} more documents' if documents[20:] else ''))
     print(f'pairs {len(pairs)}, chunks {len(chunks)}, documents {len(documents)}; chunks without a pair of their own: '
           f'{int((cover.own == 0).sum())}, thinly covered: {int(cover.thin.sum())} (no pair as near as {cover.bar:.2f}; '
@@ -43,7 +46,7 @@ def coverage(
     if cover.by_likeness:
         print(f'{cover.by_likeness} pairs do not say from which of these chunks they were made, and count for the '
               'one they are most like', file=sys.stderr)
-    if output: _written(output, chunks, documents, cover, plot_over_chunks(v, w, cover))
+    if output: print(f'{output}; map: {output.with_suffix(".png")}')
 
 # %% ../../nbs/cli/93c_coverage.ipynb #corpus-of
 def _corpus_of(source: Path, pairs, db: Path | None) -> list: # chunks
@@ -58,14 +61,14 @@ def _corpus_of(source: Path, pairs, db: Path | None) -> list: # chunks
     if not chunks: raise SynthgenError(f'{", ".join(dbs)}: there are no chunks in it')
     return chunks
 
-def _written(output: Path, chunks, documents: list[dict], cover, fig):
-    import matplotlib.pyplot as plt
-    from synthgen_nb.core.records import write_bytes
+def _numbers(chunks, documents: list[dict], cover) -> dict:
     each = [dict(chunk=c.id, document=c.path, section=c.section, pairs=int(n), nearest=round(float(s), 4), thin=bool(t))
             for c, n, s, t in zip(chunks, cover.own, cover.nearest, cover.thin, strict=True)]
-    found = dict(bar=cover.bar, documents=documents, chunks=each)
-    write_bytes(output, (json.dumps(found, indent=1, ensure_ascii=False) + '\n').encode())
-    picture = output.with_suffix('.png')
-    fig.savefig(picture)
+    return dict(bar=cover.bar, documents=documents, chunks=each)
+
+def _written(output: Path, numbers: dict, fig):
+    import matplotlib.pyplot as plt
+    from synthgen_nb.core.records import write_bytes
+    write_bytes(output, (json.dumps(numbers, indent=1, ensure_ascii=False) + '\n').encode())
+    fig.savefig(output.with_suffix('.png'))
     plt.close(fig)
-    print(f'{output}; map: {picture}')

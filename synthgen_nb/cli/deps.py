@@ -6,14 +6,14 @@
 __all__ = ['tool_deps']
 
 # %% ../../nbs/cli/94a_deps.ipynb #imports
-import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import Config, Known, Live, ModelName, Provider, Seed, Tools, Workers, app, option, print
-from .files import door, paid
+from .app import AsJson, Config, Known, Live, ModelName, Provider, Seed, Tools, Workers, command, option, print, print_json
+from .help import TOOLS
+from .files import door, paid, waited
 
 # %% ../../nbs/cli/94a_deps.ipynb #graph
 async def _graph(source: str, world: str, values: list[str], live: bool, seed: int,
@@ -50,18 +50,21 @@ async def _tried(source: str, world: str, tools: list, values: list[str], live: 
         return await survey(w, offered(w, tools), known_values(values), seed=seed)
 
 # %% ../../nbs/cli/94a_deps.ipynb #written
-def _write(output: Path, tools: list, edges: list, found: list[list[str]]):
+def _graph_of(tools: list, edges: list, found: list[list[str]]) -> dict[str, Any]:
+    from synthgen_nb.tools.chains import as_json
+    return as_json(tools, edges) | (dict(chains=found) if found else {})
+
+def _write(output: Path, tools: list, edges: list, found: list[list[str]], silent: bool):
     "The graph and its drawing, side by side"
     from synthgen_nb.core.records import SynthgenError, write_bytes
-    from synthgen_nb.tools.chains import as_json, save_drawing
+    from synthgen_nb.tools.chains import save_drawing
     kinds = ('.json', '.png', '.svg', '.pdf')
     if output.suffix not in kinds: raise SynthgenError(f'{output}: the graph is written as {", ".join(kinds)}')
     if not output.parent.is_dir(): raise SynthgenError(f'{output.parent}: no such folder')
-    graph = as_json(tools, edges) | (dict(chains=found) if found else {})
     text, picture = output.with_suffix('.json'), output if output.suffix != '.json' else output.with_suffix('.png')
-    write_bytes(text, (json.dumps(graph, indent=1, ensure_ascii=False) + '\n').encode())
+    write_bytes(text, (json.dumps(_graph_of(tools, edges, found), indent=1, ensure_ascii=False) + '\n').encode())
     save_drawing(picture, tools, edges)
-    print(f'{text}, {picture}')
+    if not silent: print(f'{text}, {picture}')
 
 # %% ../../nbs/cli/94a_deps.ipynb #told
 def _summary(source: str, tools: list, edges: list):
@@ -116,7 +119,7 @@ def _given(before: list[str], taker: str, edges: list) -> dict[str, list]: # by 
     return out
 
 # %% ../../nbs/cli/94a_deps.ipynb #tool-deps
-@app.command('tool-deps')
+@command(TOOLS, 'tool-deps hdf5 --chains', 'tool-deps')
 def tool_deps(
     source: Tools,
     output: Annotated[Path | None, option('-o', '--output',
@@ -131,15 +134,16 @@ def tool_deps(
                                     'their calls. If not, the status is 1.')] = '',
     world: Annotated[str, option('--world', help='Where the tools are tried, so that their results are seen. '
                                  'Default: they are not tried.')] = '',
-    value: Known = None, live: Live = False, seed: Seed = 0, workers: Workers = None, provider: Provider = None,
+    as_json: AsJson = False, value: Known = None, live: Live = False, seed: Seed = 0, workers: Workers = None, provider: Provider = None,
     model: ModelName = None, config: Config = None,
 ):
     "Find which result can be given to which argument of another tool. Edges are strong or weak, each with its condition."
-    tools, edges, said = asyncio.run(_graph(source, world, value or [], live, seed,
+    tools, edges, said = waited(_graph(source, world, value or [], live, seed,
         (config, provider, model, workers)))
     names = [v.strip() for v in validate.split(',') if v.strip()]
     found = _sampled(tools, edges, max_chain_length, seed) if chains else []
-    if output: _write(output, tools, edges, found)
+    if output: _write(output, tools, edges, found, as_json)
+    if as_json: return print_json(_graph_of(tools, edges, found))
     if tool: _one(tool, tools, edges)
     elif not names: _summary(source, tools, edges)
     for line in said: print(line, file=sys.stderr)

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import ChunkTokens, Config, app, argument, option, print
+from .app import AsJson, ChunkTokens, Config, command, argument, option, print, print_json
+from .help import DOCUMENTS
 from .files import counted, table
 
 # %% ../../nbs/cli/92_documents.ipynb #ingest
-@app.command()
+@command(DOCUMENTS, 'ingest docs -o db')
 def ingest(
     source: Annotated[list[Path], argument('Files and folders.')],
     output: Annotated[str, option('-o', '--output',
@@ -74,7 +75,7 @@ def say_dropped(dropped: list[Any]):
               f'{counted(d.reason for d in passages)}', file=sys.stderr)
 
 # %% ../../nbs/cli/92_documents.ipynb #unpack
-@app.command()
+@command(DOCUMENTS, 'unpack crawl.warc.gz -o pages')
 def unpack(
     source: Annotated[Path, argument('An archive of the web: .warc or .warc.gz.', metavar='IN')],
     output: Annotated[Path, option('-o', '--output', help='Folder of the pages, by host and path.')],
@@ -88,26 +89,29 @@ def unpack(
     print(f'next: synthgen ingest {shlex.quote(str(output))} -o db')
 
 # %% ../../nbs/cli/92_documents.ipynb #sources
-@app.command()
-def sources(db: Annotated[str, argument('Chunk database, made by `synthgen ingest`.')]):
+@command(DOCUMENTS, 'sources db')
+def sources(db: Annotated[str, argument('Chunk database, made by `synthgen ingest`.')], as_json: AsJson = False):
     "List the sources of a chunk database: name, files, chunks, kinds, when, and where from."
     from synthgen_nb.corpus.store import read_sources
     rows = read_sources(db)
+    if as_json: return print_json(rows)
     print(table(rows) or f'no source is listed in {db}: another program made it')
 
 # %% ../../nbs/cli/92_documents.ipynb #search
-@app.command()
+@command(DOCUMENTS, 'search db "how large is the cache" -k 3')
 def search(
     db: Annotated[str, argument('Chunk database, made by `synthgen ingest`.')],
     query: Annotated[str, argument('Words, a question, or a passage.')],
     kind: Annotated[str, typer.Option('--kind', help='text (words), vector, or both.')] = 'both',
-    k: Annotated[int, typer.Option('-k', min=1, help='Most hits.')] = 10, config: Config = None,
+    k: Annotated[int, typer.Option('-k', min=1, help='Most hits.')] = 10, as_json: AsJson = False,
+    config: Config = None,
 ):
     "Find the chunks of a database that belong to a question."
     from synthgen_nb.core.records import clip
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.corpus.search import search as do
     hits = do(db, query, k, kind, load_settings(config)) # type: ignore[arg-type]
+    if as_json: return print_json([dict(score=h.score) | h.chunk.model_dump() for h in hits])
     for n, h in enumerate(hits, 1):
         s = h.chunk.sources[0]
         page = f', page {s.page}' if s.page else ''

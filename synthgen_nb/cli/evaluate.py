@@ -6,17 +6,18 @@
 __all__ = ['By', 'Refs', 'ToWorld', 'ToTools', 'MinScore', 'Strict', 'ReportOnly', 'tool_evaluate']
 
 # %% ../../nbs/cli/94b_evaluate.ipynb #imports
-import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import WORLDS, Config, ModelName, Out, Provider, Rows, Seed, Workers, app, option, print
-from .files import apart, beside, counted, door, finished, paid, save_drops, trajectories
+from .app import WORLDS, Config, ModelName, Out, Provider, Rows, Seed, Workers, command, option, print
+from .completion import offers
+from .help import TOOLS
+from .files import apart, beside, counted, door, finished, paid, save_drops, trajectories, waited
 
 # %% ../../nbs/cli/94b_evaluate.ipynb #options
-By = Annotated[str, typer.Option('--by', help='reference (MCP-AgentBench: what a reference reaches) or tooleval '
+By = Annotated[str, typer.Option('--by', autocompletion=offers('reference tooleval'), help='reference (MCP-AgentBench: what a reference reaches) or tooleval '
                                  '(ToolEval: pass and win).')]
 Refs = Annotated[Path | None, option('--reference', help='Rows that are references: the same id or meta.task, or '
                                      "the same request. Default: each row's meta.reference. With --by tooleval: "
@@ -69,7 +70,7 @@ async def _by_tooleval(got: Any, others: list, m: Any, tools: str, seed: int) ->
     return out, tooleval_report(out, m.name, sum(d.reason == 'invalid_row:no_path' for d in got.dropped))
 
 # %% ../../nbs/cli/94b_evaluate.ipynb #tool-evaluate
-@app.command('tool-evaluate')
+@command(TOOLS, 'tool-evaluate rows.jsonl -o solved.jsonl --by tooleval', 'tool-evaluate')
 def tool_evaluate(
     source: Rows, output: Out, by: By = 'reference', reference: Refs = None, world: ToWorld = '',
     tools: ToTools = '', min_score: MinScore = None, strict: Strict = False, report_only: ReportOnly = False,
@@ -86,7 +87,7 @@ def tool_evaluate(
     got, others = trajectories(source), trajectories(reference).kept if reference else []
     work = (_by_tooleval(got, others, m, tools, seed) if by == 'tooleval' else
             _by_reference(got, others, m, world, tools, min_score, strict))
-    out, report = asyncio.run(work)
+    out, report = waited(work)
     m.calls.close()
     write_bytes(beside(output, 'report', '.json'),
             (json.dumps(report, indent=1, ensure_ascii=False) + '\n').encode())

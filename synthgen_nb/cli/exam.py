@@ -7,26 +7,27 @@ __all__ = ['judge_app', 'Set', 'HowMany', 'Labels', 'Draw', 'Wanted', 'OwnRubric
            'exam']
 
 # %% ../../nbs/cli/94f_exam.ipynb #imports
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 import typer
-from .app import Config, Db, ModelName, Provider, Seed, Workers, app, argument, option, print
-from .files import beside, chunk_texts, door, holds_turns, read_pairs, trajectories
+from .app import AsJson, Config, Db, ModelName, Provider, Seed, Workers, app, argument, option, print, print_json
+from .completion import offers, rubrics, runs
+from .help import JUDGE, Command, Group
+from .files import beside, chunk_texts, door, holds_turns, read_pairs, trajectories, waited
 from .measure import write_report
 if TYPE_CHECKING:
     from synthgen_nb.core.judge import Rubric
     from synthgen_nb.evaluate.record import Sitting
 
 # %% ../../nbs/cli/94f_exam.ipynb #options
-judge_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help='Try the judge itself.')
-app.add_typer(judge_app, name='judge')
+judge_app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help='Try the judge itself.')
+app.add_typer(judge_app, name='judge', rich_help_panel=JUDGE)
 
 Set = Annotated[str, argument('A run (its name, the beginning of it, `last`, or its folder), or a file of pairs or of '
-                              'rows with tool calls.', metavar='RUN')]
+                              'rows with tool calls.', metavar='RUN', autocompletion=offers(runs))]
 HowMany = Annotated[int | None, option('--rows', min=1, help='Rows in which faults are planted, one of each kind. '
                                        'Default: 60, or as many as there are.')]
 Labels = Annotated[Path | None, option('--labels', help='A sheet with labels, good or bad, in the column `label`.')]
@@ -34,7 +35,7 @@ Draw = Annotated[Path | None, option('--draw', help='Write a sheet of at most 12
 Wanted = Annotated[float | None, option('--precision', min=.01, max=.999,
                                         help='Look for the lowest threshold that keeps rows of this precision.')]
 OwnRubric = Annotated[str | None, option('--rubric', help='Rubric of the judge. Default: that of the run, else '
-                                         'workbench, of tool rows tools.')]
+                                         'workbench, of tool rows tools.', autocompletion=offers(rubrics))]
 OwnThreshold = Annotated[float | None, option('--threshold', help='Least rating that is kept. Default: that of the run, '
                                               "else as in synthgen.yaml, else the rubric's own.")]
 
@@ -96,7 +97,7 @@ def _of_run(folder: Path) -> Material:
 def _on_topic(row: Any) -> bool: return not any(s.criterion == 'topic_relevant' and s.value == 0 for s in row.scores)
 
 # %% ../../nbs/cli/94f_exam.ipynb #exam
-@judge_app.command()
+@judge_app.command(cls=Command, epilog='judge exam last --rows 8')
 def exam(
     source: Set, rows: HowMany = None, labels: Labels = None, draw: Draw = None, precision: Wanted = None,
     db: Db = None, rubric: OwnRubric = None, threshold: OwnThreshold = None, seed: Seed = 0,
@@ -145,7 +146,7 @@ def _examine(t: _Task):
     labels = read_labels(t.labels, [x.id for x in scope]) if t.labels else {}
     base = _base(t, scope, own)
     check_writable(t.at.file('json'))
-    record = asyncio.run(_taken(t, scope, base, texts, labels, own, chosen))
+    record = waited(_taken(t, scope, base, texts, labels, own, chosen))
     write_report(t.at.file('html'), as_markdown(record), record)
     if t.at.run and (card := t.at.run/'README.md').is_file():
         write_bytes(card, with_exam(card.read_text(encoding='utf-8'), record).encode())

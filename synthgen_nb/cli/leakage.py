@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import Config, app, argument, option, print
+from .app import AsJson, Config, command, argument, option, print, print_json
+from .help import JUDGE
 from .files import apart, beside, save_drops
 from .measure import WRITES, check_report, write_report
 
@@ -25,10 +26,10 @@ By = Annotated[str, typer.Option('--embedding', help='How rephrasings are known:
                                  'sentence-transformers/NAME; or PROVIDER/NAME.')]
 
 # %% ../../nbs/cli/94g_leakage.ipynb #leakage
-@app.command()
+@command(JUDGE, 'leakage train.jsonl held-out.jsonl')
 def leakage(
     source: Held, evals: Against, output: Clean = None, report: Report = None, embedding: By = 'words',
-    config: Config = None,
+    as_json: AsJson = False, config: Config = None,
 ):
     "Hold a data set against evaluation sets: exact copies, edited ones and rephrasings, with the words they share."
     from synthgen_nb.core.settings import load_settings
@@ -38,11 +39,12 @@ def leakage(
     rows, sets = read_set(source), [read_set(e) for e in evals]
     checks = run(rows.rows, sets, embedding, load_settings(config))
     page = leakage_text(checks, rows.places, rows.name)
-    write_report(report, page, as_numbers(checks, rows.places))
-    print(page)
+    numbers = as_numbers(checks, rows.places)
+    write_report(report, page, numbers)
+    print_json(numbers) if as_json else print(page)
     for s in (rows, *sets):
         if s.unread: print(f'{s.name}: {len(s.unread)} rows ask nothing; first: {s.unread[0]}', file=sys.stderr)
-    _end(source, evals, output, report, rows.places, checks)
+    _end(source, evals, output, report, rows.places, checks, as_json)
 
 # %% ../../nbs/cli/94g_leakage.ipynb #check
 def _check(source: Path, evals: Sequence[Path], output: Path | None, report: Path | None):
@@ -55,18 +57,19 @@ def _check(source: Path, evals: Sequence[Path], output: Path | None, report: Pat
             raise SynthgenError(f'{e} is the data set itself; name the sets that a model will be tested on')
     if output: apart(source, output)
 
-def _end(source: Path, evals: Sequence[Path], output: Path | None, report: Path | None, places: list, checks: list):
+def _end(source: Path, evals: Sequence[Path], output: Path | None, report: Path | None, places: list, checks: list,
+         silent: bool):
     from synthgen_nb.core.portable import command_line
     from synthgen_nb.select.leakage import reasons
     why = {places[i]: (reason, x) for i, (reason, x) in reasons(checks).items()}
-    if output: _write(source, output, why)
-    elif why:
+    if output: _write(source, output, why, silent)
+    elif why and not silent:
         line = ['synthgen', 'leakage', str(source), *map(str, evals), '-o', 'clean.jsonl']
         print(f'to drop them: {command_line(line)}')
-    if report: print(report)
+    if report and not silent: print(report)
 
 # %% ../../nbs/cli/94g_leakage.ipynb #write
-def _write(source: Path, output: Path, why: dict[str, Any]): # place → reason, leak
+def _write(source: Path, output: Path, why: dict[str, Any], silent: bool): # place → reason, leak
     "The rows that are no leak, as they came"
     from synthgen_nb.core.records import Drop, SynthgenError, clip, content_id, write_rows
     from synthgen_nb.specs.sides import any_rows
@@ -84,4 +87,4 @@ def _write(source: Path, output: Path, why: dict[str, Any]): # place → reason,
         raise SynthgenError(f'nothing was kept of {len(rows)} rows; reasons are in {beside(output, "dropped")}')
     write_rows(kept, output)
     said = f', dropped {len(drops)}: {beside(output, "dropped")}' if drops else ''
-    print(f'{output}: kept {len(kept)} of {len(rows)} rows{said}')
+    if not silent: print(f'{output}: kept {len(kept)} of {len(rows)} rows{said}')

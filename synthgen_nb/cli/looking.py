@@ -6,18 +6,19 @@
 __all__ = ['list_providers', 'prompts', 'calls']
 
 # %% ../../nbs/cli/96_looking.ipynb #imports
-import asyncio
 import json
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import Config, app, argument, option, print
-from .files import table
+from .app import AsJson, Config, command, argument, option, print, print_json
+from .completion import offers, prompts as names, rubrics
+from .help import BEGIN, RECORDS
+from .files import table, waited
 
 # %% ../../nbs/cli/96_looking.ipynb #list-providers
-@app.command('list-providers')
+@command(BEGIN, 'list-providers', 'list-providers')
 def list_providers(
-    config: Config = None,
+    config: Config = None, as_json: AsJson = False,
     check: Annotated[bool, typer.Option('--check',
                                         help='Make one tiny call to each that is set up; status 1 if the one '
                                              'in use '
@@ -27,14 +28,15 @@ def list_providers(
     from synthgen_nb.core.settings import load_settings, provider_rows
     s = load_settings(config)
     rows = [_installed(r) for r in provider_rows(s)]
-    print(table(rows))
+    if as_json and not check: return print_json(rows)
+    if not as_json: print(table(rows))
     if not check:
         print('\n* is used when --provider is not given. Choose one in synthgen.yaml:\n\n'
               '  llm:\n    provider: ollama\n    ollama: {model: llama3.1, base_url: '
               'http://localhost:11434}\n'
               '    groq: {like: openai, model: …, base_url: https://api.groq.com/openai/v1, api_key: '
               '"${GROQ_API_KEY}"}')
-    elif not _checked(s, [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]):
+    elif not _checked(s, rows, as_json):
         raise typer.Exit(1)
 
 # %% ../../nbs/cli/96_looking.ipynb #installed
@@ -45,17 +47,21 @@ def _installed(row: dict) -> dict:
              and not find_spec('claude_agent_sdk'))
     return row | (dict(state="pip install 'synthgen_nb[claude]'") if lacks else {})
 
-def _checked(s, names: list[str]) -> bool: # does the one in use answer?
+def _checked(s, rows: list[dict], as_json: bool) -> bool: # does the one in use answer?
+    import asyncio
     from synthgen_nb.core.models import check
+    names = [r['provider'] for r in rows if r['state'] in ('configured', 'ready')]
     async def ask(): return await asyncio.gather(*[check(s, n.strip('* ')) for n in names])
-    found = dict(zip(names, asyncio.run(ask()), strict=True))
-    print('\n' + '\n'.join(f'{n.ljust(11)}  {"ok    " if ok else "failed"}  {what}' for n,
+    found = dict(zip(names, waited(ask()), strict=True))
+    if as_json: print_json([r | dict(zip(('answers', 'said'), found.get(r['provider'], (None, '')), strict=True)) for r in rows])
+    else: print('\n' + '\n'.join(f'{n.ljust(11)}  {"ok    " if ok else "failed"}  {what}' for n,
                            (ok, what) in found.items()))
     return found.get(f'* {s.llm.provider}', (False,))[0]
 
 # %% ../../nbs/cli/96_looking.ipynb #prompts
-@app.command()
-def prompts(name: Annotated[str | None, argument('Print this prompt.')] = None, config: Config = None):
+@command(BEGIN, 'prompts workbench')
+def prompts(name: Annotated[str | None, argument('Print this prompt.', autocompletion=offers(lambda: names() + rubrics()))] = None,
+            as_json: AsJson = False, config: Config = None):
     "List and check the prompts and rubrics, or print one. Ends with status 1 if one is wrong."
     from synthgen_nb.core.judge import Rubric, kept_by, load_rubric
     from synthgen_nb.core.prompts import find_prompts, load_prompt, read_yaml
@@ -75,11 +81,11 @@ def prompts(name: Annotated[str | None, argument('Print this prompt.')] = None, 
             else:
                 rows.append(dict(kind=kind, name=stem, version=p.version, hash=p.hash,
                                  keeps=kept_by(p) if isinstance(p, Rubric) else '', purpose=clip(p.purpose, 70)))
-    print(table(rows))
+    print_json(rows) if as_json else print(table(rows))
     if bad: raise SynthgenError('\n'.join(bad))
 
 # %% ../../nbs/cli/96_looking.ipynb #calls
-@app.command()
+@command(RECORDS, 'calls')
 def calls(
     export: Annotated[Path | None, option('--export',
                                           help='Write every call with its reply to this .jsonl file.')] = None,
@@ -88,7 +94,7 @@ def calls(
                                                'them.')] = None,
     model: Annotated[str | None, option('--model',
                                         help='With --prune-days: only calls of this provider/model.')] = None,
-    config: Config = None,
+    as_json: AsJson = False, config: Config = None,
 ):
     "Show the store of model calls: size, hits and spend. What it holds is never paid for again."
     from synthgen_nb.core import calls as store
@@ -97,11 +103,13 @@ def calls(
     path = load_settings(config).paths.calls
     if model and prune_days is None: raise SynthgenError('--model goes with --prune-days')
     if not path.exists():
+        if as_json: return print_json([])
         print(f'no calls yet: {path} will be made by the first run')
         return
     with store.Calls(path) as c:
         if export: print(f'{_written(store.rows(c), export)} calls in {export}')
         elif prune_days is not None: print(f'{store.prune(c, prune_days or None, model)} calls forgotten')
+        elif as_json: print_json(store.stats(c))
         else: print(f'{table(store.stats(c)) or "no calls"}\n\n{path}: {path.stat().st_size / 1e6:.1f} MB')
 
 # %% ../../nbs/cli/96_looking.ipynb #written

@@ -6,12 +6,11 @@
 __all__ = ['tools_and_worlds', 'run_over_tools']
 
 # %% ../../nbs/cli/93a_making.ipynb #imports
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from .app import print
-from .files import apart, counted, door, enough, finished, paid
+from .files import apart, counted, door, enough, finished, paid, waited
 if TYPE_CHECKING:
     from synthgen_nb.core.methods import Method
     from synthgen_nb.core.records import Outcome
@@ -56,7 +55,7 @@ def run_over_tools(
         tools, fresh, place = await tools_and_worlds(source, common['world'], writer, common['live'], values)
         given = dict(world=fresh, target=target, seed=common['seed'], values=values)
         return await m.run(tools, writer, **given, **options), place
-    out, place = asyncio.run(made())
+    out, place = waited(made())
     writer.calls.close()
     finished(out, output, nothing=f'{m.title}: no row was made')
     print(f'{output}: {_how(out, place)}\n{paid(writer)}')

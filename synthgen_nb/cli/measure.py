@@ -7,16 +7,16 @@ __all__ = ['WRITES', 'Report', 'Encoder', 'check_report', 'write_report', 'html_
            'compare']
 
 # %% ../../nbs/cli/94e_measure.ipynb #imports
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (Config, Db, ModelName, Provider, RubricName, Seed, Workers, app, argument, option,
-                                 print)
-from .files import chunk_texts, door, paid, read_pairs
+from .app import (AsJson, Config, Db, ModelName, Provider, RubricName, Seed, Workers, command, argument, option,
+                                 print, print_json)
+from .help import JUDGE
+from .files import chunk_texts, door, paid, read_pairs, waited
 
 # %% ../../nbs/cli/94e_measure.ipynb #write_report
 WRITES = 'Report to write: .md or .html, with its numbers beside it as .json; or .json alone.'
@@ -57,11 +57,11 @@ def html_page(page: str) -> str: # Markdown → one file, which loads nothing
 Encoder = Annotated[str, typer.Option('--encoder', help='Of the token-embedding score: hashing; a folder with a '
                                       'model; or sentence-transformers/NAME. A contextual one gives BERTScore.')]
 
-@app.command()
+@command(JUDGE, 'evaluate better.jsonl pairs.jsonl')
 def evaluate(
     pred: Annotated[Path, argument('What is evaluated: .json, .jsonl or .parquet.', metavar='PRED')],
     ref: Annotated[Path, argument('The references, matched by id, else by question, else by order.', metavar='REF')],
-    output: Report = None, encoder: Encoder = 'hashing',
+    output: Report = None, encoder: Encoder = 'hashing', as_json: AsJson = False,
 ):
     "Hold texts against references: BLEU, ROUGE and a token-embedding score, with their signatures."
     from dataclasses import asdict
@@ -71,6 +71,7 @@ def evaluate(
     said, wanted = ([(f'{file}: {at}', r) for at, r in read_rows(file)] for file in (pred, ref))
     found = run(said, wanted, encoder)
     write_report(output, evaluation_text(found), asdict(found))
+    if as_json: return print_json(asdict(found))
     x, y = found.alone
     alone = f'; without a partner: {x} predictions, {y} references' if x or y else ''
     empty = f'; {found.empty} are empty' if found.empty else ''
@@ -96,7 +97,7 @@ def named(file: Path, taken: Any) -> str: # of a set
     return file.stem if file.stem not in taken else str(file)
 
 # %% ../../nbs/cli/94e_measure.ipynb #agreement
-@app.command()
+@command(JUDGE, 'agreement curated_rated.jsonl')
 def agreement(
     files: Annotated[list[Path], argument('Rated rows: files, or run records. Each judge of each is a rater.',
                                           metavar='A B …')],
@@ -104,7 +105,7 @@ def agreement(
     threshold: Annotated[float, typer.Option('--threshold', help='Lowest rating that is kept.')] = 7.0,
     criterion: Annotated[str, typer.Option('--criterion', help='Whose ratings: overall, or a criterion of the '
                                            'rubric.')] = 'overall',
-    seed: Seed = 0,
+    seed: Seed = 0, as_json: AsJson = False,
 ):
     "Say how far judges agree on the same rows: kappa, tau-b and alpha with intervals, what each would keep, and whether one favours its own."
     from dataclasses import asdict
@@ -112,13 +113,13 @@ def agreement(
     check_report(output)
     sets = _rated(files)
     found, own = run(ratings_of(sets, criterion), threshold, seed), own_rows(sets, seed)
-    page = agreement_text(found) + own_text(own)
-    write_report(output, page, asdict(found) | dict(own_rows=[asdict(m) for m in own]))
-    print(page)
+    page, numbers = agreement_text(found) + own_text(own), asdict(found) | dict(own_rows=[asdict(m) for m in own])
+    write_report(output, page, numbers)
+    print_json(numbers) if as_json else print(page)
     if len(found.raters) < 2: print('one rater: give a second file, or rows with scores of several judges', file=sys.stderr)
 
 # %% ../../nbs/cli/94e_measure.ipynb #compare
-@app.command()
+@command(JUDGE, 'compare pairs.jsonl better.jsonl -o report.md')
 def compare(
     files: Annotated[list[Path], argument('Sets of pairs, two or more.', metavar='A B …')],
     output: Annotated[Path, option('-o', '--output', help=WRITES)],
@@ -137,7 +138,7 @@ def compare(
     for f in files: sets[named(f, sets)] = read_pairs(f)[0]
     s, m = door(config, provider, model, workers, 'compare', 'judge')
     texts = chunk_texts([p for rows in sets.values() for p in rows], db)
-    found = asyncio.run(run(sets, m, load_rubric(rubric, s.paths.prompts), texts, sample_size, seed))
+    found = waited(run(sets, m, load_rubric(rubric, s.paths.prompts), texts, sample_size, seed))
     m.calls.close()
     write_report(output, comparison_text(found), found.as_dict())
     print(f'{output}: {said_of(found).replace("**", "")}')

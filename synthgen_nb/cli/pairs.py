@@ -6,7 +6,6 @@
 __all__ = ['generate', 'enrich', 'curate', 'generate_cot', 'enhance_cot', 'dedup', 'export']
 
 # %% ../../nbs/cli/93_pairs.ipynb #imports
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -17,19 +16,21 @@ import typer
 from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Draws, Embedding, Exported, Format, In, MaxChunks, ModelName,
                                  NPairs, Out, Provider,
     Reasoning, RubricName, System, Tables, Target, Template, Threshold, Topic,
-    Ids, Tokens, Workers, app, option, print)
-from .files import (apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
+    Ids, Tokens, Workers, command, option, print)
+from .completion import offers
+from .help import PAIRS, JUDGE, EXPORT
+from .files import (waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
     read_pairs, save_drops, shelved_pairs, to_choose, trajectories, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
-@app.command()
+@command(PAIRS, 'generate db -o pairs.jsonl')
 def generate(
     db: Chunks, output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None,
     max_chunks: MaxChunks = None, chunk_ids: ChunkIds = None,
-    method: Annotated[str, typer.Option('--method',
+    method: Annotated[str, typer.Option('--method', autocompletion=offers('qa backtranslation'),
                                         help='qa: question and answer from the chunk. backtranslation: the '
                                              'chunk, of 600 '
                                         'to 3000 characters, is the answer (ingest with --chunk-tokens '
@@ -54,11 +55,11 @@ def generate(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    if method == 'qa': out = asyncio.run(grounded.generate(chunks, m, n_pairs, target_pairs, portable(db)))
+    if method == 'qa': out = waited(grounded.generate(chunks, m, n_pairs, target_pairs, portable(db)))
     else:
         fit = backtranslation.segments(chunks)
         learnt = read_pairs(seeds)[0] if seeds else ()
-        out = asyncio.run(backtranslation.backtranslate(fit.kept, m, learnt, tuned, portable(db)))
+        out = waited(backtranslation.backtranslate(fit.kept, m, learnt, tuned, portable(db)))
         left_out = [*left_out, *fit.dropped]
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
@@ -74,7 +75,7 @@ def _generated(out, left_out: list, output: Path, n_chunks: int, target_pairs: i
               file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #enrich
-@app.command()
+@command(PAIRS, 'enrich pairs.jsonl -o better.jsonl')
 def enrich(
     source: In, output: Out, db: Db = None,
     preserve_original: Annotated[bool, typer.Option('--preserve-original/--no-preserve-original',
@@ -93,7 +94,7 @@ def enrich(
                             'from. '
                             'Give the chunk database with --db.')
     _, m = door(config, provider, model, workers, 'rewrite', 'rewrite')
-    out = asyncio.run(rewrite(pairs, m, texts, preserve_original))
+    out = waited(rewrite(pairs, m, texts, preserve_original))
     m.calls.close()
     finished(out, output, bad, f'no rewrite of {len(pairs)} could stand')
     refused = sum(bool(p.origin[-1].note) for p in out.kept)
@@ -115,7 +116,7 @@ def _novel(pairs, texts, output: Path) -> str: # a line
             f'in {n["answers"]} answers ({file})')
 
 # %% ../../nbs/cli/93_pairs.ipynb #curate
-@app.command()
+@command(JUDGE, 'curate pairs.jsonl -o curated.jsonl')
 def curate(
     source: In, output: Out, threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '',
     topic: Topic = None,
@@ -140,7 +141,7 @@ def curate(
               file=sys.stderr)
     topic = first_of(topic, s.topic)
     judged = _judged(pairs, m, r, pair_inputs(texts), least, topic, batch_size, draws, accept)
-    out, everyone, swayed = asyncio.run(judged)
+    out, everyone, swayed = waited(judged)
     m.calls.close()
     save(everyone, beside(output, 'rated'))
     metrics = curation_account(pairs, out, r, least, texts, topic, left_out, s.rules)
@@ -181,7 +182,7 @@ def _spread(pairs, rubric) -> float | None: # None: no row could be read twice
     return round(fmean(map(pstdev, many)), 4) if (many := [d for d in found if len(d) > 1]) else None
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate-cot
-@app.command('generate-cot')
+@command(PAIRS, 'generate-cot db -o reasoned.jsonl', 'generate-cot')
 def generate_cot(
     db: Chunks, output: Out, table: Tables = None, n_pairs: NPairs = 3, target_pairs: Target = None,
     max_chunks: MaxChunks = None, chunk_ids: ChunkIds = None,
@@ -193,7 +194,7 @@ def generate_cot(
     check_writable(output)
     s, m = door(config, provider, model, workers, 'generate-cot', 'generate')
     chunks, left_out = chunks_of(db, table, chunk_ids, max_chunks, s)
-    out = asyncio.run(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, portable(db)))
+    out = waited(step_by_step.generate_cot(chunks, m, n_pairs, target_pairs, portable(db)))
     m.calls.close()
     _generated(out, left_out, output, len(chunks), target_pairs)
     print(f'{_reasoning(out.kept)}\n{paid(m)}')
@@ -209,7 +210,7 @@ def _reasoning(pairs) -> str: # how many have it, why the others do not, and how
                else ''))
 
 # %% ../../nbs/cli/93_pairs.ipynb #enhance-cot
-@app.command('enhance-cot')
+@command(PAIRS, 'enhance-cot pairs.jsonl -o reasoned.jsonl', 'enhance-cot')
 def enhance_cot(
     source: In, output: Out, db: Db = None,
     blind: Annotated[bool, typer.Option('--blind',
@@ -228,7 +229,7 @@ def enhance_cot(
     if unsourced := sum(p.chunk_id not in texts for p in todo):
         print(f'{unsourced} of {len(todo)} pairs are reasoned about without their source, which is not at '
               'hand (--db)', file=sys.stderr)
-    out = asyncio.run(step_by_step.enhance(pairs, m, texts, blind))
+    out = waited(step_by_step.enhance(pairs, m, texts, blind))
     m.calls.close()
     finished(out, output, bad)
     print(f'{output}: {len(pairs) - len(todo)} had reasoning, {len(todo)} were asked for; '
@@ -239,14 +240,14 @@ def enhance_cot(
                             f'{output} say why')
 
 # %% ../../nbs/cli/93_pairs.ipynb #dedup
-@app.command()
+@command(JUDGE, 'dedup curated.jsonl -o distinct.jsonl')
 def dedup(
     source: In, output: Out, kind: DedupKind = 'near',
     tau: Annotated[float | None, typer.Option('--tau', help='How alike rows must be to be the same: Jaccard similarity for near '
                                               '(default 0.7), cosine for semantic (default 0.95).')] = None,
     embedding: Embedding = 'hashing', config: Config = None,
 ):
-    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
+    "Drop duplicates: of rows that ask the same the best rated stays, the first among equals. Answers that differ are told apart as conflicts."
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.core.shelf import on_disk
     from synthgen_nb.select.semantic import deduplicate
@@ -259,7 +260,7 @@ def dedup(
         print(f'conflict: {d.id} {d.reason}' + (f' ({d.detail})' if d.detail else ''), file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #export
-@app.command()
+@command(EXPORT, 'export curated.jsonl -o alpaca.jsonl -f alpaca')
 def export(source: Exported, output: Out, format: Format = '', system_prompt: System = '',
            reasoning: Reasoning = 'think', template: Template = '', control: Tokens = 'mark',
            ids: Ids = True, db: Db = None,
@@ -289,7 +290,7 @@ def _pairs(source: Path, db: Path | None) -> tuple[Any, list, list, Mapping[str,
 def _conversations(source: Path, tools: str) -> tuple[list, list, list, Mapping[str, str]]:
     from synthgen_nb.tools.curation import tools_for
     got = trajectories(source)
-    return got.kept, got.dropped, asyncio.run(tools_for(got.kept, tools)), {}
+    return got.kept, got.dropped, waited(tools_for(got.kept, tools)), {}
 
 def _at_hand(pairs, db: Path | None) -> Mapping[str, str]:
     "The chunks of pairs, where their database is there; a file of pairs can be exported without"

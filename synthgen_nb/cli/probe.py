@@ -6,14 +6,14 @@
 __all__ = ['Other', 'Asked', 'Page', 'probe']
 
 # %% ../../nbs/cli/94h_probe.ipynb #imports
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import Config, Db, ModelName, Provider, RubricName, Seed, Workers, option, print
+from .app import AsJson, Config, Db, ModelName, Provider, RubricName, Seed, Workers, option, print, print_json
+from .help import Command
 from .exam import Set, judge_app, material
-from .files import chunk_texts, door, paid
+from .files import chunk_texts, door, paid, waited
 from .measure import WRITES, check_report, write_report
 
 # %% ../../nbs/cli/94h_probe.ipynb #probe
@@ -23,10 +23,10 @@ Asked = Annotated[int, typer.Option('--rows', min=2, help='Rows that are asked a
 Page = Annotated[Path | None, option('-o', '--output', help=WRITES)]
 
 # %% ../../nbs/cli/94h_probe.ipynb #probe-command
-@judge_app.command()
+@judge_app.command(cls=Command, epilog='judge probe last --rows 8')
 def probe(
     source: Set, rows: Asked = 60, against: Other = '', rubric: RubricName = 'workbench', db: Db = None,
-    output: Page = None, seed: Seed = 0,
+    output: Page = None, seed: Seed = 0, as_json: AsJson = False,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
 ):
     "Try what sways a judge: order, length, its own rows, each with an interval; and what is kept at each threshold."
@@ -42,10 +42,11 @@ def probe(
     many = len(pairs) * (3 + len(models))
     print(f'probes of {" and ".join(x.name for x in models)}: {len(pairs)} rows, at most {many} calls', file=sys.stderr)
     texts = chunk_texts([p for p in pairs if db or (p.corpus and Path(p.corpus).exists())], db)
-    try: found = asyncio.run(run(pairs, models, load_rubric(rubric, s.paths.prompts), texts, seed))
+    try: found = waited(run(pairs, models, load_rubric(rubric, s.paths.prompts), texts, seed))
     finally: m.calls.close()
     page = probes_text(found)
     write_report(output, page, asdict(found))
+    if as_json: return print_json(asdict(found))
     print('\n'.join([page, *map(paid, models), *([str(output)] if output else [])]))
 
 # %% ../../nbs/cli/94h_probe.ipynb #pairs

@@ -9,12 +9,14 @@ __all__ = ['publish']
 import sys
 from pathlib import Path
 from typing import Annotated
-from .app import Config, app, argument, option, print
+from .app import Config, command, argument, option, print
+from .completion import offers, runs
+from .help import EXPORT
 
 # %% ../../nbs/cli/95c_publish.ipynb #publish
-@app.command()
+@command(EXPORT, 'publish last dataset --license cc-by-4.0')
 def publish(
-    run: Annotated[str, argument('A run: its name, the beginning of it, `last`, or a folder.', metavar='RUN')],
+    run: Annotated[str, argument('A run: its name, the beginning of it, `last`, or a folder.', metavar='RUN', autocompletion=offers(runs))],
     out: Annotated[Path, argument('Folder to write; new, or of an earlier publication.', metavar='DIR')],
     license: Annotated[str, option('--license', help='Licence of the data, as the hub writes it: apache-2.0, cc-by-4.0. '
                                    'Default: unknown.')] = '',

@@ -6,15 +6,15 @@
 __all__ = ['tool_serve']
 
 # %% ../../nbs/cli/94d_serving.ipynb #imports
-import asyncio
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import WORLDS, Rows, app, option, print
-from .files import trajectories
+from .app import WORLDS, Rows, command, option, print
+from .help import SERVE
+from .files import trajectories, waited
 
 # %% ../../nbs/cli/94d_serving.ipynb #tool-serve
-@app.command('tool-serve')
+@command(SERVE, 'tool-serve rows.jsonl --port 0', 'tool-serve')
 def tool_serve(
     source: Rows,
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
@@ -26,10 +26,11 @@ def tool_serve(
     max_steps: Annotated[int, typer.Option('--max-steps', min=1, help='Most steps of an episode.')] = 20,
 ):
     "Let others step through rows as tasks (reset, step, state, reward by the end that is reached), over a web socket."
-    asyncio.run(_served(source, tools, world, port, max_steps))
+    waited(_served(source, tools, world, port, max_steps))
 
 # %% ../../nbs/cli/94d_serving.ipynb #served
 async def _served(source: Path, spec: str, world: str, port: int, max_steps: int):
+    import asyncio
     from synthgen_nb.core.records import SynthgenError
     from synthgen_nb.tools.curation import tools_for
     from synthgen_nb.tools.loop import serve_tasks

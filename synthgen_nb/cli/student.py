@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import Config, app, argument, option, print
+from .app import AsJson, Config, command, argument, option, print, print_json
+from .help import STUDY
 from .files import table
 
 # %% ../../nbs/cli/95e_student.ipynb #options
@@ -47,10 +48,11 @@ def _more(said: list[str] | None) -> dict[str, str]:
     return dict(s.split('=', 1) for s in said or [])
 
 # %% ../../nbs/cli/95e_student.ipynb #student
-@app.command()
+@command(STUDY, 'student last curated.jsonl')
 def student(
     arms: Arms, base: ToBase = '', template: ToTemplate = '', half: Half = False, db: ToDb = '', seeds: Seeds = 3, steps: Steps = 0,
-    rows: MostRows = 0, questions: Questions = 40, share: Share = .25, more: More = None, config: Config = None,
+    rows: MostRows = 0, questions: Questions = 40, share: Share = .25, more: More = None,
+    as_json: AsJson = False, config: Config = None,
 ):
     "Train a base on each arm, ask all students about documents none has read, and say which difference is real."
     from synthgen_nb.core.portable import command_line
@@ -66,6 +68,7 @@ def student(
     folder = run('student', dict(students=str(trainings(Path(runs), given))) | given | dict(command=command), runs,
                  command)
     r = read_run(folder)
+    if as_json: return print_json(r)
     print(f'{r["abstract"]}\n{r["learnt"]}\n\n{table([_line(x) for x in r["gains"] if x["measure"] == "loss"])}\nrun record:    {folder/"student.ipynb"}')
 
 def _line(x: dict[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,21 @@ import sys
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import app, argument, option, print
+from .app import AsJson, command, argument, option, print, print_json
+from .help import STUDY
 from .files import table
 
 # %% ../../nbs/cli/95b_study.ipynb #planned
 File = Annotated[Path, argument('The study: a YAML file with a question, a base, and arms or a grid.')]
 Pilot = Annotated[int, option('--pilot', min=0, help='Chunks (of tools, rows) that each arm is tried on; 0 asks nothing and tells '
                                                      'from earlier runs.')]
+
+def _said(made, pilot: int):
+    print(_listed(made))
+    cost = made.total('marginal_cost')
+    money = 'at a price that is not known' if cost is None else f'{cost:g} US dollars'
+    if pilot: print(f'together: {made.total("marginal_calls"):,} more calls, {money}; '
+                    f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
 
 def _listed(plan) -> str:
     "A plan as a table for the terminal"
@@ -27,8 +35,8 @@ def _listed(plan) -> str:
                   | {name: between(r, k) or '?' for name, k in shown.items()} | dict(seconds=r['seconds']) for r in plan.rows])
 
 # %% ../../nbs/cli/95b_study.ipynb #plan
-@app.command()
-def plan(study: File, pilot: Pilot = 5):
+@command(STUDY, 'plan study.yaml')
+def plan(study: File, pilot: Pilot = 5, as_json: AsJson = False):
     "Say what a study will take, arm by arm and beside the others, from a small paid pilot or from earlier runs."
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.earlier import plan_from_runs
@@ -38,11 +46,8 @@ def plan(study: File, pilot: Pilot = 5):
     asked, runs = read_study(study), load_settings().paths.runs
     folder = study_folder(asked, runs)
     made = plan_study(asked, folder, pilot) if pilot else plan_from_runs(asked, folder, runs)
-    print(_listed(made))
-    cost = made.total('marginal_cost')
-    money = 'at a price that is not known' if cost is None else f'{cost:g} US dollars'
-    if pilot: print(f'together: {made.total("marginal_calls"):,} more calls, {money}; '
-                    f'the pilot paid {made.paid} calls for {made.pilot} units an arm')
+    if as_json: print_json(made.as_dict())
+    else: _said(made, pilot)
     for n in made.notes: print(n, file=sys.stderr)
     refuse_beyond(made, asked)
 
@@ -60,8 +65,8 @@ def _reported(folder: Path, command: str) -> Path: # the notebook
     return out/book.name
 
 # %% ../../nbs/cli/95b_study.ipynb #study
-@app.command()
-def study(study: File):
+@command(STUDY, 'study study.yaml')
+def study(study: File, as_json: AsJson = False):
     "Run the arms of a study and write its report; the same command goes on where it stopped."
     from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.settings import load_settings
@@ -78,8 +83,9 @@ def study(study: File):
     if stopped and ended < 2: raise KeyboardInterrupt
     book = _reported(folder, command_line(['synthgen', *sys.argv[1:]]))
     r = read_run(book.parent)
-    print(f'{r["title"]}\n{r["abstract"]}\n\n{table(r["arms"])}\nreport:        {book}')
-    print(f'as a page:     {book.with_name("study.html")}')
+    if as_json: print_json(r)
+    else: print(f'{r["title"]}\n{r["abstract"]}\n\n{table(r["arms"])}\nreport:        {book}')
+    if not as_json: print(f'as a page:     {book.with_name("study.html")}')
     if stopped: raise KeyboardInterrupt
     if r['failed']: raise typer.Exit(_unfinished(r['failed']))
 
@@ -88,4 +94,4 @@ def _unfinished(failed: list[dict]) -> int: # the status
     return 1
 
 # %% ../../nbs/cli/95b_study.ipynb #ablate
-app.command('ablate', help='The same as `study`.')(study)
+command(STUDY, 'ablate study.yaml', 'ablate', help='The same as `study`.')(study)

@@ -6,20 +6,20 @@
 __all__ = ['tool_parse', 'tool_generate', 'tool_execute', 'tool_curate']
 
 # %% ../../nbs/cli/94_tools.ipynb #imports
-import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
 from .app import (Absent, Accept, OWN_TOOLS, WORLDS, Config, Known, Live, MaxSteps, ModelName, Multi, Out, Provider,
-                                 Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, app,
+                                 Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, command,
                                  argument, option, print)
-from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories
+from .help import TOOLS
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories, waited
 from .making import tools_and_worlds
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
-@app.command('tool-parse')
+@command(TOOLS, 'tool-parse hdf5 -o tools.json', 'tool-parse')
 def tool_parse(
     source: Annotated[str, argument('OpenAPI, MCP tools/list, OpenAI functions, a list of tools, a Python '
                                     'file; '
@@ -30,7 +30,7 @@ def tool_parse(
     from synthgen_nb.core.records import SynthgenError, save
     from synthgen_nb.worlds.open import tools_of
     apart(Path(source), output)
-    out = asyncio.run(tools_of(source))
+    out = waited(tools_of(source))
     for d in out.dropped: print(d.detail, file=sys.stderr)
     save_drops(out.dropped, output)
     if not out.kept:
@@ -46,7 +46,7 @@ def _effects(tools) -> str:
     return ', '.join(f'{n} {e}' for e, n in Counter(t.effect for t in tools).most_common())
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-generate
-@app.command('tool-generate')
+@command(TOOLS, 'tool-generate hdf5 -o rows.jsonl --target-pairs 8', 'tool-generate')
 def tool_generate(
     source: Tools, output: Out,
     target_pairs: TargetRows = 20,
@@ -61,7 +61,7 @@ def tool_generate(
     check_writable(output)
     apart(Path(source), output)
     _, m = door(config, provider, model, workers, 'generate', 'generate')
-    made, place = asyncio.run(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value
+    made, place = waited(_made(source, world, m, target_pairs, single_step, multi_step, max_steps, value
                                     or [], seed, live, absent))
     m.calls.close()
     save_drops([d for o in (made.proposed, made.solved, made.accepted) for d in o.dropped] + made.repeated,
@@ -95,7 +95,7 @@ async def _made(source: str, world: str, model, target: int, single: bool, multi
     return await make_rows(own, model, fresh, plan, values=known, instead=drawn_round), place
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-execute
-@app.command('tool-execute')
+@command(TOOLS, 'tool-execute rows.jsonl -o executed.jsonl', 'tool-execute')
 def tool_execute(
     source: Rows, output: Out,
     world: Annotated[str | None, option('--world',
@@ -116,7 +116,7 @@ def tool_execute(
     got = trajectories(source)
     known = parse_tools(tools).kept if tools else None
     m = door(config, provider, model, workers, 'execute', 'generate')[1] if world == 'simulated' else None
-    out = asyncio.run(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4, live))
+    out = waited(execute_in_worlds(got.kept, world, known, m, timeout, workers or 4, live))
     if m: m.calls.close()
     finished(out, output, got.dropped, f'no row of {len(got.kept)} could be executed whole')
     ran = [o for t in out.kept for o in t.observations]
@@ -126,7 +126,7 @@ def tool_execute(
           f'in {", ".join(worlds)}')
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-curate
-@app.command('tool-curate')
+@command(TOOLS, 'tool-curate rows.jsonl -o kept.jsonl', 'tool-curate')
 def tool_curate(
     source: Rows, output: Out,
     tools: Annotated[str, option('--tools', help='The tools: a specification, or a world that has its own. '
@@ -155,7 +155,7 @@ def tool_curate(
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
     got = trajectories(source)
-    out = asyncio.run(_curated(got.kept, tools, m, r, least, min_success, balance, accept))
+    out = waited(_curated(got.kept, tools, m, r, least, min_success, balance, accept))
     out.dropped = [*got.dropped, *out.dropped]
     m.calls.close()
     n, metrics = len(got.kept), tool_account(got.kept, out, r, least)
@@ -195,7 +195,7 @@ def _turns(source: Path, output: Path, tools: str, split: bool,
     from synthgen_nb.tools.curation import curate_turns, tools_for
     m, got = door(*served, 'judge', 'judge')[1], trajectories(source)
     async def masked(): return await curate_turns(got.kept, await tools_for(got.kept, tools), m, split)
-    out = asyncio.run(masked())
+    out = waited(masked())
     m.calls.close()
     n, bad = len(got.kept), sum(out.reasons.values())
     metrics = dict(rows=n, kept=len(out.rows.kept), turns=out.turns, masked=bad, reasons=dict(out.reasons))

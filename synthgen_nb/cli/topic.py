@@ -6,15 +6,15 @@
 __all__ = ['tool_generate_from_topic']
 
 # %% ../../nbs/cli/94c_topic.ipynb #imports
-import asyncio
 from pathlib import Path
 from typing import Annotated
 import typer
-from .app import Config, ModelName, Out, Provider, app, argument, print
-from .files import counted, door, paid, save_drops
+from .app import Config, ModelName, Out, Provider, command, argument, print
+from .help import TOOLS
+from .files import counted, door, paid, save_drops, waited
 
 # %% ../../nbs/cli/94c_topic.ipynb #command
-@app.command('tool-generate-from-topic')
+@command(TOOLS, 'tool-generate-from-topic "a city library" -o library.json', 'tool-generate-from-topic')
 def tool_generate_from_topic(
     topic: Annotated[str, argument('What the service is about, in a few words.', metavar='TOPIC')],
     output: Out,
@@ -26,7 +26,7 @@ def tool_generate_from_topic(
     from synthgen_nb.tools.topic import tools_from_topic
     check_writable(output)
     _, m = door(config, provider, model, None, 'topic', 'generate')
-    out = asyncio.run(tools_from_topic(topic, m, n_tools))
+    out = waited(tools_from_topic(topic, m, n_tools))
     m.calls.close()
     save_drops(out.dropped, output)
     save(out.kept, output)

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from .declared import declared
+from .display import Displayed, Part, Story
 from .plugged import loaded_from, plugged
 from .records import Faithful, SynthgenError
 from .settings import nearest
@@ -29,7 +30,7 @@ def one_of(
     raise SynthgenError(f'unknown {what} {name!r}{nearest(name, names) or "."} Known: {", ".join(names)}.')
 
 # %% ../../nbs/core/08_methods.ipynb #Method
-class Method(BaseModel):
+class Method(Displayed, BaseModel):
     "What a method's notebook says of it"
     model_config = ConfigDict(frozen=True, extra='forbid')
     name: str                      # in records and on the command line: deita
@@ -47,6 +48,10 @@ class Method(BaseModel):
     replies: dict[str, str] = {}   # task of a prompt → module:function that answers it offline
     module: str = ''               # filled when it is found
 
+    def _story(self) -> Story:
+        about = ' · '.join(x for x in (self.paper, self.faithful, f'takes {self.takes}', self.stage, self.note) if x)
+        options = tuple(dict(option=k, help=v) for k, v in self.options.items())
+        return Story(f'{self.title}: {self.claim}', (Part('', about), Part('options', rows=options), Part('held against', self.check)))
     def function(self) -> Any: return getattr(import_module(self.module), self.step) # imported now
     async def run(self, records: Any, model: Any, **given: Any) -> Any: # an `Outcome`
         return await _run(self.function(), records, model, given)

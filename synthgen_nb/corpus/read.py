@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 import synthgen_nb
+from ..core.display import Displayed, Part, Story
 from ..core.language import language_of
 from ..core.plugged import plugged
 from ..core.providers import named
@@ -44,7 +45,7 @@ Kind = Literal['markdown', 'rst', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xl
                'asciidoc', 'latex', 'org', 'odt', 'rtf', 'mediawiki', 'textile', 'docbook', 'fb2',
                'text', 'python', 'code', 'other'] # other: of a plug-in
 
-class Document(BaseModel):
+class Document(Displayed, BaseModel):
     "One file as text"
     model_config = ConfigDict(frozen=True, extra='forbid')
     path: str                   # as the user named it, with forward slashes
@@ -57,6 +58,12 @@ class Document(BaseModel):
     commit: str = ''            # of the git checkout that it stands in
     licence: str = ''           # of that checkout
     encoding: str = ''          # of a file of text, and what decided it
+    def _story(self) -> Story:
+        size = f'{len(self.text):,} characters' + (f', {len(self.pages)} pages' if self.pages else '')
+        left = f'{len(self.left_out)} passages are left out' if self.left_out else ''
+        said = (self.kind, self.language, size, self.title, self.encoding, self.licence, left)
+        return Story(self.path, (Part('', ' · '.join(x for x in said if x), self.text),))
+    def _brief(self) -> dict[str, Any]: return dict(document=self.path, kind=self.kind, title=self.title, characters=len(self.text))
 
 # %% ../../nbs/corpus/11_read.ipynb #kinds
 _CODE: dict[str, Kind] = dict.fromkeys((s for s in SUFFIXES if not s.startswith('.py')), 'code')

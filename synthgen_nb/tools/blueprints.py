@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
+from ..core.display import Displayed, Part, Story, fields_of, opened
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
 from ..core.records import Drop, Origin, Outcome, Record, SynthgenError, canonical, clip, content_id, drop, leaves
@@ -32,7 +33,7 @@ from .toolllm import in_worlds
 from ..worlds.world import World, attempt_call, execute_all, resettable, state_hash
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Blueprint
-class End(BaseModel):
+class End(Displayed, BaseModel):
     "What a world was like after the actions"
     model_config = ConfigDict(frozen=True, extra='forbid')
     how: Literal['state', 'reads', ''] = '' # by its state, by what its reading tools say; '': cannot be told
@@ -52,6 +53,12 @@ class Blueprint(Record):
     end: End = End()
     origin: tuple[Origin, ...] = ()
     meta: dict[str, Any] = Field(default_factory=dict)
+    def _story(self) -> Story:
+        told = Part('actions', rows=tuple(c._brief() for c in self.actions)), Part('what a good answer says', text='\n'.join(self.outputs))
+        more = fields_of(self, without=('id', 'wants', 'actions', 'outputs', 'origin')).parts
+        return Story(' / '.join(self.wants), (*told, *more, opened('how it was made', self.origin)))
+    def _brief(self) -> dict[str, Any]:
+        return dict(wants=' / '.join(self.wants), actions=', '.join(c.tool for c in self.actions), outputs=', '.join(self.outputs))
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Place
 @dataclass

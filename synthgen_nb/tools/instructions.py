@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from pydantic import Field
+from ..core.display import Part, Story, fields_of, opened
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
 from ..core.replies import lost_rows
@@ -92,6 +93,10 @@ class Task(Record):
     relevant: tuple[str, ...] = ()      # needed, as extracted by the writer, in order
     origin: tuple[Origin, ...] = ()
     meta: dict[str, Any] = Field(default_factory=dict)
+    def _story(self) -> Story:
+        needs = Part('needs', ', '.join(self.relevant)), Part('shown with', ', '.join(self.tools))
+        return Story(self.instruction, (*needs, *fields_of(self.meta).parts, opened('how it was made', self.origin)))
+    def _brief(self) -> dict[str, Any]: return dict(request=self.instruction, needs=', '.join(self.relevant))
 
 # %% ../../nbs/tools/74_instructions.ipynb #request-schema
 def request_schema(

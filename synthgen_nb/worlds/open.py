@@ -24,7 +24,7 @@ from ..core.settings import nearest
 from ..specs.parse import parse_tools
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
-from .world import (NoStart, ToolError, World, WorldKind, needed, resettable, run_each, sorted_out,
+from .world import (NoStart, ShownWorld, ToolError, World, WorldKind, needed, resettable, run_each, sorted_out,
                                       withheld_by)
 
 # %% ../../nbs/worlds/38_open.ipynb #worlds
@@ -131,7 +131,7 @@ async def tools_of(
     async with open_world(source) as w: return Outcome(kept=list(w.tools))
 
 # %% ../../nbs/worlds/38_open.ipynb #SimulatedWorld
-class SimulatedWorld:
+class SimulatedWorld(ShownWorld):
     "A world in which a model answers for the tools"
     name, executed, takes_state = 'simulated', False, False
     def __init__(self, tools: Sequence[Tool], model: Model):

@@ -1,0 +1,89 @@
+"The list in the order of work, an example on every page, the tab key, and JSON for programs"
+
+import json
+import os
+import shlex
+import subprocess
+
+import pytest
+import typer
+from conftest import SYNTHGEN, write_docs
+
+from synthgen_nb.cli import app as options
+from synthgen_nb.cli.help import PANELS
+from synthgen_nb.cli.main import app, asked
+from synthgen_nb.cli.methods import method_commands
+from synthgen_nb.core.records import Pair
+from synthgen_nb.export.formats import formats_for
+from synthgen_nb.specs.trajectory import Trajectory
+
+
+def pages() -> dict:
+    "Every command with its options, those of a group as `judge exam`"
+    found, names = {}, [c.name or c.callback.__name__ for c in app.registered_commands]
+    for name, c in typer.main.get_command(asked([*method_commands(), *names])).commands.items():
+        inner = getattr(c, "commands", None)
+        found |= {f"{name} {n}": x for n, x in inner.items()} if inner else {name: c}
+    return found
+
+
+PAGES = pages()
+
+
+def test_commands_stand_in_the_order_of_work():
+    told = subprocess.run([SYNTHGEN, "--help"], capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}).stdout
+    places = [told.index(f"\n{p}:\n") for p in PANELS]
+    assert places == sorted(places) and "\nCommands:" not in told, "every command has a panel"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_has_an_example_that_parses(name):
+    example = PAGES[name].epilog
+    assert example and f"{example} ".startswith(f"{name} ") and len(example) < 100
+    rest = shlex.split(example)[len(name.split()) :]
+    PAGES[name].make_context(name, rest)  # a wrong option, or a missing argument, is an error
+
+
+def test_what_tab_offers(tmp_path):
+    (tmp_path / "runs" / "20260101-a").mkdir(parents=True)
+    (tmp_path / "runs" / "20260101-a" / "run.json").write_text("{}")
+
+    def tab(line: str) -> list[str]:
+        words = line.split(" ")
+        env = {"_SYNTHGEN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+        said = subprocess.run([SYNTHGEN], capture_output=True, text=True, env=os.environ | env, cwd=tmp_path)
+        assert not said.stderr
+        return said.stdout.split()
+
+    assert tab("synthgen tool-p") == ["tool-parse", "tool-pipeline"]
+    assert tab("synthgen pipeline docs --thr") == ["--threshold"]
+    assert tab("synthgen pipeline docs --provider o") == ["offline", "ollama", "openai"]
+    assert tab("synthgen show ") == ["last", "20260101-a"] and tab("synthgen judge exam 2") == ["20260101-a"]
+    (tmp_path / "synthgen.yaml").write_text("paths: {runs: [")
+    assert tab("synthgen show ") == [], "a file that cannot be read is no noise in the line that is typed"
+
+
+def test_a_press_of_the_key_loads_nothing_heavy():
+    code = "import sys; sys.argv = ['synthgen']\nfrom synthgen_nb.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print('loaded:', [m for m in ('pydantic', 'asyncio', 'rich', 'numpy', 'yaml') if m in sys.modules])"
+    env = {"_SYNTHGEN_COMPLETE": "complete_bash", "COMP_WORDS": "synthgen curate x --rubric w", "COMP_CWORD": "4"}
+    said = subprocess.run([SYNTHGEN.with_name("python"), "-c", code], capture_output=True, text=True, env=os.environ | env)
+    assert said.stdout.split("\n") == ["workbench", "loaded: []", ""], said.stderr
+
+
+def test_formats_that_are_offered_are_those_there_are():
+    assert options.PAIR_FORMATS.split() == [f for f in options.PAIR_FORMATS.split() if f in formats_for(Pair)]
+    assert {*options.PAIR_FORMATS.split()} == {*formats_for(Pair)} and {*options.TOOL_FORMATS.split()} == {*formats_for(Trajectory)}
+
+
+def test_tables_are_json_for_programs(synthgen):
+    write_docs(synthgen.folder / "docs", 2)
+    synthgen("ingest", "docs", "-o", "db")
+    synthgen("generate", "db", "-o", "pairs.jsonl")
+    read = lambda *line: json.loads(synthgen(*line, "--json").stdout)
+    assert {r["source"] for r in read("sources", "db")} == {"docs"}
+    assert len(read("search", "db", "cache", "-k", "2")) == 2 and read("search", "db", "xyzzyq", "--kind", "text") == []
+    assert {r["kind"] for r in read("prompts")} == {"prompt", "rubric"}
+    assert [r for r in read("list-providers") if r["provider"] == "* offline"]
+    assert {r["model"] for r in read("calls")} == {"offline/extractive"}
+    assert {d["document"] for d in read("coverage", "pairs.jsonl")["documents"]} == {"docs/doc000.md", "docs/doc001.md"}
