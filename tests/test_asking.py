@@ -14,6 +14,7 @@ from synthgen_nb.core.records import leaves
 from synthgen_nb.offline.requests import is_goal, read, say, there
 from synthgen_nb.offline.tellings import answer_from, beginning
 from synthgen_nb.offline.tools import _prepared, counted, found_in, plan
+from synthgen_nb.offline.wants import phrase
 from synthgen_nb.offline.worded import said, typed
 from synthgen_nb.specs.tool import Tool, steps
 from synthgen_nb.specs.trajectory import resolve
@@ -307,3 +308,12 @@ def test_what_is_taken_from_a_list_is_asked_for_in_the_same_place():
         after = steps[names.index("list_items") + 1:] if "list_items" in names else []
         assert all(s["arguments"]["user"] == "ada" for s in after)
 
+
+
+def test_a_description_without_a_verb_names_what_is_got():
+    said = {"get_blocks_txs": "Block transactions", "get_account_utxos": "DRep delegators", "ListLicensees": "List", "get_mean": "Compute the mean.",
+            "RetrieveConfig": "Retrieve", "block_user": "Block a user", "getIt": "Returns a list of things."}
+    got = {name: phrase({"name": name, "description": text}) for name, text in said.items()}
+    assert got == {"get_blocks_txs": "get block transactions", "get_account_utxos": "get DRep delegators", "ListLicensees": "list licensees",
+                   "get_mean": "compute the mean", "RetrieveConfig": "retrieve config", "block_user": "block a user",
+                   "getIt": "return a list of things"}

@@ -5,9 +5,11 @@
 A folder, such as runs/study-mine, is a run or a study in this checkout that is shown beside the reference records.
 """
 import ast
+import gc
 import io
 import json
 import os
+import posixpath
 import re
 import shutil
 import struct
@@ -422,13 +424,15 @@ def copies(site: Site, built: Path) -> None:
         page = f.relative_to(SRC).with_suffix('').as_posix()
         if page in floors or f.suffix not in ('.md', '.ipynb'): continue
         text = plain(f.read_text(encoding='utf-8')) + '\n' if f.suffix == '.md' else copied(read(f))
-        (built/page).with_suffix('.md').write_text(text, encoding='utf-8')
+        there = lambda m, at=page: f'({m[1]}.html' if posixpath.normpath(posixpath.join(posixpath.dirname(at), m[1])) in floors else m[0]
+        (built/page).with_suffix('.md').write_text(re.sub(r'(?<=\])\(([^)\s:]+)\.md(?=[)#])', there, text), encoding='utf-8')
     (built/'llms.txt').write_text(book.llms(site.book, made), encoding='utf-8')
 
 
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
+    gc.set_threshold(200_000, 20, 100)  # trees of pages live until they are written, and looking through them for rubbish finds none
     proc_nbs(n_workers=0)
     site = Site(sys.argv[1:])
     write(site)

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 import typer
-from .app import (AsJson, Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format, Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
+from .app import (AsJson, Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embedding, Evals, Format,
+                                 Ids, Known, Live, MaxChunks, MaxSteps, ModelName, Multi,
                                  NPairs, Out, PerQuestion, Provider,
     Reasoning, Replies, RubricName, Seed, Single, System, Tables, Target, TargetRows, Template, Threshold,
     Together, Tokens, ToolFormat, Tools,
@@ -60,7 +61,8 @@ Acquire = Annotated[str, typer.Option('--acquire', autocompletion=offers('random
                                       help='With a target: what chooses the next chunks by what was accepted so far: '
                                       'random, coverage, uncertainty, expected_yield, hybrid or student. Default: the documents '
                                       'take turns.')]
-Learner = Annotated[str, option('--student', help='With --acquire student: the model that learns from what was accepted so far; '
+Learner = Annotated[str, option('--student', help='With --acquire student: the model that learns from what was '
+                                                  'accepted so far; '
                                 'chunks like those on which it is wrong and sure come next (extra train).')]
 
 Maker = Annotated[str, typer.Option('--method', help=f'That makes the rows: {", ".join(completion.makers())}.',
@@ -69,7 +71,8 @@ Maker = Annotated[str, typer.Option('--method', help=f'That makes the rows: {", 
 def _chosen(acquired: dict):
     "How the chunks of a run were chosen, if they were"
     if rounds := acquired.get('rounds'):
-        print(f'chunks chosen: by {acquired["by"]}, in {len(rounds)} rounds; {rounds[-1]["accepted_per_call"]:g} accepted '
+        print(f'chunks chosen: by {acquired["by"]}, in {len(rounds)} rounds; {rounds[-1]["accepted_per_call"]:g} '
+              f'accepted '
               'pairs for each call of the writer')
 
 # %% ../../nbs/cli/95_runs.ipynb #pipeline
@@ -80,13 +83,15 @@ def pipeline(
     max_chunks: MaxChunks = None, chunks_per_question: PerQuestion = 1, chunk_tokens: ChunkTokens = '512-1024',
     rewrite: Annotated[bool, typer.Option('--rewrite/--no-rewrite',
                                           help='Rewrite answers from their source.')] = True,
-    verify: Annotated[str, typer.Option(autocompletion=offers('evidence roundtrip none'), help='What holds pairs against their source: evidence; roundtrip '
+    verify: Annotated[str, typer.Option(autocompletion=offers('evidence roundtrip none'),
+                                        help='What holds pairs against their source: evidence; roundtrip '
                                              '(each question is asked again too); or none.')] = 'evidence',
     threshold: Threshold = None, rubric: RubricName = 'workbench', accept: Accept = '', topic: Topic = None, together: Together = 1,
     max_calls: Annotated[int | None, option('--max-calls', min=1,
                                             help='With a target: start no further wave after so many calls '
                                                  'of the model.')] = None, acquire: Acquire = '', student: Learner = '',
-    cot: Annotated[bool, typer.Option('--cot/--no-cot', help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
+    cot: Annotated[bool, typer.Option('--cot/--no-cot',
+                                      help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
                                              help='A further method of pairs, by its name, run on what was accepted; '
                                              'repeat for several.')] = None,
@@ -104,7 +109,8 @@ def pipeline(
     if missing := [s for s in source if not address(s) and not s.exists()]:
         raise SynthgenError(f'{missing[0]}: no such file or folder')
     folder, r = recorded('qa', given | _away(dump, replies), output, config)
-    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, {r["model"]})')
+    print(f'training file: {output} ({r["export"]["rows"]} rows from {r["export"]["documents"]} documents, '
+          f'{r["model"]})')
     _chosen(r.get('acquired', {}))
     _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
@@ -142,7 +148,8 @@ def tool_pipeline(
     options_of(maker(method), setting or [])
     several(multi_step, max_steps)
     both = single_step == multi_step
-    given = dict(source=source, evals=[str(e) for e in evals or []], world=world, values=value, provider=provider, model=model, judge=judge,
+    given = dict(source=source, evals=[str(e) for e in evals or []], world=world, values=value, provider=provider,
+                 model=model, judge=judge,
                  workers=workers, target_pairs=target_pairs, single_step=single_step or both, multi_step=multi_step or both,
                  max_steps=max_steps, live=live, annotate=annotate, by=method, by_options=setting,
                  absent=absent, dedup=dedup, rubric=rubric, threshold=threshold, accept=accept, seed=seed, format=format,
@@ -250,7 +257,8 @@ def _listed(found: list[dict]) -> list[dict]:
 @command(RECORDS, 'show last')
 def show(name: Annotated[str, argument('Name of a run, the beginning of one, `last`, or a folder.',
                                        metavar='RUN', autocompletion=offers(completion.runs))] = 'last',
-         html: Annotated[Path | None, option('--html', help='Write the executed notebook to this file instead, as a page that needs '
+         html: Annotated[Path | None, option('--html',
+                                             help='Write the executed notebook to this file instead, as a page that needs '
                                              'nothing else.')] = None,
          as_json: AsJson = False):
     "Print one run: how it ended, its parameters, what was lost, what it cost."

@@ -630,10 +630,12 @@ def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, Any]]:
     head = [c.strip() for c in first]
     while head and not head[-1]: head.pop()
     if not head or not all(head) or len({*head}) < len(head):
-        raise SynthgenError(f'{path}: the first row is to name the columns, each once; it holds {clip(head or "nothing")}')
+        raise SynthgenError(f'{path}: the first row is to name the columns, each once; '
+                            f'it holds {clip(head or "nothing")}')
     for i, cells in enumerate(rows, 1):
         if any(c.strip() for c in cells[len(head):]):
-            raise SynthgenError(f'{path}: row {i} has {len(cells)} cells, and there are {len(head)} columns ({clip(", ".join(head))})')
+            raise SynthgenError(f'{path}: row {i} has {len(cells)} cells, and there are {len(head)} columns '
+                                f'({clip(", ".join(head))})')
         row = {k: v for k, v in zip(head, cells, strict=False) if v.strip()}
         if row: yield f'row {i}', row
 
@@ -650,13 +652,19 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
 # %% ../../nbs/core/00a_records.ipynb #sheet-rows
 def _xlsx_rows(path: Path) -> Iterator[tuple[str, Any]]:
     "Of the one sheet of a workbook that holds something"
-    import openpyxl, zipfile
+    import zipfile
+    try: import openpyxl
+    except ModuleNotFoundError:
+        raise SynthgenError(f'{path}: what reads workbooks is not installed. '
+                            'Run: pip install "synthgen_nb[office]"') from None
     try: book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as e:
         raise SynthgenError(f'{path}: not a readable .xlsx workbook ({clip(e)})') from None
-    sheets = [s for s in book.worksheets if any(v is not None for r in s.iter_rows(max_row=50, values_only=True) for v in r)]
+    filled = lambda s: any(v is not None for r in s.iter_rows(max_row=50, values_only=True) for v in r)
+    sheets = [s for s in book.worksheets if filled(s)]
     if len(sheets) != 1:
-        raise SynthgenError(f'{path}: {len(sheets)} of its sheets hold something ({", ".join(s.title for s in sheets)}); '
+        named = ', '.join(s.title for s in sheets)
+        raise SynthgenError(f'{path}: {len(sheets)} of its sheets hold something ({named}); '
                             'save the one that is meant as a file of its own')
     cell = lambda v: '' if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
     yield from _named(path, ([*map(cell, r)] for r in sheets[0].iter_rows(values_only=True)))
@@ -672,12 +680,14 @@ def dataset_files(
     folder, split = (path, '') if path.is_dir() else (path.parent, path.name)
     if (folder/'snapshots').is_dir(): # of the hub's cache
         ref = folder/'refs'/'main'
-        folder = folder/'snapshots'/(ref.read_text().strip() if ref.is_file() else next(iter(sorted(os.listdir(folder/'snapshots'))), ''))
+        newest = ref.read_text().strip() if ref.is_file() else max(os.listdir(folder/'snapshots'), default='')
+        folder = folder/'snapshots'/newest
     found = _by_split(folder)
     names = [n for n in found if not split or n == split or n.endswith(f'/{split}')]
     if len(names) == 1: return found[names[0]]
-    if not found: raise SynthgenError(f'{path}: no such file, and {folder} is no folder with rows ({", ".join(_ROWS)}) in it')
-    wrong = f'no split {split!r}' if not names else 'several splits' if split else 'several splits, so one is to be named'
+    if not found:
+        raise SynthgenError(f'{path}: no such file, and {folder} is no folder with rows ({", ".join(_ROWS)}) in it')
+    wrong = 'several splits' + ('' if split else ', so one is to be named') if names else f'no split {split!r}'
     raise SynthgenError(f'{path}: {wrong}. There are: {", ".join(f"{folder/n}" for n in sorted(found))}')
 
 def _by_split(folder: Path) -> dict[str, list[Path]]:
@@ -710,7 +720,8 @@ def _arrow_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _jsonable(x: Any) -> Any: # dates, bytes and decimals as texts
     if isinstance(x, dict): return {k: _jsonable(v) for k, v in x.items()}
     if isinstance(x, list): return [_jsonable(v) for v in x]
-    return x if x is None or isinstance(x, (str, int, float, bool)) else f'<{len(x)} bytes>' if isinstance(x, bytes) else str(x)
+    if isinstance(x, bytes): return f'<{len(x)} bytes>'
+    return x if x is None or isinstance(x, (str, int, float, bool)) else str(x)
 
 _ROWS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
     '.json': _list_rows, '.jsonl': _line_rows, '.parquet': _parquet_rows, '.arrow': _arrow_rows,
@@ -730,7 +741,7 @@ def _adopt(cls: type[R], row: dict) -> dict:
     return own | {'meta': {**(own.get('meta') or {}), **other}}
 
 # %% ../../nbs/core/00a_records.ipynb #columns
-COLUMNS = dict(question=('instruction', 'prompt', 'query'), answer=('output', 'response', 'completion')) # of others, first come
+COLUMNS = dict(question=('instruction', 'prompt', 'query'), answer=('output', 'response', 'completion')) # of others
 
 def _asked_and_answered(row: dict) -> dict:
     "A pair under other names: Alpaca's columns, prompt and completion, or a head of a table with capitals"

@@ -279,7 +279,6 @@ def _lora(r: Recipe) -> Any: # LoraConfig; None: all weights are trained
 def bared(model: Any, base: Base): # model: the base with its adapter
     "Take an adapter off; weights that it froze may be trained again"
     model.unload()
-    base.model.gradient_checkpointing_disable() # else copies of the base would pass their gradients on to it
     for p in base.model.parameters(): p.requires_grad_(True)
 
 def _trainer(base: Base, targets: Sequence[Target], recipe: Recipe, folder: Path, watch: Any) -> Any:
@@ -354,12 +353,12 @@ def preferred(
     else:
         trainer._load_from_checkpoint(str(done))
         told = json.loads((done/'trainer_state.json').read_text())['log_history']
-    try: yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
-    finally: bared(trainer.model, base)
+    yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
 
 # %% ../../nbs/evaluate/61_student.ipynb #by-preference
 def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, beta: float) -> Any: # trl.DPOTrainer
     trl = trainers()
+    import copy
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
     from synthgen_nb.evaluate.targets import prompt_of
@@ -372,7 +371,8 @@ def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, 
                            beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
                            save_strategy='steps', save_steps=r.save_every, save_total_limit=2, report_to='none',
                            disable_tqdm=True, use_cpu=base.model.device.type == 'cpu', bf16=False)
-    trainer = trl.DPOTrainer(model=base.model, args=config, train_dataset=data, processing_class=base.tokenizer,
+    model = copy.deepcopy(base.model) # TRL leaves marks on it, and copies of a marked one learn nothing
+    trainer = trl.DPOTrainer(model=model, args=config, train_dataset=data, processing_class=base.tokenizer,
                              peft_config=_lora(r), callbacks=[_watch(lambda model, step: None, ())])
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -62,6 +62,14 @@ def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence-phrase
 _FORMS = {participle(v): v for v in VERBS} | GERUNDS # marked a user, retrieving the list
 
+def _noun_phrase(name: str, words: Sequence[str]) -> str: # '' where the description is none
+    "A description that names what a tool gets: get_blocks_txs, Block transactions"
+    verb, first = split_name(name)[0], words[0] if words else ''
+    if verb not in ('get', 'list', 'retrieve', 'fetch') or not 1 < len(words) < 9 or words[1].lower() in _NEXT: return ''
+    own = base(first)
+    if first.lower() in _FORMS or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
+    return ' '.join([verb, first.lower() if first.istitle() else first, *words[1:]])
+
 def phrase(tool: Mapping) -> str:
     "What a tool does, as part of a request: a verb in its base form and what follows"
     words = _first_sentence(str(tool.get('description') or ''))
@@ -69,7 +77,8 @@ def phrase(tool: Mapping) -> str:
     if len(words) > 1 and words[1].lower() in _NEXT: verb = verb or _FORMS.get(words[0].lower(), '')
     if not verb and len(words) > 1 and words[1].lower() in _NEXT and words[0].isalpha():
         verb = words[0].lower().removesuffix('s')
-    if not verb: return in_words(tool['name'])
+    if (looks := _noun_phrase(str(tool['name']), words)): return looks
+    if not verb or len(words) == 1: return in_words(tool['name'])
     if len(words) > 2 and words[1] in ('and', 'or') and base(words[2]): words[2] = base(words[2])
     return ' '.join([verb, *words[1:]])
 

@@ -34,7 +34,8 @@ class Resource:
         self.schema, self.root = schema_of(self)
         self.key = key_of(self) if self.schema else ()
         asked = flat(known[self.keyed.name].key.removeprefix('body.')) if self.keyed else ''
-        self.asked = asked if asked not in (*ENDS, 'name', 'number', 'path', 'code') else '' # by which name an object is asked for
+        # by which name an object is asked for
+        self.asked = asked if asked not in (*ENDS, 'name', 'number', 'path', 'code') else ''
         own = [self.keyed] if self.keyed and known[self.keyed.name].action == 'get' else [t for t in tools if known[t.name].key or not self.keyed]
         self.parents = max((known[t.name].parents for t in own), key=len, default=())
 
@@ -130,7 +131,8 @@ def gone_well(result: Any) -> Any:
     if not isinstance(result, dict): return result
     return {k: True if flat(k) in ('ok', 'success', 'successful') and isinstance(v, bool)
             else False if flat(k) in ('error', 'iserror', 'failed') and isinstance(v, bool)
-            else v for k, v in result.items() if not (flat(k) in ('error', 'errors', 'warning') and k != 'status' and _said(v))}
+            else v for k, v in result.items() if not (flat(k) in ('error', 'errors', 'warning') and k != 'status'
+                                                      and _said(v))}
 
 def _said(v: Any) -> bool: return isinstance(v, (str, list)) or v is None
 
@@ -145,7 +147,8 @@ class Service:
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
         found = [Resource(n, ts, self.roles) for n, ts in groups.items()]
         self.resources = {r.name: r for r in found if r.schema}
-        self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)), reverse=True)
+        self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)),
+                                              reverse=True)
                          for n in r.nouns if r.keyed}
         whole = sorted((r for r in self.resources.values() if not r.parents), key=lambda r: (-len(r.name), r.name))
         self.wholes = {r.asked: r for r in whole if r.asked} # user_id → what it names wherever it is asked for
@@ -258,7 +261,8 @@ def first_keys(w: SyntheticWorld, r: Resource, parents: dict) -> list[Any]:
 
 def sketch(w: SyntheticWorld, r: Resource, parents: dict, *of) -> dict:
     "An object before it refers to others"
-    made = once(w, lambda rng: sample(r.schema, rng, '', r.root, of=max(r.nouns, key=len, default='')), 'new', r.name, parents, of)
+    made = once(w, lambda rng: sample(r.schema, rng, '', r.root, of=max(r.nouns, key=len, default='')), 'new', r.name,
+                parents, of)
     return made if isinstance(made, dict) else {'value': made}
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #whole-of
@@ -342,7 +346,8 @@ def referred(w: SyntheticWorld, r: Resource, name: str, value: Any, parents: dic
 # %% ../../nbs/worlds/37_synthetic.ipynb #as
 def _as(value: Any, known: Any) -> Any:
     if isinstance(value, dict):
-        k = next((k for k in value if flat(k) in ('login', 'slug', 'name', 'id', 'key') and isinstance(value[k], str)), None)
+        k = next((k for k in value if flat(k) in ('login', 'slug', 'name', 'id', 'key')
+                  and isinstance(value[k], str)), None)
         return value | {k: known} if k and isinstance(known, str) else value
     return blended(value, known)
 
@@ -363,7 +368,8 @@ def objects(w: SyntheticWorld, r: Resource, parents: dict) -> list[dict]:
         whole = canonical([r.name, full])
         if whole == mark or whole not in w.seeded:
             w.seeded.add(whole)
-            if not any(same_place(o[''], full) for o in w.objects.get(r.name, []) if o.get('') and set(full) <= set(o[''])) or not full:
+            if not any(same_place(o[''], full) for o in w.objects.get(r.name, []) if o.get('')
+                       and set(full) <= set(o[''])) or not full:
                 for i in range(len(first_keys(w, r, full))): add(w, r, {}, full, i)
     return [o for o in w.objects.get(r.name, []) if same_place(o[''], parents)]
 
@@ -379,7 +385,8 @@ def _all_parents(w: SyntheticWorld, r: Resource, given: dict) -> dict:
     return full | {k: v for k, v in given.items() if k not in full}
 
 def find(w: SyntheticWorld, r: Resource, key: Any, parents: dict) -> dict | None:
-    return next((o for o in w.objects.get(r.name, []) if str(at(o, r.key)) == str(key) and same_place(o[''], parents)), None)
+    return next((o for o in w.objects.get(r.name, []) if str(at(o, r.key)) == str(key)
+                 and same_place(o[''], parents)), None)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #found
 def found(w: SyntheticWorld, r: Resource, key: Any, parents: dict) -> dict:
@@ -423,7 +430,8 @@ def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
         parents[p] = args[arg]
     r = w.resources.get(role.resource)
     if r is not None: parents = own_words(r, parents)
-    if r is None or role.action == 'other' or (not role.key and role.action in ('delete', 'act')): return made_up(w, t, args)
+    if r is None or role.action == 'other' or (not role.key and role.action in ('delete', 'act')):
+        return made_up(w, t, args)
     if role.action in ('get', 'update') and not role.key and not _in_body(r, args): return _once(w, t, r, args, parents)
     return ANSWERS[role.action](w, t, r, args, given(t, role, r, args), parents)
 
@@ -489,7 +497,8 @@ def as_told(w: SyntheticWorld, t: Tool, r: Resource, o: dict, args: dict[str, An
         props = held[1].get('properties') or {}
         own = {k: v for k, v in o.items() if k in inside and k in props and fits(v, props[k], t.returns)}
         inside = keyed(_said_too(inside | own, o, args), r, o)
-    return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside), lambda: frame)
+    return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside),
+                   lambda: frame)
 
 def _said_too(inside: dict, o: dict, args: dict) -> dict:
     "With what was said of fields that only this result has"
@@ -540,9 +549,11 @@ def _create(w: SyntheticWorld, t: Tool, r: Resource, args: dict, said: dict, par
     key = w.roles[t.name].key
     own = argument(args, key) if key else None
     if own is not None and find(w, r, own, parents): raise ToolError(f'409: {own!r} is there already')
-    again = next((v for k, v in said.items() if r.asked and flat(k) == r.asked), None) # a role that somebody has already
+    # a role that somebody has already
+    again = next((v for k, v in said.items() if r.asked and flat(k) == r.asked), None)
     if again is not None and (o := find(w, r, again, parents)): return as_told(w, t, r, o, args)
-    o = add(w, r, said | ({} if own is None else {key.removeprefix('body.'): own}), _all_parents(w, r, parents), 'made', len(w.changed), _flat_args(args))
+    o = add(w, r, said | ({} if own is None else {key.removeprefix('body.'): own}), _all_parents(w, r, parents),
+            'made', len(w.changed), _flat_args(args))
     _note(w, r, o, shown(o))
     return as_told(w, t, r, o, args)
 
@@ -579,7 +590,8 @@ def done_to(o: dict, r: Resource, verb: str) -> dict[str, Any]: # fields that ch
     for k, s in r.schema.get('properties', {}).items():
         s, f = plain_schema(s, r.root), flat(k).removeprefix('is')
         if s.get('type') == 'boolean' and f.startswith(stem): out[k] = not off
-        if f in ('status', 'state') and (v := next((v for v in s.get('enum') or [] if flat(v).startswith(stem)), None)): out[k] = v
+        if f in ('status', 'state') and (v := next((v for v in s.get('enum') or [] if flat(v).startswith(stem)),
+                                                   None)): out[k] = v
     return out
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #listed
