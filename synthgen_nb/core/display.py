@@ -91,7 +91,7 @@ def plainly(
 def _listed(v: Any) -> Any: return sorted(map(str, v)) if isinstance(v, set) else v
 
 def _other(v: Any) -> Any: # what JSON does not know
-    if isinstance(v, Displayed): return v._story().title
+    if isinstance(v, Displayed) and type(v)._story is not Displayed._story: return v._story().title
     if hasattr(v, 'shape'): return f'array of {" × ".join(map(str, v.shape))}'
     if is_dataclass(v) and not isinstance(v, type): return {f.name: getattr(v, f.name) for f in fields(v)}
     return v.model_dump() if hasattr(v, 'model_dump') else sorted(map(str, v)) if isinstance(v, (set,
