@@ -13,7 +13,8 @@ from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import leaves
 from synthgen_nb.offline.requests import is_goal, read, say, there
 from synthgen_nb.offline.tellings import answer_from, beginning
-from synthgen_nb.offline.tools import _prepared, counted, plan
+from synthgen_nb.offline.tools import _prepared, counted, found_in, plan
+from synthgen_nb.offline.wants import phrase
 from synthgen_nb.offline.worded import said, typed
 from synthgen_nb.specs.tool import Tool, steps
 from synthgen_nb.specs.trajectory import resolve
@@ -281,3 +282,38 @@ def test_a_moment_in_seconds_is_not_told():
     step = dict(call="call_1", tool="getPetById", arguments={"petId": 7}, status="ok", content=made)
     answer = answer_from([step], DOCS, "Show me the pet with the id 7.")
     assert "1724312913" not in answer and "plan" in answer
+
+
+def test_groups_and_datasets_are_not_those_datasets():
+    "A list of two kinds is one of which nobody knows what the second of them is"
+    name = {"type": "object", "properties": {"path": {"type": "string"}}}
+    found = {"name": "find", "description": "List the groups and datasets of a file.", "parameters": {"type": "object", "properties": {}}}
+    mean = {"name": "mean_of", "description": "Compute the mean of a dataset.", "parameters": name | {"required": ["path"]}}
+    texts = {say([("find", {}, {}), ("mean_of", {}, {"path": "the second of those"})], [found, mean], i) for i in range(12)} - {""}
+    assert texts and not any("those" in t for t in texts)
+    kinds = [{"path": "/a", "kind": "group"}, {"path": "/b", "kind": "dataset"}, {"path": "/c", "kind": "dataset"}]
+    for content, words in ((kinds, "the second of them"), (kinds[1:], "the first of those")):
+        steps = [dict(tool="find", arguments={}, content=content), dict(tool="mean_of", arguments={"path": "/b"}, content=1.5)]
+        assert found_in(steps)[1] == {"path": words}
+
+
+def test_what_is_taken_from_a_list_is_asked_for_in_the_same_place():
+    def fact(tool, args, content):
+        return dict(tool=tool, arguments=args, content=content, before=[])
+    here = fact("list_items", {"user": "ada"}, [{"item_id": "i1"}, {"item_id": "i2"}])
+    there = [fact("get_item", {"user": u, "item_id": "i2"}, {"size": 3}) for u in ("bao", "ada")]
+    for seed in range(6):
+        steps = plan([here, *there], 2, 3, random.Random(seed))
+        names = [s["tool"] for s in steps]
+        after = steps[names.index("list_items") + 1:] if "list_items" in names else []
+        assert all(s["arguments"]["user"] == "ada" for s in after)
+
+
+
+def test_a_description_without_a_verb_names_what_is_got():
+    said = {"get_blocks_txs": "Block transactions", "get_account_utxos": "DRep delegators", "ListLicensees": "List", "get_mean": "Compute the mean.",
+            "RetrieveConfig": "Retrieve", "block_user": "Block a user", "getIt": "Returns a list of things."}
+    got = {name: phrase({"name": name, "description": text}) for name, text in said.items()}
+    assert got == {"get_blocks_txs": "get block transactions", "get_account_utxos": "get DRep delegators", "ListLicensees": "list licensees",
+                   "get_mean": "compute the mean", "RetrieveConfig": "retrieve config", "block_user": "block a user",
+                   "getIt": "return a list of things"}

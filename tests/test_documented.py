@@ -58,7 +58,7 @@ def test_every_example_is_a_line_that_is_run():
     assert not [n for n, e in shown.items() if "/tmp/" in e["prints"] or "Traceback" in e["prints"]]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md", "nbs/_docs/skill/SKILL.md"])
 def test_every_documented_line_runs_as_written(tmp_path, server, name, pytestconfig):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)

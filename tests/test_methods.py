@@ -111,7 +111,7 @@ def test_nothing_but_its_own_files_is_touched(grown):
 
 
 def test_the_method_has_a_command_and_an_offline_reply(grown):
-    assert "Answers in at most so many words." in grown("--help").stdout
+    assert "Answers in at most so many words" in grown("--help").stdout
     assert "--max-words" in grown("shorten", "--help").stdout
     grown("ingest", "docs", "-o", "db")
     grown("generate", "db", "-o", "pairs.jsonl", "--n-pairs", 1)

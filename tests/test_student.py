@@ -227,14 +227,17 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
 @needs_extra
 def test_preferences_go_on_from_their_checkpoint(tmp_path):
     import torch
-    from synthgen_nb.evaluate.student import Better, preferred
+    from synthgen_nb.evaluate.student import Better, preferred, trained
     torch.set_num_threads(1)
     base = tiny(tmp_path / "tiny")
     rows = [Better(p.question, p.answer, "I do not know.") for p in pairs()[:8]]
     of = lambda steps: quick(steps=steps, rank=4, rate=5e-3)
+    targets, _ = targets_of(pairs(), base.template, base.encode)
+    with trained(base, targets, quick(steps=4), tmp_path / "before") as (_, before): pass
     with preferred(base, rows, of(4), tmp_path / "whole") as (_, whole): pass
     with preferred(base, rows, of(2), tmp_path / "cut") as (_, half): assert half == whole[:2]
     with preferred(base, rows, of(4), tmp_path / "cut") as (_, rest): assert rest == pytest.approx(whole) and rest[-1] < rest[0]
+    with trained(base, targets, quick(steps=4), tmp_path / "after") as (_, after): assert after == before, "the base is as it was"
     with pytest.raises(SynthgenError, match="holds a training with digest"):
         with preferred(base, rows[::-1], of(4), tmp_path / "cut"): pass
     with pytest.raises(SynthgenError, match="rank above 0"):

@@ -377,6 +377,9 @@ def test_what_a_call_names_its_result_names():
 
 def test_a_copy_is_not_what_it_is_a_copy_of():
     assert others_named({"page_id": "p1"}, {"page": {"id": "p2"}}) == [("page/id", "p1", "p2")]
+    there = {"organization": {"login": "b-works"}, "user": {"login": "bo"}, "state": "active"}
+    said = renamed({"org": "a-works", "username": "ada"}, there, lambda *_: None)
+    assert said == {"organization": {"login": "a-works"}, "user": {"login": "ada"}, "state": "active"}
     assert renamed({"page_id": "p1"}, {"page": {"id": "p2"}}, lambda *_: None, {"page"}) == {"page": {"id": "p2"}}
     assert renamed({"page_id": "7"}, {"rows": [{"page_id": 3}], "page_id": 3}, lambda *_: None) == {"rows": [{"page_id": 3}], "page_id": 7}
 

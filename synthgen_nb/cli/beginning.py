@@ -132,7 +132,8 @@ def _packages() -> Iterator[Check]:
     yield Check('packages', 'fails' if wrong else 'ok', said)
 
 # %% ../../nbs/cli/96a_beginning.ipynb #optional-parts
-PARTS = {'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 'BLEU and ROUGE'),
+PARTS = {'office': ('mammoth', 'Word, Excel and PowerPoint'), 'code': ('tree_sitter_cpp', 'source code besides Python'),
+         'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 'BLEU and ROUGE'),
          'embed': ('sentence_transformers', 'embeddings by a model in this process'),
          'local': ('transformers', 'scores by a model in this process'), 'claude': ('claude_agent_sdk', 'Claude by subscription'),
          'train': ('trl', 'students that are trained'), 'scale': ('ray', 'work on a cluster'),
@@ -208,7 +209,7 @@ def checks(config: Path | None = None) -> Iterator[Check]:
 
 @command(BEGIN, 'doctor')
 def doctor(config: Config = None, as_json: AsJson = False):
-    "Say whether all is there that a run needs: packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
+    "Check what a run needs: installed packages, settings, provider, store, disk, optional parts. Status 1 if something fails."
     found = list(checks(config))
     rows = [c._asdict() for c in found]
     print_json(rows) if as_json else print(table(rows))

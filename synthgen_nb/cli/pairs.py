@@ -247,7 +247,7 @@ def dedup(
                                               '(default 0.7), cosine for semantic (default 0.95).')] = None,
     embedding: Embedding = 'hashing', config: Config = None,
 ):
-    "Keep one row for each question: the best rated, the first among equals. Answers that differ are told apart as conflicts."
+    "Drop duplicates: of rows that ask the same the best rated stays, the first among equals. Answers that differ are told apart as conflicts."
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.core.shelf import on_disk
     from synthgen_nb.select.semantic import deduplicate

@@ -14,21 +14,22 @@ from .help import JUDGE
 from .files import apart, door, finished, not_pairs, read_pairs, table, waited
 
 # %% ../../nbs/cli/95f_worth.ipynb #options
-ToTrain = Annotated[str, option('--base', help='Model that is to be trained, and reads: a folder that transformers wrote, or a '
+ToTrain = Annotated[str, option('--base', help='Model that is to be trained, and reads: a folder of transformers, or a '
                                 'GGUF file (extra train). Default: the model of the settings reads.')]
-Wanted = Annotated[Path | None, option('--target', help='With --base: a few pairs that the student shall answer well, for '
-                                       'the likeness of gradients (LESS).')]
-Chat = Annotated[str, option('--template', help="Chat template of the base: plain, one of ours or a file. Default: its own.")]
-By = Annotated[str, typer.Option('--by', help='Keep the rows with the highest of this: length, rating, deita, loss, ifd, gap or '
-                                 'less. Default: all rows, in their order.')]
+Wanted = Annotated[Path | None, option('--target', help='With --base: a few pairs that the student shall answer well, '
+                                       'for the likeness of gradients (LESS).')]
+Chat = Annotated[str, option('--template', 
+                             help="Chat template of the base: plain, one of ours or a file. Default: its own.")]
+By = Annotated[str, typer.Option('--by', help='Keep the rows with the highest of this: length, rating, deita, loss, ifd, '
+                                 'gap or less. Default: all rows, in their order.')]
 TopK = Annotated[int, option('--top-k', min=0, help='With --by: so many rows. Default: half of them.')]
 
 # %% ../../nbs/cli/95f_worth.ipynb #worth
 @command(JUDGE, 'worth pairs.jsonl -o worth.jsonl --by length')
-def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, template: Chat = '', by: By = '', top_k: TopK = 0,
-          db: Db = None, seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
+def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, template: Chat = '', by: By = '',
+          top_k: TopK = 0, db: Db = None, seed: Seed = 0, workers: Workers = None, provider: Provider = None, model: ModelName = None,
           config: Config = None):
-    "Say of each row what can be known of its worth before training: losses, IFD, gap, LESS, ratings, length, each with its cost."
+    "Say of each row what can be known of its worth before training: losses, IFD, gap, LESS, with what each took."
     from synthgen_nb.core.methods import one_of
     from synthgen_nb.core.records import Outcome, SynthgenError, drop
     from synthgen_nb.evaluate.signals import SIGNALS, highest, overview, with_signals
@@ -45,8 +46,7 @@ def worth(source: In, output: Out, base: ToTrain = '', target: Wanted = None, te
         if not signal: raise SynthgenError(f'no row has {by}: {_missing(by)}')
         best = highest(kept, signal, top_k or max(1, len(kept) // 2))
         chosen = {p.id for p in best}
-        out = Outcome(best, [drop(p, 'worth', 'beyond_budget' if p.id in signal.values else signal.without.get(p.id, 'unscored'),
-                                  f'{by} {signal.values[p.id]:.3f}' if p.id in signal.values else '') for p in kept if p.id not in chosen])
+        out = Outcome(best, [drop(p, 'worth', *_why(p, signal)) for p in kept if p.id not in chosen])
     finished(out, output, bad, f'none of {len(rows)} rows has {by}')
     print(f'{output}: {len(out.kept)} of {len(rows)} rows{not_pairs(bad)}\n\n{table(overview(found, len(rows)))}')
     for line in _notes(found): print(line)
@@ -64,6 +64,10 @@ def _read(rows, base: str, template: str, target: Path | None, db: Path | None, 
         return waited(signals(rows, texts, open_base(base, template), target=wanted, calls=m.calls, seed=seed))
     finally: m.calls.close()
 
+def _why(p, signal) -> tuple[str, str]: # a row was not chosen: reason and detail
+    if p.id in signal.values: return 'beyond_budget', f'{signal.name} {signal.values[p.id]:.3f}'
+    return signal.without.get(p.id, 'unscored'), ''
+
 def _missing(by: str) -> str: # what would give it
     return dict(rating='`synthgen curate` rates rows', deita='`synthgen multi-score` gives it',
                 less='give --base and --target').get(by, 'the notes say why')
@@ -72,6 +76,8 @@ def _notes(found) -> list[str]:
     from collections import Counter
     told = [(s.name, Counter(w.split(':')[0] for w in s.without.values())) for s in found if s.without]
     out = [f'{name}: {", ".join(f"{n} rows {w}" for w, n in why.most_common())}' for name, why in told]
-    if any('no_evidence' in why for _, why in told): out.append('the chunk database of rows without evidence is not at hand (--db)')
-    if any(s.by.startswith('offline/') for s in found): out.append('the offline model has learnt nothing: its losses show mechanics alone')
+    if any('no_evidence' in why for _, why in told):
+        out.append('the chunk database of rows without evidence is not at hand (--db)')
+    if any(s.by.startswith('offline/') for s in found):
+        out.append('the offline model has learnt nothing: its losses show mechanics alone')
     return out

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'ROWS', 'COLUMNS', 'SynthgenError', 'Waiting', 'canonical', 'content_id',
-           'leaves', 'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'history', 'Pair',
-           'Drop', 'drop', 'Outcome', 'fenced', 'code_span', 'markdown_table', 'escape', 'Figures', 'no_room',
+           'leaves', 'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'made_by', 'history',
+           'Pair', 'Drop', 'drop', 'Outcome', 'fenced', 'code_span', 'markdown_table', 'escape', 'Figures', 'no_room',
            'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'dataset_files', 'load', 'loaded']
 
 # %% ../../nbs/core/00a_records.ipynb #imports
@@ -128,7 +128,8 @@ class Source(Displayed, BaseModel):
     def where(self) -> str: return ' › '.join([self.path, *self.section])
     def _story(self) -> Story: return Story(self.where, (Part('', rows=(self._brief(),)),))
     def _brief(self) -> dict[str, Any]:
-        spans = dict(lines=(self.start_line, self.end_line), page=(self.page, self.end_page), characters=(self.start, self.end))
+        spans = dict(lines=(self.start_line, self.end_line), page=(self.page, self.end_page),
+            characters=(self.start, self.end))
         said = {k: '–'.join(str(x) for x in dict.fromkeys(v) if x is not None) for k, v in spans.items()}
         return dict(document=self.path, section=' › '.join(self.section)) | said
 
@@ -148,13 +149,15 @@ class Chunk(Record):
     @property
     def section(self) -> str: return ' > '.join(self.sources[0].section) if self.sources else ''
     def _story(self) -> Story: return _chunk_story(self)
-    def _brief(self) -> dict[str, Any]: return dict(section=self.section, text=self.text, tokens=self.tokens, source=self.path)
+    def _brief(self) -> dict[str, Any]: return dict(section=self.section, text=self.text, tokens=self.tokens,
+        source=self.path)
 
 def _chunk_story(c: Chunk) -> Story:
     "Its text, and each place where it stands"
     said = ' · '.join([f'chunk {c.id}', c.language or c.kind, *([f'{c.tokens} tokens'] if c.tokens else [])])
     where = Part('where it stands', rows=tuple(s._brief() for s in c.sources))
-    return Story(c.sources[0].where if c.sources else 'a chunk', (Part('', said, c.text), *([where] if c.sources else [])))
+    return Story(c.sources[0].where if c.sources else 'a chunk', (Part('', said, c.text),
+        *([where] if c.sources else [])))
 
 # %% ../../nbs/core/00a_records.ipynb #Score
 class Score(Displayed, BaseModel):
@@ -181,8 +184,10 @@ class Score(Displayed, BaseModel):
     @property
     def rated(self) -> str: # 2 of 0–3, or why there is no number
         return self.status if self.value is None else '{:g} of {:g}–{:g}'.format(self.value, *self.scale)
-    def _story(self) -> Story: return fields_of(self, f'{self.criterion}: {self.rated}', ('criterion', 'value', 'scale', 'status'))
-    def _brief(self) -> dict[str, Any]: return dict(criterion=self.criterion, score=self.rated, why=self.rationale, judge=self.judge)
+    def _story(self) -> Story: return fields_of(self, f'{self.criterion}: {self.rated}', ('criterion', 'value',
+        'scale', 'status'))
+    def _brief(self) -> dict[str, Any]: return dict(criterion=self.criterion, score=self.rated,
+        why=self.rationale, judge=self.judge)
 
 # %% ../../nbs/core/00a_records.ipynb #Evidence
 class Evidence(Displayed, BaseModel):
@@ -201,7 +206,7 @@ def _resting(found: Sequence[Evidence]) -> Iterator[Part]: # one for each chunk
     for id in dict.fromkeys(e.chunk for e in found):
         own, c = [e for e in found if e.chunk == id], Chunk.held.get(id)
         rows, where = tuple(e._brief() for e in own), c.sources[0].where if c and c.sources else f'chunk {id}'
-        if c is None: yield Part(f'rests on {where}', 'a chunk that is not in memory; `sg.show` looks it up', rows=rows)
+        if c is None: yield Part(f'rests on {where}', 'its text is not at hand; `sg.show` looks it up', rows=rows)
         else: yield Part(f'rests on {where}', text=c.text, marks=tuple((e.start, e.end) for e in own), rows=rows)
 
 # %% ../../nbs/core/00a_records.ipynb #Origin
@@ -220,7 +225,8 @@ class Origin(Displayed, BaseModel):
     def _story(self) -> Story: return fields_of(self, f'{self.method} · {self.faithful}', ('method', 'faithful'))
     def _brief(self) -> dict[str, Any]:
         prompt = f'{self.prompt} ({self.prompt_hash[:8]})' if self.prompt else ''
-        return dict(method=self.method, faithful=self.faithful, model=self.model, prompt=prompt, calls=len(self.calls), note=self.note)
+        return dict(method=self.method, faithful=self.faithful, model=self.model, prompt=prompt,
+            calls=len(self.calls), note=self.note)
 
 # %% ../../nbs/core/00a_records.ipynb #Row
 class Row(Record):
@@ -243,11 +249,14 @@ class Row(Record):
         return next((s.value for s in reversed(self.scores) if s.criterion == 'overall'), None)
     def _story(self) -> Story: return Story(f'row {self.id}', history(self))
 
+def made_by(steps: Sequence[Origin]) -> tuple[Part, ...]: # none where nothing is known
+    return (Part('how it was made', rows=tuple(o._brief() for o in steps), fold=True),) if steps else ()
+
 def history(r: Row) -> tuple[Part, ...]:
     "What is known about a row, whatever it holds: who rated it, how it was made, what came with it"
     meta = {k: v for k, v in r.meta.items() if v not in (None, '')}
     found = (Part('scores', rows=tuple(s._brief() for s in r.scores)),
-             Part('how it was made', rows=tuple(o._brief() for o in r.origin), fold=True),
+             *made_by(r.origin),
              Part('made from', text='\n'.join(r.parents), fold=True),
              Part('what came with it', rows=fields_of(meta).parts[0].rows if meta else (), fold=True))
     return tuple(p for p in found if p.rows or p.text)
@@ -319,9 +328,11 @@ class Drop(Displayed, BaseModel):
     @property
     def kind(self) -> str: return self.reason.split(':')[0]
     def _story(self) -> Story:
-        return Story(f'dropped at {self.stage}: {self.reason}', (Part('', self.detail, inside=(story_of(self.record),)),))
+        return Story(f'dropped at {self.stage}: {self.reason}', (Part('', self.detail,
+            inside=(story_of(self.record),)),))
     def _brief(self) -> dict[str, Any]:
-        return dict(stage=self.stage, reason=self.reason, dropped=clip(story_of(self.record).title, LINE), detail=self.detail)
+        return dict(stage=self.stage, reason=self.reason, dropped=clip(story_of(self.record).title, LINE),
+            detail=self.detail)
 
 # %% ../../nbs/core/00a_records.ipynb #drop
 def drop(
@@ -367,13 +378,16 @@ class Outcome(Displayed, Generic[R]):
 
     def _story(self) -> Story: return _outcome_story(self)
 
+# %% ../../nbs/core/00a_records.ipynb #outcome-story
 def _outcome_story(o: Outcome) -> Story:
     "The first that were kept, and a dropped one for each reason"
     firsts = [*{d.kind: d for d in reversed([*islice(o.dropped, 1000)])}.values()][::-1]
     shown = [(name, some, records) for name, some, records in
              (('kept', o.kept[:3], o.kept), ('dropped', firsts[:5], o.dropped)) if len(some)]
     more = lambda some, every, name: f'{len(some)} of {len(every)}, the others in `{name}`' if len(every) > len(some) else ''
-    return Story(repr(o), tuple(opened(name, some, more(some, every, name)) for name, some, every in shown))
+    note = (Part('', o.note),) if o.note else ()
+    return Story(repr(Outcome(o.kept, o.dropped)), (*note, *(opened(name, some, more(some, every,
+        name)) for name, some, every in shown)))
 
 # %% ../../nbs/core/00a_records.ipynb #fenced
 def fenced(
@@ -616,10 +630,12 @@ def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, Any]]:
     head = [c.strip() for c in first]
     while head and not head[-1]: head.pop()
     if not head or not all(head) or len({*head}) < len(head):
-        raise SynthgenError(f'{path}: the first row is to name the columns, each once; it holds {clip(head or "nothing")}')
+        raise SynthgenError(f'{path}: the first row is to name the columns, each once; '
+                            f'it holds {clip(head or "nothing")}')
     for i, cells in enumerate(rows, 1):
         if any(c.strip() for c in cells[len(head):]):
-            raise SynthgenError(f'{path}: row {i} has {len(cells)} cells, and there are {len(head)} columns ({clip(", ".join(head))})')
+            raise SynthgenError(f'{path}: row {i} has {len(cells)} cells, and there are {len(head)} columns '
+                                f'({clip(", ".join(head))})')
         row = {k: v for k, v in zip(head, cells, strict=False) if v.strip()}
         if row: yield f'row {i}', row
 
@@ -636,13 +652,19 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
 # %% ../../nbs/core/00a_records.ipynb #sheet-rows
 def _xlsx_rows(path: Path) -> Iterator[tuple[str, Any]]:
     "Of the one sheet of a workbook that holds something"
-    import openpyxl, zipfile
+    import zipfile
+    try: import openpyxl
+    except ModuleNotFoundError:
+        raise SynthgenError(f'{path}: what reads workbooks is not installed. '
+                            'Run: pip install "synthgen_nb[office]"') from None
     try: book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as e:
         raise SynthgenError(f'{path}: not a readable .xlsx workbook ({clip(e)})') from None
-    sheets = [s for s in book.worksheets if any(v is not None for r in s.iter_rows(max_row=50, values_only=True) for v in r)]
+    filled = lambda s: any(v is not None for r in s.iter_rows(max_row=50, values_only=True) for v in r)
+    sheets = [s for s in book.worksheets if filled(s)]
     if len(sheets) != 1:
-        raise SynthgenError(f'{path}: {len(sheets)} of its sheets hold something ({", ".join(s.title for s in sheets)}); '
+        named = ', '.join(s.title for s in sheets)
+        raise SynthgenError(f'{path}: {len(sheets)} of its sheets hold something ({named}); '
                             'save the one that is meant as a file of its own')
     cell = lambda v: '' if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
     yield from _named(path, ([*map(cell, r)] for r in sheets[0].iter_rows(values_only=True)))
@@ -658,12 +680,14 @@ def dataset_files(
     folder, split = (path, '') if path.is_dir() else (path.parent, path.name)
     if (folder/'snapshots').is_dir(): # of the hub's cache
         ref = folder/'refs'/'main'
-        folder = folder/'snapshots'/(ref.read_text().strip() if ref.is_file() else next(iter(sorted(os.listdir(folder/'snapshots'))), ''))
+        newest = ref.read_text().strip() if ref.is_file() else max(os.listdir(folder/'snapshots'), default='')
+        folder = folder/'snapshots'/newest
     found = _by_split(folder)
     names = [n for n in found if not split or n == split or n.endswith(f'/{split}')]
     if len(names) == 1: return found[names[0]]
-    if not found: raise SynthgenError(f'{path}: no such file, and {folder} is no folder with rows ({", ".join(_ROWS)}) in it')
-    wrong = f'no split {split!r}' if not names else 'several splits' if split else 'several splits, so one is to be named'
+    if not found:
+        raise SynthgenError(f'{path}: no such file, and {folder} is no folder with rows ({", ".join(_ROWS)}) in it')
+    wrong = 'several splits' + ('' if split else ', so one is to be named') if names else f'no split {split!r}'
     raise SynthgenError(f'{path}: {wrong}. There are: {", ".join(f"{folder/n}" for n in sorted(found))}')
 
 def _by_split(folder: Path) -> dict[str, list[Path]]:
@@ -696,7 +720,8 @@ def _arrow_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _jsonable(x: Any) -> Any: # dates, bytes and decimals as texts
     if isinstance(x, dict): return {k: _jsonable(v) for k, v in x.items()}
     if isinstance(x, list): return [_jsonable(v) for v in x]
-    return x if x is None or isinstance(x, (str, int, float, bool)) else f'<{len(x)} bytes>' if isinstance(x, bytes) else str(x)
+    if isinstance(x, bytes): return f'<{len(x)} bytes>'
+    return x if x is None or isinstance(x, (str, int, float, bool)) else str(x)
 
 _ROWS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
     '.json': _list_rows, '.jsonl': _line_rows, '.parquet': _parquet_rows, '.arrow': _arrow_rows,
@@ -716,7 +741,7 @@ def _adopt(cls: type[R], row: dict) -> dict:
     return own | {'meta': {**(own.get('meta') or {}), **other}}
 
 # %% ../../nbs/core/00a_records.ipynb #columns
-COLUMNS = dict(question=('instruction', 'prompt', 'query'), answer=('output', 'response', 'completion')) # of others, first come
+COLUMNS = dict(question=('instruction', 'prompt', 'query'), answer=('output', 'response', 'completion')) # of others
 
 def _asked_and_answered(row: dict) -> dict:
     "A pair under other names: Alpaca's columns, prompt and completion, or a head of a table with capitals"

@@ -30,8 +30,10 @@ async def judged(
     out, every = [], []
     for s in students:
         theirs = said.get(s['seed'], said[min(said)])
-        mine = [m for m in s['marks'] if s['arm'] != reference and m.get('said') is not None and (m['item'], m['column']) in theirs]
-        pair = lambda m, text: Pair(question=by_id[m['item']].asked, answer=text.strip() or '(nothing)', chunk_id=m['item'])
+        answered = [m for m in s['marks'] if s['arm'] != reference and m.get('said') is not None]
+        mine = [m for m in answered if (m['item'], m['column']) in theirs]
+        pair = lambda m, text: Pair(question=by_id[m['item']].asked, answer=text.strip() or '(nothing)',
+                                    chunk_id=m['item'])
         ours, others = [pair(m, m['said']) for m in mine], [pair(m, theirs[m['item'], m['column']]) for m in mine]
         found = await head_to_head(ours, others, model, {q.id: q.passage for q in exam})
         every += found

@@ -43,7 +43,8 @@ async def select_less(
     scored = [(with_influence(p, found[p.id], start.name), found[p.id]) for p in pairs if p.id in found]
     order = sorted(scored, key=lambda r: (-r[1], r[0].id))
     n = max(1, int(len(order) * share + 1e-9)) if top_k is None else top_k
-    out = Outcome([p for p, _ in order[:n]], [drop(p, 'less', 'beyond_budget', f'influence {v:.3f}') for p, v in order[n:]])
+    out = Outcome([p for p, _ in order[:n]])
+    out.dropped += [drop(p, 'less', 'beyond_budget', f'influence {v:.3f}') for p, v in order[n:]]
     out.dropped += [drop(p, 'less', 'unscored', 'no token of it can be learnt') for p in pairs if p.id not in found]
     return out.check(len(pairs))
 
@@ -159,7 +160,8 @@ def influences(
     longest: int = 192,     # tokens of a row
 ) -> dict[str, float]: # row id → influence; rows without a token to learn are missing
     "The influence of pairs on a target"
-    made = {k: targets_of(rows, base.template, base.encode, longest)[0] for k, rows in dict(candidates=pairs, target=wanted).items()}
+    as_targets = lambda rows: targets_of(rows, base.template, base.encode, longest)[0]
+    made = dict(candidates=as_targets(pairs), target=as_targets(wanted))
     if bare := next((k for k, v in made.items() if not v), ''):
         raise SynthgenError(f'no row of the {bare} has a token that can be learnt')
     seen = points(base, made, some_of(made['candidates'], share, seed), warm_recipe(base, steps, seed, longest))

@@ -153,7 +153,7 @@ class Lessons:
     speak: int = 0           # seeds whose students sit the whole exam, the others the short one; 0: all
     better: Sequence[Better] = () # preferences: one more arm, trained by DPO from the base
     tools: Mapping[str, Any] = field(default_factory=dict) # of conversations, by name
-    sit: Callable[[Base, Any, int], list[dict[str, Any]]] | None = None # another exam: base, model, tokens of an answer → marks
+    sit: Callable[[Base, Any, int], list[dict[str, Any]]] | None = None # another exam: base, model, most tokens → marks
 
     def words(self, seed: int) -> int: return self.most if not self.speak or seed in self.seeds[:self.speak] else 0
 
@@ -164,7 +164,8 @@ class Lessons:
 
 def sat(base: Base, model: Any, lessons: Lessons, most: int) -> list[dict[str, Any]]: # marks
     "A model at the exam of some lessons"
-    return (lessons.sit or (lambda *_: examine(base, model, lessons.exam, lessons.recipe.longest, most)))(base, model, most)
+    if lessons.sit: return lessons.sit(base, model, most)
+    return examine(base, model, lessons.exam, lessons.recipe.longest, most)
 
 def folder_of(arm: str, seed: int) -> str:
     return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in arm) + f'-seed{seed}'

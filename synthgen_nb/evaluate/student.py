@@ -353,12 +353,12 @@ def preferred(
     else:
         trainer._load_from_checkpoint(str(done))
         told = json.loads((done/'trainer_state.json').read_text())['log_history']
-    try: yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
-    finally: bared(trainer.model, base)
+    yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
 
 # %% ../../nbs/evaluate/61_student.ipynb #by-preference
 def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, beta: float) -> Any: # trl.DPOTrainer
     trl = trainers()
+    import copy
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
     from synthgen_nb.evaluate.targets import prompt_of
@@ -367,10 +367,12 @@ def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, 
     data = Dataset.from_list([dict(prompt=ask(x.question), chosen=x.chosen + end, rejected=x.rejected + end) for x in rows])
     set_seed(r.seed)
     config = trl.DPOConfig(output_dir=str(folder), max_steps=r.steps, per_device_train_batch_size=r.pack,
-                           learning_rate=r.rate, beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
+                           learning_rate=r.rate, lr_scheduler_type='constant_with_warmup', warmup_steps=r.warmup,
+                           beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
                            save_strategy='steps', save_steps=r.save_every, save_total_limit=2, report_to='none',
                            disable_tqdm=True, use_cpu=base.model.device.type == 'cpu', bf16=False)
-    trainer = trl.DPOTrainer(model=base.model, args=config, train_dataset=data, processing_class=base.tokenizer,
+    model = copy.deepcopy(base.model) # TRL leaves marks on it, and copies of a marked one learn nothing
+    trainer = trl.DPOTrainer(model=model, args=config, train_dataset=data, processing_class=base.tokenizer,
                              peft_config=_lora(r), callbacks=[_watch(lambda model, step: None, ())])
     trainer.remove_callback(PrinterCallback)
     return trainer

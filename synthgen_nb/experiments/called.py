@@ -40,7 +40,11 @@ def gold_of(t: Trajectory) -> list[dict[str, dict[str, list]]]:
     options = lambda v: [{k: [x] for k, x in v.items()}] if isinstance(v, dict) else [v]
     return [{c.tool: {k: options(v) for k, v in args[c.id].items()}} for c in t.calls]
 
-def exact(t: Trajectory, calls: Sequence[tuple[str, Mapping[str, Any]]], tools: Mapping[str, Tool]) -> str: # '' or what is wrong
+def exact(
+    t: Trajectory,
+    calls: Sequence[tuple[str, Mapping[str, Any]]],
+    tools: Mapping[str, Tool], # by name
+) -> str: # '' or what is wrong
     "Calls against those of a row (BFCL's checker)"
     known = at_hand(t, tools)
     names = dict.fromkeys([*t.tools, *(c.tool for c in t.calls)])
@@ -111,7 +115,8 @@ async def marked_calls(
     unknown = played or wanted.state is None or wanted.why
     wrong = a.why or exact(t, a.calls, tools)
     return dict(item=t.id, place=min(places_of(t)), column='alone', exact=float(not wrong),
-                end_state=None if unknown else float(a.state == wanted.state or _only_read(t, a, tools)), why=wrong, said=a.said)
+                end_state=None if unknown else float(a.state == wanted.state or _only_read(t, a, tools)),
+                why=wrong, said=a.said)
 
 def _only_read(t: Trajectory, a: Act, tools: Mapping[str, Tool]) -> bool: # nothing to change, and nothing changed
     reads = lambda names: all(n in tools and tools[n].effect == 'read' for n in names)
@@ -129,7 +134,9 @@ async def examine_calls(
 ) -> list[dict[str, Any]]: # see `marked_calls`; loss too
     "A model at its exam with tools"
     targets, gone = targets_of(test, base.template, base.encode, longest, tools)
-    if gone: raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail}): take longer sequences')
+    if gone:
+        raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail}): '
+                            'take longer sequences')
     say = lambda prompt: answers(base, model, [prompt], most)[0]
     found = [await marked_calls(t, say, world, base.template, tools) for t in test]
     return [m | dict(loss=round(x, 4)) for m, x in zip(found, losses(model, targets), strict=True)]

@@ -13,7 +13,7 @@ from ..core.records import Pair, Row, SynthgenError, load
 from ..evaluate.held_out import Split, beside, corrupted, hold_out, taking_turns
 from ..evaluate.marks import LESS_IS_BETTER, MEASURES, Lessons, exam_of, teach
 from ..evaluate.student import open_base, student_settings
-from .arms import Line, Made, Measure, Part, baselines, read_made
+from .arms import Line, Made, Measure, Portion, baselines, read_made
 
 # %% ../../nbs/experiments/88b_taught.ipynb #read_given
 class Given(NamedTuple):
@@ -109,7 +109,7 @@ def student_measures(
 ) -> dict[str, Measure]: # by name, for `contrasts`
     "What students learnt, as measures of a study"
     def measure(k: str) -> Measure:
-        values: dict[tuple[str, str], list[Part]] = {}
+        values: dict[tuple[str, str], list[Portion]] = {}
         for s in students:
             here = values.setdefault((s['arm'], s['folder']), [])
             told = [m for m in s['marks'] if m['column'] == 'alone' and m.get(k) is not None]

@@ -234,6 +234,8 @@ def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; 
     return [x for x in FIRST[shape(f.want)] if short or not x.behind]
 
 # %% ../../nbs/offline/93c_requests.ipynb #say-in-turn
+_SEVERAL = re.compile(r'\b[a-z]{3,}s (?:and|or) (?:the )?[a-z]{3,}s\b') # groups and datasets: not all of them datasets
+
 def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes: Sequence[str]) -> str:
     "Calls one after another"
     out, joints = list[str](), set[str]()
@@ -246,6 +248,7 @@ def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes
         if i and (joint(form) in joints or joint(form) == 'Finally,' and (i + 1 < len(plan) or i < 2)):
             form = next((x for x in NEXT[kind] if joint(x) not in {*joints, 'Finally,'}), form)
         joints.add(joint(form))
+        if any(_SEVERAL.search(frames[n].want.rest) for n, *_ in plan[:i]): found = {k: plain_ref(x) for k, x in found.items()}
         others = [g for n, g in frames.items() if n != tool and n in writes]
         alone = not i and len(plan) == 1 and form.end == '.' and f.want.kind in ('look', 'list')
         why = purpose(f, others) if alone and rng.random() < .5 else ''

@@ -98,7 +98,8 @@ def told_list(xs: Sequence, noun: str, level: int,
         way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
     "A list as a sentence"
     if not xs: return nothing_of(noun)
-    names = [((marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
+    mark = level == 0 and of_one_kind(xs) in ('', 'entries') # no file (file)
+    names = [((marked if mark else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
             else '').removesuffix('.') for x in xs]
     for k in ('id', 'sid', 'uuid', 'key', 'number', 'slug', 'sha') if len({*names}) < len(names) else ():
         own = [shown(x[k]) for x in xs if isinstance(x, Mapping) and short(x.get(k))]
@@ -123,6 +124,7 @@ def names_its_kind(key: str, v: Any) -> bool: # object: list, object: project.gr
 # %% ../../nbs/offline/93d_tellings.ipynb #fields-clock
 _WHEN = re.compile(r"(created|modified|updated|accessed|changed|deleted|started|finished|completed|archived|published|closed|opened)"
                    r"( by)?(?: at| on| time| date)?")
+_WENT = re.compile(r'(?:success(?:ful(?:ly)?)?|ok|okay)[.!]?', re.I) # and the code beside it
 _CLOCKS = frozenset('at on date time timestamp ts created updated modified expires epoch'.split())
 
 def is_clock(name: str, v: Any) -> bool:
@@ -134,8 +136,10 @@ def is_clock(name: str, v: Any) -> bool:
 def fields_of(content: Mapping, given: Sequence, before: str = '',
         depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
     "What an object says that it was not told"
+    well = any(isinstance(v, str) and _WENT.fullmatch(v) for v in content.values())
     for k, v in content.items():
         own = _field(k)
+        if well and (own in ('code', 'status code') or isinstance(v, str) and _WENT.fullmatch(v)): continue
         name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else own
         if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v) or is_clock(own, v): continue
         if own in _SAYLESS or own.split()[-1] in _PAGING or depth and own in ('id', 'sid', 'uuid', 'url',

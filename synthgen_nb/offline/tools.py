@@ -44,6 +44,13 @@ def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps
                for n in new)
 
+def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one project, in another
+    "Does a call take what an earlier one gave, and ask for it in another place?"
+    def other(s, taken): return any(k in s['arguments'] and s['arguments'][k] != v and not isinstance(v, (bool, dict, list))
+                                    and not _PAGES.search(k) for k, v in f['arguments'].items() if k not in taken)
+    def taken(s): return [k for k, v in f['arguments'].items() if _place(k, v, f['tool'], [s]) is not None]
+    return any(other(s, t) for s in steps if (t := taken(s)))
+
 def _taken(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping]) -> int:
     "How many arguments of a call earlier results give"
     return sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
@@ -76,7 +83,7 @@ def plan(
             new = [dict(b, setup=True) for b in f['before'] if not any(_same(s, b) for s in steps)] + [f]
             enough = len(steps) >= min_calls and f['tool'] in {s['tool'] for s in steps}
             if (enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps)
-                    or _clash(steps, new)):
+                    or _clash(steps, new) or _elsewhere(f, steps)):
                 continue
             taken = _taken(f, new, steps)
             free = bool(steps) and (not taken or taken == _taken(f, new, ())) # from nothing before
@@ -137,9 +144,12 @@ def _best_plan(
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
     there = [x for x in plans if about in [s['tool'] for s in x]]
-    if not there and rng.random() < .5: # nothing else leads there: its own call, after what must run before it
-        there = [x for x in [plan([f for f in own if f['tool'] == about], least, most, rng)] if x]
-    plans = there or plans
+    if not there and rng.random() < .5: # with what gives what it takes, else its own call after what must run before it
+        mine = [f for f in own if f['tool'] == about]
+        lead = [g for g in own if g['tool'] != about and any(_taken(f, [f], [g]) for f in mine)]
+        tries = (plan(facts, least, most, rng) for facts in ([*mine, *lead], mine))
+        there = [next((x for x in tries if about in [s['tool'] for s in x]), [])]
+    plans = [x for x in there if x] or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions-instructions

@@ -40,7 +40,8 @@ def sessions_in(text: str) -> Iterator[Session]: # none where it is no log
     agent, values = agent_in(text), list(_values(text))
     if any(map(_history, values[:1])): parts = [x['history'] for x in values if isinstance(x.get('history'), list)]
     else: parts = [values]
-    cut = bool(agent) and not text.lstrip().startswith('[') and bool(text.strip()) and not list(_values(text.rstrip().rsplit('\n', 1)[-1]))
+    last = text.rstrip().rsplit('\n', 1)[-1]
+    cut = bool(agent) and not text.lstrip().startswith('[') and not list(_values(last))
     for part in parts if agent else []:
         for s in READERS[agent](x for x in part if isinstance(x, dict)):
             if cut: s.notes.append('the last line of the log is cut off')
@@ -56,7 +57,7 @@ def row_of(s: Session) -> dict: # or Unread
     took = ', '.join(f'{n} {k}' for k, n in found.items())
     notes = [*s.notes, *([f'{len(seen)} tools are described by their calls alone'] if seen else []),
              *([f'taken out: {took}'] if took else [])]
-    return dict(messages=row['messages'], tools=row['tools'], log=dict(agent=s.agent, **row['about']), taken_out=found, reading=notes)
+    return row | dict(log=dict(agent=s.agent, **row.pop('about')), taken_out=found, reading=notes)
 
 # %% ../../nbs/specs/23e_logs.ipynb #goes-on
 def _steps(s: Session) -> list[str]: # one hash for each message, of all up to it

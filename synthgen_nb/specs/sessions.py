@@ -31,7 +31,8 @@ class Session:
 def _say(s: Session, role: str, blocks: Sequence[dict], apart: bool):
     last: dict = s.messages[-1] if s.messages else {'role': ''}
     if not blocks: return
-    goes_on = last['role'] == role and not apart and (role == 'assistant' or _result(blocks[0]) and _result(last['content'][-1]))
+    both = role == 'assistant' or _result(blocks[0]) and bool(last.get('content')) and _result(last['content'][-1])
+    goes_on = last['role'] == role and not apart and both
     if goes_on: last['content'] += blocks
     else: s.messages.append({'role': role, 'content': list(blocks)})
 
@@ -46,9 +47,13 @@ def result(id: str, content: Any, failed: bool = False) -> dict:
 
 def plain(content: Any) -> str: # of a message: a text, or parts
     "The text of parts; an image is no text, and leaves its place"
-    if not isinstance(content, list): return content if isinstance(content, str) else json.dumps(content) if content else ''
-    part = lambda p: p if isinstance(p, str) else p['text'] if isinstance(p.get('text'), str) else f'[{p.get("type", "part")}]'
-    return '\n'.join(part(p) for p in content if p)
+    if isinstance(content, str): return content
+    if not isinstance(content, list): return json.dumps(content) if content else ''
+    return '\n'.join(_part(p) for p in content if p)
+
+def _part(p: Any) -> str:
+    if isinstance(p, str): return p
+    return p['text'] if isinstance(p.get('text'), str) else f'[{p.get("type", "part")}]'
 
 # %% ../../nbs/specs/23d_sessions.ipynb #claude-groups
 def _conversations(lines: Iterable[dict]) -> list[list[dict]]:
@@ -84,15 +89,16 @@ def _in_effect(lines: Sequence[dict]) -> tuple[list[dict], int]: # what held, an
     return kept, given_up
 
 # %% ../../nbs/specs/23d_sessions.ipynb #claude-message
-_LOCAL = ('<command-name>', '<command-message>', '<local-command-', 'Caveat: The messages below') # for the window, not the model
+_LOCAL = ('<command-name>', '<command-message>', '<local-command-', 'Caveat: The messages below') # for the window
 
 def _claude_blocks(content: Any) -> Iterator[dict]:
     "The blocks of a message that can be held"
     for b in content if isinstance(content, list) else [dict(type='text', text=content)]:
-        kind = b.get('type') if isinstance(b, dict) else ''
-        if kind == 'text' and not str(b.get('text')).lstrip().startswith(_LOCAL): yield from text(str(b.get('text') or ''))
+        kind, said = (b.get('type'), str(b.get('text') or '')) if isinstance(b, dict) else ('', '')
+        if kind == 'text' and not said.lstrip().startswith(_LOCAL): yield from text(said)
         elif kind == 'thinking': yield from thought(str(b.get('thinking') or ''))
-        elif kind in ('tool_use', 'server_tool_use'): yield call(str(b.get('id')), str(b.get('name')), b.get('input') or {})
+        elif kind in ('tool_use', 'server_tool_use'):
+            yield call(str(b.get('id')), str(b.get('name')), b.get('input') or {})
         elif kind == 'tool_result':
             yield result(str(b.get('tool_use_id')), plain(b.get('content')), b.get('is_error') is True)
         elif kind not in ('text', 'redacted_thinking'): yield from text(f'[{kind}]')
@@ -115,14 +121,16 @@ def claude_code(lines: Iterable[dict]) -> Iterator[Session]:
         if s.messages: yield s
 
 def _claude_about(lines: Sequence[dict]) -> dict[str, Any]:
-    said = [x['message'].get('model') for x in lines if x.get('type') == 'assistant' and isinstance(x.get('message'), dict)]
-    model = next((m for m in said if m and m != '<synthetic>'), '')
+    said = [x['message'] for x in lines if x.get('type') == 'assistant' and isinstance(x.get('message'), dict)]
+    model = next((m['model'] for m in said if m.get('model') and m['model'] != '<synthetic>'), '')
     x = next((x for x in lines if x.get('sessionId')), {})
-    found = dict(session=x.get('sessionId'), version=x.get('version'), folder=x.get('cwd'), subagent=x.get('isSidechain'), model=model)
+    named = dict(session='sessionId', version='version', folder='cwd', subagent='isSidechain')
+    found = {k: x.get(v) for k, v in named.items()} | dict(model=model)
     return {k: v for k, v in found.items() if v}
 
 # %% ../../nbs/specs/23d_sessions.ipynb #codex-item
-_TOLD = ('<environment_context>', '<user_instructions>', '# AGENTS.md instructions', '<permissions instructions>', '<INSTRUCTIONS>')
+_TOLD = ('<environment_context>', '<user_instructions>', '# AGENTS.md instructions', '<permissions instructions>',
+         '<INSTRUCTIONS>')
 _ENDED = re.compile(r'^(?:Exit code:|Process exited with code) (-?\d+)', re.M)
 
 def _codex_item(s: Session, x: dict):
@@ -138,7 +146,8 @@ def _codex_item(s: Session, x: dict):
     elif kind == 'custom_tool_call': s.say('assistant', call(id, str(x.get('name')), {'input': x.get('input')}))
     elif kind in ('local_shell_call', 'web_search_call'):
         s.say('assistant', call(id, kind.removesuffix('_call'), x.get('action') or {}))
-    elif kind in ('function_call_output', 'custom_tool_call_output'): s.say('user', result(id, *_codex_output(x.get('output'))))
+    elif kind in ('function_call_output', 'custom_tool_call_output'):
+        s.say('user', result(id, *_codex_output(x.get('output'))))
 
 def _arguments(x: Any) -> Any: # as far as they can be read
     try: value = read_value(x) if isinstance(x, str) and x.strip() else x or {}
@@ -164,15 +173,15 @@ def codex(lines: Iterable[dict]) -> Iterator[Session]:
     for x in lines:
         kind, p = x.get('type'), x['payload'] if isinstance(x.get('payload'), dict) else x
         if kind == 'session_meta' or 'payload' not in x and 'instructions' in x:
-            s.about |= {k: v for k, v in dict(session=p.get('id'), version=p.get('cli_version'), folder=p.get('cwd')).items() if v}
+            s.about |= {k: p[v] for k, v in dict(session='id', version='cli_version', folder='cwd').items() if p.get(v)}
             head = p.get('base_instructions') or p.get('instructions')
             if not s.messages: s.say('system', *text(head.get('text', '') if isinstance(head, dict) else head or ''))
         elif kind == 'turn_context': s.about |= {'model': p['model']} if p.get('model') else {}
         elif kind == 'compacted':
             if s.messages: yield s
             s = Session('codex', dict(s.about))
-            for item in p.get('replacement_history') or [dict(type='message', role='user', content=p.get('message', ''))]:
-                _codex_item(s, item)
+            summary = dict(type='message', role='user', content=p.get('message', ''))
+            for item in p.get('replacement_history') or [summary]: _codex_item(s, item)
         elif kind == 'event_msg' and p.get('type') == 'thread_rolled_back': _back(s, int(p.get('num_turns') or 0))
         elif kind != 'event_msg': _codex_item(s, p)
     if s.messages: yield s
@@ -185,7 +194,8 @@ def _back(s: Session, turns: int):
     del s.messages[asked[-turns]:]
 
 # %% ../../nbs/specs/23d_sessions.ipynb #openhands-old
-_ASIDE = {'agent_state_changed', 'change_agent_state', 'recall', 'null', 'condensation', 'condensation_request', 'delegate_observation'}
+_ASIDE = {'agent_state_changed', 'change_agent_state', 'recall', 'null', 'condensation', 'condensation_request',
+          'delegate_observation'}
 _BOOKS = {'thought', 'hidden', 'confirmation_state', 'security_risk', 'blocking', 'is_confirmed', 'task_completed'}
 
 def _old_event(s: Session, x: dict):
@@ -195,16 +205,21 @@ def _old_event(s: Session, x: dict):
     if kind == 'system':
         s.tools = args.get('tools') or []
         s.say('system', *text(args.get('content') or ''))
-    elif kind == 'message': s.say('user' if x.get('source') == 'user' else 'assistant', *text(args.get('content') or ''))
-    elif kind == 'finish': s.say('assistant', *text(args.get('final_thought') or args.get('thought') or x.get('message') or ''))
+    elif kind == 'message':
+        s.say('user' if x.get('source') == 'user' else 'assistant', *text(args.get('content') or ''))
+    elif kind == 'finish':
+        s.say('assistant', *text(args.get('final_thought') or args.get('thought') or x.get('message') or ''))
     elif kind: s.say('assistant', *thought(args.get('thought') or ''), _old_call(x, kind, args))
     elif 'observation' in x:
-        code = ((x.get('extras') or {}).get('metadata') or {}).get('exit_code', (x.get('extras') or {}).get('exit_code'))
-        s.say('user', result(f'call_{at}', plain(x.get('content')), x['observation'] == 'error' or code not in (None, 0, -1)))
+        more = x.get('extras') or {}
+        code = (more.get('metadata') or {}).get('exit_code', more.get('exit_code'))
+        failed = x['observation'] == 'error' or code not in (None, 0, -1)
+        s.say('user', result(f'call_{at}', plain(x.get('content')), failed))
 
 def _old_call(x: dict, kind: str, args: dict) -> dict:
     made = x.get('tool_call_metadata') or {}
-    said = [c for m in (made.get('model_response') or {}).get('choices') or [] for c in (m.get('message') or {}).get('tool_calls') or []]
+    choices = (made.get('model_response') or {}).get('choices') or []
+    said = [c for m in choices for c in (m.get('message') or {}).get('tool_calls') or []]
     asked = next((c['function'].get('arguments') for c in said if c.get('id') == made.get('tool_call_id')), None)
     own = {k: v for k, v in args.items() if k not in _BOOKS and v is not None}
     return call(f'call_{x.get("id")}', made.get('function_name') or kind, _arguments(asked) if asked else own)
@@ -215,7 +230,8 @@ def _new_event(s: Session, x: dict):
     kind, id, seen = x['kind'], str(x.get('tool_call_id') or ''), x.get('observation') or {}
     if kind == 'SystemPromptEvent':
         s.tools = x.get('tools') or []
-        s.say('system', *text(plain([x['system_prompt']] if isinstance(x.get('system_prompt'), dict) else x.get('system_prompt'))))
+        head = x.get('system_prompt')
+        s.say('system', *text(plain([head] if isinstance(head, dict) else head)))
     elif kind == 'MessageEvent':
         m = x.get('llm_message') or {}
         s.say(m.get('role') or 'user', *thought(m.get('reasoning_content') or ''), *text(plain(m.get('content'))))
@@ -226,7 +242,8 @@ def _new_event(s: Session, x: dict):
         s.say('assistant', *thought(why), call(id, str(x.get('tool_name')), _arguments(asked) if asked else own))
     elif kind == 'ObservationEvent':
         code = seen.get('exit_code') or (seen.get('metadata') or {}).get('exit_code')
-        s.say('user', result(id, plain(seen.get('content') or seen.get('output')), bool(seen.get('is_error')) or code not in (None, 0, -1)))
+        failed = bool(seen.get('is_error')) or code not in (None, 0, -1)
+        s.say('user', result(id, plain(seen.get('content') or seen.get('output')), failed))
     elif kind in ('AgentErrorEvent', 'UserRejectObservation'):
         s.say('user', result(id, str(x.get('error') or x.get('rejection_reason') or ''), True))
 
@@ -238,26 +255,29 @@ def openhands(events: Iterable[dict]) -> Iterator[Session]:
     if s.messages: yield s
 
 # %% ../../nbs/specs/23d_sessions.ipynb #agent-of
-READERS: dict[str, Callable[[Iterable[dict]], Iterator[Session]]] = {'claude-code': claude_code, 'codex': codex, 'openhands': openhands}
+READERS: dict[str, Callable[[Iterable[dict]], Iterator[Session]]] = {
+    'claude-code': claude_code, 'codex': codex, 'openhands': openhands}
 
 def agent_of(x: Any) -> str: # a line or an event; '' where it is none that is known
     "The agent whose log a line stands in"
     if not isinstance(x, dict): return ''
     kind = x.get('type')
-    if isinstance(x.get('sessionId'), str) and isinstance(kind, str) or kind == 'summary' and 'leafUuid' in x: return 'claude-code'
-    if kind == 'file-history-snapshot': return 'claude-code'
+    if isinstance(x.get('sessionId'), str) and isinstance(kind, str): return 'claude-code'
+    if kind == 'file-history-snapshot' or kind == 'summary' and 'leafUuid' in x: return 'claude-code'
     if kind == 'session_meta' and isinstance(x.get('payload'), dict): return 'codex'
     if {'id', 'timestamp', 'instructions'} <= set(x) and 'messages' not in x: return 'codex'
     if 'source' in x and ('action' in x or 'observation' in x) and {'id', 'timestamp'} & set(x): return 'openhands'
     return 'openhands' if str(x.get('kind')).endswith('Event') and 'source' in x else ''
 
 # %% ../../nbs/specs/23d_sessions.ipynb #seen-tools
-_TYPES = {str: 'string', bool: 'boolean', int: 'integer', float: 'number', list: 'array', dict: 'object', type(None): 'null'}
+_TYPES = {str: 'string', bool: 'boolean', int: 'integer', float: 'number', list: 'array', dict: 'object',
+          type(None): 'null'}
 
 def seen_tools(messages: Sequence[dict]) -> list[dict]: # OpenAI's functions
     "The tools that are called, as far as their calls tell"
     made = dict[str, list[dict]]()
-    for b in (b for m in messages for b in m['content'] if b['type'] == 'tool_use'): made.setdefault(b['name'], []).append(b['input'])
+    for b in (b for m in messages for b in m['content'] if b['type'] == 'tool_use'):
+        made.setdefault(b['name'], []).append(b['input'])
     return [dict(name=name, description='', parameters=_schema(all_of)) for name, all_of in made.items()]
 
 def _schema(arguments: Sequence[dict]) -> dict:

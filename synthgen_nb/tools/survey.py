@@ -265,7 +265,7 @@ async def attempt(
     key = canonical([t.name, args, list(before)])
     if key in notes.tried or notes.fatal[t.name] > 1 or problems(args, t.parameters): return False
     if any(placeholder(v) for _, v in leaves(args)): return False # in whatever way it came here
-    nothing = args.get('body') == {} and does(t) and t.properties['body'].get('properties')
+    nothing = does(t) and t.properties.get('body', {}).get('properties') and (not args or args.get('body') == {})
     if nothing: return False # nobody asks for that
     notes.tried.add(key)
     first = [(notes.by_name[b['tool']], b['arguments']) for b in before]

@@ -21,7 +21,7 @@ from .keys import keyless
 from .named import ENDS, renamed
 from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
-from .world import ToolError, WorldKind, needed
+from .world import ShownWorld, ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Resource
 class Resource:
@@ -35,7 +35,8 @@ class Resource:
         self.key = key_of(self) if self.schema else ()
         asked = flat(known[self.keyed.name].key.removeprefix('body.')) if self.keyed else ''
         self.asked = asked if asked not in (*ENDS, 'name', 'number', 'path', 'code') else '' # by which name an object is asked for
-        self.parents = max((known[t.name].parents for t in tools if known[t.name].key or not self.keyed), key=len, default=())
+        own = [self.keyed] if self.keyed and known[self.keyed.name].action == 'get' else [t for t in tools if known[t.name].key or not self.keyed]
+        self.parents = max((known[t.name].parents for t in own), key=len, default=())
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
 def schema_of(r: Resource) -> tuple[dict, Any]: # and the schema that holds its `$defs`
@@ -150,7 +151,7 @@ class Service:
         self.wholes = {r.asked: r for r in whole if r.asked} # user_id → what it names wherever it is asked for
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
+class SyntheticWorld(ShownWorld):
     "A stand-in for the service that some tools belong to"
     executed = True
     def __init__(self,
