@@ -168,7 +168,7 @@ def records(book: Book) -> str:
         if named not in title: title = f'{named}: {title}'
         figures = [f for f in sorted((ROOT/at).parent.glob('*.*')) if f.suffix in ('.png', '.svg')][:2]
         for f in figures: book.site.link(f.name, at)  # takes it along
-        shown = " ".join(f"[![{title}: {f.stem}](runs/{f.parent.name}/{f.name})]({at})" for f in figures)
+        shown = " ".join(f"[![{title}: {f.stem}]({Path(at).parent.as_posix()}/{f.name})]({at})" for f in figures)
         parts.append(f'## {title}\n\n{said}\n\n[Open the record]({at})\n\n{shown}')
     return '\n\n'.join(parts) + '\n\n' + toc(['runs/about', *(p.rsplit('.', 1)[0] for p in pages)])
 
