@@ -168,7 +168,7 @@ def records(book: Book) -> str:
         if named not in title: title = f'{named}: {title}'
         figures = [f for f in sorted((ROOT/at).parent.glob('*.*')) if f.suffix in ('.png', '.svg')][:2]
         for f in figures: book.site.link(f.name, at)  # takes it along
-        shown = " ".join(f"[![{title}: {f.stem}](runs/{f.parent.name}/{f.name})]({at})" for f in figures)
+        shown = " ".join(f"[![{title}: {f.stem}]({Path(at).parent.as_posix()}/{f.name})]({at})" for f in figures)
         parts.append(f'## {title}\n\n{said}\n\n[Open the record]({at})\n\n{shown}')
     return '\n\n'.join(parts) + '\n\n' + toc(['runs/about', *(p.rsplit('.', 1)[0] for p in pages)])
 
@@ -343,15 +343,14 @@ def names(book: Book) -> str:
     return '\n\n'.join(parts)
 
 
+IMPORT = re.compile(r'^\s*from (?:\.\.|synthgen_nb\.)([a-z_]+)[\w.]* import', re.M)
+
 def imports() -> dict[tuple[str, str], int]:
     "(floor, floor it imports from) → how many import lines"
     out: dict[tuple[str, str], int] = {}
     for f in sorted(Path('synthgen_nb').rglob('*.py')):
         own = f.parts[1] if len(f.parts) > 2 else ''
-        for n in ast.walk(ast.parse(f.read_text(encoding='utf-8'))) if own in FLOORS else ():
-            if not isinstance(n, ast.ImportFrom): continue
-            path = (n.module or '').split('.')
-            to = path[0] if n.level == 2 else path[1] if not n.level and path[0] == 'synthgen_nb' and len(path) > 1 else own
+        for to in IMPORT.findall(f.read_text(encoding='utf-8')) if own in FLOORS else ():
             if to in FLOORS and to != own: out[own, to] = out.get((own, to), 0) + 1
     return out
 

@@ -2,7 +2,7 @@
 import html
 import json
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -86,7 +86,7 @@ class Marks(HtmlFormatter):
     TAGS = ((Keyword, 'b'), (Operator.Word, 'b'), (Name.Tag, 'b'), (Comment, 'i'), (String, 'u'), (Name.Function, 'em'), (Name.Class, 'em'))
     def _format_lines(self, tokens):
         out = []
-        mark = lambda kind: next((tag for k, tag in self.TAGS if kind in k), self._get_css_class(kind)*(kind in Generic))
+        mark = cache(lambda kind: next((tag for k, tag in self.TAGS if kind in k), self._get_css_class(kind)*(kind in Generic)))
         for kind, run in groupby(tokens, lambda t: mark(t[0])):
             text = html.escape(''.join(v for _, v in run), quote=False)
             tag, close = (kind, kind) if len(kind) < 2 or kind == 'em' else (f'span class="{kind}"', 'span')
@@ -119,6 +119,8 @@ class English(SearchEnglish):
     "Questions as people ask them: `how do I add a provider` looks for *add* and *provider*"
     ASKING = 'how do does can could should i my me we you your it is was were what when where which why who has have'
     stopwords = SearchEnglish.stopwords | set(ASKING.split())
+    stems = cache(SearchEnglish.stem)
+    def stem(self, word): return self.stems(word)
 
 sphinx.search.languages['en'] = English
 
