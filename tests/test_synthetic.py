@@ -12,7 +12,7 @@ from synthgen_nb.specs.tool import Tool, problems
 from synthgen_nb.worlds.named import others_named, renamed
 from synthgen_nb.worlds.roles import roles
 from synthgen_nb.worlds.synthetic import SyntheticWorld, modelled
-from synthgen_nb.worlds.values import placeholder, sample
+from synthgen_nb.worlds.values import fits, placeholder, sample, with_needed
 from synthgen_nb.worlds.world import ToolError
 
 run = asyncio.run
@@ -394,3 +394,12 @@ def test_the_same_things_in_two_places_are_referred_to_from_a_third():
         orders, members, users = (run(w.call(t, {}, 1)) for p in ("/orders", "/v2/members", "/users")
                                   for t in w.tools if t.binding["path"] == p)
         assert all(m in users for m in members) and {o["member_id"] for o in orders} <= {m["id"] for m in members}
+
+
+def test_a_part_of_a_schema_takes_the_definitions_that_it_needs():
+    defs = {"a": {"properties": {"b": {"$ref": "#/$defs/b"}}}, "b": INT, "c": {"$ref": "#/$defs/c/x", "x": TEXT}}
+    part = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}
+    assert set(with_needed(part, defs)["$defs"]) == {"a", "b"} and with_needed(INT, defs) == INT
+    assert with_needed({"$ref": "#/$defs/c/x"}, defs)["$defs"] == defs
+    root = part | {"$defs": defs}
+    assert fits({"a": {"b": 1}}, part, root) and not fits({"a": {"b": "x"}}, part, root)

@@ -6,7 +6,7 @@
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
            'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values',
-           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'is_id']
+           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'with_needed', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -285,8 +285,20 @@ def fits(value: Any, schema: Any, root: Any) -> bool:
     if isinstance(value, (str, int, float)) and set(schema) <= {'type', *QUIET}: # the common case, without a validator
         return any(TYPE_OF[t](value) for t in ([schema['type']] if isinstance(schema.get('type'), str)
                                                else schema.get('type', TYPE_OF)))
-    inside = isinstance(root, dict) and '$defs' in root
-    return not problems(value, schema | {'$defs': root['$defs']} if inside else schema)
+    return not problems(value, with_needed(schema, root.get('$defs') or {}) if isinstance(root, dict) else schema)
+
+def with_needed(schema: dict, defs: dict) -> dict:
+    "A part of a schema with those definitions that it refers to: a check of all of a large one costs more than the value"
+    need, todo = dict[str, Any](), [schema]
+    while todo and defs:
+        one = todo.pop()
+        if isinstance(one, dict):
+            name = str(one.get('$ref', '')).removeprefix('#/$defs/')
+            if name in defs and name not in need: todo.append(need.setdefault(name, defs[name]))
+            elif '$ref' in one and name not in defs: return schema | {'$defs': defs} # some other way to point
+            todo += one.values()
+        elif isinstance(one, list): todo += one
+    return schema | {'$defs': need} if need else schema
 
 QUIET = ('description', 'title', 'default', 'examples', 'readOnly', 'writeOnly', 'deprecated', 'format')
 TYPE_OF: dict[str, Callable[[Any], bool]] = {
