@@ -17,7 +17,7 @@ PACKAGE = ROOT / "synthgen_nb"
 NBS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(x[0] in "._" for x in p.relative_to(ROOT).parts))
 RECORDS = sorted(ROOT.glob("runs/reference-*/*.ipynb"))
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
-MOST_BYTES = 14_000_000  # of the site
+MOST_BYTES = 15_000_000  # of the site, with a study of the user's own; ten million are wanted
 name = lambda p: p.relative_to(ROOT).as_posix()
 
 
@@ -182,7 +182,7 @@ def test_every_link_of_the_site_leads_somewhere(site, pages):
                 path, _, place = url.partition("#")
                 to = (p.parent / path.partition("?")[0]).resolve() if path else p
                 dead += [(p.name, url)] * (not to.exists() or (to in places and bool(place) and place not in places[to]))
-    assert not dead, dead[:10]
+    assert not dead, f"{dead[:10]}: mend the link, or name a host that was looked at in nbs/_docs/links.txt"
 
 
 def test_every_figure_of_the_site_says_what_it_shows(pages):

@@ -71,9 +71,10 @@ class Book:
         there = {at.rsplit('.', 1)[0] for at in self.site.pages.values()}
         part = lambda folder: [p for p in there if p.startswith(folder + '/')]
         out = {'papers': papers(self), 'records': records(self)}
+        rest = [c for c in self.chapters if c.split('/')[0] not in ('qa', 'tools')]
         taught = {'questions': ('Questions and answers', [c for c in self.chapters if c.startswith('qa/')]),
             'tools': ('Tool use', [c for c in self.chapters if c.startswith('tools/')]),
-            'choosing': ('Choose and compare', [c for c in CHOOSING if c in there]),
+            'choosing': ('Choose and compare', [c for c in dict.fromkeys([*CHOOSING, *rest]) if c in there]),
             'pipelines': ('Pipelines', sorted(part('pipelines'))), 'benchmarks': ('Benchmarks', sorted(part('benchmarks')))}
         for n, (title, pages) in taught.items():
             out[f'learn/{n}'] = listing(title, LEARN[n], [self.row(p) for p in pages], 'learn/')
@@ -101,6 +102,8 @@ class Book:
             toc([*do, 'project/cluster'], 'Do'), toc(look, 'Look up')])
 
 
+LINKED = re.compile(r'\[([^\]]*)\]\([^)]*\)')
+
 def llms(book: Book, made: dict[str, str]) -> str:
     "llms.txt: what this is, and every page of the book as Markdown"
     parts = ['# synthgen_nb', '> A notebook-first workbench for synthetic fine-tuning data: documents or tools in, checked training rows out, '
@@ -111,7 +114,7 @@ def llms(book: Book, made: dict[str, str]) -> str:
         ('Optional', ['house', 'records'])]
     for title, pages in groups:
         told = [(p, *(opening(made[p]) if p in made else book.about(p))) for p in pages]
-        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md): {s}' if s else f'- [{t}]({p}.md)' for p, t, s in told))
+        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md)' + f': {LINKED.sub(chr(92) + "1", s)}'*bool(s) for p, t, s in told))
     return '\n\n'.join(parts) + '\n'
 
 
