@@ -120,3 +120,15 @@ def test_parameters_from_a_file_and_from_a_record(synthgen):
     assert "'sauce'" in synthgen("run", "qa", "-f", "p.yaml", ok=False).stderr
     file.write_text("- docs\n")
     assert "expected keys" in synthgen("run", "qa", "-f", "p.yaml", ok=False).stderr
+
+
+# the others are typed as they stand in the documents, see test_documented, or take a world or a run, and are tried where those are
+ORDER = """ingest sources search generate enrich curate coverage evaluate agreement compare evidence lima multi-score
+enhance-cot generate-cot prompts tool-parse tool-deps tool-generate-from-topic calls""".split()
+
+
+def test_examples_do_what_they_say(synthgen):
+    "Typed one after the other in a folder of documents, each works as it stands"
+    write_docs(synthgen.folder / "docs", 4)
+    for name in ORDER:
+        assert synthgen(*shlex.split(PAGES[name].epilog)).stdout.strip(), name
