@@ -14,7 +14,7 @@ else
   INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 endif
 
-.PHONY: demo test docs lab live bench bench-peers export clean
+.PHONY: demo test docs lab live bench bench-peers sbom export clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -48,8 +48,8 @@ docs: $(VENV)/.dev             ## the documentation site, in _site/
 	$(BIN)/python nbs/_docs/build.py
 	@echo 'open _site/index.html'
 
-lab: $(VENV)/.lab              ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab nbs
+lab: $(VENV)/.lab              ## JupyterLab on this folder: the README to begin with, nbs/ and runs/ beside it
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/README.md --LabApp.app_settings_dir=$(CURDIR)/nbs/_lab
 
 live: $(VENV)/.dev             ## the provider tests against a server of yours: make live URL=http://…/v1 MODEL=… [KEY=…]
 	SYNTHGEN_LIVE_URL="$(URL)" SYNTHGEN_LIVE_MODEL="$(MODEL)" SYNTHGEN_LIVE_KEY="$(KEY)" $(BIN)/python -m pytest -q tests/test_live.py -rs
@@ -66,6 +66,13 @@ bench-peers: $(VENV)/.dev      ## the same job in the other programs, each in it
 	    -r nbs/benchmarks/peers/$$p.txt && touch .venv-peers/$$p/.installed || { echo "$$p does not install"; rm -rf .venv-peers/$$p; }; \
 	done
 	$(BIN)/synthgen run nbs/benchmarks/peers.ipynb -p peers=.venv-peers -p calls=192 -p in_flight=64 -p faults=all -p kills=5
+
+sbom: $(VENV)/.core            ## what is installed, as CycloneDX (dist/sbom.json) and as a table of licences (dist/licences.md)
+	@test -x .venv-sbom/bin/pip-licenses || { $(PYTHON) -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'cyclonedx-bom>=7,<8' 'pip-licenses>=5,<6'; }
+	@mkdir -p dist
+	@.venv-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o dist/sbom.json $(BIN)/python
+	@.venv-sbom/bin/pip-licenses --python $(BIN)/python --with-urls --order=license --format=markdown --output-file dist/licences.md
 
 export: $(VENV)/.dev           ## notebooks → package, outputs tidied, README renewed
 	$(BIN)/nbdev_export

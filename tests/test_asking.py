@@ -11,9 +11,10 @@ import pytest
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.prompts import load_prompt
 from synthgen_nb.core.records import leaves
-from synthgen_nb.offline.requests import is_goal, read, say
+from synthgen_nb.offline.requests import is_goal, read, say, there
 from synthgen_nb.offline.tellings import answer_from, beginning
-from synthgen_nb.offline.tools import _prepared, plan
+from synthgen_nb.offline.tools import _prepared, counted, found_in, plan
+from synthgen_nb.offline.wants import phrase
 from synthgen_nb.offline.worded import said, typed
 from synthgen_nb.specs.tool import Tool, steps
 from synthgen_nb.specs.trajectory import resolve
@@ -105,9 +106,12 @@ def test_what_is_said_reads_back(name, args):
 def test_two_calls_as_one_goal_or_one_after_the_other():
     for (a, x), (b, y) in combinations([("findPetsByStatus", {"status": "sold"}), ("getPetById", {}), ("deletePet", {})], 2):
         if y: continue
-        meant = [(a, x, {}), (b, y, {"petId": "the second of them"})] if x else [(a, x | {"petId": 4}, {}), (b, y, {"petId": "it"})]
-        texts = {say(meant, DOCS, i) for i in range(20)}
-        assert all(read(t, DOCS) == meant for t in texts)
+        steps = {r: [(a, x, {}), (b, y, {"petId": f"the second of {r}"})] for r in ("those", "them")}
+        if not x: steps = {r: [(a, {"petId": 4}, {}), (b, y, {"petId": "it"})] for r in steps}
+        texts = {say(steps["those"], DOCS, i) for i in range(20)}
+        assert all(read(t, DOCS) == steps["them"] for t in texts)
+        mixed = {say(steps["them"], DOCS, i) for i in range(20)}
+        assert all("of them" in t and "of those" not in t for t in mixed if x), "not all that was found is a pet"
         if x: assert {is_goal(t, DOCS) for t in texts} == {True, False}, "told by its end, and step by step"
 
 
@@ -253,3 +257,63 @@ def test_a_long_result_ends_at_a_line_and_says_what_is_left():
     assert beginning("one\ntwo\nthree", 8) == ("one two", 1) and beginning("A first. " + "b" * 300, 280) == ("A first.", 0)
     names = [{"name": f"n{i}"} for i in range(17)]
     assert "and 12 more" in told(names)
+
+
+def test_one_sentence_says_one_place_and_one_order_once():
+    "An entry of the only list that a call takes is the call's own; an order is no place"
+    props = {"deletions": {"type": "array", "items": {"type": "object", "properties": {
+        "entityName": {"type": "string"}, "observations": {"type": "array", "items": {"type": "string"}}}}}}
+    forget = {"name": "delete_observations", "description": "Delete observations from entities.", "parameters": {"type": "object", "properties": props}}
+    text = say([("delete_observations", {"deletions": [{"entityName": "Ada Berg", "observations": ["plays chess"]}]}, {})], [forget])
+    assert "deletion" not in text and "the entity name Ada Berg" in text
+    assert there("Show me the files in descending order. Then list the jobs in descending order.").count("descending") == 2
+
+
+def test_a_diff_told_by_its_lines_is_told_and_so_is_nothing_below_a_heading():
+    def quoted(content, answer):
+        return counted("Show me", [dict(tool="git_diff", arguments={}, status="ok", thought="t", content=content)], answer)["quoted"]
+    diff = "Unstaged changes:\n--- a/x.py\n+++ b/x.py\n@@ -1 +1,2 @@\n def area(w, h):\n+    todo: volumes\n"
+    assert quoted(diff, "The change in x.py adds “todo: volumes”.") == 1 and quoted(diff, "It went well.") == 0
+    assert quoted("Unstaged changes:\n", "There are no changes.") == 1 and quoted("Unstaged changes:\n", "All is well.") == 0
+
+
+def test_a_moment_in_seconds_is_not_told():
+    made = dict(id="f1", name="plan", size=12, created_at=1724312913, updated_at="2024-01-15")
+    step = dict(call="call_1", tool="getPetById", arguments={"petId": 7}, status="ok", content=made)
+    answer = answer_from([step], DOCS, "Show me the pet with the id 7.")
+    assert "1724312913" not in answer and "plan" in answer
+
+
+def test_groups_and_datasets_are_not_those_datasets():
+    "A list of two kinds is one of which nobody knows what the second of them is"
+    name = {"type": "object", "properties": {"path": {"type": "string"}}}
+    found = {"name": "find", "description": "List the groups and datasets of a file.", "parameters": {"type": "object", "properties": {}}}
+    mean = {"name": "mean_of", "description": "Compute the mean of a dataset.", "parameters": name | {"required": ["path"]}}
+    texts = {say([("find", {}, {}), ("mean_of", {}, {"path": "the second of those"})], [found, mean], i) for i in range(12)} - {""}
+    assert texts and not any("those" in t for t in texts)
+    kinds = [{"path": "/a", "kind": "group"}, {"path": "/b", "kind": "dataset"}, {"path": "/c", "kind": "dataset"}]
+    for content, words in ((kinds, "the second of them"), (kinds[1:], "the first of those")):
+        steps = [dict(tool="find", arguments={}, content=content), dict(tool="mean_of", arguments={"path": "/b"}, content=1.5)]
+        assert found_in(steps)[1] == {"path": words}
+
+
+def test_what_is_taken_from_a_list_is_asked_for_in_the_same_place():
+    def fact(tool, args, content):
+        return dict(tool=tool, arguments=args, content=content, before=[])
+    here = fact("list_items", {"user": "ada"}, [{"item_id": "i1"}, {"item_id": "i2"}])
+    there = [fact("get_item", {"user": u, "item_id": "i2"}, {"size": 3}) for u in ("bao", "ada")]
+    for seed in range(6):
+        steps = plan([here, *there], 2, 3, random.Random(seed))
+        names = [s["tool"] for s in steps]
+        after = steps[names.index("list_items") + 1:] if "list_items" in names else []
+        assert all(s["arguments"]["user"] == "ada" for s in after)
+
+
+
+def test_a_description_without_a_verb_names_what_is_got():
+    said = {"get_blocks_txs": "Block transactions", "get_account_utxos": "DRep delegators", "ListLicensees": "List", "get_mean": "Compute the mean.",
+            "RetrieveConfig": "Retrieve", "block_user": "Block a user", "getIt": "Returns a list of things."}
+    got = {name: phrase({"name": name, "description": text}) for name, text in said.items()}
+    assert got == {"get_blocks_txs": "get block transactions", "get_account_utxos": "get DRep delegators", "ListLicensees": "list licensees",
+                   "get_mean": "compute the mean", "RetrieveConfig": "retrieve config", "block_user": "block a user",
+                   "getIt": "return a list of things"}

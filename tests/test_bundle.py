@@ -157,4 +157,4 @@ def test_a_zip_that_is_none_or_too_large(tmp_path, monkeypatch):
 def test_a_part_of_a_stranger_runs_nothing_else(change, says):
     part = dict(folder="runs/x", pipeline="qa", parameters={}, made={"train.jsonl": "0"}) | change
     with pytest.raises(SynthgenError, match=says):
-        b.part_checked(b.Part(**part))
+        b.part_checked(b.Packed(**part))

@@ -3,10 +3,13 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import zipfile
 from itertools import pairwise
 
+import fpdf
 import pytest
 import yaml
 from conftest import ROOT, SYNTHGEN, command, fork, rows, write_docs
@@ -32,8 +35,31 @@ def lines(name: str) -> list[str]:
     return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
 
 
+HOW_TOS = sorted((ROOT / "nbs/_docs/do").glob("*.md"))
+EXAMPLES = ROOT / "nbs/_docs/examples.yaml"
+
+
+def example(config, line: str, said: str, folder) -> None:
+    "With --renew: what a command printed, for its page; the first of its lines that printed something"
+    if not config.getoption("--renew"):
+        return
+    known = yaml.safe_load(EXAMPLES.read_text()) if EXAMPLES.exists() else {}
+    words = line.split()[1:3]
+    name = " ".join(words) if words[0] == "judge" else words[0]
+    rows = [x.rstrip()[:140] for x in said.replace(f"{folder}/", "").splitlines()]
+    known.setdefault(name, dict(run=line, prints="\n".join(rows[:16] + ["…"] * (len(rows) > 16))))
+    EXAMPLES.write_text(yaml.safe_dump(known, allow_unicode=True, width=1000))
+
+
+def test_every_example_is_a_line_that_is_run():
+    written = {line for f in ("nbs/_docs/start.md", *(f"nbs/_docs/do/{p.name}" for p in HOW_TOS)) for line in lines(f)}
+    shown = yaml.safe_load(EXAMPLES.read_text())
+    assert len(shown) > 20 and not [e["run"] for e in shown.values() if e["run"] not in written]
+    assert not [n for n, e in shown.items() if "/tmp/" in e["prints"] or "Traceback" in e["prints"]]
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md", "nbs/_docs/skill/SKILL.md"])
-def test_every_documented_line_runs_as_written(tmp_path, server, name):
+def test_every_documented_line_runs_as_written(tmp_path, server, name, pytestconfig):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
@@ -49,11 +75,81 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name):
         assert r.returncode == 0, f"{line}\n{r.stdout}\n{r.stderr}"
         assert r.stdout.strip() and "Traceback" not in r.stderr, line
         ran.append(line)
+        if name.endswith("start.md"):
+            example(pytestconfig, line, r.stdout, tmp_path)
         for flag, file in pairwise(args):
             assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
         if "--target-pairs 20" in line:
             assert len(rows(tmp_path / "train.jsonl")) == 20 or "corpus exhausted" in r.stderr
     assert ran and (len(server.log()) > 0) == any("ollama" in line for line in ran)
+
+
+FORMS = "http://schemas.openxmlformats.org"
+WORD = f'<w:document xmlns:w="{FORMS}/wordprocessingml/2006/main"><w:body>{{}}</w:body></w:document>'
+TYPES = (
+    f'<Types xmlns="{FORMS}/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/><Override PartName='
+    '"/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+)
+RELATIONS = (
+    f'<Relationships xmlns="{FORMS}/package/2006/relationships"><Relationship Id="r1" Type='
+    f'"{FORMS}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>'
+)
+
+
+def prepare(folder):
+    "What the how-tos speak of as the reader's own: documents of several kinds"
+    docs = write_docs(folder / "docs", 3)
+    shutil.copytree(docs, folder / "project")
+    (folder / "project/cache.py").write_text('def put(key, value):\n    "Keep a value until the cache is full."\n    STORE[key] = value\n')
+    text = (docs / "doc000.md").read_text()
+    (folder / "pages").mkdir()
+    body = "".join(f"<p>{p}</p>" for p in text.split("\n\n") if p[0] != "#")
+    (folder / "pages/cache.html").write_text(f"<html><head><title>Cache</title></head><body><main><h1>The cache</h1>{body}</main></body></html>")
+    (folder / "papers").mkdir()
+    pdf = fpdf.FPDF()
+    pdf.add_page()
+    pdf.set_font("helvetica", size=11)
+    pdf.multi_cell(0, 6, text)
+    pdf.output(str(folder / "papers/manual.pdf"))
+    (folder / "office").mkdir()
+    paragraphs = "".join(f"<w:p><w:r><w:t>{p}</w:t></w:r></w:p>" for p in text.replace("`", "").split("\n\n"))
+    names = {"_rels/.rels": RELATIONS, "word/document.xml": WORD.format(paragraphs), "[Content_Types].xml": TYPES}
+    with zipfile.ZipFile(folder / "office/manual.docx", "w") as z:
+        for name, part in names.items():
+            z.writestr(name, part)
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=lambda p: p.stem)
+def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
+    "The boxes of a page, saved and run in its order; the model is the offline one where the page names none"
+    text = page.read_text()
+    prepare(tmp_path)
+    run = command(tmp_path)
+    for name, box in re.findall(r"^(?:Save|.*\bsave) this as `([\w./]+)`[^\n]*\n\n```\w+\n(.*?)^```", text, re.S | re.M):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(box)
+    env = {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url, "SYNTHGEN_LLM_VLLM_BASE_URL": f"{server.url}/v1", "MY_SERVER": server.url, "MY_KEY": "sk-mock"}
+    if page.stem in ("ollama", "vllm", "budget"):
+        (tmp_path / "synthgen.yaml").unlink()  # the page shows it for later
+    said = lines(f"nbs/_docs/do/{page.name}")
+    if any("docs_db" in line for line in said):
+        run("ingest", "docs", "-o", "docs_db")
+    for line in said:
+        program, *args = shlex.split(line)
+        if program == "python":
+            subprocess.run([sys.executable, *args], cwd=tmp_path, check=True)
+            continue
+        assert program == "synthgen", line
+        r = run(*args, env=env)
+        assert r.stdout.strip(), line
+        example(pytestconfig, line, r.stdout, tmp_path)
+        for flag, file in pairwise(args):
+            assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
+    shown = re.findall(r"^```text\n(.*?)^```", text, re.S | re.M)
+    known = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {g.name for g in app.registered_groups}
+    for name in re.findall(r"^synthgen (?:--engine \S+ )?([a-z-]+)", "\n".join(shown), re.M):
+        assert name in known or name == "shorten", name
+    assert said or shown or "make export" in text
 
 
 def test_what_the_cluster_page_shows_can_be_read():

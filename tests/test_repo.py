@@ -1,6 +1,7 @@
 "The notebooks, the package, the README and the site agree"
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -16,15 +17,20 @@ PACKAGE = ROOT / "synthgen_nb"
 NBS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(x[0] in "._" for x in p.relative_to(ROOT).parts))
 RECORDS = sorted(ROOT.glob("runs/reference-*/*.ipynb"))
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
+MOST_BYTES = 14_000_000  # of the site
 name = lambda p: p.relative_to(ROOT).as_posix()
+
+
+def copied(folder: Path) -> Path:
+    "The tree, to do things to; without what git ignores at its top"
+    skip = shutil.ignore_patterns(".*", "_proc", "_site", "__pycache__", "dist", "build")
+    runs = lambda folder, names: {n for n in names if Path(folder) == ROOT / "runs" and not n.startswith(("reference-", "README"))}
+    return Path(shutil.copytree(ROOT, folder / "tree", ignore=lambda *a: {*skip(*a), *runs(*a)}))
 
 
 @pytest.fixture
 def copy(tmp_path):
-    "The tree, to do things to; without what git ignores at its top"
-    skip = shutil.ignore_patterns(".*", "_proc", "_site", "__pycache__", "dist", "build")
-    runs = lambda folder, names: {n for n in names if Path(folder) == ROOT / "runs" and not n.startswith(("reference-", "README"))}
-    return Path(shutil.copytree(ROOT, tmp_path / "tree", ignore=lambda *a: {*skip(*a), *runs(*a)}))
+    return copied(tmp_path)
 
 
 def run(*args, cwd):
@@ -61,7 +67,7 @@ def said(cell) -> str:
     return "\n".join([o.text for o in outs if o.output_type == "stream"] + data)
 
 
-PLACE = re.compile(r"(?<![\w.:/])/(?:home|Users|root|tmp|private|usr|opt|var)/[\w.-]+|\b[A-Z]:\\Users")
+PLACE = re.compile(r"(?<![\w.:/])/(?!(?:home|Users)/(?:user\d|anna|runner)\b)(?:home|Users|root|tmp|private|usr|opt|var)/[\w.-]+|\b[A-Z]:\\Users")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 RANDOM = re.compile(r"(?=.*\d)[0-9a-f]{8}|[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -141,13 +147,88 @@ def test_no_import_runs_against_the_reading_order():
     assert not against
 
 
-def test_site_builds_without_a_warning_and_needs_nothing_from_elsewhere(copy):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    "The site of a copy of this checkout, with a study of the user's own in it"
     pytest.importorskip("myst_nb")
-    shutil.copytree(copy / "runs/reference-study", copy / "runs/study-mine/report")
-    status, told = run(sys.executable, "nbs/_docs/build.py", "runs/study-mine", cwd=copy)
+    tree = copied(tmp_path_factory.mktemp("site"))
+    shutil.copytree(tree / "runs/reference-study", tree / "runs/study-mine/report")
+    status, told = run(sys.executable, "nbs/_docs/build.py", "runs/study-mine", cwd=tree)
     assert not status, told
-    assert "study-mine" in (copy / "_site/runs/study-mine/report/study.html").read_text(encoding="utf-8"), "one of the user's own"
-    pages = list((copy / "_site").rglob("*.html"))
+    return tree / "_site"
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> dict[Path, str]:
+    return {p: p.read_text(encoding="utf-8") for p in site.rglob("*.html")}
+
+
+def test_site_builds_without_a_warning_and_needs_nothing_from_elsewhere(site, pages):
+    assert "study-mine" in pages[site / "runs/study-mine/report/study.html"], "one of the user's own"
     assert len(pages) > len(NBS + RECORDS)
     fetched = re.compile(r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//|<link[^>]*rel="stylesheet"[^>]*href="(?:https?:)?//')
-    assert not [p.name for p in pages if fetched.search(p.read_text(encoding="utf-8"))]
+    assert not [p.name for p, text in pages.items() if fetched.search(text)]
+
+
+def test_every_link_of_the_site_leads_somewhere(site, pages):
+    "Within the site to a page and a place on it; out of it only to what a list names, since nothing is fetched here"
+    places = {p: {*re.findall(r'\bid="([^"]*)"', text)} for p, text in pages.items()}
+    known, dead = set((ROOT / "nbs/_docs/links.txt").read_text().split()), []
+    for p, text in pages.items():
+        for url in re.findall(r'<(?:a|img|script)[^>]*?(?:href|src)="([^"]*)"', text):
+            if out := re.match(r"https?://([^/]+)", url):
+                dead += [(p.name, url)] * (out[1] not in known)
+            elif not re.match(r"mailto:", url):
+                path, _, place = url.partition("#")
+                to = (p.parent / path.partition("?")[0]).resolve() if path else p
+                dead += [(p.name, url)] * (not to.exists() or (to in places and bool(place) and place not in places[to]))
+    assert not dead, dead[:10]
+
+
+def test_every_figure_of_the_site_says_what_it_shows(pages):
+    figures = [(p.name, t) for p, text in pages.items() for t in re.findall(r"<img[^>]*>", text)]
+    silent = [f for f in figures if len((re.search(r'alt="([^"]*)"', f[1]) or ["", ""])[1]) < 4 or re.search(r'alt="[^"]*\.(?:png|svg)"', f[1])]
+    assert len(figures) > 50 and not silent, silent[:5]
+
+
+def test_the_site_is_small_and_has_a_copy_for_programs(site):
+    size = sum(f.stat().st_size for f in site.rglob("*") if f.is_file())
+    assert size < MOST_BYTES, f"{size / 1e6:.1f} MB"
+    told = (site / "llms.txt").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([^)]+\.md)\)", told)
+    assert len(linked) > 60 and not [x for x in linked if not (site / x).is_file()]
+    lima = (site / "qa/lima.md").read_text(encoding="utf-8")
+    assert lima.startswith("# LIMA") and "`lima_select(" in lima and "{py:" not in lima and ":::" not in lima
+
+
+ASKED = {  # what people type → a page that answers it, to be among the first three
+    "hugging face": "do/hub",
+    "how do I add a provider": "do/provider",
+    "resume after crash": "do/resume",
+    "ollama": "do/ollama",
+    "budget": "do/budget",
+    "duplicate questions": "do/duplicates",
+    "judge agreement": "do/judge",
+    "pdf": "do/pdf",
+    "word": "do/word",
+    "openapi": "do/openapi",
+    "mcp": "do/mcp",
+    "loss mask": "do/train",
+    "llama factory": "do/train",
+    "train": "do/train",
+    "compare two runs": "do/ablate",
+    "why was this row dropped": "do/dropped",
+    "cost": "do/budget",
+    "rate limit 429": "do/limits",
+    "seed": "do/seed",
+    "ray cluster": "do/ray",
+}
+
+
+def test_the_search_answers_what_is_asked(site):
+    "By the site's own scripts"
+    if not (node := shutil.which("node")):
+        pytest.skip("node is not here to run the search of the site")
+    r = subprocess.run([node, ROOT / "tests/search.js", site], input=json.dumps([*ASKED]), capture_output=True, text=True, check=True)
+    found = {q: [page.partition("#")[0] for page, _ in hits[:3]] for q, hits in json.loads(r.stdout).items()}
+    assert not {q: found[q] for q, page in ASKED.items() if page not in found[q]}

@@ -125,7 +125,7 @@ def hold(made, tools, again, n, distinct, linked):
 
 def test_hdf5():
     made, tools, again = made_in("hdf5", 36)
-    hold(made, tools, again, 36, 0.9, 0.9)
+    hold(made, tools, again, 36, 0.9, 0.85)  # a file that is opened to be written to gives the next call no value
     assert len({f["tool"] for f in made.facts}) == len(tools) and not made.unreproducible
 
 

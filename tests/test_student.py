@@ -224,6 +224,56 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
     assert (whole[0], steps) == (6, 2) and weights == whole[1]
 
 
+@needs_extra
+def test_preferences_go_on_from_their_checkpoint(tmp_path):
+    import torch
+    from synthgen_nb.evaluate.student import Better, preferred, trained
+    torch.set_num_threads(1)
+    base = tiny(tmp_path / "tiny")
+    rows = [Better(p.question, p.answer, "I do not know.") for p in pairs()[:8]]
+    of = lambda steps: quick(steps=steps, rank=4, rate=5e-3)
+    targets, _ = targets_of(pairs(), base.template, base.encode)
+    with trained(base, targets, quick(steps=4), tmp_path / "before") as (_, before): pass
+    with preferred(base, rows, of(4), tmp_path / "whole") as (_, whole): pass
+    with preferred(base, rows, of(2), tmp_path / "cut") as (_, half): assert half == whole[:2]
+    with preferred(base, rows, of(4), tmp_path / "cut") as (_, rest): assert rest == pytest.approx(whole) and rest[-1] < rest[0]
+    with trained(base, targets, quick(steps=4), tmp_path / "after") as (_, after): assert after == before, "the base is as it was"
+    with pytest.raises(SynthgenError, match="holds a training with digest"):
+        with preferred(base, rows[::-1], of(4), tmp_path / "cut"): pass
+    with pytest.raises(SynthgenError, match="rank above 0"):
+        with preferred(base, rows, quick(), tmp_path / "none"): pass
+
+
+def test_preferences_are_read_or_named(tmp_path):
+    from synthgen_nb.evaluate.student import Better, better_of
+    (tmp_path / "a.jsonl").write_text('{"question": "Is it?", "chosen": "Yes.", "rejected": "No."}\n')
+    (tmp_path / "b.jsonl").write_text('{"question": "Is it?", "chosen": "Yes."}\n')
+    assert better_of(tmp_path / "a.jsonl") == [Better("Is it?", "Yes.", "No.")]
+    with pytest.raises(SynthgenError, match="chosen and rejected"): better_of(tmp_path / "b.jsonl")
+
+
+def test_a_learning_curve_by_rows_nests_its_arms():
+    from synthgen_nb.experiments.taught import Given, arms_for
+    _, arms = arms_for([Given("all", pairs(), pairs(), "")], 0.3, sizes=[4, 8])
+    few, more = ({r.id for r in arms[f"all, {n} rows"]} for n in (4, 8))
+    assert few < more < {r.id for r in arms["all"]}
+    with pytest.raises(SynthgenError, match="not between 1"): arms_for([Given("all", pairs(), pairs(), "")], 0.3, sizes=[400])
+
+
+def test_a_judge_in_both_orders_is_a_measure():
+    import asyncio
+    from synthgen_nb.core.models import open_model
+    from synthgen_nb.evaluate.judged import judged
+    from synthgen_nb.evaluate.marks import Question
+    exam = [Question(d, d, f"What weighs the {d}?", f"The {d} weighs 3 kg.", f"The {d} weighs 3 kg.") for d in "abcd"]
+    told = lambda arm, seed, say: dict(arm=arm, seed=seed, marks=[dict(item=q.id, place=q.place, column="alone", said=say(q)) for q in exam])
+    rows = [told("all", 0, lambda q: q.answer), told("mute", 0, lambda q: ""), dict(arm="mute", seed=1, marks=[dict(item="a", place="a", column="alone")])]
+    found, count = asyncio.run(judged(rows, exam, "all", open_model(provider="offline")))
+    assert [m["judge"] for m in found[0]["marks"]] == [0.5] * 4 and [m["judge"] for m in found[1]["marks"]] == [0] * 4
+    assert found[2]["marks"][0]["judge"] is None and count["lose"] == 4
+    with pytest.raises(SynthgenError, match="answered in words"): asyncio.run(judged(rows, exam, "none", open_model(provider="offline")))
+
+
 def test_without_the_extra_the_command_says_what_to_install(tmp_path):
     if find_spec("trl"): pytest.skip("the extra `train` is installed")
     from synthgen_nb.evaluate.student import trainers

@@ -9,6 +9,7 @@ import pytest
 from synthgen_nb.core.records import leaves
 from synthgen_nb.specs.openapi import parse_openapi
 from synthgen_nb.specs.tool import Tool, problems
+from synthgen_nb.worlds.named import others_named, renamed
 from synthgen_nb.worlds.roles import roles
 from synthgen_nb.worlds.synthetic import SyntheticWorld, modelled
 from synthgen_nb.worlds.values import placeholder, sample
@@ -347,3 +348,49 @@ def test_what_an_update_says_is_what_comes_back_and_stays():
     again = lambda seen: {"id": seen[0][0]["id"]}
     listed, told, kept = run(calls(world, tools, ("get /plans", {}), ("patch /plans/{id}", change), ("get /plans/{id}", again)))
     assert told == listed[0] | {"type": "long", "title": "Later"} == kept
+
+
+ONE = {"required": ["id", "name"]} | obj(id=TEXT, name=TEXT)
+ROLES = [
+    op("/users", "get", array(ONE)),
+    op("/users/{user_id}", "get", ONE),
+    op("/roles", "get", array(ONE)),
+    op("/roles/{role_id}", "get", ONE),
+    op("/users/{user_id}/roles", "get", array(ONE)),
+    op("/users/{user_id}/roles/{role_id}", "get", ONE),
+    op("/users/{user_id}/roles", "post", obj(object={"const": "user.role"}, user=ONE, role=ONE, user_name=TEXT), obj(role_id=TEXT)),
+]
+
+
+def test_what_a_call_names_its_result_names():
+    "A role that is given to a user: both come back, with what is known of them; the roles of a user are some of all roles"
+    w, tools = service(*ROLES)
+    users, roles_ = run(calls(w, tools, ("get /users", {}), ("get /roles", {})))
+    there, user = "/users/{user_id}/roles", users[1]
+    gives = [(f"post {there}", {"user_id": user["id"], "body": {"role_id": r["id"]}}) for r in roles_]
+    look = (f"get {there}", {"user_id": user["id"]})
+    before, *told, after = run(calls(w, tools, look, *gives, look))
+    assert before and all(r in roles_ for r in before)
+    wanted = [{"object": "user.role", "user": user, "role": r, "user_name": user["name"]} for r in roles_]
+    assert told == wanted and sorted(r["id"] for r in after) == sorted(r["id"] for r in roles_), "given twice, it is there once"
+
+
+def test_a_copy_is_not_what_it_is_a_copy_of():
+    assert others_named({"page_id": "p1"}, {"page": {"id": "p2"}}) == [("page/id", "p1", "p2")]
+    there = {"organization": {"login": "b-works"}, "user": {"login": "bo"}, "state": "active"}
+    said = renamed({"org": "a-works", "username": "ada"}, there, lambda *_: None)
+    assert said == {"organization": {"login": "a-works"}, "user": {"login": "ada"}, "state": "active"}
+    assert renamed({"page_id": "p1"}, {"page": {"id": "p2"}}, lambda *_: None, {"page"}) == {"page": {"id": "p2"}}
+    assert renamed({"page_id": "7"}, {"rows": [{"page_id": 3}], "page_id": 3}, lambda *_: None) == {"rows": [{"page_id": 3}], "page_id": 7}
+
+
+def test_the_same_things_in_two_places_are_referred_to_from_a_third():
+    "Of two collections that are asked for by one name, one is a part of the other and has fewer things"
+    order = obj(id=TEXT, member_id=TEXT, user_id=TEXT)
+    for seed in range(4):
+        w, _ = service(op("/users", "get", array(ONE)), op("/users/{user_id}", "get", ONE), op("/v2/members", "get", array(ONE)),
+                       op("/v2/members/{user_id}", "get", ONE), op("/orders", "get", array(order)), op("/orders/{order_id}", "get", order))
+        w = SyntheticWorld(w.tools, seed)
+        orders, members, users = (run(w.call(t, {}, 1)) for p in ("/orders", "/v2/members", "/users")
+                                  for t in w.tools if t.binding["path"] == p)
+        assert all(m in users for m in members) and {o["member_id"] for o in orders} <= {m["id"] for m in members}

@@ -14,7 +14,7 @@ from synthgen_nb.core.calls import Calls, Reply, Request
 from synthgen_nb.core.prompts import USUAL, material
 from synthgen_nb.core.records import Pair, SynthgenError, drop, harmless
 from synthgen_nb.experiments.found import asks, versions
-from synthgen_nb.experiments.parts import Part, Story, as_html, as_text, changes, line_changes, page
+from synthgen_nb.core.display import Part, Story, as_html, as_text, changes, line_changes, page
 from synthgen_nb.experiments.why import why
 
 RECORDS = ROOT / "runs"
@@ -233,7 +233,7 @@ class Tags(HTMLParser):
 
 
 TEXT = st.text(st.sampled_from("<>/&\"'abc \n\x1b\u202e`scriptonload=") | st.characters(), max_size=40)
-KNOWN = set("div style h3 h4 p pre mark ins del details summary section table thead tbody tr th td".split())
+KNOWN = set("div style h1 h2 p b i span pre mark ins del details summary section table thead tbody tr th td".split())
 
 
 @given(TEXT, TEXT, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=3))

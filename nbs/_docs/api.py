@@ -77,7 +77,7 @@ def remarks(m: Module, f) -> list[tuple[str, str]]:
     own = lambda n: m.comments.get(n, '') if ends.count(n) == 1 and n != closing else ''  # a comment beside two names is about neither
     rows = [(stars + x.arg, own(n)) for (x, _, stars), n in zip(ps, ends, strict=True)]
     told = m.comments.get(closing, '')
-    return (rows if any(c for _, c in rows) else []) + ([('returns', told)] if told else [])
+    return [(n, c) for n, c in rows if c] + ([('returns', told)] if told else [])
 
 
 def fields(m: Module, c: ast.ClassDef) -> list[tuple[str, str, str, str]]:
@@ -131,7 +131,7 @@ def echoes(f) -> bool:
 
 def directive(name: str, arg: str, m: Module, parts: list[str], *options: str, depth: int = 8) -> str:
     "One object of Sphinx's Python domain"
-    opts = '\n'.join((f':module: {m.name}', *(f':{o}' for o in options)))
+    opts = '\n'.join((f':module: {m.name}', ':no-index-entry:', *(f':{o}' for o in options)))
     body = '\n\n'.join(filter(None, parts))
     return f'{":"*depth}{{py:{name}}} {arg}\n{opts}\n\n{body}\n{":"*depth}'
 

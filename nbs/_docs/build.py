@@ -1,17 +1,20 @@
-"""The documentation site: processed notebooks → MyST notebooks → Sphinx → _site/. Nothing is executed.
+"""The documentation site: processed notebooks → MyST notebooks → Sphinx → _site/. Nothing is executed, and only what changed is made anew.
 
     python nbs/_docs/build.py [FOLDER …]
 
 A folder, such as runs/study-mine, is a run or a study in this checkout that is shown beside the reference records.
 """
 import ast
+import gc
+import io
 import json
 import os
+import posixpath
 import re
 import shutil
 import struct
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -24,17 +27,15 @@ from sphinx.cmd.build import main as sphinx
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import api
+import book
+from lean import lean
 from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
 
 os.chdir(ROOT)  # nbdev looks for settings.ini from here
 CFG = get_config()
 PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 
-SECTIONS = dict(pipelines='Pipelines', runs='Run records', qa='QA methods', tools='Tool-use methods', corpus='Corpus',
-    specs='Descriptions of tools', worlds='Worlds', select='Select', evaluate='Evaluate', export='Export', experiments='Experiments',
-    cli='Command line', core='Core', offline='The stand-in model', benchmarks='Benchmarks', project='Project')
-PROJECT = 'nbs/_docs/start.md', 'nbs/_docs/faults.md', 'nbs/_docs/cluster.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
-START = 'project/start', 'papers', 'notebooks'  # pages that the sidebar names first
+PROJECT = f'{book.DOCS}/start.md', f'{book.DOCS}/faults.md', f'{book.DOCS}/cluster.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 
 
@@ -51,7 +52,7 @@ class Site:
     def __init__(self, folders: list[str]):  # of runs and studies that are shown as well
         self.pages: dict[str, str] = {}  # file in the repository → file of the site's source
         self.shown: set[str] = set()     # full names of what is documented already
-        nbs = [p.relative_to(PROC) for p in PROC.rglob('*.ipynb')]
+        nbs = [p for p in (p.relative_to('nbs') for p in Path('nbs').rglob('*.ipynb')) if not any(x[0] in '._' for x in p.parts)]
         for p in sorted(nbs): self.pages[f'nbs/{p}'] = (p.parent/self.stem(p)).as_posix() + '.ipynb'
         if Path('runs/README.md').exists(): self.pages['runs/README.md'] = 'runs/about.md'
         more = [Path(f).resolve().relative_to(ROOT) for f in folders]
@@ -60,6 +61,15 @@ class Site:
             for p in sorted(f.glob('*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
         for p in PROJECT:
             if Path(p).exists(): self.pages[p] = f'project/{Path(p).name.lower()}'
+        for p in (*book.how_tos(), *book.decisions()): self.pages[p] = p.removeprefix(f'{book.DOCS}/')
+        self.book = book.Book(self, self.about)
+
+    def about(self, page: str) -> tuple[str, str]:
+        "Title and first sentence of a page that stands for a file"
+        file = next(f for f, at in self.pages.items() if at.rsplit('.', 1)[0] == page)
+        if file.endswith('.md'): return book.opening((ROOT/file).read_text(encoding='utf-8'))
+        first = next(c.source for c in read(ROOT/file).cells if c.cell_type == 'markdown')
+        return book.opening(first)
 
     def stem(self, p: Path) -> str:
         "A page's name without the number that orders the notebooks"
@@ -96,7 +106,8 @@ class Site:
         if not (ROOT/path).exists(): return url  # Sphinx complains, which fails the build
         if Path(path).suffix not in ('.png', '.svg', '.jpg', '.gif'): return github(CFG, path) + frag
         dst = path.removeprefix('nbs/')
-        (SRC/dst).parent.mkdir(parents=True, exist_ok=True); shutil.copy(ROOT/path, SRC/dst)
+        raw = (ROOT/path).read_bytes()
+        put(SRC/dst, smaller(raw) if path.endswith('.png') else raw)
         return relative(dst, at)
 
     def page(self, url: str, page: str) -> str:
@@ -132,18 +143,38 @@ def png_width(data: bytes) -> int | None:
     return round(struct.unpack('>I', data[16:20])[0]*96/dpi) if dpi > 110 else None
 
 
+def smaller(png: bytes) -> bytes:
+    "A drawing in 128 colours, which is what it has, where that takes less"
+    from PIL import Image
+    made = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert('RGB').quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(made, 'PNG', optimize=True)
+    return min(png, made.getvalue(), key=len)
+
+
+LABELS = 'suptitle', 'set_title', 'title', 'set_xlabel', 'xlabel', 'set_ylabel', 'ylabel', 'set'
+
+def in_words(source: str) -> str:
+    "What a figure shows, from the titles and labels that its code gives it"
+    try: calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in LABELS]
+    except SyntaxError: return ''
+    text = lambda v: ''.join(str(x.value) if isinstance(x, ast.Constant) else '…' for x in (v.values if isinstance(v, ast.JoinedStr) else [v]))
+    said = lambda v: isinstance(v, ast.JoinedStr) or (isinstance(v, ast.Constant) and isinstance(v.value, str))
+    found = [v for n in calls for v in (*n.args[:1], *(k.value for k in n.keywords if k.arg in ('title', 'xlabel', 'ylabel'))) if said(v)]
+    return '; '.join(dict.fromkeys(' '.join(text(v).split()) for v in found if text(v).strip('… ')))
+
+
 def sized(s: str, at: str) -> str:
     "Pictures of a text at the size they were drawn for"
     def one(m):
         f = SRC/Path(at).parent/m[1]
-        w = png_width(f.read_bytes()) if f.suffix == '.png' and f.is_file() else None
+        w = png_width((ROOT/'nbs'/f.relative_to(SRC)).read_bytes()) if f.suffix == '.png' and (ROOT/'nbs'/f.relative_to(SRC)).is_file() else None
         return m[0] + (f'{{width={w}px}}' if w else '')
     return re.sub(r'!\[[^\]]*\]\(([^()\s]+)\)(?!\{)', one, s)
 
 
 BAR = re.compile(r'^.*\d+%\|.*\|.*\d+/\d+ \[.*\n?', re.M)  # tqdm
 
-def outputs(c) -> None:
+def outputs(c, said: str = '') -> None:
     "Outputs as a page can show them: JSON as text, no progress bars, pictures at the size they were drawn for"
     for a, b in zip(c.outputs[::-1][1:], c.outputs[::-1], strict=False):  # one stream may come in several pieces
         if a.output_type == b.output_type == 'stream' and a.name == b.name: a.text, b.text = a.text + b.text, ''
@@ -155,10 +186,13 @@ def outputs(c) -> None:
         if text := data.get('text/markdown'):  # front matter and rules stand only at the top of a page
             text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
             data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
+        if 'image/svg+xml' in data:
+            c.metadata['mystnb'] = {'image': {'alt': o.metadata.get('image/svg+xml', {}).get('alt') or ''.join(data.get('text/plain', said))}}
         if png := data.get('image/png'):
-            w, alt = o.metadata.get('image/png', {}).get('width') or png_width(b64decode(png)), o.metadata.get('image/png', {}).get('alt')
-            image = ({'width': f'{w}px'} if w else {}) | ({'alt': alt} if alt else {})
-            if image: c.metadata['mystnb'] = {'image': image}
+            told, raw = o.metadata.get('image/png', {}), b64decode(png)
+            w, alt = told.get('width') or png_width(raw), told.get('alt') or in_words(c.source) or said
+            data['image/png'] = b64encode(smaller(raw)).decode()
+            c.metadata['mystnb'] = {'image': {'alt': alt} | ({'width': f'{w}px'} if w else {})}
     empty = lambda o: not (o.text if o.output_type == 'stream' else ''.join(o.get('data', {}).get('text/markdown', ' x'))).strip()
     c.outputs = [o for o in c.outputs if not empty(o)]  # an empty table is nothing, not the name of an object
 
@@ -195,6 +229,17 @@ def exports(codes: list[str]) -> tuple[str, set[str]]:
     return f'{CFG.lib_name}.{exp}' if exp else '', {n.name for b in bodies for n in b if isinstance(n, api.FUNCTION | ast.ClassDef)}
 
 
+def exercises(page: str) -> str:
+    "What a chapter's knobs answer"
+    src = next((c.source for c in read(ROOT/page).cells if 'parameters' in c.metadata.get('tags', [])), '')
+    rows = [(f'`{k}`', f'`{v}`', told) for k, (v, told) in assignments(undirected(src)).items()]
+    if not rows: return ''
+    first = rows[0][0].strip('`')
+    told = f'Give a knob another value, say beforehand which way the figures above will move, and look: run the notebook again, or ' \
+           f'`synthgen run {page} -p {first}=VALUE` and then `synthgen runs`. A study over it (`pipeline: {page}`) adds the spread over seeds.'
+    return f'## Exercises\n\n{told}\n\n' + api.table(('knob', 'value', 'meaning'), rows)
+
+
 SHOW = re.compile(r'^show_doc\(([\w.]+)', re.M)
 
 def notebook(site: Site, page: str):
@@ -203,16 +248,18 @@ def notebook(site: Site, page: str):
     codes = [c.source for c in read(ROOT/page).cells if c.cell_type == 'code']  # with the directives that nbdev has acted on
     fm, (mod, open_) = front(nb), exports(codes)
     asked = frozenset(n for s in codes for n in SHOW.findall(s))
+    lesson = site.pages[page].rsplit('.', 1)[0] in site.book.chapters  # of other pages the source is where `head` says
     cells = head(site, page, fm.get('title', Path(page).stem), fm.get('description', ''), mod)
     for c in in_order(nb.cells, mod):
         if c.cell_type == 'raw' or c.source.startswith('<!-- WARNING'): continue
         if c.cell_type == 'markdown': cells.append(md(site.prose(c.source, page, mod), c.id))
         elif names := SHOW.findall(c.source):
-            cells.append(md('\n\n'.join(definition(site, n, mod, page, n not in open_, asked) for n in names), c.id))
+            cells.append(md('\n\n'.join(definition(site, n, mod, page, lesson and n not in open_, asked) for n in names), c.id))
         else:
             for o in c.outputs: # what a cell wrote for the reader links like prose, but Sphinx does not resolve it
                 if text := o.get('data', {}).get('text/markdown'): o.data['text/markdown'] = rewrite(''.join(text), lambda u: site.page(u, page))
-            cells += shown(c)
+            if lesson or c.outputs or not only_imports(undirected(c.source)): cells += shown(c, before(cells))
+    if lesson and (asked_of := exercises(page)): cells.append(md(asked_of, 'exercises'))
     return save(nb, cells)
 
 
@@ -226,9 +273,15 @@ def in_order(cells: list, mod: str) -> list:
     return out
 
 
-def shown(c) -> list:
+def before(cells: list) -> str:
+    "The last sentence said, for a figure that says nothing of itself"
+    text = next((c.source for c in reversed(cells) if c.cell_type == 'markdown' and c.source.strip()), '')
+    return ' '.join(re.sub(r'[#*`{}\[\]|<>]|\(\S+\)|:py:\w+:', '', text.strip().split('\n\n')[-1]).split())[:200]
+
+
+def shown(c, said: str = '') -> list:
     "A code cell as the cells that stand for it"
-    tagged(c, directives(c.source)); outputs(c); c.source = undirected(c.source)
+    tagged(c, directives(c.source)); outputs(c, said); c.source = undirected(c.source)
     lang, out = c.metadata.get('language', 'python'), []
     if lang != 'python':  # a %%bash cell, whose magic nbdev removed
         out, c.source = [md(f'```{lang}\n{c.source}\n```', f'{c.id}-{lang}')], ''
@@ -300,8 +353,11 @@ def reported(site: Site, page: str, nb, c) -> list:
     d = directives(c.source)
     if 'hide' in d or d.get('include') == 'false': return []
     c.metadata = dict(tags=[*c.metadata.get('tags', []), 'hide-input'], mystnb={})
-    out = shown(c)
+    out = shown(c, title_of(nb))
     return out if c.outputs or not only_imports(c.source) else []
+
+
+def title_of(nb) -> str: return nb.cells[0].source.split('\n')[0].lstrip('# ') if nb.cells else ''
 
 
 def only_imports(src: str) -> bool:
@@ -309,71 +365,85 @@ def only_imports(src: str) -> bool:
     except SyntaxError: return False  # a magic
 
 
-def contents(site: Site) -> str:
-    "The sidebar: folders in reading order, notebooks by their numbers"
-    groups: dict[str, list[str]] = {}
-    for at in site.pages.values():
-        folder = at.split('/')[0] if '/' in at else Path(at).stem
-        if folder != 'index': groups.setdefault(folder, []).append(at.rsplit('.', 1)[0])
-    groups['project'] = [g for g in groups['project'] if g not in START]
-    order = [*(s for s in SECTIONS if s in groups), *(g for g in groups if g not in SECTIONS)]
-    toc = lambda caption, entries: f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(entries) + '\n```'
-    return '\n\n'.join([toc('Start', ['Overview <self>', *START]), *(toc(SECTIONS.get(g, g.capitalize()), groups[g]) for g in order)])
+def put(file: Path, text: str | bytes) -> None:
+    "Write what has changed; Sphinx goes by the time of a file"
+    data = text.encode() if isinstance(text, str) else text
+    WRITTEN.add(file)
+    if file.is_file() and file.read_bytes() == data: return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
 
-
-def papers(site: Site) -> str:
-    "Every paper with its notebook, module, command, check and fidelity, from what the notebooks declare"
-    from synthgen_nb.core.methods import methods
-    at = {m.module: next((p for p in site.pages if exported(p) == m.module), '') for m in methods().values()}
-    named = lambda m: f'[{m.title}]({site.pages[at[m.module]]})' if at[m.module] else m.title
-    rows = [(f'{named(m)}<br>{m.paper or "ours"}<br>`{m.module.partition(".")[2]}`', f'`{m.command}`' if m.command else '',
-             m.faithful, m.claim, m.check) for m in methods().values()]
-    head = '# Papers\n\nWhat is implemented here, how near it comes to its paper, the command that runs it, and what it is '\
-           'held against. Each notebook declares its own line.'
-    return f'{head}\n\n' + api.table(('method, paper, module', 'command', 'fidelity', 'what it does', 'held against'), rows)
-
-
-def exported(page: str) -> str:
-    "The module that a notebook makes; '' if it makes none"
-    found = re.search(r'#\| *default_exp ([\w.]+)', (ROOT/page).read_text(encoding='utf-8')) if page.endswith('.ipynb') else None
-    return f'{CFG.lib_name}.{found[1]}' if found else ''
-
-
-def notebooks(site: Site) -> str:
-    "Every notebook with its sentence, floor by floor"
-    parts = ['# Notebooks', 'Notebooks in `nbs/` define, explain and check each part, and export to the package. '
-             'A floor imports only from floors below it, a notebook only from those before it.']
-    for folder, name in SECTIONS.items():
-        rows = []
-        for page, at in site.pages.items():
-            if not page.startswith(f'nbs/{folder}/') or not page.endswith('.ipynb'): continue
-            title, _, claim = read(ROOT/page).cells[0].source.partition('\n')
-            rows.append((f'[{title.lstrip("# ")}]({at})', claim.strip().removeprefix('> ')))
-        if rows: parts += [f'## {name}', api.table(('notebook', 'what it does'), rows)]
-    return '\n\n'.join(parts)
+WRITTEN: set[Path] = set()
 
 
 def write(site: Site) -> None:
     "Every page, as Sphinx's source"
+    made = site.book.made
     for page, at in site.pages.items():
-        dst = SRC/at; dst.parent.mkdir(parents=True, exist_ok=True)
-        if page.endswith('.md'): dst.write_text(site.prose((ROOT/page).read_text(encoding='utf-8'), page), encoding='utf-8'); continue
+        if page.endswith('.md'): put(SRC/at, site.prose((ROOT/page).read_text(encoding='utf-8'), page)); continue
         nb = (record if page.startswith('runs/') else notebook)(site, page)
-        if at == 'index.ipynb': nb.cells.append(md(contents(site), 'contents'))
-        dst.write_text(nbformat.v4.writes(nb) + '\n', encoding='utf-8')
-    for name, made in (('papers', papers), ('notebooks', notebooks)): (SRC/f'{name}.md').write_text(made(site) + '\n', encoding='utf-8')
-    if 'nbs/index.ipynb' not in site.pages: (SRC/'index.md').write_text(f'# {CFG.title}\n\n{CFG.description}\n\n{contents(site)}\n')
+        if at == 'index.ipynb': nb.cells.append(md(site.book.contents(made), 'contents'))
+        put(SRC/at, nbformat.v4.writes(nb) + '\n')
+    for name, text in made.items(): put(SRC/f'{name}.md', text + '\n')
+    for f in (x for x in SRC.rglob('*') if x.is_file() and x not in WRITTEN): f.unlink()
+
+
+ROLE = re.compile(r'\{py:obj\}`([^`<]+?) <[^`>]*>`')
+OPTION = 'module|no-index|no-index-entry|async|classmethod|staticmethod|type'
+IDLE = re.compile(rf'^(`{{3}}|:{{3,}})\{{(?:toctree|py:module)\}}.*?^\1[ ]*\n?|^:{{3,}}[^\n]*(?:\n|\Z)|^:(?:{OPTION}):[^\n]*\n', re.M | re.S)
+SOURCES = re.compile(r'<details class="source">.*?</details>\n*', re.S)
+OBJECT = re.compile(r'^:{3,}\{py:\w+\} (.*)$', re.M)
+
+def plain(text: str) -> str:
+    "A page's MyST as Markdown that needs no Sphinx: signatures as code, links to the copies"
+    text = OBJECT.sub(lambda m: f'`{m[1]}`\n', ROLE.sub(r'`\1`', text))
+    text = re.sub(r'(\]\([^)\s:]+)\.ipynb(?=[)#])', r'\1.md', SOURCES.sub('', IDLE.sub('', text)))
+    return re.sub(r'\n{3,}', '\n\n', re.sub(r'!\[([^\]]*)\]\([^)]*\)(\{[^}]*\})?', r'(figure: \1)', text)).strip()
+
+
+def copied(nb) -> str:
+    "A page's notebook as Markdown: prose, code, and what it gave"
+    out = []
+    for c in nb.cells:
+        if c.cell_type == 'markdown': out.append(plain(c.source)); continue
+        tags = c.metadata.get('tags', [])
+        if c.source and not {'remove-input', 'hide-input'} & set(tags): out.append(f'```python\n{c.source}\n```')
+        for o in () if 'remove-output' in tags else c.outputs:
+            data, alt = o.get('data', {}), c.metadata.get('mystnb', {}).get('image', {}).get('alt', '')
+            if 'text/markdown' in data: out.append(plain(''.join(data['text/markdown'])))
+            elif any(k.startswith('image/') for k in data): out.append(f'(figure: {alt})')
+            elif text := o.get('text') or ''.join(data.get('text/plain', '')): out.append(f'```text\n{text.rstrip()}\n```')
+    return '\n\n'.join(filter(None, out)) + '\n'
+
+
+def copies(site: Site, built: Path) -> None:
+    "llms.txt, and beside each page of the book its text; of the internals the notebooks are that"
+    made = site.book.made
+    floors = {p for n in book.FLOORS for p in re.findall(r'^/(\S+)$', made[f'floors/{n}'], re.M)}
+    for f in sorted(SRC.rglob('*.*')):
+        page = f.relative_to(SRC).with_suffix('').as_posix()
+        if page in floors or f.suffix not in ('.md', '.ipynb'): continue
+        text = plain(f.read_text(encoding='utf-8')) + '\n' if f.suffix == '.md' else copied(read(f))
+        there = lambda m, at=page: f'({m[1]}.html' if posixpath.normpath(posixpath.join(posixpath.dirname(at), m[1])) in floors else m[0]
+        (built/page).with_suffix('.md').write_text(re.sub(r'(?<=\])\(([^)\s:]+)\.md(?=[)#])', there, text), encoding='utf-8')
+    (built/'llms.txt').write_text(book.llms(site.book, made), encoding='utf-8')
 
 
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
-    proc_nbs(n_workers=0, force=True)
-    write(Site(sys.argv[1:]))
-    shutil.rmtree(OUT, ignore_errors=True)
-    built = PROC/'_html' # not straight into _site: myst-nb leaves a folder beside what it builds
+    gc.set_threshold(200_000, 20, 100)  # trees of pages live until they are written, and looking through them for rubbish finds none
+    proc_nbs(n_workers=0)
+    site = Site(sys.argv[1:])
+    write(site)
+    built = PROC/'_html'
+    pages = {f.relative_to(SRC).with_suffix('.html') for f in SRC.rglob('*') if f.suffix in ('.md', '.ipynb')} | {Path('search.html')}
+    if {f.relative_to(built) for f in built.rglob('*.html')} - pages: shutil.rmtree(built)  # a page that is no more
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
-    shutil.move(built, OUT)
+    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'debug.css', 'skeleton.css', 'base-stemmer.js'))
+    for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
+    copies(site, OUT)
     return status
 
 

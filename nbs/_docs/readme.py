@@ -46,6 +46,7 @@ def cells(nb) -> list:
             if d.get('output') == 'false': c.outputs = []
             for o in c.outputs:
                 if md := o.get('data', {}).get('text/markdown'): o['data']['text/markdown'] = rewrite(md, link)
+                if 'sg-story' in ''.join(o.get('data', {}).get('text/html', '')): del o['data']['text/html']  # its text reads better there
             if any(m.startswith('image/') for o in c.outputs for m in o.get('data', {})):
                 raise SystemExit(f'{NB}: cell {c.id} draws a picture; GitHub shows only files. Save the picture, and link to it.')
             if shell := re.match(r'%%(bash|sh)\n', c.source):

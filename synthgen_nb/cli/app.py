@@ -61,7 +61,8 @@ def argument(help: str, **more): return typer.Argument(help=help, show_default=F
 
 Out = Annotated[Path, option('-o', '--output', help='File to write; .json, .jsonl or .parquet.')]
 In = Annotated[Path, argument('Pairs: .json, .jsonl or .parquet.')]
-Rows = Annotated[Path, argument('Rows with tool calls, in any usual form: .json, .jsonl or .parquet.', metavar='IN')]
+Rows = Annotated[Path, argument('Rows with tool calls, in any usual form: .json, .jsonl or .parquet; or the log of a coding agent '
+                                 '(Claude Code, Codex, OpenHands), or a folder of them.', metavar='IN')]
 Exported = Annotated[Path, argument('Pairs, or rows with tool calls: .json, .jsonl or .parquet.')]
 Db = Annotated[Path | None, option('--db',
                                    help='Chunk database of the pairs. Default: the one they were made from.')]

@@ -132,10 +132,13 @@ def _packages() -> Iterator[Check]:
     yield Check('packages', 'fails' if wrong else 'ok', said)
 
 # %% ../../nbs/cli/96a_beginning.ipynb #optional-parts
-PARTS = {'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 'BLEU and ROUGE'),
+PARTS = {'office': ('mammoth', 'Word, Excel and PowerPoint'), 'code': ('tree_sitter_cpp', 'source code besides Python'),
+         'mcp': ('mcp', 'live MCP servers as worlds'), 'metrics': ('sacrebleu', 'BLEU and ROUGE'),
          'embed': ('sentence_transformers', 'embeddings by a model in this process'),
          'local': ('transformers', 'scores by a model in this process'), 'claude': ('claude_agent_sdk', 'Claude by subscription'),
          'train': ('trl', 'students that are trained'), 'scale': ('ray', 'work on a cluster'),
+         'logs': ('credsweeper', 'logs of coding agents, without their secrets'),
+         'web': ('warcio', 'archives of the web'),
          'loop': ('websockets', 'rows as tasks that others step through'),
          'lab': ('jupyterlab', 'notebooks'), 'docs': ('sphinx', 'the documentation site')} # extra → module, what it is for
 

@@ -10,7 +10,7 @@ import os, sys
 from collections.abc import Sequence
 from copy import copy
 import typer
-from . import (beginning, documents, pairs, coverage, tools, topic, deps, evaluate, exam, probe, measure, leakage, study, student,
+from . import (beginning, documents, pairs, coverage, tools, topic, deps, evaluate, exam, probe, measure, leakage, study, student, worth,
                              runs, why, looking, bundle, publish, serving, mcp) # each registers its commands, in the order of the list
 from .app import app, guarded
 from .methods import named, register

@@ -13,7 +13,7 @@ from .app import AsJson, Config, command, argument, option, print, print_json
 from .completion import offers, runs
 from .help import RECORDS
 if TYPE_CHECKING:
-    from synthgen_nb.experiments.parts import Story
+    from synthgen_nb.core.display import Story
 
 # %% ../../nbs/cli/95a_why.ipynb #options
 What = Annotated[str, argument('Id of a row (or its beginning), its line in a training file (17, train.jsonl:17, '
@@ -49,7 +49,7 @@ def diff(one: OneRun = '', other: Another = 'last', full: Full = False, as_json:
 def _told(story: 'Story', full: bool, as_json: bool, html: Path | None):
     "Print a story, or write it as a page"
     from synthgen_nb.core.records import SynthgenError, write_bytes
-    from synthgen_nb.experiments.parts import as_text, page
+    from synthgen_nb.core.display import as_text, page
     if html and html.suffix != '.html': raise SynthgenError(f'--html {html}: give a file that ends in .html')
     if html: print(write_bytes(html, page(story).encode('utf-8', 'replace')))
     elif as_json: print_json(story.data())

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 import orjson
+from .display import Displayed, Story, fields_of
 from .records import SynthgenError, canonical, no_room, write_bytes
 
 # %% ../../nbs/core/03_calls.ipynb #Request
@@ -31,7 +32,7 @@ class Request(dict):
 
 # %% ../../nbs/core/03_calls.ipynb #Reply
 @dataclass(frozen=True)
-class Reply:
+class Reply(Displayed):
     "What came back for one call"
     text: str                     # as it came
     input_tokens: int = 0         # as the server counted them
@@ -45,6 +46,7 @@ class Reply:
     prompt_logprobs: tuple | None = None # likewise for the prompt
     cache_read: int = 0           # of the input tokens, those that the provider's cache had
     cache_written: int = 0        # of the input tokens, those that its cache keeps now
+    def _story(self) -> Story: return fields_of(self, 'a reply', ('logprobs', 'prompt_logprobs'))
 
 # %% ../../nbs/core/03_calls.ipynb #Calls
 class Calls:

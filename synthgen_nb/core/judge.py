@@ -17,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from .display import Displayed, Part, Story, opened
 from .models import Answer, Model
 from .prompts import Ask, Prompt, find_prompts, read_yaml
 from .records import Origin, Pair, Row, Score, SynthgenError, content_id
@@ -25,7 +26,7 @@ from .spoken import scores_said
 from .together import by_id
 
 # %% ../../nbs/core/06_judge.ipynb #Criterion
-class Criterion(BaseModel):
+class Criterion(Displayed, BaseModel):
     "One thing to be rated"
     model_config = ConfigDict(frozen=True, extra='forbid')
     name: str
@@ -45,9 +46,14 @@ class Criterion(BaseModel):
         if outside := [a for a in self.anchors if not self.low <= a <= self.high]:
             raise ValueError(f'{self.name}: anchors {outside} are outside {self.low}–{self.high}')
         return self
+    def _story(self) -> Story:
+        anchors = tuple(dict(score=k, deserves=v) for k, v in sorted(self.anchors.items()))
+        return Story(f'{self.name}, {self.low}–{self.high}', (Part('', self.question, rows=anchors),))
+    def _brief(self) -> dict[str, Any]:
+        return dict(criterion=self.name, scale=f'{self.low}–{self.high}', floor=self.floor, asks=self.question)
 
 # %% ../../nbs/core/06_judge.ipynb #Rubric
-class Rubric(BaseModel):
+class Rubric(Displayed, BaseModel):
     "Criteria, how they combine, and the threshold that belongs to them"
     model_config = ConfigDict(frozen=True, extra='forbid')
     name: str
@@ -75,6 +81,9 @@ class Rubric(BaseModel):
         return sum(c.low for c in self.criteria), sum(c.high for c in self.criteria)
 
     def output(self, topic: str = '') -> dict: return reply_schema(self, topic)
+    def _story(self) -> Story:
+        said = f'{self.source} · version {self.version} · {self.hash} · kept from {self.threshold:g} of {self.scale[0]:g}–{self.scale[1]:g}'
+        return Story(f'{self.name}: {self.purpose}', (opened('', self.criteria, said),))
 
 # %% ../../nbs/core/06_judge.ipynb #reply_schema
 def reply_schema(
@@ -121,7 +130,7 @@ def load_rubric(
 
 # %% ../../nbs/core/06_judge.ipynb #Verdict
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Displayed):
     "A judge's verdict on one row"
     scores: tuple[Score, ...]      # criteria, then overall
     topic_relevant: bool | None    # None when no topic was given, or it could not be read
@@ -130,6 +139,10 @@ class Verdict:
 
     @property
     def rating(self) -> float | None: return self.scores[-1].value
+    def _story(self) -> Story:
+        rows, inside = tuple(s._brief() for s in self.scores), (self.answer._story(), self.origin._story())
+        return Story(f'{self.scores[-1].criterion}: {self.scores[-1].rated}', (Part('', rows=rows),
+            Part('where it comes from', inside=inside)))
 
 # %% ../../nbs/core/06_judge.ipynb #judge
 R = TypeVar('R', bound=Row)

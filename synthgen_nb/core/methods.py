@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from .declared import declared
+from .display import Displayed, Part, Story
+from .plugged import loaded_from, plugged
 from .records import Faithful, SynthgenError
 from .settings import nearest
 
@@ -28,7 +30,7 @@ def one_of(
     raise SynthgenError(f'unknown {what} {name!r}{nearest(name, names) or "."} Known: {", ".join(names)}.')
 
 # %% ../../nbs/core/08_methods.ipynb #Method
-class Method(BaseModel):
+class Method(Displayed, BaseModel):
     "What a method's notebook says of it"
     model_config = ConfigDict(frozen=True, extra='forbid')
     name: str                      # in records and on the command line: deita
@@ -46,6 +48,10 @@ class Method(BaseModel):
     replies: dict[str, str] = {}   # task of a prompt → module:function that answers it offline
     module: str = ''               # filled when it is found
 
+    def _story(self) -> Story:
+        about = ' · '.join(x for x in (self.paper, self.faithful, f'takes {self.takes}', self.stage, self.note) if x)
+        options = tuple(dict(option=k, help=v) for k, v in self.options.items())
+        return Story(f'{self.title}: {self.claim}', (Part('', about), Part('options', rows=options), Part('held against', self.check)))
     def function(self) -> Any: return getattr(import_module(self.module), self.step) # imported now
     async def run(self, records: Any, model: Any, **given: Any) -> Any: # an `Outcome`
         return await _run(self.function(), records, model, given)
@@ -61,8 +67,12 @@ async def _run(step: Any, records: Any, model: Any, given: dict[str, Any]) -> An
 def methods() -> dict[str, Method]: # by name, in the order of their folders and modules
     "Every method that a notebook declares"
     folders = ('core', 'qa', 'tools', 'select', 'evaluate')
-    found = [Method(**d, module=m) for folder in folders for m, d in declared(folder, 'METHOD').items()]
-    return {m.name: m for m in found}
+    found = [_declared(folder, m, d) for folder in folders for m, d in declared(folder, 'METHOD').items()]
+    return {m.name: m for m in found if m}
+
+def _declared(folder: str, module: str, d: dict[str, Any]) -> Method | None: # None: of a plug-in that is wrong
+    p = next((p for p in plugged(folder).values() if p.value == module), None)
+    return loaded_from(p, lambda _: Method(**d, module=module)) if p else Method(**d, module=module)
 
 def method(
     name: str, # as in `methods`

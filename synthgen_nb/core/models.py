@@ -10,7 +10,7 @@ __all__ = ['T', 'Temperature', 'Settled', 'DRAWS', 'WITNESS', 'Answer', 'known_p
            'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, os, pickle, random, re, time
+import asyncio, copy, json, os, pickle, random, re, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -22,6 +22,7 @@ from .beginnings import Turns, sharing
 from . import calls as calls_room
 from .calls import Calls, Reply, Request
 from .cluster import FarStore, asker_at, away, clustered, connect, in_store, told
+from .display import Displayed, Part, Story, plainly
 from .elsewhere import AWAITED, Elsewhere, waiting
 from .continued import ENDED, UNENDED, continuation
 from .likelihood import likelihood
@@ -44,7 +45,7 @@ Temperature = float | EllipsisType | None
 Settled = tuple[Reply, bool, tuple[Any, str] | None] # a reply; it was paid for now; what it says, where it was read
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Displayed):
     "What one question came to: a value, or the reason why there is none"
     value: Any = None        # checked against the schema; the text itself where there is no schema
     error: str = ''          # machine reason, a colon, the particular; empty when there is a value
@@ -63,6 +64,22 @@ class Answer:
 
     @property
     def ok(self) -> bool: return not self.error
+    def _story(self) -> Story: return _answer_story(self)
+
+# %% ../../nbs/core/04_models.ipynb #answer-story
+def _answer_story(a: Answer) -> Story:
+    "The value or the reason, the reply as it came, and what it took"
+    v = a.value.model_dump() if hasattr(a.value, 'model_dump') else a.value
+    value = v if isinstance(v, str) else '' if v is None else json.dumps(v, indent=2, ensure_ascii=False,
+        default=plainly)
+    cost = 'unknown' if a.cost is None else f'${a.cost:g}'
+    took = dict(model=a.model, input_tokens=a.input_tokens, output_tokens=a.output_tokens,
+        cost=cost + ', paid earlier' * a.cached,
+                seconds=a.seconds or None, attempts=a.attempts or None, calls=', '.join(a.calls))
+    reply = Part('the reply as it came', text='' if a.text.strip() == value.strip() else a.text, fold=not a.error)
+    value_part = Part('', text=value, tone='' if a.ok else 'bad')
+    parts = value_part, reply, Part('what it took', rows=(took,))
+    return Story('an answer' if a.ok else f'no answer: {a.error}', tuple(p for p in parts if p.text or p.rows))
 
 # %% ../../nbs/core/04_models.ipynb #known_price
 def known_price(
@@ -78,7 +95,7 @@ def known_price(
                         f'set prices.{name}: {{input: …, output: …}} (US dollars for a million tokens)')
 
 # %% ../../nbs/core/04_models.ipynb #Model
-class Model:
+class Model(Displayed):
     "A model behind the call store; made by `open_model`"
     def __init__(
         self,
@@ -108,6 +125,7 @@ class Model:
     @property
     def pace(self) -> Pace: return self.line.pace
     def at(self, stage: str, temperature: Temperature = ...) -> 'Model': return at(self, stage, temperature)
+    def _story(self) -> Story: return _model_story(self)
     def prompt(self, name: str) -> Prompt: return load_prompt(name, self.folder)
     async def ask(self, ask: Ask, sample: int = 0, **more) -> Answer: return await put(self, ask, sample, more)
     def map(self, asks: Iterable[Ask], total: int | None = None, **more) -> AsyncGenerator[Answer, None]:
@@ -129,6 +147,10 @@ def at(
     new.meter = Meter(stage)
     if not isinstance(temperature, EllipsisType) and model.service.temperature: new.temperature = temperature
     return new
+
+def _model_story(m: Model) -> Story:
+    how = dict(stage=m.meter.stage, temperature=m.temperature, seed=m.seed, workers=m.block.workers)
+    return Story(m.name, (Part('', rows=(how,)), Part('where it is', rows=m.block._story().parts[0].rows, fold=True)))
 
 # %% ../../nbs/core/04_models.ipynb #request_of
 def request_of(

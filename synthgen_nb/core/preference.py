@@ -9,6 +9,7 @@ __all__ = ['read_two', 'sign', 'Preference', 'tally']
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from .display import Displayed, Part, Story
 from .spoken import scores_said
 
 # %% ../../nbs/core/06a_preference.ipynb #read_two
@@ -23,7 +24,7 @@ def read_two(
 def sign(x: float) -> int: return (x > 0) - (x < 0)
 
 @dataclass(frozen=True)
-class Preference:
+class Preference(Displayed):
     "What a judge said of two, ours and theirs"
     ours_first: tuple[float, float] | None  # scores as shown: (ours, theirs)
     ours_second: tuple[float, float] | None # scores as shown: (theirs, ours)
@@ -40,6 +41,10 @@ class Preference:
     @property
     def flips(self) -> bool: # did the winner change with the order?
         return self.signs is not None and self.signs[0] * self.signs[1] == -1
+    def _story(self) -> Story:
+        shown = (('ours first', self.ours_first), ('ours second', self.ours_second and self.ours_second[::-1]))
+        rows = tuple(dict(order=k, ours=v[0] if v else 'not read', theirs=v[1] if v else 'not read') for k, v in shown)
+        return Story(f'{self.verdict}{", by the order" if self.flips else ""}', (Part('', rows=rows),))
 
 # %% ../../nbs/core/06a_preference.ipynb #tally
 def tally(preferences: Iterable[Preference]) -> dict[str, int]: # win, tie, lose, unrated, flips

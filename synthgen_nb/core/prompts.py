@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from .declared import assets
-from .records import Faithful, Origin, SynthgenError, clip, content_id
+from .display import Displayed, Part, Story
+from .plugged import folders
+from .records import Faithful, Origin, SynthgenError, clip, content_id, leaves
 from .settings import nearest
 
 # %% ../../nbs/core/02_prompts.ipynb #find_prompts
@@ -26,7 +28,7 @@ def find_prompts(
     "Every prompt (or rubric) there is"
     if folder and not Path(folder).is_dir():
         raise SynthgenError(f'{folder}: no such folder of prompts (settings: paths.prompts)')
-    found = {f.stem: f for d in (assets('prompts'), folder) if d
+    found = {f.stem: f for d in (*folders(), assets('prompts'), folder) if d
              for f in sorted((Path(d)/sub).glob('*.yaml'))}
     return dict(sorted(found.items()))
 
@@ -118,7 +120,7 @@ _KINDS: dict[Any, Callable[[dict, str], Any]] = dict(
     integer=lambda s, name: _numeric(int, s), number=lambda s, name: _numeric(float, s, infinite=False))
 
 # %% ../../nbs/core/02_prompts.ipynb #Ask
-class Ask(BaseModel):
+class Ask(Displayed, BaseModel):
     "One question for a model, complete"
     model_config = ConfigDict(frozen=True)
     prompt: str                 # name of the prompt
@@ -130,11 +132,23 @@ class Ask(BaseModel):
     inputs: dict[str, Any] = {} # what the template was filled with
     max_tokens: int | None = None # of the reply; None: as the provider is set
     shared: int = 0             # characters of the last message that the next question begins with too
+    def _story(self) -> Story: return _ask_story(self)
+
+def _ask_story(a: Ask) -> Story:
+    "The messages, with what was filled in marked"
+    texts = sorted((v for _, v in leaves(a.inputs) if isinstance(v, str) and len(v) > 2), key=len, reverse=True)
+    def filled(text: str) -> tuple[tuple[int, int], ...]:
+        return tuple((m.start(), m.end()) for v in texts for m in re.finditer(re.escape(v), text))
+    said = tuple(Part(m['role'], text=m['content'], marks=filled(m['content']),
+        tone=m['role']) for m in a.messages if m['content'])
+    schema = Part('the reply must look so', text=json.dumps(a.output, indent=2,
+        ensure_ascii=False) if a.output else '', fold=True)
+    return Story(f'{a.prompt} · {a.task}', (*said, *([schema] if a.output else [])))
 
 # %% ../../nbs/core/02_prompts.ipynb #Prompt
 _READS = r'^(instruction|response|scores (first|last)_line [12]( [\d.]+){3}|)$' # see `spoken.READERS`
 
-class Prompt(BaseModel):
+class Prompt(Displayed, BaseModel):
     "A prompt as its YAML file has it"
     model_config = ConfigDict(frozen=True, extra='forbid')
     name: str
@@ -159,6 +173,7 @@ class Prompt(BaseModel):
         "The step that an answer to this prompt is: what made a record, and with what"
         return _origin(self, method, a, more)
 
+    def _story(self) -> Story: return _prompt_story(self)
     def render(self, output: dict | None = None,
                **inputs) -> Ask: # output: the schema, where the prompt leaves it open
         "Fill the template; a missing or unknown input is an error"
@@ -167,6 +182,16 @@ class Prompt(BaseModel):
 @lru_cache(256) # every question asks for it
 def _hash(name: str, version: int, system: str, user: str, output: str | None, most: int | None) -> str:
     return content_id(name, version, system, user, output and json.loads(output), *([] if most is None else [most]))
+
+# %% ../../nbs/core/02_prompts.ipynb #prompt-story
+def _prompt_story(p: Prompt) -> Story:
+    "Its templates, with their slots marked"
+    slots = lambda text: tuple((m.start(), m.end()) for m in re.finditer(r'\{\{.*?\}\}|\{%.*?%\}', text))
+    texts = tuple(Part(r, text=t, marks=slots(t), tone=r) for r, t in (('system', p.system), ('user', p.user)) if t)
+    takes = Part('takes', rows=tuple(dict(input=k, holds=v) for k, v in p.inputs.items()))
+    gives = Part('gives', text=json.dumps(p.output, indent=2, ensure_ascii=False), fold=True)
+    about = ' · '.join(x for x in (p.paper, p.faithful, f'version {p.version}', p.hash) if x)
+    return Story(f'{p.name}: {p.purpose}', (Part('', about), takes, *texts, *([gives] if p.output else [])))
 
 # %% ../../nbs/core/02_prompts.ipynb #folded
 MARK = '¦' # behind a bracket: what follows is text, and no tag

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
+from .declared import declared
+from .plugged import left_out, loaded_from, plugged
 
 # %% ../../nbs/core/00b_providers.ipynb #Service
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ PROVIDERS |= dict(
     transformers=Service(
         '', workers=1, send=f'{_L}:only_scores', likelihood=f'{_L}:local_likelihood',
         continuation=f'{_C}:local_continued', priced=False, temperature=False))
+
+# %% ../../nbs/core/00b_providers.ipynb #brought
+def _brought() -> dict[str, Service]:
+    "The providers of plug-ins"
+    rows = declared('providers', 'PROVIDER')
+    found = {n: loaded_from(p, lambda p: Service(**rows[p.value])) for n, p in plugged('providers').items() if p.value in rows}
+    for n in [n for n in found if n in PROVIDERS]: left_out(plugged('providers')[n], f'the name {n} is taken')
+    return {n: s for n, s in found.items() if s and n not in PROVIDERS}
+
+PROVIDERS |= _brought()
 
 # %% ../../nbs/core/00b_providers.ipynb #service
 def service(

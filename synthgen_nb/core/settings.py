@@ -10,12 +10,13 @@ __all__ = ['OWN', 'Boilerplate', 'Words', 'ENV_OTHER', 'nearest', 'Provider', 's
 
 # %% ../../nbs/core/01_settings.ipynb #imports
 import difflib, os, re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from .display import Displayed, Part, Story, plainly
 from .language import NAMES
 from .providers import PROVIDERS, service, shown_url, those, url_parts
 from .records import SynthgenError
@@ -27,7 +28,7 @@ def nearest(word: str, known) -> str:
     return f': did you mean {m[0]!r}?' if m else ''
 
 # %% ../../nbs/core/01_settings.ipynb #Provider
-class Provider(BaseModel):
+class Provider(Displayed, BaseModel):
     "Where a model is, and how hard it may be pressed"
     model_config = ConfigDict(extra='forbid', validate_default=True)
     model: str                                   # as the server names it
@@ -45,7 +46,20 @@ class Provider(BaseModel):
 
     def __repr_args__(self):
         "Shown without what an address may hold"
-        for k, v in super().__repr_args__(): yield k, shown_url(v) if k == 'base_url' and v else v
+        for k, v in super().__repr_args__(): yield k, _shown(k, v)
+    def _story(self) -> Story: return Story(self.model or 'no model', (Part('', rows=tuple(_rows(self))),))
+
+def _shown(key: str | None, value: Any) -> Any: # without what is secret
+    if key == 'base_url' and value: return shown_url(value)
+    if key != 'extra': return value
+    return {k: v if isinstance(v, (bool, int, float)) else '…' for k, v in value.items()} # headers may hold keys
+
+def _rows(b: 'Provider') -> Iterator[dict[str, Any]]:
+    "A block as a table: what it says, keys only by the name of their variable"
+    for k, v in b:
+        key = v.get_secret_value() if isinstance(v, SecretStr) else ''
+        if isinstance(v, SecretStr): v = key if re.fullmatch(r'\$\{\w+\}', key) else 'set, and not shown'
+        if v not in (None, '', {}): yield dict(field=k, value=plainly(_shown(k, v)))
 
 # %% ../../nbs/core/01_settings.ipynb #scrub
 def secrets(block: Provider) -> list[str]: # the longest first
@@ -122,7 +136,7 @@ def _blocks(given: Any) -> Any:
     return provider | {n: completed(n, {} if v is None else v) for n, v in blocks.items()}
 
 # %% ../../nbs/core/01_settings.ipynb #LLM-class
-class LLM(BaseModel):
+class LLM(Displayed, BaseModel):
     "Which provider, and a block for each, the user's own among them"
     model_config = ConfigDict(extra='allow')
     __pydantic_extra__: dict[str, Provider] = Field(init=False)
@@ -140,7 +154,7 @@ class LLM(BaseModel):
         raise _told(f'llm.provider: no provider {self.provider!r}{hint}')
 
 # %% ../../nbs/core/01_settings.ipynb #Rule
-class Rule(BaseModel):
+class Rule(Displayed, BaseModel):
     "What a field must or must not look like; of a record without that field it says nothing"
     model_config = ConfigDict(extra='forbid', frozen=True)
     field: Literal['source', 'section', 'text', 'question', 'answer'] # text: of chunks
@@ -170,7 +184,7 @@ Boilerplate = Literal['licence', 'licence_header', 'changelog', 'front_matter',
                       'page_furniture', 'cookie_banner', 'generated', 'vendored']
 Words = Annotated[list[str], BeforeValidator(_listed)]
 
-class Corpus(BaseModel):
+class Corpus(Displayed, BaseModel):
     "What is taken into a corpus"
     model_config = ConfigDict(extra='forbid')
     include: Words = []            # patterns of the files to read, as in .gitignore; []: all that can be read
@@ -186,7 +200,7 @@ class Corpus(BaseModel):
     embedding: str = 'hashing'     # hashing; sentence-transformers/NAME; or PROVIDER/MODEL
 
 # %% ../../nbs/core/01_settings.ipynb #QA
-class QA(BaseModel):
+class QA(Displayed, BaseModel):
     "How pairs are written"
     model_config = ConfigDict(extra='forbid')
     language: str = 'same' # of questions and answers: same (as the document's), or an ISO 639-1 code (en, fr)
@@ -198,18 +212,18 @@ class QA(BaseModel):
         raise ValueError(f'no language {v!r}: same, or one of {", ".join(sorted(NAMES))}')
 
 # %% ../../nbs/core/01_settings.ipynb #Temperatures
-class Temperatures(BaseModel):
+class Temperatures(Displayed, BaseModel):
     model_config = ConfigDict(extra='forbid')
     generate: float | None = Field(0.7, ge=0, le=2) # writing questions
     rewrite: float | None = Field(0.3, ge=0, le=2)  # rewriting answers
     judge: float | None = Field(0.0, ge=0, le=2)    # rating
 
-class Limits(BaseModel):
+class Limits(Displayed, BaseModel):
     model_config = ConfigDict(extra='forbid')
     max_calls: int | None = Field(None, ge=1)    # most calls that one command may send
     max_budget: float | None = Field(None, gt=0) # most US dollars that one command may spend
 
-class Price(BaseModel):
+class Price(Displayed, BaseModel):
     "US dollars for a million tokens"
     model_config = ConfigDict(extra='forbid')
     input: float = Field(ge=0)
@@ -217,11 +231,11 @@ class Price(BaseModel):
     cached: float | None = Field(None, ge=0) # of input that the provider's cache had; None: as input
 
 # %% ../../nbs/core/01_settings.ipynb #Paths
-class Thresholds(BaseModel):
+class Thresholds(Displayed, BaseModel):
     model_config = ConfigDict(extra='forbid')
     rating: float | None = None # least overall rating that is kept; None: the threshold of the rubric
 
-class Paths(BaseModel):
+class Paths(Displayed, BaseModel):
     model_config = ConfigDict(extra='forbid')
     calls: Path = Path('.synthgen/calls.db') # the store of model calls
     runs: Path = Path('runs')                # where run records go
@@ -233,7 +247,7 @@ class Paths(BaseModel):
         return self.model_copy(update={k: root / v for k, v in self if v is not None})
 
 # %% ../../nbs/core/01_settings.ipynb #Settings
-class Settings(BaseModel):
+class Settings(Displayed, BaseModel):
     "Everything that can be set, with its default"
     model_config = ConfigDict(extra='forbid')
     llm: LLM = Field(default_factory=LLM)
@@ -248,6 +262,7 @@ class Settings(BaseModel):
     qa: QA = QA() # type: ignore[call-arg]
     engine: str = Field(default='', pattern=r'^(ray(:[^/\s]+)?)?$') # where work runs: '' (this process), ray, or ray:HOST:PORT
 
+    def _story(self) -> Story: return _settings_story(self)
     def provider(self, name: str | None = None) -> tuple[str, Provider]:
         "The provider in use (or `name`), its `${…}` taken from the environment"
         name, blocks = name or self.llm.provider, self.llm.blocks
@@ -393,9 +408,9 @@ def _hint(loc: list[str]) -> str:
     known, depth = known_keys([*PROVIDERS, *(loc[1:2] if loc[0] == 'llm' else [])]), len(loc)
     beside = {k.split('.')[depth - 1] for k in known if k.split('.')[:depth - 1] == loc[:-1]}
     if loc[0] == 'rules': beside = {*Rule.model_fields}
-    if hint := nearest(loc[-1], beside): return hint
-    elsewhere = {k.split('.')[-1]: k for k in known}.get(loc[-1])
-    return f': did you mean {elsewhere!r}?' if elsewhere else f'. Known here: {", ".join(sorted(beside))}.'
+    elsewhere = next((k for k in known if k.split('.')[-1] == loc[-1]), '')
+    if elsewhere: return f": did you mean {re.sub(r'^llm[.].*[.]', 'llm.PROVIDER.', elsewhere)!r}?"
+    return nearest(loc[-1], beside) or f'. Known here: {", ".join(sorted(beside))}.'
 
 # %% ../../nbs/core/01_settings.ipynb #provider_rows
 def provider_rows(
@@ -413,3 +428,19 @@ def provider_rows(
         mark = '* ' if name == s.llm.provider else '  '
         rows.append(dict(provider=mark + name, state=state, model=block.model, address=address) | limits)
     return rows
+
+# %% ../../nbs/core/01_settings.ipynb #settings-story
+def _settings_story(s: Settings) -> Story:
+    "Providers, what is set otherwise than usual, and everything"
+    every = [*_set(s)]
+    other = tuple(r for r in every if r['value'] != r['default'])
+    parts = Part('providers', rows=tuple(provider_rows(s))), Part('set otherwise',
+        rows=other), Part('all that can be set', rows=tuple(every), fold=True)
+    model = s.llm.blocks[s.llm.provider].model if s.llm.provider in s.llm.blocks else '?'
+    return Story(f'settings · {s.llm.provider}/{model}', tuple(p for p in parts if p.rows))
+
+def _set(m: BaseModel, prefix: str = '') -> Iterator[dict[str, Any]]: # dotted key, value, default
+    for k, f in type(m).model_fields.items():
+        v = getattr(m, k)
+        if isinstance(v, BaseModel): yield from _set(v, f'{prefix}{k}.')
+        else: yield dict(key=prefix + k, value=plainly(v), default=plainly(f.get_default(call_default_factory=True)))

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from ..core.cluster import connect as join, spread
+from ..core.display import Displayed, Part, Story, opened
 from ..core.embed import embed
 from ..core.records import Chunk, Drop, Source, SynthgenError, clip, content_id, no_room
 from ..core.settings import Corpus, Settings
@@ -152,7 +153,7 @@ def _is_foreign(db: str | Path, name: str) -> bool:
 
 # %% ../../nbs/corpus/13_store.ipynb #document-row
 @dataclass
-class Ingested:
+class Ingested(Displayed):
     "What an ingestion did"
     documents: int = 0   # in the corpus now
     chunks: int = 0      # in the corpus now
@@ -173,6 +174,10 @@ class Ingested:
         what = f' ({parts})' if self.changed or self.removed or same else ''
         merged = f', repeats merged: {self.repeats}' if self.repeats else ''
         return f'{self.documents} documents{what}{merged}'
+    def _story(self) -> Story:
+        told = Part('', self.note, '\n'.join([*self.notes, *(f'gone: {g}' for g in self.gone)]))
+        left = opened('left out', self.dropped[:5], f'{len(self.dropped)} files and passages')
+        return Story(f'{self.chunks} chunks', (told, *([left] if self.dropped else [])))
 
 # %% ../../nbs/corpus/13_store.ipynb #ingest
 def ingest(

@@ -167,8 +167,11 @@ def curves(
     return {a: {k: gain(np.array(v)) for k, v in sorted(steps.items())} for a, steps in out.items()}
 
 # %% ../../nbs/evaluate/60b_gains.ipynb #plot_curves
-def plot_curves(found: Mapping[str, Mapping[int, Gain]]) -> Any: # a figure
-    "Gain over the base by steps, with the interval of each point"
+def plot_curves(
+    found: Mapping[str, Mapping[int, Gain]],
+    by: str = 'steps of training', # or rows
+) -> Any: # a figure
+    "Gain over the base by steps or rows, with the interval of each point"
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(7, 4), layout='constrained')
     for k, (arm, steps) in enumerate(found.items()):
@@ -177,6 +180,6 @@ def plot_curves(found: Mapping[str, Mapping[int, Gain]]) -> Any: # a figure
         err = [np.subtract(y, low), np.subtract(high, y)]
         ax.errorbar(x, y, yerr=err, label=arm, marker='os^Dv'[k % 5], color=f'C{k}', capsize=3, lw=1.2, alpha=.85)
     ax.axhline(0, color='.6', lw=1)
-    ax.set(xlabel='steps of training', ylabel='loss below the base\'s, nats a token')
+    ax.set(xlabel=by, ylabel='loss below the base\'s, nats a token')
     ax.legend(frameon=False)
     return fig

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLAIN', 'SETTINGS', 'trainers', 'Base', 'stated', 'encoder', 'closing', 'open_base', 'tiny_base', 'Recipe',
-           'student_settings', 'on_labels', 'data_of', 'last_checkpoint', 'trained', 'card_of', 'keep', 'Better',
-           'preferred']
+           'student_settings', 'on_labels', 'data_of', 'last_checkpoint', 'trained', 'bared', 'card_of', 'keep',
+           'Better', 'better_of', 'preferred']
 
 # %% ../../nbs/evaluate/61_student.ipynb #imports
 import json
@@ -268,13 +268,18 @@ def trained(
     else: trainer._load_from_checkpoint(str(done))
     try: yield trainer.model.eval(), [float(x) for x in trainer.losses]
     finally:
-        if recipe.rank: trainer.model.unload()
+        if recipe.rank: bared(trainer.model, base)
 
 # %% ../../nbs/evaluate/61_student.ipynb #trainer
 def _lora(r: Recipe) -> Any: # LoraConfig; None: all weights are trained
     from peft import LoraConfig
     how = dict(r=r.rank, lora_alpha=2 * r.rank, target_modules='all-linear', task_type='CAUSAL_LM')
     return LoraConfig(**how) if r.rank else None
+
+def bared(model: Any, base: Base): # model: the base with its adapter
+    "Take an adapter off; weights that it froze may be trained again"
+    model.unload()
+    for p in base.model.parameters(): p.requires_grad_(True)
 
 def _trainer(base: Base, targets: Sequence[Target], recipe: Recipe, folder: Path, watch: Any) -> Any:
     import copy
@@ -310,34 +315,64 @@ def keep(model: Any, base: Base, recipe: Recipe, folder: str | Path, arm: str, r
     write_bytes(folder/'README.md', card_of(base, recipe, arm, rows, notes).encode())
     return folder
 
-# %% ../../nbs/evaluate/61_student.ipynb #preferred
+# %% ../../nbs/evaluate/61_student.ipynb #Better
 class Better(NamedTuple):
     "Two answers to one question"
     question: str
     chosen: str
     rejected: str
 
-def preferred(base: Base, rows: Sequence[Better], recipe: Recipe, folder: str | Path,
-              beta: float = .1) -> list[float]: # loss of each step
-    "Train an adapter by DPO into a folder"
+def better_of(file: str | Path) -> list[Better]: # JSON lines with question, chosen, rejected
+    "Preferences from a file"
+    from synthgen_nb.core.records import read_rows
+    try: found = [Better(*(str(r[k]) for k in Better._fields)) for _, r in read_rows(Path(file))]
+    except (KeyError, TypeError) as e: raise SynthgenError(f'{file}: a preference has question, chosen and rejected ({e})') from None
+    if not found: raise SynthgenError(f'{file} holds no preference')
+    return found
+
+# %% ../../nbs/evaluate/61_student.ipynb #preferred
+@contextmanager
+def preferred(
+    base: Base,
+    rows: Sequence[Better],
+    recipe: Recipe,
+    folder: str | Path, # of this training
+    beta: float = .1,   # how much a preference may cost in distance from the base
+) -> Iterator[tuple[Any, list[float]]]: # the student, and the loss of each step, those of an earlier process too
+    "An adapter trained by DPO; what was killed goes on from its last checkpoint"
+    from hashlib import sha256
     if not recipe.rank: raise SynthgenError('DPO needs an adapter: give a rank above 0')
+    if not rows: raise SynthgenError('there is no preference to train on')
+    folder, digest = Path(folder), sha256(repr([*map(tuple, rows)]).encode()).hexdigest()[:16]
+    stated = {k: v for k, v in asdict(recipe).items() if k not in ('steps', 'save_every')}
+    _same_training(folder, stated | dict(base=base.name, template=base.template.name, beta=beta, rows=len(rows), digest=digest))
+    trainer, done = _by_preference(base, rows, recipe, folder, beta), last_checkpoint(folder)
+    if not done or int(done.name.partition('-')[2]) < recipe.steps:
+        trainer.train(resume_from_checkpoint=done and str(done))
+        told = trainer.state.log_history
+    else:
+        trainer._load_from_checkpoint(str(done))
+        told = json.loads((done/'trainer_state.json').read_text())['log_history']
+    yield trainer.model.eval(), [float(x['loss']) for x in told if 'loss' in x]
+
+# %% ../../nbs/evaluate/61_student.ipynb #by-preference
+def _by_preference(base: Base, rows: Sequence[Better], r: Recipe, folder: Path, beta: float) -> Any: # trl.DPOTrainer
     trl = trainers()
+    import copy
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
     from synthgen_nb.evaluate.targets import prompt_of
     end = base.tokenizer.decode(base.stop[-1:])
     ask = lambda q: prompt_of(base.template, [dict(role='user', content=q)])
-    data = Dataset.from_list([dict(prompt=ask(r.question), chosen=r.chosen + end, rejected=r.rejected + end)
-                              for r in rows])
-    set_seed(recipe.seed)
-    config = trl.DPOConfig(output_dir=str(folder), max_steps=recipe.steps, per_device_train_batch_size=recipe.pack,
-                           learning_rate=recipe.rate, beta=beta, seed=recipe.seed, max_length=recipe.longest,
-                           logging_steps=1, save_strategy='no', report_to='none',
+    data = Dataset.from_list([dict(prompt=ask(x.question), chosen=x.chosen + end, rejected=x.rejected + end) for x in rows])
+    set_seed(r.seed)
+    config = trl.DPOConfig(output_dir=str(folder), max_steps=r.steps, per_device_train_batch_size=r.pack,
+                           learning_rate=r.rate, lr_scheduler_type='constant_with_warmup', warmup_steps=r.warmup,
+                           beta=beta, seed=r.seed, max_length=r.longest, logging_steps=1,
+                           save_strategy='steps', save_steps=r.save_every, save_total_limit=2, report_to='none',
                            disable_tqdm=True, use_cpu=base.model.device.type == 'cpu', bf16=False)
-    trainer = trl.DPOTrainer(model=base.model, args=config, train_dataset=data, processing_class=base.tokenizer,
-                             peft_config=_lora(recipe))
+    model = copy.deepcopy(base.model) # TRL leaves marks on it, and copies of a marked one learn nothing
+    trainer = trl.DPOTrainer(model=model, args=config, train_dataset=data, processing_class=base.tokenizer,
+                             peft_config=_lora(r), callbacks=[_watch(lambda model, step: None, ())])
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    keep(trainer.model, base, recipe, folder, 'preferences', len(rows))
-    trainer.model.unload()
-    return [x['loss'] for x in trainer.state.log_history if 'loss' in x]
+    return trainer

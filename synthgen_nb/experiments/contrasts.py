@@ -20,6 +20,7 @@ from textwrap import fill
 from typing import Any, NamedTuple
 import numpy as np
 from ..core.curate import LONGEST, RANDOM
+from ..core.display import Displayed, Part, Story
 from ..core.records import SynthgenError, escape, markdown_table
 from .arms import (COUNTED, Made, Measure, against_base, baselines, diversity,
                                           paid_calls, read_made)
@@ -250,7 +251,7 @@ def apart(
 
 # %% ../../nbs/experiments/88_contrasts.ipynb #Contrasts
 @dataclass(frozen=True, repr=False)
-class Contrasts:
+class Contrasts(Displayed):
     "Arms beside a base"
     base: str
     unit: str                       # of chance: chunk, document or tool set; an arm may have its own
@@ -266,7 +267,7 @@ class Contrasts:
 
     def as_dict(self) -> dict[str, Any]: return asdict(self) # JSON: what is infinite or unknown is None
     def __repr__(self) -> str: return self.answer
-    def _repr_markdown_(self) -> str: return as_markdown(self)
+    def _story(self) -> Story: return _contrasts_story(self)
 
     def difference(self, arm: str, measure: str) -> dict[str, Any]:
         return next(d for d in self.differences if (d['arm'], d['measure']) == (arm, measure))
@@ -455,12 +456,21 @@ def tables(c: Contrasts) -> tuple[Grid, Grid]: # values, differences
     marked = lambda x: ranged(x) + (' *' if x['shown'] else '')
     return grid(c.values, lambda x: ranged(x, '')), grid(c.differences, marked)
 
+def _says(c: Contrasts) -> list[dict[str, str]]: # of each measure, what it is
+    way = {1: 'more', -1: 'less'}
+    return [dict(measure=plain(k), what=m['says'], better=way.get(m['better'], '')) for k, m in c.measures.items()]
+
+def _contrasts_story(c: Contrasts) -> Story:
+    "The answer, then the tables it comes from"
+    values, differences = map(tuple, tables(c))
+    return Story(c.answer, (Part('each arm', rows=values), Part(f'less {c.base}', '* an interval without 0',
+        rows=differences),
+                            Part('measures', rows=tuple(_says(c)), fold=True), Part('notes', '\n'.join(c.notes))))
+
 def as_markdown(c: Contrasts) -> str:
     "A page a person can read"
     values, differences = map(markdown_table, tables(c))
-    way = {1: 'more', -1: 'less'}
-    says = [dict(measure=plain(k), what=m['says'], better=way.get(m['better'], '')) for k, m in c.measures.items()]
-    notes = '\n'.join(f'- {n}' for n in c.notes)
+    says, notes = _says(c), '\n'.join(f'- {n}' for n in c.notes)
     pages = [f'**{escape(c.answer)}**', values, f'Less {escape(c.base)}:', differences, markdown_table(says), notes]
     return '\n\n'.join(pages) + '\n'
 

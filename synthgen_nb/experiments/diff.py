@@ -23,7 +23,7 @@ from ..core.prompts import find_prompts, load_prompt
 from ..core.records import SynthgenError, clip
 from ..core.settings import load_settings
 from .found import Version, asks, newest, sent, store_of, versions
-from .parts import Part, Story, changes, line_changes
+from ..core.display import Part, Story, changes, line_changes
 from .runs import find_run, read_run
 
 # %% ../../nbs/experiments/87_diff.ipynb #diff-function
@@ -37,7 +37,7 @@ def diff(
     set_, rows = parameters(one.run, other.run), matched(one, other)
     parts = [parameters_part(set_, one, other), *prompt_parts(one, other), *row_parts(rows, one, other)]
     facts = dict(a=one.name, b=other.name, parameters=set_) | rows.facts()
-    return Story(f'{one.name} → {other.name} · {rows}', tuple(parts), facts)
+    return Story(f'{one.name} → {other.name} · {rows}', tuple(parts), facts, steps=True)
 
 # %% ../../nbs/experiments/87_diff.ipynb #Side
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DRAWS', 'FIGURES', 'NEAR', 'Heard', 'listening', 'Piloted', 'units_of', 'pilot_arm', 'scaled', 'by_unit', 'Plan',
            'planned', 'workers_of', 'units_for', 'larger_pilot', 'plan_study', 'keep_plan', 'read_plan', 'fitting',
-           'refuse_beyond', 'between', 'as_markdown']
+           'refuse_beyond', 'between', 'plan_rows']
 
 # %% ../../nbs/experiments/86b_plan.ipynb #imports
 import json, math
@@ -15,8 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 import numpy as np
+from ..core.display import Displayed, Part, Story
 from ..core.models import WITNESS
-from ..core.records import SynthgenError, content_id, leaves, markdown_table, write_bytes
+from ..core.records import SynthgenError, content_id, leaves, write_bytes
 from ..core.settings import load_settings
 from .executed import here, prepared, run_cell
 from .runs import failure, find_pipeline
@@ -139,7 +140,7 @@ FIGURES: dict[str, Callable[[Heard], float | None]] = dict(
     calls=lambda h: 1, input_tokens=lambda h: h.input, output_tokens=lambda h: h.output, cost=lambda h: h.cost)
 
 @dataclass
-class Plan:
+class Plan(Displayed):
     "What a study will take"
     rows: list[dict[str, Any]] # arm, units, rows, seconds; calls, marginal_calls, … each with _low and _high
     pilot: int                 # units that each arm was tried on
@@ -148,7 +149,8 @@ class Plan:
     def total(self, what: str) -> float | None:
         values = [r[what] for r in self.rows]
         return None if None in values else sum(values)
-    def _repr_markdown_(self) -> str: return as_markdown(self)
+    def _story(self) -> Story: return Story('what it will take', (Part('', '\n'.join(self.notes),
+        rows=tuple(plan_rows(self))),))
     def as_dict(self) -> dict[str, Any]: return asdict(self)
 
 # %% ../../nbs/experiments/86b_plan.ipynb #planned
@@ -275,8 +277,8 @@ def between(row: dict[str, Any], what: str) -> str: # '' where it is not known
     low, high = row[f'{what}_low'], row[f'{what}_high']
     return f'{row[what]:,}' + ('' if low is None else f' ({low:,}–{high:,})')
 
-def as_markdown(plan: Plan) -> str:
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    "An arm in each row, its figures with their intervals"
     shown = (*FIGURES, 'marginal_calls', 'marginal_cost')
-    rows = [dict(arm=r['arm'], units=r['units'], rows=r['rows'])
+    return [dict(arm=r['arm'], units=r['units'], rows=r['rows'])
             | {k.replace('_', ' '): between(r, k) for k in shown} | dict(seconds=r['seconds']) for r in plan.rows]
-    return '\n\n'.join([markdown_table(rows), *plan.notes])

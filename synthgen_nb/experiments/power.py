@@ -13,14 +13,14 @@ from statistics import NormalDist
 from typing import Any
 import numpy as np
 from ..core.records import SynthgenError
-from .arms import (COUNTED, Made, Measure, Part, against_base, diversity, paid_calls,
+from .arms import (COUNTED, Made, Measure, Portion, against_base, diversity, paid_calls,
                                           read_made)
 from .contrasts import POWER, TOGETHER, _real, unit_kind
 from .runs import read_run
 
 # %% ../../nbs/experiments/88a_power.ipynb #noise
 def noise(
-    parts: Sequence[Part], # of one run
+    parts: Sequence[Portion], # of one run
     by_document: bool = False,
 ) -> tuple[float, float, bool]: # ratio; variance of a unit's part, in its units; is it within units?
     "How far chance moves what one unit adds to a ratio"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
            'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'figures_of', 'written', 'failure',
-           'read_run', 'find_run']
+           'Run', 'read_run', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from ..core.calls import Calls, since
+from ..core.display import Displayed, Part, Story, fields_of
 from ..core.ended import ENDED, by_what, closing
 from ..core.patience import KEPT
 from ..core.portable import hidden, paths_in
@@ -272,12 +273,16 @@ def _tidy(file: Path, record: dict, given: set[str]):
     with suppress(SynthgenError): write_bytes(file, (nbformat.writes(nb) + '\n').encode())
 
 # %% ../../nbs/experiments/80_runs.ipynb #read_run
+class Run(Displayed, dict[str, Any]):
+    "What `run.json` holds"
+    def _story(self) -> Story: return _run_story(self)
+
 def read_run(
     folder: str | Path, # of the run
-) -> dict:
+) -> Run:
     "The record of one run"
     file = Path(folder)/'run.json'
-    try: r = json.loads(file.read_text(encoding='utf-8'))
+    try: r = Run(json.loads(file.read_text(encoding='utf-8')))
     except FileNotFoundError: raise SynthgenError(f'{folder} is not a run: it holds no run.json') from None
     except (OSError, ValueError) as e: raise SynthgenError(f'{file} cannot be read: {e}') from None
     if r.get('status') == 'running' and not _alive(r.get('pid')): r['status'] = 'interrupted'
@@ -288,6 +293,23 @@ def _alive(pid) -> bool:
     except PermissionError: return True
     except (OSError, TypeError, ValueError): return False
     return True
+
+# %% ../../nbs/experiments/80_runs.ipynb #run-story
+def _run_story(r: Run) -> Story:
+    "What came of a run, where rows were lost, what it cost, and with what it was made"
+    made, stages = r.get('export') or {}, r.get('stages') or ()
+    spent = dict(rows=made.get('rows'), rating=r.get('rating'),
+        calls=sum(s['calls'] for s in stages) if stages else None,
+                 cost=sum(s['cost'] for s in stages) if stages and all(s.get('cost') is not None for s in stages) else None,
+                 seconds=r.get('seconds'), model=r.get('model'))
+    shown = dict(error=r.get('error')) | spent | r.get('figures', {})
+    funnel = Part('rows', rows=tuple(r.get('funnel') or ()))
+    tables = Part('', rows=(shown,), tone='bad' if r.get('error') else ''), funnel, Part('calls',
+        rows=tuple(stages), fold=True)
+    rest = {k: r[k] for k in ('command', 'started', 'versions', 'prompts', 'rubric') if r.get(k)}
+    about = {'parameters': r.get('parameters'), 'made with': rest}
+    closed = (Part(k, rows=fields_of(v).parts[0].rows, fold=True) for k, v in about.items() if v)
+    return Story(f'{r.get("name", "a run")} · {r.get("status", "")}', (*(p for p in tables if p.rows), *closed))
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_run
 def find_run(

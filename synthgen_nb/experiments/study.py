@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 import yaml
+from ..core.display import Displayed, Part, Story, fields_of, plainly
 from ..core.records import SynthgenError, clip
 from ..core.settings import nearest
 from ..evaluate.student import student_settings
@@ -19,7 +20,7 @@ from .runs import find_pipeline, parameters_of, resolve_parameters
 
 # %% ../../nbs/experiments/86_study.ipynb #Arm
 @dataclass(frozen=True)
-class Arm:
+class Arm(Displayed):
     "One way to run the pipeline"
     name: str               # what differs, in words or as name=value
     seed: int
@@ -30,10 +31,13 @@ class Arm:
     def folder(self) -> str: # its name on disk
         safe = re.sub(r'[^\w.,=+-]+', '_', self.name)[:80]
         return f'{safe}-seed{self.seed}' if self.seed else safe
+    def _story(self) -> Story: return fields_of(self, self.folder, ('name',))
+    def _brief(self) -> dict[str, Any]: return dict(arm=self.name, seed=self.seed) | {k: plainly(v) for k,
+        v in self.changes.items()}
 
 # %% ../../nbs/experiments/86_study.ipynb #Study
 @dataclass(frozen=True)
-class Study:
+class Study(Displayed):
     "A question, and the runs that may answer it"
     question: str
     name: str
@@ -49,6 +53,11 @@ class Study:
     def names(self) -> list[str]: return list(dict.fromkeys(a.name for a in self.arms))
     @property
     def base(self) -> str: return self.arms[0].name
+    def _story(self) -> Story:
+        limits = ', '.join(f'{k} {v:g}' for k, v in (('max_calls', self.max_calls), ('max_budget',
+            self.max_budget)) if v is not None)
+        said = ' · '.join(x for x in (f'pipeline {self.pipeline}', f'{len(self.arms)} runs', limits) if x)
+        return Story(f'{self.name}: {self.question}', (Part('', said, rows=tuple(a._brief() for a in self.arms)),))
 
 # %% ../../nbs/experiments/86_study.ipynb #named
 def named(changes: Mapping[str, Any]) -> str: # 'base' where nothing differs

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.calls import Calls, Reply, asking
 from ..core.prompts import USUAL, material, restored
 from ..core.records import SynthgenError, clip, leaves
-from .parts import Part
+from ..core.display import Part
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory
 from ..tools.asked import told_before

@@ -24,7 +24,7 @@ from ..core.joined import parts_of
 from ..core.prompts import USUAL, material, restored
 from ..core.records import Pair, SynthgenError, clip, content_id, leaves, read_rows
 from .found import Version, asks, export_of, located, sent, store_of, versions
-from .parts import Part, Story, changes
+from ..core.display import Part, Story, changes
 from .runs import read_run
 from .trees import argument_origins, conversation_part, replayed, tree_part
 from ..specs.tool import Tool
@@ -47,7 +47,7 @@ def why(
     facts = dict(id=case.last.id, run=folder.name, kind=kind_of(case.row), **fate(case))
     said = facts['fate'] if facts['fate'] != 'dropped' else f'dropped at {facts["stage"]}: {facts["reason"]}'
     title = clip(asks(case.row) or case.last.id, 100), clip(said, 120), folder.name
-    return Story(' · '.join(title), tuple(parts), facts)
+    return Story(' · '.join(title), tuple(parts), facts, steps=True)
 
 # %% ../../nbs/experiments/83_why.ipynb #Case
 @dataclass

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 from ..core.records import canonical
 from .wants import WORDS, MAKES, Want, phrases
-from .worded import (REF, Found, Frame, Slot, frame, in_pieces, in_segments, spread,
+from .worded import (REF, Found, Frame, Slot, frame, in_pieces, in_segments, plain_ref, spread,
         together,
                                         worded)
 
@@ -133,7 +133,7 @@ def read_clause(text: str, at: int, first: bool, frames: Mapping[str, Frame]) ->
                     yield stop, (name, together(literal), {str(p[0]): ref for p, ref in got.taken.items()})
 
 # %% ../../nbs/offline/93c_requests.ipynb #there
-_PLACE = re.compile(r' (?:at|in) (“[^”]{4,}”|[^\s“”,;?!]{4,}[^\s“”,;?!.:])')
+_PLACE = re.compile(r' (?:at|in) (?!ascending|descending)(“[^”]{4,}”|[^\s“”,;?!]{4,}[^\s“”,;?!.:])')
 _THERE = re.compile(r'(?<!are) there(?! are)(?=[ .,?!])')
 
 def there(text: str) -> str:
@@ -190,9 +190,9 @@ def is_goal(text: str, tools: Sequence[Mapping]) -> bool: # is only the end aske
 # %% ../../nbs/offline/93c_requests.ipynb #places
 _NTH = ('first', 'second', 'third', 'fourth', 'fifth')
 
-def ordinal(at: int, of: int = 9) -> str: # position, how many there are
+def ordinal(at: int, of: int = 9, alike: bool = False) -> str: # position, how many there are, and whether of one kind
     "Words for the first, second … value that was found"
-    return 'it' if of == 1 and not at else f'the {_NTH[at] if at < 5 else f"{at + 1}th"} of them'
+    return 'it' if of == 1 and not at else f'the {_NTH[at] if at < 5 else f"{at + 1}th"} of th{"ose" if alike else "em"}'
 
 def place_in(words: str) -> int:
     "The position that such words mean"
@@ -214,15 +214,18 @@ def purpose(f: Frame, writes: Sequence[Frame]) -> str: # '' where none can be to
 # %% ../../nbs/offline/93c_requests.ipynb #say
 Plan = Sequence[tuple[str, dict, dict[str, str]]] # tool, arguments, parameter → words for an earlier result
 
+_PLACED = re.compile(r'\b(?:in|within) (?:the|my|an?) ') # in the organization … within the organization
+
 def _nest(plan: Plan, frames: Mapping[str, Frame], rng: random.Random) -> str:
     "Two calls as one goal"
     (a, args, none), (b, more, found) = plan
     inner, f = frames[a], frames[b]
-    if inner.want.kind != 'list' or none or len(found) != 1 or 'of them' not in next(iter(found.values())): return ''
+    if inner.want.kind != 'list' or none or len(found) != 1 or 'of those' not in next(iter(found.values())): return ''
     given = spread(args, inner)
     parts = worded(given, inner, {}) if given is not None else None
     if not parts: return ''
-    ref = next(iter(found.values())).removesuffix('them') + start(Form('', 'np'), inner) + parts[0] + parts[1]
+    if parts[1] and more or _PLACED.search(parts[0]) and _PLACED.search(f.want.rest): return '' # of which is it said?
+    ref = next(iter(found.values())).removesuffix('those') + start(Form('', 'np'), inner) + parts[0] + parts[1]
     return clause(rng.choice(fitting(f, bool(more))), f, more, {k: ref for k in found})
 
 def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; more: values follow the phrase
@@ -231,6 +234,8 @@ def fitting(f: Frame, more: bool = False) -> list[Form]: # of a first sentence; 
     return [x for x in FIRST[shape(f.want)] if short or not x.behind]
 
 # %% ../../nbs/offline/93c_requests.ipynb #say-in-turn
+_SEVERAL = re.compile(r'\b[a-z]{3,}s (?:and|or) (?:the )?[a-z]{3,}s\b') # groups and datasets: not all of them datasets
+
 def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes: Sequence[str]) -> str:
     "Calls one after another"
     out, joints = list[str](), set[str]()
@@ -243,6 +248,7 @@ def _in_turn(plan: Plan, frames: Mapping[str, Frame], rng: random.Random, writes
         if i and (joint(form) in joints or joint(form) == 'Finally,' and (i + 1 < len(plan) or i < 2)):
             form = next((x for x in NEXT[kind] if joint(x) not in {*joints, 'Finally,'}), form)
         joints.add(joint(form))
+        if any(_SEVERAL.search(frames[n].want.rest) for n, *_ in plan[:i]): found = {k: plain_ref(x) for k, x in found.items()}
         others = [g for n, g in frames.items() if n != tool and n in writes]
         alone = not i and len(plan) == 1 and form.end == '.' and f.want.kind in ('look', 'list')
         why = purpose(f, others) if alone and rng.random() < .5 else ''
@@ -256,8 +262,9 @@ def say(
     salt: Any = '',            # what else decides the wording
 ) -> str: # '' where it cannot be said so that it reads back
     "A request for some calls"
-    frames, meant = frames_of(tools), [(n, {k: v for k, v in a.items() if k not in found}, found) for n, a,
-            found in plan]
+    frames = frames_of(tools)
+    meant = [(n, {k: v for k, v in a.items() if k not in found}, {k: plain_ref(x) for k, x in found.items()})
+             for n, a, found in plan]
     rng, writes = random.Random(canonical([meant, salt])), [t['name'] for t in tools
             if t.get('effect') == 'write']
     for i in range(12):

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHECKED', 'short', 'called', 'marked', 'plural', 'things', 'of_one_kind', 'found_as_given', 'nothing_of', 'told_list',
-           'names_its_kind', 'fields_of', 'beginning', 'is_so', 'chosen', 'is_diff', 'changes_in', 'seen', 'is_paging',
-           'only_list', 'done', 'told_object', 'told_text', 'looks', 'new_id', 'result_in_words', 'told', 'evidence',
-           'objected', 'plainer', 'answer_from']
+           'names_its_kind', 'is_clock', 'fields_of', 'beginning', 'is_so', 'chosen', 'is_diff', 'changes_in', 'seen',
+           'is_paging', 'only_list', 'done', 'told_object', 'told_text', 'looks', 'new_id', 'result_in_words', 'told',
+           'evidence', 'objected', 'plainer', 'answer_from']
 
 # %% ../../nbs/offline/93d_tellings.ipynb #imports
 import random, re
@@ -98,7 +98,8 @@ def told_list(xs: Sequence, noun: str, level: int,
         way: int = 0) -> str: # '' where its entries cannot be named; way: of _FOUND
     "A list as a sentence"
     if not xs: return nothing_of(noun)
-    names = [((marked if level == 0 else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
+    mark = level == 0 and of_one_kind(xs) in ('', 'entries') # no file (file)
+    names = [((marked if mark else called)(x) if isinstance(x, Mapping) else shown(x) if short(x)
             else '').removesuffix('.') for x in xs]
     for k in ('id', 'sid', 'uuid', 'key', 'number', 'slug', 'sha') if len({*names}) < len(names) else ():
         own = [shown(x[k]) for x in xs if isinstance(x, Mapping) and short(x.get(k))]
@@ -120,14 +121,27 @@ def names_its_kind(key: str, v: Any) -> bool: # object: list, object: project.gr
     "Does a field only say what kind of object holds it?"
     return key == 'object' and isinstance(v, str) and bool(re.fullmatch(r'[a-z_]+(?:\.[a-z_]+)*', v))
 
+# %% ../../nbs/offline/93d_tellings.ipynb #fields-clock
+_WHEN = re.compile(r"(created|modified|updated|accessed|changed|deleted|started|finished|completed|archived|published|closed|opened)"
+                   r"( by)?(?: at| on| time| date)?")
+_WENT = re.compile(r'(?:success(?:ful(?:ly)?)?|ok|okay)[.!]?', re.I) # and the code beside it
+_CLOCKS = frozenset('at on date time timestamp ts created updated modified expires epoch'.split())
+
+def is_clock(name: str, v: Any) -> bool:
+    "Is a value a moment as seconds since 1970, which nobody reads?"
+    whole = isinstance(v, (int, float)) and not isinstance(v, bool) and 9e8 < v < 5e12
+    return whole and bool(_WHEN.fullmatch(name) or name.split()[-1] in _CLOCKS)
+
 # %% ../../nbs/offline/93d_tellings.ipynb #fields-fields-of
 def fields_of(content: Mapping, given: Sequence, before: str = '',
         depth: int = 0) -> Iterator[tuple[str, Any, int]]: # label, value, depth
     "What an object says that it was not told"
+    well = any(isinstance(v, str) and _WENT.fullmatch(v) for v in content.values())
     for k, v in content.items():
         own = _field(k)
+        if well and (own in ('code', 'status code') or isinstance(v, str) and _WENT.fullmatch(v)): continue
         name = f'{before} {own}'.strip() if before.split()[-1:] != own.split()[:1] else own
-        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v): continue
+        if v is True and k.lower() in SUCCEEDED or _UNSAID.search(k) or names_its_kind(k, v) or is_clock(own, v): continue
         if own in _SAYLESS or own.split()[-1] in _PAGING or depth and own in ('id', 'sid', 'uuid', 'url',
                 'href'): continue
         if isinstance(v, Mapping) and depth < 2: yield from fields_of(v, given, '' if own in _VAGUE
@@ -154,8 +168,6 @@ def beginning(text: str, most: int) -> tuple[str, int]: # and how many lines are
 _ADJECTIVE = re.compile(r'(?:ed|able|ible|al|ive|ic|ous|ful|ent|ant|ate|ary|en|ct|ty|or'
                         r'|open|public|free|new|valid|full|hidden|due|done|same|equal)$')
 
-_WHEN = re.compile(r"(created|modified|updated|accessed|changed|deleted|started|finished|completed|archived|published|closed|opened)"
-                   r"( by)?(?: at| on| time| date)?")
 _KINDS = frozenset('directory file folder link user member'.split())
 
 def is_so(name: str, v: Any) -> str:
@@ -312,7 +324,7 @@ def new_id(content: Any, given: Sequence) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #dump
 def result_in_words(step: Mapping) -> str:
     "What a result says, in a few values"
-    given, parts = [v for _, v in leaves(step['arguments'])], dict[str, list[str]]()
+    given, parts, clocks = [v for _, v in leaves(step['arguments'])], dict[str, list[str]](), set[str]()
     for at, v in leaves(step['content']):
         flag = v is True and at.rpartition('/')[2].lower() in SUCCEEDED
         deep = isinstance(v, bool) and at.count('/') > 1 # a mark of one entry of many
@@ -320,13 +332,14 @@ def result_in_words(step: Mapping) -> str:
         key = _field(next((p for p in reversed(at.split('/')) if not p.isdigit()), '') or 'result')
         if _UNSAID.search(key): continue
         # one text is told at more length
+        if is_clock(key, v) or names_its_kind(key, v): clocks.add(key)
         parts.setdefault(key, []).append(beginning(shown(v), 600 if v == step['content'] else 110)[0])
     few = lambda vs: [*vs[:4], f'{len(vs) - 4} more'] if len(vs) > 5 else vs
     several = lambda k, vs: f'the {k if is_many(k) else plural(k, 2)} are {enumerated(few(vs))}'
     one = lambda k, vs: is_so(k, vs[0]) if len(vs) == 1 else several(k, vs)
     kinds = {k: [*dict.fromkeys(vs)] for k, vs in parts.items()}
     plain = lambda k, vs: k not in _SAYLESS and (len(vs) == 1 or k.split()[-1] not in ('at', 'on', 'by', 'object'))
-    told_ = [(k, vs) for k, vs in kinds.items() if plain(k, vs)]
+    told_ = [(k, vs) for k, vs in kinds.items() if plain(k, vs) and k not in clocks]
     return enumerated([one(k, vs) for k, vs in (told_ or [*kinds.items()])[:5]])
 
 # %% ../../nbs/offline/93d_tellings.ipynb #told-told

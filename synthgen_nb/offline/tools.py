@@ -10,6 +10,7 @@ __all__ = ['DONE', 'plan', 'found_in', 'likely', 'instructions', 'act', 'only_do
 import json, random, re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import canonical, leaves
@@ -43,6 +44,13 @@ def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps
                for n in new)
 
+def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one project, in another
+    "Does a call take what an earlier one gave, and ask for it in another place?"
+    def other(s, taken): return any(k in s['arguments'] and s['arguments'][k] != v and not isinstance(v, (bool, dict, list))
+                                    and not _PAGES.search(k) for k, v in f['arguments'].items() if k not in taken)
+    def taken(s): return [k for k, v in f['arguments'].items() if _place(k, v, f['tool'], [s]) is not None]
+    return any(other(s, t) for s in steps if (t := taken(s)))
+
 def _taken(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping]) -> int:
     "How many arguments of a call earlier results give"
     return sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
@@ -75,7 +83,7 @@ def plan(
             new = [dict(b, setup=True) for b in f['before'] if not any(_same(s, b) for s in steps)] + [f]
             enough = len(steps) >= min_calls and f['tool'] in {s['tool'] for s in steps}
             if (enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps)
-                    or _clash(steps, new)):
+                    or _clash(steps, new) or _elsewhere(f, steps)):
                 continue
             taken = _taken(f, new, steps)
             free = bool(steps) and (not taken or taken == _taken(f, new, ())) # from nothing before
@@ -88,6 +96,14 @@ def plan(
     return steps if len(steps) >= min_calls else []
 
 # %% ../../nbs/offline/94_tools.ipynb #clauses
+_KIND = ('kind', 'type', 'object_type', 'is_directory', 'isDirectory')
+
+def _of_one_kind(pointers: Sequence[str], steps: Sequence[Mapping]) -> bool:
+    "Do values stand in the same field of entries of one kind? A list of groups and datasets is no list of datasets"
+    there = {at: v for s in steps for at, v in islice(all_leaves(s['content']), 500)}
+    kinds = {(re.sub(r'\d+', '#', at), *(there.get(f'{at.rpartition("/")[0]}/{k}') for k in _KIND)) for at in pointers}
+    return len(kinds) == 1
+
 def found_in(
     steps: Sequence[Mapping],
 ) -> list[dict[str, str]]: # for each step: parameter → words for its place among what was found
@@ -98,7 +114,9 @@ def found_in(
                       if _place(k, v, s['tool'], steps[:i]) is None}
     def place(i: int, k: str, v: Any) -> str:
         at = None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
-        return '' if at is None else ordinal(at, len(linked(k, steps[i]['tool'], steps[:i], requested)))
+        if at is None: return ''
+        found = linked(k, steps[i]['tool'], steps[:i], requested)
+        return ordinal(at, len(found), _of_one_kind([x[1] for x in found], steps[:i]))
     return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i,
             s in enumerate(steps)]
 
@@ -126,9 +144,12 @@ def _best_plan(
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
     there = [x for x in plans if about in [s['tool'] for s in x]]
-    if not there and rng.random() < .5: # nothing else leads there: its own call, after what must run before it
-        there = [x for x in [plan([f for f in own if f['tool'] == about], least, most, rng)] if x]
-    plans = there or plans
+    if not there and rng.random() < .5: # with what gives what it takes, else its own call after what must run before it
+        mine = [f for f in own if f['tool'] == about]
+        lead = [g for g in own if g['tool'] != about and any(_taken(f, [f], [g]) for f in mine)]
+        tries = (plan(facts, least, most, rng) for facts in ([*mine, *lead], mine))
+        there = [next((x for x in tries if about in [s['tool'] for s in x]), [])]
+    plans = [x for x in there if x] or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
 
 # %% ../../nbs/offline/94_tools.ipynb #instructions-instructions
@@ -210,6 +231,16 @@ def only_done(v: Any) -> bool:
     "Does a value say no more than that something was done?"
     return isinstance(v, str) and len(v) < 120 and bool(_SUCCESS.search(v)) and not re.search(r'\d', v)
 
+_HEADING = re.compile(r'\s*[A-Z][\w ,()-]{2,60}:\s*')
+
+def _told(v: Any, answer: str) -> bool:
+    "Does an answer say how a value begins, a line of it, or of a heading with nothing below it that there is nothing?"
+    flat = lambda s: ' '.join(s.split())
+    text, said = shown(v), flat(answer)
+    lines = {flat(re.sub(r'^\s*[-+*]\s?', '', x)) for x in text.splitlines()[:500]} if '\n' in text.strip() else set()
+    nothing = bool(_HEADING.fullmatch(text)) and bool(re.search(r'\b(?:no|nothing|none)\b', said))
+    return flat(text)[:100] in said or any(len(x) > 7 and x in said for x in lines) or nothing
+
 def counted(
     instruction: str, steps: Sequence[Mapping], answer: str,
     before: Sequence[Mapping] = (), # steps of earlier requests
@@ -218,11 +249,10 @@ def counted(
     "What can be counted about a chain"
     n, given, quoted = max(1, len(steps)), list[bool](), list[bool]()
     known: list[Any] = [v for s in before for v in _news(s)]
-    flat = lambda s: ' '.join(s.split())
     for s in steps:
         given += _given(s, instruction, known)
         if news := _news(s):
-            told = any(flat(shown(v))[:100] in flat(answer) for v in news)
+            told = any(_told(v, answer) for v in news)
             done = s['tool'] in writes or all(map(only_done, news))
             quoted.append(told or done and bool(DONE.search(answer)))
         known += news

@@ -62,6 +62,14 @@ def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence-phrase
 _FORMS = {participle(v): v for v in VERBS} | GERUNDS # marked a user, retrieving the list
 
+def _noun_phrase(name: str, words: Sequence[str]) -> str: # '' where the description is none
+    "A description that names what a tool gets: get_blocks_txs, Block transactions"
+    verb, first = split_name(name)[0], words[0] if words else ''
+    if verb not in ('get', 'list', 'retrieve', 'fetch') or not 1 < len(words) < 9 or words[1].lower() in _NEXT: return ''
+    own = base(first)
+    if first.lower() in _FORMS or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
+    return ' '.join([verb, first.lower() if first.istitle() else first, *words[1:]])
+
 def phrase(tool: Mapping) -> str:
     "What a tool does, as part of a request: a verb in its base form and what follows"
     words = _first_sentence(str(tool.get('description') or ''))
@@ -69,7 +77,8 @@ def phrase(tool: Mapping) -> str:
     if len(words) > 1 and words[1].lower() in _NEXT: verb = verb or _FORMS.get(words[0].lower(), '')
     if not verb and len(words) > 1 and words[1].lower() in _NEXT and words[0].isalpha():
         verb = words[0].lower().removesuffix('s')
-    if not verb: return in_words(tool['name'])
+    if (looks := _noun_phrase(str(tool['name']), words)): return looks
+    if not verb or len(words) == 1: return in_words(tool['name'])
     if len(words) > 2 and words[1] in ('and', 'or') and base(words[2]): words[2] = base(words[2])
     return ' '.join([verb, *words[1:]])
 
@@ -89,6 +98,7 @@ class Leaf:
     kind: str             # of JSON: string, integer, number, boolean, array, object, map; '' where nothing is said
     types: tuple[str, ...] = () # of the value, or of an entry of the array
     note: str = ''        # its description
+    top: bool = True      # of the call itself, or of the one thing that the call takes: a body, the entry of its only list
 
 WRAPS = frozenset(WORDS['wraps'].split())
 _SHORT = frozenset('str arr obj val num txt src dst idx'.split())
@@ -129,24 +139,26 @@ def kind_of(s: Mapping) -> str:
     return 'map' if kind == 'object' and not s.get('properties') else kind
 
 # %% ../../nbs/offline/93a_wants.ipynb #leaves-of
-def _inside(path: tuple, s: dict, root: Mapping, before: str, depth: int) -> list[Leaf]:
-    out = list[Leaf]()
-    for k, v in (s.get('properties') or {}).items():
-        v = plain(v, root)
+def _inside(path: tuple, s: dict, root: Mapping, before: str, depth: int, top: bool = True) -> list[Leaf]:
+    out, props = list[Leaf](), s.get('properties') or {}
+    for k, v in props.items():
+        v, sole = plain(v, root), not path and len(props) == 1
+        wraps = sole or k.lower() in WRAPS
         kind, own = kind_of(v), named_so(k, v)
         doubled = before.split()[-1:] == own.split()[:1]
         name = f'{before} {" ".join(own.split()[1:])}' if doubled else f'{before} {own}'.strip()
         entry = plain(v.get('items'), root) if kind == 'array' else v
         types = entry.get('type') or ()
         out.append(Leaf((*path, k), name, kind, (types,) if isinstance(types, str) else tuple(types),
-                        str(v.get('description') or '')[:200]))
+                        str(v.get('description') or '')[:200], top))
         if depth > 3 or len(out) > 80: continue
-        if kind == 'object': out += _inside((*path, k), v, root, '' if k.lower() in WRAPS else name, depth + 1)
+        if kind == 'object': out += _inside((*path, k), v, root, '' if wraps else name, depth + 1, wraps and not path)
         if kind == 'array' and kind_of(entry) == 'object':
             one: str = re.sub(r'(?<=[a-z]{2})s$', '', name)
             one = '' if k.lower() in WRAPS else re.sub('ie$', 'y', one)
             for i, nth in enumerate(_ORDER): # the first needs no number
-                out += _inside((*path, k, i), entry, root, f'{nth if i else ""} {one}'.strip(), depth + 2)
+                of = f'{nth} {one}'.strip() if i else '' if wraps else one
+                out += _inside((*path, k, i), entry, root, of, depth + 2, sole and not i)
     return out
 
 # %% ../../nbs/offline/93a_wants.ipynb #leaves-of-leaves-of
@@ -203,6 +215,7 @@ _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+'
 
 _FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
+                   r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
 _RETURNS = re.compile(r' and (?:returns?|gives?|shows?) (?:it|them|its|the)\b.*$')
 _ASKED = re.compile(r'(?:where|what|how|which|who|when|whether|if)\b')
@@ -229,7 +242,7 @@ def _want(what: str, names: frozenset[str], common: frozenset[str]) -> Want:
     other = re.search(r'\sor (?:\w+ly )?([a-z]+)\s', rest) # or ensure that it is there
     if other and (base(other[1]) == other[1] or other[1] in ('ensure',
             'overwrite')): rest = rest[:other.start()]
-    rest = trimmed(_FULL.sub('', re.sub(r'^(?:multiple|specific|certain|various) ', '', rest)), names)
+    rest = trimmed(_FULL.sub('', re.sub(r'^(?:[Mm]ultiple|specific|certain|various) ', '', rest)), names)
     if verb not in LOOKS: rest = re.sub(r'^(?=(?:list|array|batch|set|copy) of )', 'a ', rest)
     else: rest = _RETURNS.sub('', rest)
     rest = re.sub(r'\byour\b', 'my', re.sub(r'\ban?\s+(?:specific|given|single|particular|specified)\b',

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'many', 'of_kind', 'kind_at', 'by_role', 'by_name', 'turned', 'one_of', 'nothing', 'enumerated',
-           'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments', 'together']
+           'flag', 'plain_ref', 'many', 'of_kind', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned', 'one_of',
+           'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
+           'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
@@ -61,7 +62,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     "The words before a value"
     words = leaf.label.split()
     last, rest, about = words[-1], words[:-1], {w.noun, w.noun.removesuffix('s')}
-    if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return ''
+    if not leaf.top or leaf.kind in ('boolean', 'array', 'object', 'map'): return ''
     if words[0] in _FROM: return 'from'
     if words[0] in _TO: return 'to'
     if last in _ITSELF: return last
@@ -71,7 +72,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
         return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
-    if leaf.label == 'file': return 'in'
+    if leaf.label == 'file' and len(leaf.path) == 1: return 'in'
     if leaf.label in ('how', 'which', 'method', 'op', 'operation', 'algorithm', 'function', 'aggregation',
             'strategy'): return 'using'
     if leaf.label == 'value' and w.verb in ('set', 'change', 'update', 'write'): return 'to'
@@ -130,9 +131,12 @@ def _written_out(label: str, text: str) -> list[str]: # org: organization
     there = [x for x in re.findall(r'[a-z]{6,}', text.lower()) if x.startswith(label) and not x.endswith('s')]
     return [x for x in there if 2 < len(label) < len(x) - 2]
 
+_WHICH = frozenset('id key uuid sid slug username login'.split()) # of a body, only what says which
+
 def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # start and end in the text
     "Where in a phrase a value can stand"
-    if len(leaf.path) > 1 or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
+    inner = len(leaf.path) > 1 and not (leaf.top and leaf.label.split()[-1] in _WHICH)
+    if inner or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
     for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
         one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
@@ -229,16 +233,18 @@ def flag(label: str, on: bool) -> str:
 # %% ../../nbs/offline/93b_worded.ipynb #of-kind
 REF = r'(?:the (?:first|second|third|fourth|fifth|\d+th) of them|it)\b'
 
+def plain_ref(ref: str) -> str: return ref.replace('of those', 'of them')
+
 def many(noun: str) -> str:
     if re.search('(?:ch|sh|x|z|ss)$', noun): return f'{noun}es'
     return noun if noun.endswith('s') else re.sub('y$', 'ie',
         noun) + 's' if re.search('[^aeiou]y$', noun) else f'{noun}s'
 
 def of_kind(ref: str, noun: str) -> str:
-    "Words for a result with what it is: that pet, the first of those pets"
+    "Words for a result with what it is, where all that was found is of one kind: that pet, the first of those pets"
     noun = re.sub(r'^(?:the|an?) ', '', noun)
-    if not noun or not re.fullmatch(REF, ref): return ref
-    return f'that {noun}' if ref == 'it' else ref.replace('of them', f'of those {many(noun)}')
+    if not noun or not re.fullmatch(REF, plain_ref(ref)): return plain_ref(ref)
+    return f'that {noun}' if ref == 'it' else ref.replace('of those', f'of those {many(noun)}')
 
 def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, words for the result
     "The same, read"
@@ -250,6 +256,10 @@ def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, 
 
 # %% ../../nbs/offline/93b_worded.ipynb #by-name
 _REFERRED = frozenset('from to in at for on'.split())
+
+def noun_of(s: Segment) -> str: # for the project: project
+    "What a value behind a phrase is one of"
+    return s.lead.partition(' the ')[2] if s.lead.startswith('for the ') else ''
 
 def by_role(s: Segment, found: bool, v: Any) -> str: # '' where the value is said by its name
     "The words before a value; an earlier result is not called something, it is in it, from it, for it"
@@ -298,7 +308,8 @@ def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
     lead_of = lambda s: by_role(s, s.leaf.path in words, given[s.leaf.path])
     roles = sorted((s for p, s in f.segments.items() if p in given and lead_of(s)), key=rank)
-    lead = [f' {lead_of(s)} {words.get(s.leaf.path) or said(given[s.leaf.path])}' for s in roles]
+    value = lambda s: of_kind(words[s.leaf.path], noun_of(s)) if s.leaf.path in words else said(given[s.leaf.path])
+    lead = [f' {lead_of(s)} {value(s)}' for s in roles]
     rest = by_name(given, f, words)
     if rest is None or any(x.endswith(' ') for x in lead): return None
     named, flags = rest
@@ -368,8 +379,9 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
         name = s.leaf.label
         for found in (False, True):
             if (lead := by_role(s, found, '.')) and text.startswith(f' {lead} ', at):
-                read = results_at(text, at + len(lead) + 2) if found else values_at(text,
-                        at + len(lead) + 2, s.leaf)
+                on = at + len(lead) + 2
+                read = [*results_at(text, on), *((e, None, r) for e, r in kind_at(text, on, noun_of(s)))] if found else (
+                    values_at(text, on, s.leaf))
                 for end, v, ref in read: yield end, got.but(path, v, ref)
         if text.startswith(none := f' {nothing(name)}', at):
             yield at + len(none), got.but(path, {'array': [], 'object': {}, 'map': {}}.get(s.leaf.kind))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ACQUISITIONS', 'Known', 'grouped', 'acquire', 'at_random', 'by_coverage', 'unsure', 'by_uncertainty', 'by_yield',
-           'by_both', 'gains_in', 'asked_in_turn', 'outcomes_of', 'order_of']
+           'by_both', 'gains_in', 'by_student', 'asked_in_turn', 'outcomes_of', 'order_of']
 
 # %% ../../nbs/select/44_active.ipynb #imports
 import math
@@ -25,6 +25,7 @@ class Known:
     groups: np.ndarray  # (chunks,) number of the group of each, from 0
     tried: dict[int, tuple[int, int]] = field(default_factory=dict) # chunk → pairs asked for, pairs accepted
     spread: dict[int, float] = field(default_factory=dict)          # chunk → standard deviation of its ratings
+    failing: dict[int, float] = field(default_factory=dict)         # chunk → how wrong and sure a student was there, 0 to 1
 
     def open(self) -> dict[int, list[int]]: # group → its chunks that were not tried
         left: dict[int, list[int]] = {}
@@ -123,9 +124,25 @@ def gains_in(known: Known, g: int, k: int) -> list[tuple[int, float]]: # chunk, 
         best = np.maximum(best, like)
     return out
 
+# %% ../../nbs/select/44_active.ipynb #by_student
+def by_student(known: Known, k: int, rng: np.random.Generator) -> list[int]:
+    "Those of groups on which a student is wrong and sure, each group in proportion"
+    if not known.failing: return by_coverage(known, k, rng)
+    left, out = {g: rng.permutation(x).tolist() for g, x in known.open().items()}, list[int]()
+    mean = float(np.mean([*known.failing.values()]))
+    of = {g: [f for i, f in known.failing.items() if known.groups[i] == g] for g in left}
+    m = {g: (sum(f) + mean) / (len(f) + 1) + 1e-6 for g, f in of.items()}
+    order, had = {g: i for i, g in enumerate(rng.permutation(list(left)).tolist())}, Counter[int]()
+    for _ in range(k):
+        g = max(left, key=lambda g: (m[g] / (had[g] + 1), order[g]))
+        out.append(left[g].pop())
+        had[g] += 1
+        if not left[g]: del left[g]
+    return out
+
 ACQUISITIONS: dict[str, Callable[[Known, int, np.random.Generator], list[int]]] = {
     'random': at_random, 'coverage': by_coverage, 'uncertainty': by_uncertainty, 'expected_yield': by_yield,
-    'hybrid': by_both}
+    'hybrid': by_both, 'student': by_student}
 
 # %% ../../nbs/select/44_active.ipynb #asked_in_turn
 def asked_in_turn(

@@ -6,8 +6,6 @@
 __all__ = ['Sides', 'ASKS', 'ANSWERS', 'sides', 'of_columns', 'of_turns', 'sides_of', 'any_rows', 'Set', 'read_set']
 
 # %% ../../nbs/specs/24c_sides.ipynb #imports
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -73,15 +71,13 @@ def sides_of(
 
 # %% ../../nbs/specs/24c_sides.ipynb #raw-rows
 def any_rows(
-    path: Path, # .json, .jsonl, .parquet, .csv or .tsv
+    path: Path, # as for `rows_of`
 ) -> Iterator[tuple[str, Any]]: # place, and the row
     "The rows of a file as they stand"
     kind = path.suffix.lower()
-    if not path.is_file(): raise SynthgenError(f'{path}: no such file')
-    if kind not in ('.csv', '.tsv', '.json'): return rows_of(path)
+    if kind != '.json' or not path.is_file(): return rows_of(path)
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
-    if kind != '.json': return _table(path, text)
     return _lines(path, text) if _begins_whole(text) else rows_of(path)
 
 def _begins_whole(text: str) -> bool: # is its first line an object of its own?
@@ -90,13 +86,6 @@ def _begins_whole(text: str) -> bool: # is its first line an object of its own?
     except (ValueError, RecursionError): return False
 
 # %% ../../nbs/specs/24c_sides.ipynb #raw-parts
-def _table(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    head = text.partition('\n')[0]
-    table = csv.DictReader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count))
-    try: yield from ((f'row {i}', r) for i, r in enumerate(table, 1))
-    except csv.Error as e:
-        raise SynthgenError(f'{path}: line {table.line_num} cannot be read ({e})') from None
-
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for i, line in enumerate(text.split('\n'), 1):
         if not line.strip(): continue

@@ -14,6 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
+from ..core.display import Part, Story, plainly
 from ..core.listed import listed
 from ..core.records import Record, canonical, clip, content_id
 
@@ -52,8 +53,11 @@ class Tool(Record):
 
     def function(self) -> dict[str, Any]:
         "The tool as chat models take it: OpenAI's function form"
-        return {'type': 'function', 'function': {'name': self.name, 'description': self.description,
-                                                 'parameters': self.parameters}}
+        return {'type': 'function', 'function': dict(name=self.name, description=self.description, parameters=self.parameters)}
+    def _story(self) -> Story: return _tool_story(self)
+    def _brief(self) -> dict[str, Any]:
+        takes = ', '.join(k if k in self.required else f'{k}?' for k in self.properties)
+        return dict(tool=self.name, does=self.description, takes=takes, effect=self.effect)
 
 # %% ../../nbs/specs/20_tool.ipynb #look-up
 def steps(pointer: str) -> list[str]:
@@ -99,6 +103,25 @@ def whole(
     try: out = joined({'allOf': [schema]}, schema)
     except (LookupError, ValueError, TypeError, AttributeError): return schema # unsound, and named as such elsewhere
     return out | {'type': 'object'} if out.get('properties') and not {'$ref', 'allOf'} & set(out) else schema
+
+# %% ../../nbs/specs/20_tool.ipynb #tool-story
+def _tool_story(t: Tool) -> Story:
+    "What it does, takes and gives"
+    said = ' · '.join(x for x in (f'tool {t.id}', {'read': 'only reads', 'write': 'writes'}.get(t.effect,
+        'may write'), t.kind, t.category, t.source) if x)
+    takes = Part('takes', rows=tuple(_parameter(k, s, k in t.required) for k, s in t.properties.items()))
+    asked = dict(gives=t.returns, examples=list(t.examples), binding=t.binding)
+    closed = [Part(k, text=v if isinstance(v, str) else json.dumps(v, indent=2, ensure_ascii=False,
+        default=str), fold=True)
+              for k, v in (asked | {'longer documentation': t.docs}).items() if v]
+    return Story(t.name, (Part('', said, t.description), *([takes] if takes.rows else []), *closed))
+
+def _parameter(name: str, s: Any, needed: bool) -> dict[str, Any]:
+    s = s if isinstance(s, dict) else {}
+    kind = s.get('type') or next((k for k in ('enum', 'anyOf', 'oneOf', 'allOf', '$ref') if k in s), 'any')
+    one_of = '' if 'enum' not in s else f' of {plainly(s["enum"])}'
+    return dict(parameter=name, type=plainly(kind) + one_of, needed='yes' if needed else '',
+        means=s.get('description', ''), default=plainly(s.get('default')))
 
 # %% ../../nbs/specs/20_tool.ipynb #mapped
 ONE = ('items', 'additionalProperties', 'not', 'contains', 'propertyNames', 'if', 'then', 'else',

@@ -11,36 +11,44 @@ import copy, json, re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, read_rows
+from ..core.display import Displayed, Part, Story, fields_of, plainly
+from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, history, read_rows
 from .forms import Read, Said, Told, _flat, read_form
+from .logs import agent_in, folder_rows, log_rows
 from .parse import _described, one_tool
 from .tool import Tool, look_up, steps
 from .written import DEEPEST, Asked, Unread, read_result, too_deep
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Ref
-class Ref(BaseModel):
+class Ref(Displayed, BaseModel):
     "One argument that is taken from the result of an earlier call"
     model_config = ConfigDict(frozen=True, extra='forbid')
     param: str     # place in the arguments, a JSON pointer: /path, /slices/0
     call: str      # id of the call whose result holds the value
     path: str = '' # place in that result, a JSON pointer; '' is the whole
+    def _story(self) -> Story: return Story(f'{self.param} ← {self.call}{self.path}')
 
-class Call(BaseModel):
+class Call(Displayed, BaseModel):
     "One call of one tool"
     model_config = ConfigDict(frozen=True, extra='forbid')
     id: str                         # unique in its trajectory: call_1, call_2, …
     tool: str                       # name of the tool
     arguments: dict[str, Any] = {}  # by parameter, all that is not taken from elsewhere
     refs: tuple[Ref, ...] = ()      # arguments that come from earlier results
+    def _story(self) -> Story: return Story(f'{self.tool}', (Part('', rows=(self._brief(),)),))
+    def _brief(self) -> dict[str, Any]:
+        refs = {'values from': ', '.join(r._story().title for r in self.refs)} if self.refs else {}
+        return dict(call=self.id, tool=self.tool, arguments=plainly(self.arguments)) | refs
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Observation
 Status = Literal['ok', 'error', 'timeout', 'too_large', 'died', 'unknown_tool', 'bad_arguments',
                  'unresolved_reference', 'refused', 'failed_in_words', 'unseen']
 
-class Observation(BaseModel):
+class Observation(Displayed, BaseModel):
     "What came of a call"
     model_config = ConfigDict(frozen=True, extra='forbid')
     call: str                        # id of the call
@@ -60,6 +68,14 @@ class Observation(BaseModel):
     def same(self, other: 'Observation') -> bool:
         "Did the same happen? Time does not count"
         return self.model_dump(exclude={'seconds'}) == other.model_dump(exclude={'seconds'})
+    def _story(self) -> Story:
+        left = fields_of(self, without=('call', 'status', 'source', 'content', 'error', 'seconds')).parts
+        result = Part('', text=json.dumps(self.content, indent=2,
+            ensure_ascii=False) if self.ok else self.error, tone='' if self.ok else 'bad')
+        return Story(f'{self.call}: {self.status} · {self.source}', (result, *left))
+    def _brief(self) -> dict[str, Any]:
+        how = '' if self.executed else f' ({self.source})'
+        return dict(came=self.status + how, result=plainly(self.content) if self.ok else self.error)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #resolve
 class Unresolved(Exception):
@@ -105,7 +121,7 @@ _RESULT = r'(?:step|call|result|output|observation|var)[_ ]?\d+'
 _LITERAL = re.compile(rf'\$\{{?{_RESULT}|\{{\{{\s*{_RESULT}[^{{}}]*\}}\}}', re.I)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Turn
-class Turn(BaseModel):
+class Turn(Displayed, BaseModel):
     "What one side did before the other was asked again"
     model_config = ConfigDict(frozen=True, extra='forbid')
     role: Literal['system', 'user', 'assistant']
@@ -114,6 +130,15 @@ class Turn(BaseModel):
     calls: tuple[Call, ...] = ()                # made together, in this order
     observations: tuple[Observation, ...] = ()  # one for each call, once they ran
     train: bool = True                          # may a model learn to say this?
+    def _story(self) -> Story: return Story('a turn', (_turn_part(self),))
+
+def _turn_part(t: Turn) -> Part:
+    "What is said, and each call beside what came of it"
+    rows = tuple(c._brief() | (o._brief() if o else dict(came='not run')) for c, o in zip_longest(t.calls,
+        t.observations[:len(t.calls)]))
+    tone = t.role if t.role != 'assistant' or t.train else 'masked'
+    title = t.role if t.role != 'assistant' else 'assistant' if t.train else 'assistant · masked, not learnt'
+    return Part(title, f'thinks: {t.thought}' if t.thought else '', t.text, rows=rows, tone=tone)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #Trajectory
 NoCall = Literal['', 'irrelevance', 'clarification', 'no_tool_needed']
@@ -141,6 +166,17 @@ class Trajectory(Row):
     def calls(self) -> list[Call]: return [c for t in self.turns for c in t.calls]
     @property
     def observations(self) -> list[Observation]: return [o for t in self.turns for o in t.observations]
+    def _story(self) -> Story:
+        about = (f'trajectory {self.id}', self.world,
+            f'shown with {", ".join(self.tools)}' if self.tools else '', self.no_call)
+        own = Part('tools of its own', rows=tuple(t._brief() for t in self.own),
+            inside=tuple(t._story() for t in self.own), fold=True)
+        parts = Part('', ' · '.join(x for x in about if x)), *map(_turn_part,
+            self.turns), *([own] if self.own else []), *history(self)
+        return Story(clip(self.instruction or 'a conversation', 240), parts)
+    def _brief(self) -> dict[str, Any]:
+        return dict(request=self.instruction, calls=', '.join(c.tool for c in self.calls), answer=self.answer,
+            rating=self.rating)
 
 # %% ../../nbs/specs/24_trajectory.ipynb #at-hand
 def at_hand(
@@ -179,15 +215,21 @@ def _unread(row: Any, e: Exception, where: str) -> Drop:
 
 # %% ../../nbs/specs/24_trajectory.ipynb #rows-of
 def rows_of(
-    path: Path, # .json, .jsonl or .parquet
+    path: Path, # as for `read_rows`; or a folder of logs
 ) -> Iterator[tuple[str, Any]]: # place, and the row, or why it is none
-    "The rows of a file; what is no JSON is a row that cannot be read"
+    "The rows of a file, of a coding agent's log, or of a folder of either; what is no JSON is a row that cannot be read"
+    found = False
+    for row in folder_rows(path) if path.is_dir() else ():
+        found = True
+        yield row
+    if found: return
     if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
         yield from read_rows(path)
         return
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
-    if path.suffix.lower() == '.json': yield from _json_rows(path, text)
+    if agent_in(text): yield from log_rows([('', text)])
+    elif path.suffix.lower() == '.json': yield from _json_rows(path, text)
     else: yield from ((f'line {i}', _line(x)) for i, x in enumerate(text.split('\n'), 1) if x.strip())
 
 def _line(text: str) -> Any:

@@ -751,6 +751,13 @@ def _flag_told(flags: list[Leaf], tool: str, own: str) -> bool:
     said = re.match(r'\W*(?:yes|no)\b', own, re.I) or about & {w[:5] for w in words_of(own)} or alike
     return bool(said or (not about and _NO.search(own)))
 
+_HEADING = re.compile(r'\s*[A-Z][\w ,()-]{2,60}:\s*')
+
+def _nothing_below(found: Sequence[Leaf], own: str) -> bool: # Unstaged changes:
+    "Is all that was found a heading without anything below it, and does the answer say that there is nothing?"
+    bare = all(isinstance(x.value, str) and _HEADING.fullmatch(x.value) for x in found)
+    return bool(found) and bare and bool(_NO.search(own))
+
 # %% ../../nbs/tools/70b_answers.ipynb #untold-3
 def untold(ev: Evidence, own: str) -> Iterator[str]:
     "Look-ups that the answer passes over"
@@ -769,7 +776,7 @@ def untold(ev: Evidence, own: str) -> Iterator[str]:
         units = {SIZES[x.value] for x in rest if isinstance(x.value, str) and x.value in SIZES}
         sizes = counts_of(Evidence(ev.request, '', [c], ev.tools)) if counting else set()
         counted = any(m.kind == 'number' and m.value in sizes for m in map(_in_words, mentions(own)))
-        said = any(told(x.value, ev.answer) or x.value in later for x in rest) or units & units_in(own) or counted
+        said = any(told(x.value, ev.answer) or x.value in later for x in rest) or units & units_in(own) or counted or _nothing_below(rest, own)
         if news and not said and not (flags and _flag_told(flags, c.tool, own)):
             yield f'untold: the answer says nothing of what {c.tool} ({c.id}) found'
 

@@ -293,7 +293,7 @@ def unlooked(ev: Evidence) -> Iterator[str]:
 
 # %% ../../nbs/tools/70d_asked.ipynb #untouched
 _PLACED = frozenset('''last from with that this into what which when where number value values name names file path list time
-    type info data result results status message difference'''.split()) | _ORDINALS.keys() | OP.keys()
+    type info data result results status message difference stored saved held kept located contained'''.split()) | _ORDINALS.keys() | OP.keys()
 
 def _stem(w: str) -> str: return w[:7] if len(w) > 7 else w.rstrip('s')
 

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
+from ..core.display import Displayed, Part, Story, fields_of
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
-from ..core.records import Drop, Origin, Outcome, Record, SynthgenError, canonical, clip, content_id, drop, leaves
+from ..core.records import Drop, Origin, Outcome, Record, SynthgenError, canonical, clip, content_id, drop, leaves, made_by
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation
 from .apigen import call_problem
@@ -32,13 +33,14 @@ from .toolllm import in_worlds
 from ..worlds.world import World, attempt_call, execute_all, resettable, state_hash
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Blueprint
-class End(BaseModel):
+class End(Displayed, BaseModel):
     "What a world was like after the actions"
     model_config = ConfigDict(frozen=True, extra='forbid')
     how: Literal['state', 'reads', ''] = '' # by its state, by what its reading tools say; '': cannot be told
     seen: dict[str, str] = {}               # hash of the state, or of each result by the id of the probe
     probes: tuple[Call, ...] = ()           # reading calls that were made
     changed: bool = False                   # is it another than the beginning?
+    def _story(self) -> Story: return fields_of(self, f'told by {self.how}' if self.how else 'cannot be told')
 
 class Blueprint(Record):
     "A task with its solution"
@@ -52,6 +54,12 @@ class Blueprint(Record):
     end: End = End()
     origin: tuple[Origin, ...] = ()
     meta: dict[str, Any] = Field(default_factory=dict)
+    def _story(self) -> Story:
+        told = Part('actions', rows=tuple(c._brief() for c in self.actions)), Part('what a good answer says', text='\n'.join(self.outputs))
+        more = fields_of(self, without=('id', 'wants', 'actions', 'outputs', 'origin')).parts
+        return Story(' / '.join(self.wants), (*told, *more, *made_by(self.origin)))
+    def _brief(self) -> dict[str, Any]:
+        return dict(wants=' / '.join(self.wants), actions=', '.join(c.tool for c in self.actions), outputs=', '.join(self.outputs))
 
 # %% ../../nbs/tools/79c_blueprints.ipynb #Place
 @dataclass

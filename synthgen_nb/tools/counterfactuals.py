@@ -8,13 +8,14 @@ __all__ = ['VARIANTS', 'FORMS', 'METHOD', 'Variant', 'single', 'mistyped', 'othe
            'negative', 'Preference', 'preference', 'ran_well', 'of_row', 'made_of', 'counterfactuals']
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #imports
-import random
+import json, random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
+from ..core.display import Part, Story
 from ..core.methods import Method, one_of
-from ..core.records import Origin, Outcome, Row, SynthgenError, clip, drop, leaves
+from ..core.records import Origin, Outcome, Row, SynthgenError, clip, drop, history, leaves
 from ..core.models import Model
 from ..export.conversations import messages
 from ..specs.tool import Tool
@@ -201,6 +202,20 @@ class Preference(Row):
     chosen: list[dict[str, Any]]
     rejected: list[dict[str, Any]]
     tools: list[dict[str, Any]]
+    def _story(self) -> Story:
+        said = lambda title, ms, tone='': [Part(f'{title}{m.get("role", "")}', text=_in_words(m),
+            tone=tone) for m in ms]
+        parts = *said('', self.prompt), *said('better: ', self.chosen, 'assistant'), *said('worse: ',
+            self.rejected, 'bad')
+        return Story(f'preference {self.id}', (*parts, *history(self)))
+    def _brief(self) -> dict[str, Any]:
+        return dict(asked=_in_words(self.prompt[-1]), better=_in_words(self.chosen[0]),
+            worse=_in_words(self.rejected[0]))
+
+def _in_words(m: Mapping[str, Any]) -> str: # a message
+    rest = {k: v for k, v in m.items() if k not in ('role', 'content') and v}
+    return '\n'.join(x for x in (m.get('content') or '', json.dumps(rest, ensure_ascii=False,
+        default=str) if rest else '') if x)
 
 # %% ../../nbs/tools/79d_counterfactuals.ipynb #preference
 def preference(t: Trajectory, v: Variant, tools: Mapping[str, Tool]) -> Preference:

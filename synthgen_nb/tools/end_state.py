@@ -12,6 +12,7 @@ import math, re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
+from ..core.display import Displayed, Part, Story
 from ..core.facts import NUMBER_WORDS, fold, number_facts
 from ..core.listed import all_leaves
 from ..core.records import SynthgenError, canonical, clip
@@ -97,12 +98,16 @@ def category(
     return f'{"multi" if len(servers) > 1 else "single"}-server, {kind}'
 
 # %% ../../nbs/tools/78a_end_state.ipynb #reference
-class Reference(BaseModel):
+class Reference(Displayed, BaseModel):
     "What a row is held against"
     model_config = ConfigDict(frozen=True, extra='forbid')
     answer: str = ''                # what a good answer says
     variants: tuple[str, ...] = ()  # others that are as good
     row: Trajectory | None = None   # calls that reach the end state; None: there is none to run
+    def _story(self) -> Story:
+        answers = Part('a good answer says', text='\n'.join([self.answer, *self.variants]))
+        row = Part('calls that reach the end', inside=(self.row._story(),)) if self.row else Part('no calls to run')
+        return Story('a reference', (answers, row))
 
 # %% ../../nbs/tools/78a_end_state.ipynb #own_reference
 def own_reference(

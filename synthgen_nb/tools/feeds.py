@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VERBS', 'IDS', 'COMMON', 'SUCCEEDED', 'base', 'nouns', 'kinds', 'same_thing', 'things_named', 'names_one', 'feeds',
-           'only_succeeded', 'shown', 'places', 'linked']
+           'only_succeeded', 'shown', 'of_its_heading', 'places', 'linked']
 
 # %% ../../nbs/tools/69_feeds.ipynb #imports
 import json, re
@@ -123,6 +123,11 @@ def _field_of(path: Sequence[str]) -> str:
     if entry and named[-2][-1:] == 's' and named[-1][-1:] != 's': return named[-2]
     return named[-1] if named else ''
 
+def of_its_heading(path: Sequence[str], field: str) -> str: # '' where no heading says it
+    "A field by what it is a field of: /entities/0/name is an entity's name"
+    above = [p for p in path[:-1] if not p.isdigit()]
+    return f'{singular(flat(above[-1]))}_{field}' if above and flat(field) in ('name', 'title', *IDS) else ''
+
 # %% ../../nbs/tools/69_feeds.ipynb #places-too
 def places(
     step: Mapping, # arguments, content
@@ -134,7 +139,8 @@ def places(
         path = at.split('/')[1:]
         field = _field_of(path)
         if v in (None, '', *given) or isinstance(v, bool): continue
-        out.setdefault(field, []).append((at, len(path), v))
+        for name in dict.fromkeys([field, of_its_heading(path, field)]):
+            if name: out.setdefault(name, []).append((at, len(path), v))
     return out
 
 # %% ../../nbs/tools/69_feeds.ipynb #linked

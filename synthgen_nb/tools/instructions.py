@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from pydantic import Field
+from ..core.display import Part, Story, fields_of
 from ..core.models import Answer, Model
 from ..core.prompts import Prompt
 from ..core.replies import lost_rows
-from ..core.records import Drop, Origin, Outcome, Record, clip, content_id, drop
+from ..core.records import Drop, Origin, Outcome, Record, clip, content_id, drop, made_by
 from ..specs.tool import Tool, flat
 from .evidence import words_of
 from .feeds import feeds
@@ -92,6 +93,10 @@ class Task(Record):
     relevant: tuple[str, ...] = ()      # needed, as extracted by the writer, in order
     origin: tuple[Origin, ...] = ()
     meta: dict[str, Any] = Field(default_factory=dict)
+    def _story(self) -> Story:
+        needs = Part('needs', ', '.join(self.relevant)), Part('shown with', ', '.join(self.tools))
+        return Story(self.instruction, (*needs, *fields_of(self.meta).parts, *made_by(self.origin)))
+    def _brief(self) -> dict[str, Any]: return dict(request=self.instruction, needs=', '.join(self.relevant))
 
 # %% ../../nbs/tools/74_instructions.ipynb #request-schema
 def request_schema(

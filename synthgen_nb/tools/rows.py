@@ -241,16 +241,31 @@ def answered(m: Making, found: Outcome[Trajectory]) -> Outcome[Trajectory]:
     return out
 
 # %% ../../nbs/tools/76_rows.ipynb #dependent
-async def dependent(m: Making) -> int: # how many were dropped
-    "Drop the rows that only come out as they do after others"
-    todo = [t for t in reversed(m.pool) if t.id not in m.apart] if m.watched else []
+async def _otherwise(m: Making, rows: Sequence[Trajectory]) -> dict[str, str]: # by row: what differs
+    "What comes out otherwise, each in a world that is made for it"
     lost = dict[str, str]()
-    for t in todo:
-        m.apart.add(t.id)
+    for t in rows:
         async with m.world() as w: new = await execute_trajectory(w, t)
         pairs = zip(t.calls, t.observations, new.observations, strict=True)
         differs = [f'{c.id} {c.tool}: {b.content or b.error}' for c, a, b in pairs if not again_so(a, b)]
         if differs: lost[t.id] = differs[0]
+    return lost
+
+def _with_every_tool(rows: Sequence[Trajectory]) -> list[Trajectory]:
+    "The first rows that together call every tool that any calls"
+    seen, out = set[str](), list[Trajectory]()
+    for t in rows:
+        if new := {c.tool for c in t.calls} - seen: out.append(t)
+        seen |= new
+    return out
+
+async def dependent(m: Making) -> int: # how many were dropped
+    "Drop the rows that only come out as they do after others"
+    todo = [t for t in reversed(m.pool) if t.id not in m.apart] if m.watched else []
+    m.apart |= {t.id for t in todo}
+    first = _with_every_tool(todo[::-1])
+    lost = await _otherwise(m, first)
+    if lost: lost |= await _otherwise(m, [t for t in todo if t not in first])
     m.made.repeated += [drop(t, 'dedup', 'depends_on_earlier_row', lost[t.id][:300]) for t in m.pool if t.id in lost]
     m.pool = [t for t in m.pool if t.id not in lost]
     return len(lost)

@@ -22,7 +22,7 @@ from ..core.progress import Progress
 from ..core.records import SynthgenError, canonical, clip, leaves
 from ..core.settings import nearest
 from ..specs.tool import Tool, flat, joined, problems
-from .feeds import COMMON, IDS, linked, nouns, only_succeeded, places, shown
+from .feeds import COMMON, IDS, linked, nouns, of_its_heading, only_succeeded, places, shown
 from .seen import Seen, alike, fed
 from ..worlds.outcomes import of_nothing, outline
 from ..worlds.values import free_text, is_id, only_observed, placeholder, said_values, sample, words
@@ -231,7 +231,8 @@ def learn(
     for at, v in [] if made else [*islice(all_leaves(content), 500), *leaves(args), *joined_paths(args, content)]:
         if v in (None, ''): continue
         field = flat(next((p for p in reversed(at.split('/')) if not p.isdigit()), ''))
-        if field: notes.pool.add(field, tool, v)
+        for name in dict.fromkeys([field, of_its_heading(at.split('/')[1:], field)]):
+            if name: notes.pool.add(name, tool, v)
         if isinstance(v, str) and '\n' in v and len(notes.words) < 60:
             inside = [x for _, x in leaves(listed(v)) if isinstance(x, str) and len(x) < 60]
             there = [*inside[:20], *map(''.join, _WORDS.findall(v)[:20])]
@@ -264,7 +265,7 @@ async def attempt(
     key = canonical([t.name, args, list(before)])
     if key in notes.tried or notes.fatal[t.name] > 1 or problems(args, t.parameters): return False
     if any(placeholder(v) for _, v in leaves(args)): return False # in whatever way it came here
-    nothing = args.get('body') == {} and does(t) and t.properties['body'].get('properties')
+    nothing = does(t) and t.properties.get('body', {}).get('properties') and (not args or args.get('body') == {})
     if nothing: return False # nobody asks for that
     notes.tried.add(key)
     first = [(notes.by_name[b['tool']], b['arguments']) for b in before]

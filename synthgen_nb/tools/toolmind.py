@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from ..core.display import Part, Story
 from ..core.methods import Method
 from ..core.models import Answer, Model
-from ..core.records import Drop, Origin, Outcome, Record, clip, content_id, drop
+from ..core.records import Drop, Origin, Outcome, Record, clip, content_id, drop, made_by
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory, Turn
 from .apigen import verify
@@ -114,6 +115,10 @@ class Intent(Record):
     walk: Walk
     tools: tuple[str, ...] # at hand
     origin: tuple[Origin, ...]
+    def _story(self) -> Story:
+        parts = Part('brought up in this order', text='\n'.join(self.parts)), Part('walk', ' → '.join(self.walk.tools))
+        return Story(self.text, (*parts, Part('at hand', ', '.join(self.tools)), *made_by(self.origin)))
+    def _brief(self) -> dict[str, Any]: return dict(intent=self.text, walk=' → '.join(self.walk.tools))
 
 # %% ../../nbs/tools/79_toolmind.ipynb #intended
 async def intended(found: Sequence[Walk], g: Ground, model: Model) -> Outcome[Intent]:

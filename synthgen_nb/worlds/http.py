@@ -15,7 +15,7 @@ from ..specs.openapi import SAFE, parse_openapi
 from ..specs.parse import tools_in
 from ..specs.tool import Tool
 from ..specs.trajectory import Call
-from .world import LIMIT, ToolError, WorldKind, execute_all, needed
+from .world import LIMIT, ShownWorld, ToolError, WorldKind, execute_all, needed
 
 # %% ../../nbs/worlds/36_http.ipynb #checked-address
 def is_public(address: str) -> bool:
@@ -179,7 +179,7 @@ def base_of(
     return full or f'{scheme}://{shown}{f":{port}" if port else ""}{first.path}'
 
 # %% ../../nbs/worlds/36_http.ipynb #HttpWorld
-class HttpWorld:
+class HttpWorld(ShownWorld):
     "The operations of an OpenAPI document, at a server"
     executed = True
     def __init__(self,

@@ -15,7 +15,7 @@ from ..specs.tool import Tool, with_unique_names
 from ..specs.parse import mcp_tool
 from ..specs.trajectory import Call
 from .environment import Environment, absolute, made, reaches_out, words_of
-from .world import ToolError, World, WorldKind, execute, needed
+from .world import ShownWorld, ToolError, World, WorldKind, execute, needed
 
 # %% ../../nbs/worlds/34_mcp.ipynb #sdk
 def _sdk():
@@ -128,7 +128,7 @@ def result_of(r: Any) -> Any: # of a CallToolResult
     except ValueError: return text
 
 # %% ../../nbs/worlds/34_mcp.ipynb #McpWorld
-class McpWorld:
+class McpWorld(ShownWorld):
     "The tools of an MCP server: a command, started anew for each environment, or the URL of one that runs"
     executed, watched = True, True # what its tools change is watched, since hints are only hints
     def __init__(self,

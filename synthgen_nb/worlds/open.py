@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 from ..core.cluster import aside, clustered
 from ..core.declared import declared
+from ..core.plugged import loaded_from, plugged
 from ..core.many import batched
 from ..core.models import Model
 from ..core.records import Outcome, SynthgenError, clip
@@ -23,14 +24,17 @@ from ..core.settings import nearest
 from ..specs.parse import parse_tools
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
-from .world import (NoStart, ToolError, World, WorldKind, needed, resettable, run_each, sorted_out,
+from .world import (NoStart, ShownWorld, ToolError, World, WorldKind, needed, resettable, run_each, sorted_out,
                                       withheld_by)
 
 # %% ../../nbs/worlds/38_open.ipynb #worlds
 @cache
 def worlds() -> dict[str, WorldKind]: # by name
     "Every kind of world that a notebook declares; none is imported"
-    kinds = [WorldKind(**{**d, 'module': module}) for module, d in declared('worlds', 'WORLD').items()]
+    brought = {p.value: p for p in plugged('worlds').values()}
+    rows = {m: {**d, 'module': m} for m, d in declared('worlds', 'WORLD').items()}
+    kinds = [loaded_from(brought[m], lambda p: WorldKind(**rows[p.value])) if m in brought else WorldKind(**rows[m]) for m in rows]
+    kinds = [k for k in kinds if k]
     return {k.name: k for k in sorted(kinds, key=lambda k: (not k.own_tools, k.name))}
 
 # %% ../../nbs/worlds/38_open.ipynb #worlds-help
@@ -127,7 +131,7 @@ async def tools_of(
     async with open_world(source) as w: return Outcome(kept=list(w.tools))
 
 # %% ../../nbs/worlds/38_open.ipynb #SimulatedWorld
-class SimulatedWorld:
+class SimulatedWorld(ShownWorld):
     "A world in which a model answers for the tools"
     name, executed, takes_state = 'simulated', False, False
     def __init__(self, tools: Sequence[Tool], model: Model):

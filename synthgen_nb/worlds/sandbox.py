@@ -16,7 +16,7 @@ from . import guest
 from ..specs.python import parse_python
 from ..specs.tool import Tool
 from ..specs.trajectory import Call
-from .world import LIMIT, ToolError, WorldKind, execute_all, needed
+from .world import LIMIT, ShownWorld, ToolError, WorldKind, execute_all, needed
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #walls
 def _bubblewrap(own: Path, readable: Sequence[Path]) -> list[str]:
@@ -105,7 +105,7 @@ async def _ended(g: Guest) -> int: # exit status
     return -signal.SIGKILL if code is None else code
 
 # %% ../../nbs/worlds/33_sandbox.ipynb #PythonWorld
-class PythonWorld:
+class PythonWorld(ShownWorld):
     "The functions of a Python file, each call in a sandbox"
     executed = True
     def __init__(self,

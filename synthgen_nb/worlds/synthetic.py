@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'schema_of', 'key_of', 'key_names',
            'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at', 'same_place',
-           'new_key', 'first_keys', 'sketch', 'add', 'referred', 'own_words', 'objects', 'find', 'found', 'shown',
-           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to', 'chosen',
-           'page_of', 'synthetic_world_of']
+           'new_key', 'first_keys', 'sketch', 'whole_of', 'whole_fields', 'add', 'first_of', 'referred', 'own_words',
+           'objects', 'find', 'found', 'shown', 'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed',
+           'named_as', 'done_to', 'chosen', 'page_of', 'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -18,9 +18,10 @@ from ..core.records import canonical, leaves
 from ..specs.parse import tools_in
 from ..specs.tool import Tool, flat, problems
 from .keys import keyless
+from .named import ENDS, renamed
 from .roles import Role, argument, list_in, nouns_of, object_in, plain_schema, roles, singular
 from .values import NOUNS, fits, sample, text_named
-from .world import ToolError, WorldKind, needed
+from .world import ShownWorld, ToolError, WorldKind, needed
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Resource
 class Resource:
@@ -32,7 +33,11 @@ class Resource:
                            if known[t.name].action == a and known[t.name].key), None)
         self.schema, self.root = schema_of(self)
         self.key = key_of(self) if self.schema else ()
-        self.parents = max((known[t.name].parents for t in tools if known[t.name].key or not self.keyed), key=len, default=())
+        asked = flat(known[self.keyed.name].key.removeprefix('body.')) if self.keyed else ''
+        # by which name an object is asked for
+        self.asked = asked if asked not in (*ENDS, 'name', 'number', 'path', 'code') else ''
+        own = [self.keyed] if self.keyed and known[self.keyed.name].action == 'get' else [t for t in tools if known[t.name].key or not self.keyed]
+        self.parents = max((known[t.name].parents for t in own), key=len, default=())
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #schema-of
 def schema_of(r: Resource) -> tuple[dict, Any]: # and the schema that holds its `$defs`
@@ -126,7 +131,8 @@ def gone_well(result: Any) -> Any:
     if not isinstance(result, dict): return result
     return {k: True if flat(k) in ('ok', 'success', 'successful') and isinstance(v, bool)
             else False if flat(k) in ('error', 'iserror', 'failed') and isinstance(v, bool)
-            else v for k, v in result.items() if not (flat(k) in ('error', 'errors', 'warning') and k != 'status' and _said(v))}
+            else v for k, v in result.items() if not (flat(k) in ('error', 'errors', 'warning') and k != 'status'
+                                                      and _said(v))}
 
 def _said(v: Any) -> bool: return isinstance(v, (str, list)) or v is None
 
@@ -141,11 +147,14 @@ class Service:
         for t in self.tools: groups.setdefault(self.roles[t.name].resource, []).append(t)
         found = [Resource(n, ts, self.roles) for n, ts in groups.items()]
         self.resources = {r.name: r for r in found if r.schema}
-        self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)), reverse=True)
+        self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)),
+                                              reverse=True)
                          for n in r.nouns if r.keyed}
+        whole = sorted((r for r in self.resources.values() if not r.parents), key=lambda r: (-len(r.name), r.name))
+        self.wholes = {r.asked: r for r in whole if r.asked} # user_id → what it names wherever it is asked for
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #Synthetic
-class SyntheticWorld:
+class SyntheticWorld(ShownWorld):
     "A stand-in for the service that some tools belong to"
     executed = True
     def __init__(self,
@@ -157,6 +166,7 @@ class SyntheticWorld:
         self.seed, self.own_seed, self.name, self.each = seed, seed, name, each
         self.service = known = tools if isinstance(tools, Service) else Service(tools)
         self.tools, self.roles, self.resources, self.entities = known.tools, known.roles, known.resources, known.entities
+        self.wholes = known.wholes
         self.frames = known.frames.setdefault((seed, each), {})
         self._clear()
         self.guessed = {n for n, how in modelled(self).items() if how == 'made up'} # names of tools
@@ -241,6 +251,8 @@ def _key_text(schema: dict, r: Resource, rng: random.Random) -> str:
 # %% ../../nbs/worlds/37_synthetic.ipynb #first-keys
 def first_keys(w: SyntheticWorld, r: Resource, parents: dict) -> list[Any]:
     "The identifiers of the objects that are there from the beginning, in whatever order resources are looked at"
+    if x := whole_of(w, r): # of all users those of a project
+        return once(w, lambda rng: rng.sample(first_keys(w, x, {}), max(1, w.each - 1)), 'some', r.name, parents)
     def make(rng):
         there: list[Any] = []
         for _ in range(w.each): there.append(new_key(r, there, rng))
@@ -249,8 +261,28 @@ def first_keys(w: SyntheticWorld, r: Resource, parents: dict) -> list[Any]:
 
 def sketch(w: SyntheticWorld, r: Resource, parents: dict, *of) -> dict:
     "An object before it refers to others"
-    made = once(w, lambda rng: sample(r.schema, rng, '', r.root, of=max(r.nouns, key=len, default='')), 'new', r.name, parents, of)
+    made = once(w, lambda rng: sample(r.schema, rng, '', r.root, of=max(r.nouns, key=len, default='')), 'new', r.name,
+                parents, of)
     return made if isinstance(made, dict) else {'value': made}
+
+# %% ../../nbs/worlds/37_synthetic.ipynb #whole-of
+def whole_of(w: SyntheticWorld, r: Resource) -> Resource | None:
+    "The collection that the things of a resource also stand in, where there is another"
+    x = w.wholes.get(r.asked)
+    if x is None or x is r or not (r.keyed and x.keyed): return None
+    return x if _asked_as(r) == _asked_as(x) else None
+
+def _asked_as(r: Resource) -> Any: # the type of the argument
+    return plain_schema(r.keyed.properties.get(r.roles[r.keyed.name].key, {}), r.keyed.parameters).get('type') if r.keyed else None
+
+def whole_fields(w: SyntheticWorld, r: Resource, own: Any) -> dict[str, Any]: # by field, flat
+    "What the whole collection knows of one of its beginning: its name is the group's `name`, and a membership's `group_name`"
+    x = whole_of(w, r)
+    if x is None or own not in (keys := first_keys(w, x, {})): return {}
+    there = first_of(w, x, {}, keys.index(own))
+    noun = re.sub(f'({"|".join(ENDS)}|name)$', '', r.asked)
+    plain = {flat(k): v for k, v in there.items() if not isinstance(v, (dict, list))}
+    return {noun + k: v for k, v in plain.items()} | plain
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #add
 def add(
@@ -261,12 +293,16 @@ def add(
     *of,            # what makes it this object: a number, for those of the beginning
 ) -> dict:
     "A new object: what is given, and the rest from the schema; other resources are referred to by ids that exist"
-    first = isinstance(of[0], int)
-    made = once(w, lambda _: _filled(w, r, {}, parents, of), 'first', r.name, parents, of) if first else _filled(w, r, given, parents, of)
+    made = first_of(w, r, parents, of[0]) if isinstance(of[0], int) else _filled(w, r, given, parents, of)
     made[''] = parents
     w.objects.setdefault(r.name, []).append(made)
     return made
 
+def first_of(w: SyntheticWorld, r: Resource, parents: dict, n: int) -> dict:
+    "One of the objects of the beginning"
+    return once(w, lambda _: _filled(w, r, {}, parents, (n,)), 'first', r.name, parents, (n,))
+
+# %% ../../nbs/worlds/37_synthetic.ipynb #filled
 def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any) -> dict:
     "The fields of a new object"
     props = r.schema.get('properties', {})
@@ -274,13 +310,19 @@ def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any)
     said = {flat(k): v for k, v in given.items()}
     meant = {k: named_as(flat(k), fields, r.nouns) for k in given if flat(k) not in fields}
     said = {flat(f): given[k] for k, f in meant.items() if f} | said
+    own = _own_key(w, r, said, parents, of)
+    said = {k: v for k, v in whole_fields(w, r, own).items() if k != flat(r.key[-1])} | said
     made = {k: said[flat(k)] if flat(k) in said and fits(said[flat(k)], props.get(k, {}), r.root)
             else referred(w, r, k, v, parents, of) for k, v in sketch(w, r, parents, *of).items()}
+    return put(made, r.key, own)
+
+def _own_key(w: SyntheticWorld, r: Resource, said: dict, parents: dict, of: Any) -> Any:
+    "The identifier of a new object: as it is given, else a new one"
+    if isinstance(of[0], int): return first_keys(w, r, parents)[of[0]]
     there = [at(o, r.key) for o in w.objects.get(r.name, []) if same_place(o[''], parents)]
     own = said.get(flat(r.roles[r.keyed.name].key.removeprefix('body.')) if r.keyed else '', said.get(flat(r.key[-1])))
-    if isinstance(of[0], int): own = first_keys(w, r, parents)[of[0]]
-    elif own is None or isinstance(own, (dict, list)) or own in there: own = new_key(r, there, w.rng('key', r.name, parents, of))
-    return put(made, r.key, own)
+    if own is not None and not isinstance(own, (dict, list)) and own not in there: return own
+    return new_key(r, there, w.rng('key', r.name, parents, of))
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #referred
 _REFERS = re.compile(r'(.+?)(?:id|sid|uid|uuid|ids|key|login|slug)$')
@@ -296,14 +338,16 @@ def referred(w: SyntheticWorld, r: Resource, name: str, value: Any, parents: dic
         return {k: x if isinstance(x, (dict, list)) else referred(w, r, k, x, parents, of) for k, x in value.items()}
     other = w.entities.get(noun) or w.entities.get(singular(noun))
     if other is None or other is r or other.parents or not (m or isinstance(value, dict)): return value
-    n = w.rng('refer', r.name, name, of).randrange(w.each)
-    key = first_keys(w, other, {})[n]
+    keys = first_keys(w, other, {})
+    n = w.rng('refer', r.name, name, of).randrange(len(keys))
+    key = keys[n]
     return blended(value, put(sketch(w, other, {}, n), other.key, key)) if isinstance(value, dict) else _as(value, key)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #as
 def _as(value: Any, known: Any) -> Any:
     if isinstance(value, dict):
-        k = next((k for k in value if flat(k) in ('login', 'slug', 'name', 'id', 'key') and isinstance(value[k], str)), None)
+        k = next((k for k in value if flat(k) in ('login', 'slug', 'name', 'id', 'key')
+                  and isinstance(value[k], str)), None)
         return value | {k: known} if k and isinstance(known, str) else value
     return blended(value, known)
 
@@ -324,8 +368,9 @@ def objects(w: SyntheticWorld, r: Resource, parents: dict) -> list[dict]:
         whole = canonical([r.name, full])
         if whole == mark or whole not in w.seeded:
             w.seeded.add(whole)
-            if not any(same_place(o[''], full) for o in w.objects.get(r.name, []) if o.get('') and set(full) <= set(o[''])) or not full:
-                for i in range(w.each): add(w, r, {}, full, i)
+            if not any(same_place(o[''], full) for o in w.objects.get(r.name, []) if o.get('')
+                       and set(full) <= set(o[''])) or not full:
+                for i in range(len(first_keys(w, r, full))): add(w, r, {}, full, i)
     return [o for o in w.objects.get(r.name, []) if same_place(o[''], parents)]
 
 def _all_parents(w: SyntheticWorld, r: Resource, given: dict) -> dict:
@@ -340,7 +385,8 @@ def _all_parents(w: SyntheticWorld, r: Resource, given: dict) -> dict:
     return full | {k: v for k, v in given.items() if k not in full}
 
 def find(w: SyntheticWorld, r: Resource, key: Any, parents: dict) -> dict | None:
-    return next((o for o in w.objects.get(r.name, []) if str(at(o, r.key)) == str(key) and same_place(o[''], parents)), None)
+    return next((o for o in w.objects.get(r.name, []) if str(at(o, r.key)) == str(key)
+                 and same_place(o[''], parents)), None)
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #found
 def found(w: SyntheticWorld, r: Resource, key: Any, parents: dict) -> dict:
@@ -361,7 +407,22 @@ def answer(
     t: Tool,
     args: dict[str, Any], # already checked
 ) -> Any: # the result; `ToolError` where something that is named is not there
-    "What a service would answer"
+    "What a service would answer, about what the call names"
+    r = w.resources.get(w.roles[t.name].resource)
+    made = r.nouns if r and w.roles[t.name].action == 'create' else ()
+    result = _answer(w, t, args)
+    for known in (lambda noun, own: _known(w, noun, own), lambda *_: None): # else its identifier alone
+        right = renamed(args, result, known, made)
+        if right is result or not problems(right, t.returns): return right
+    return result
+
+# %% ../../nbs/worlds/37_synthetic.ipynb #answer-by-role
+def _known(w: SyntheticWorld, noun: str, own: Any) -> dict | None:
+    "One that is named, where it stands in a collection of its own"
+    x = w.entities.get(noun)
+    return next((shown(o) for o in objects(w, x, {}) if str(at(o, x.key)) == str(own)), None) if x and not x.parents else None
+
+def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
     role, parents = w.roles[t.name], dict[str, Any]()
     for p, arg in role.parents:
         if arg not in args: continue
@@ -369,10 +430,12 @@ def answer(
         parents[p] = args[arg]
     r = w.resources.get(role.resource)
     if r is not None: parents = own_words(r, parents)
-    if r is None or role.action == 'other' or (not role.key and role.action in ('delete', 'act')): return made_up(w, t, args)
+    if r is None or role.action == 'other' or (not role.key and role.action in ('delete', 'act')):
+        return made_up(w, t, args)
     if role.action in ('get', 'update') and not role.key and not _in_body(r, args): return _once(w, t, r, args, parents)
     return ANSWERS[role.action](w, t, r, args, given(t, role, r, args), parents)
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #grown
 @lru_cache(4096)
 def _example(source: str) -> Any: # of `meta['responses']`
     responses = json.loads(source)
@@ -434,7 +497,8 @@ def as_told(w: SyntheticWorld, t: Tool, r: Resource, o: dict, args: dict[str, An
         props = held[1].get('properties') or {}
         own = {k: v for k, v in o.items() if k in inside and k in props and fits(v, props[k], t.returns)}
         inside = keyed(_said_too(inside | own, o, args), r, o)
-    return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside), lambda: frame)
+    return checked(t, gone_well(echoed(put(frame, held[0], inside), _flat_args(args)) if held[0] else inside),
+                   lambda: frame)
 
 def _said_too(inside: dict, o: dict, args: dict) -> dict:
     "With what was said of fields that only this result has"
@@ -485,7 +549,11 @@ def _create(w: SyntheticWorld, t: Tool, r: Resource, args: dict, said: dict, par
     key = w.roles[t.name].key
     own = argument(args, key) if key else None
     if own is not None and find(w, r, own, parents): raise ToolError(f'409: {own!r} is there already')
-    o = add(w, r, said | ({} if own is None else {key.removeprefix('body.'): own}), _all_parents(w, r, parents), 'made', len(w.changed), _flat_args(args))
+    # a role that somebody has already
+    again = next((v for k, v in said.items() if r.asked and flat(k) == r.asked), None)
+    if again is not None and (o := find(w, r, again, parents)): return as_told(w, t, r, o, args)
+    o = add(w, r, said | ({} if own is None else {key.removeprefix('body.'): own}), _all_parents(w, r, parents),
+            'made', len(w.changed), _flat_args(args))
     _note(w, r, o, shown(o))
     return as_told(w, t, r, o, args)
 
@@ -522,7 +590,8 @@ def done_to(o: dict, r: Resource, verb: str) -> dict[str, Any]: # fields that ch
     for k, s in r.schema.get('properties', {}).items():
         s, f = plain_schema(s, r.root), flat(k).removeprefix('is')
         if s.get('type') == 'boolean' and f.startswith(stem): out[k] = not off
-        if f in ('status', 'state') and (v := next((v for v in s.get('enum') or [] if flat(v).startswith(stem)), None)): out[k] = v
+        if f in ('status', 'state') and (v := next((v for v in s.get('enum') or [] if flat(v).startswith(stem)),
+                                                   None)): out[k] = v
     return out
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #listed

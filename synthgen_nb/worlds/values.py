@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
-           'LIMITS', 'SIZES', 'words', 'text_named', 'number_named', 'said_values', 'from_pattern', 'placeholder',
-           'only_observed', 'free_text', 'sample', 'fits', 'is_id']
+           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values',
+           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -59,14 +59,6 @@ SAID = ('The draft for {p} is ready.', 'Could somebody look at the figures for {
         'The numbers for {p} need a second look.', 'Everybody who helps with {p} should read this.')
 COMMITTED = ('Add the draft for {p}', 'Correct the figures for {p}', 'Describe {p} in the readme', 'Remove old notes on {p}')
 ABOUT = ('Everything that is needed for {p}.', 'Set up for {p}.', 'Used by those who prepare {p}.', 'Belongs to {p}.')
-NAMES_OF = {w: ns.split() for ws, ns in {
-    'category kind genre section': 'garden kitchen books music travel office',
-    'tag label topic keyword': 'urgent draft outdoor review billing later',
-    'team group channel department room': 'design support field-work research events finance',
-    'repository repo branch package bucket project workspace':
-        'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
-    'pet cat dog animal': 'Milo Luna Rocky Bella Oscar Nala'}.items() for w in ws.split()}
-
 def _person(r: random.Random) -> str: return f'{r.choice(FIRST)} {r.choice(LAST)}'
 def _login(r: random.Random) -> str: return f'{r.choice(FIRST)}.{r.choice(LAST)}'.lower()
 def _sentence(r: random.Random) -> str: return r.choice(SAID).format(p=r.choice(PURPOSES))
@@ -76,6 +68,36 @@ def _title(r: random.Random) -> str:
     return what[:1].upper() + what[1:]
 def _place(i: int) -> Callable[[random.Random], str]: return lambda r: r.choice(TOWNS)[i]
 def _hex(n: int) -> Callable[[random.Random], str]: return lambda r: f'{r.getrandbits(4*n):0{n}x}'
+
+# %% ../../nbs/worlds/36a_values.ipynb #names
+NAMES_OF = {w: ns.split() for ws, ns in {
+    'category kind genre section': 'garden kitchen books music travel office',
+    'tag label topic keyword': 'urgent draft outdoor review billing later',
+    'team group channel department room': 'design support field-work research events finance',
+    'repository repo branch package bucket project workspace':
+        'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
+    'role permission privilege scope': 'admin member viewer editor owner auditor',
+    'model engine': 'base-small base-large chat-small chat-large embed-small vision-large',
+    'environment env stage': 'production staging testing preview sandbox nightly',
+    'server host node machine device instance cluster runner vm': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
+    'product item article': 'lamp chair kettle notebook backpack umbrella',
+    'service app application component module': 'checkout search-index mailer reports gateway scheduler',
+    'plan tier edition': 'free starter standard professional business enterprise',
+    'pet cat dog animal': 'Milo Luna Rocky Bella Oscar Nala'}.items() for w in ws.split()}
+
+_ANY = frozenset('item object entry data body record resource value result response request display full short friendly unique '
+                 'thing entity node element default new old own'.split())
+def _singular(w: str) -> str: return re.sub('ie$', 'y', w[:-1]) if re.search('[^su]s$', w) else w
+
+def named_for(
+    kind: str, # of thing, in a word
+    r: random.Random,
+) -> str: # Summer fair certificate
+    "A thing by what it is for"
+    kind = _singular(kind)
+    if len(kind) < 3 or kind in _ANY: return _title(r) if kind else r.choice(NOUNS)
+    what = f'{r.choice(PURPOSES).removeprefix("the ")} {kind}'
+    return what[:1].upper() + what[1:]
 
 # %% ../../nbs/worlds/36a_values.ipynb #texts-table
 # last word of a name → what it holds; several words in one key stand for several kinds of the same thing
@@ -96,6 +118,11 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'sha hash checksum digest': _hex(40),
     'ip': lambda r: f'192.0.2.{r.randint(1, 254)}', 'domain host hostname': lambda r: f'{r.choice(NOUNS)}.example.org',
     'status state': lambda r: r.choice(['active', 'pending', 'closed']),
+    'permissions permission scopes scope': lambda r: r.choice(['read', 'write', 'admin']),
+    'role': lambda r: r.choice(['admin', 'member', 'viewer', 'editor']),
+    'model': lambda r: r.choice(NAMES_OF['model']), 'instructions prompt question': lambda r: f'Summarise {r.choice(PURPOSES)}.',
+    'password passphrase': lambda r: f'{r.choice(NOUNS)}-{r.randint(1000, 9999)}-{r.choice(NOUNS)}',
+    'endpoint route': lambda r: f'/v1/{r.choice(["items", "reports", "search"])}',
     'priority severity': lambda r: r.choice(['low', 'normal', 'high']),
     'gender': lambda r: r.choice(['female', 'male', 'other']), 'company organization organisation employer vendor': lambda r:
     f'{r.choice(NOUNS).capitalize()} Works'}
@@ -126,11 +153,13 @@ def text_named(
         if {'user', 'login', 'screen'} & set(w[:-1]): return _login(rng)
         kind = next((NAMES_OF[x] for x in (*reversed(w[:-1]), *words(of)[-1:]) if x in NAMES_OF), None)
         if kind: return rng.choice(kind)
-        return _person(rng) if last == 'fullname' or before & PEOPLE else _title(rng) if before else rng.choice(NOUNS)
+        if last == 'fullname' or before & PEOPLE: return _person(rng)
+        return named_for(next(iter((*words(of)[-1:], *w[:-1])[-1:]), ''), rng)
     if last in ('firstname', 'givenname'): return rng.choice(FIRST)
     if last in ('lastname', 'surname', 'familyname'): return rng.choice(LAST)
     if last == 'id' or last.endswith('id'): return ''
     if last in PEOPLE and len(w) == 1: return ''
+    if last in NAMES_OF and len(w) == 1 and last not in TEXT_OF: return rng.choice(NAMES_OF[last])
     return TEXT_OF[last](rng) if last in TEXT_OF else ''
 
 # %% ../../nbs/worlds/36a_values.ipynb #numbers-named
@@ -276,6 +305,8 @@ def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int, of: 
     if t in ('integer', 'number'): return _number(s, rng, t == 'integer', name)
     return None if t == 'null' else _string(s, rng, name, of)
 
+NOTED = ('project', 'team', 'language', 'city', 'priority', 'version') # what people note of a thing beside its fields
+
 def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
@@ -283,7 +314,7 @@ def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') ->
     out |= {n: text_named(n, rng, of) or rng.choice(NOUNS) for n in sorted(need - set(take))}
     extra = s.get('additionalProperties')
     if out or not isinstance(extra, dict): return out
-    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOUNS, 2)}
+    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOTED, 2)}
 
 # %% ../../nbs/worlds/36a_values.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
