@@ -1,5 +1,6 @@
 "The list in the order of work, an example on every page, the tab key, and JSON for programs"
 
+import inspect
 import json
 import os
 import shlex
@@ -13,15 +14,19 @@ from synthgen_nb.cli import app as options
 from synthgen_nb.cli.help import PANELS
 from synthgen_nb.cli.main import app, asked
 from synthgen_nb.cli.methods import method_commands
+from synthgen_nb.core.declared import signature_in
+from synthgen_nb.core.methods import Method
 from synthgen_nb.core.records import Pair
 from synthgen_nb.export.formats import formats_for
 from synthgen_nb.specs.trajectory import Trajectory
+
+METHODS = method_commands()  # before they are registered
 
 
 def pages() -> dict:
     "Every command with its options, those of a group as `judge exam`"
     found, names = {}, [c.name or c.callback.__name__ for c in app.registered_commands]
-    for name, c in typer.main.get_command(asked([*method_commands(), *names])).commands.items():
+    for name, c in typer.main.get_command(asked([*METHODS, *names])).commands.items():
         inner = getattr(c, "commands", None)
         found |= {f"{name} {n}": x for n, x in inner.items()} if inner else {name: c}
     return found
@@ -87,3 +92,43 @@ def test_tables_are_json_for_programs(synthgen):
     assert [r for r in read("list-providers") if r["provider"] == "* offline"]
     assert {r["model"] for r in read("calls")} == {"offline/extractive"}
     assert {d["document"] for d in read("coverage", "pairs.jsonl")["documents"]} == {"docs/doc000.md", "docs/doc001.md"}
+
+
+def test_options_that_are_read_are_those_of_the_step():
+    read = 0
+    for d in METHODS.values():
+        given = inspect.signature(Method(**d).function()).parameters
+        if found := signature_in(d["module"], d["step"], d.get("options", {})):
+            assert found == {k: (given[k].annotation, given[k].default) for k in d.get("options", {})}
+            read += 1
+    assert read > 8 and signature_in("synthgen_nb.core.records", "nowhere", ["n"]) is None
+
+
+def test_parameters_from_a_file_and_from_a_record(synthgen):
+    write_docs(synthgen.folder / "docs", 2)
+    file = synthgen.folder / "p.yaml"
+    file.write_text("source: [docs]\ntarget_pairs: 2\ndedup: exact\n")
+    synthgen("run", "qa", "-f", "p.yaml", "-p", "target_pairs=3")
+    first = json.loads(synthgen("show", "last", "--json").stdout)
+    assert first["export"]["rows"] == 3 and first["parameters"]["dedup"] == "exact", "-p goes before the file"
+    synthgen("run", "qa", "-f", f"runs/{first['name']}/run.json")
+    again = json.loads(synthgen("show", "last", "--json").stdout)
+    same = lambda r: {k: v for k, v in r["parameters"].items() if k not in ("command", "run_dir")}
+    assert again["name"] != first["name"] and same(again) == same(first)
+    assert "no such file" in synthgen("run", "qa", "-f", "nowhere.yaml", ok=False).stderr
+    file.write_text("sauce: docs\n")
+    assert "'sauce'" in synthgen("run", "qa", "-f", "p.yaml", ok=False).stderr
+    file.write_text("- docs\n")
+    assert "expected keys" in synthgen("run", "qa", "-f", "p.yaml", ok=False).stderr
+
+
+# the others are typed as they stand in the documents, see test_documented, or take a world or a run, and are tried where those are
+ORDER = """ingest sources search generate enrich curate coverage evaluate agreement compare evidence lima multi-score
+enhance-cot generate-cot prompts tool-parse tool-deps tool-generate-from-topic calls""".split()
+
+
+def test_examples_do_what_they_say(synthgen):
+    "Typed one after the other in a folder of documents, each works as it stands"
+    write_docs(synthgen.folder / "docs", 4)
+    for name in ORDER:
+        assert synthgen(*shlex.split(PAGES[name].epilog)).stdout.strip(), name

@@ -23,7 +23,7 @@ from ..core.records import SynthgenError, Waiting
 from ..core.settings import load_settings
 from ..experiments.earlier import plan_from_runs
 from ..experiments.frames import run_rows
-from ..experiments.parts import as_text
+from ..core.display import as_text
 from ..experiments.runs import find_run, read_run, run
 from ..experiments.study import read_study
 from ..experiments.why import why

@@ -18,7 +18,7 @@ from ..core.records import SynthgenError, write_bytes
 from ..evaluate.labels import COLUMNS, read_labels
 from ..experiments.diff import diff
 from ..experiments.frames import rows_df
-from ..experiments.parts import page
+from ..core.display import page
 from ..experiments.runs import find_run, read_run
 from ..experiments.why import why
 

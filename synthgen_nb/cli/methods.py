@@ -17,7 +17,7 @@ from .files import (waited, apart, by_rules, chunk_texts, chunks_of, door, finis
                                    to_choose)
 from .help import JUDGE, PAIRS, TOOLS
 from .making import run_over_tools
-from ..core.declared import declared
+from ..core.declared import declared, signature_in
 if TYPE_CHECKING: from synthgen_nb.core.methods import Method
 
 # %% ../../nbs/cli/97_methods.ipynb #run_method
@@ -54,25 +54,22 @@ def _records(m: 'Method', source: Path, settings) -> tuple[list, list, Callable]
 
 # %% ../../nbs/cli/97_methods.ipynb #command_of
 def command_of(
-    m: 'Method', # with a command
+    d: dict[str, Any], # the declaration of a method with a command
 ) -> Callable: # for typer
     "The function behind a method's command"
-    step = m.function()
-    hints, given = get_type_hints(step), inspect.signature(step).parameters
-    if unknown := [k for k in m.options if k not in given]:
-        from synthgen_nb.core.records import SynthgenError
-        raise SynthgenError(f'{m.module}: METHOD offers {unknown[0]!r}, which {m.step} does not take. It '
-                            f'takes: {", ".join(given)}.')
-    own = {k: _option(k, help, hints[k], given[k].default) for k, help in m.options.items()}
+    options, takes, plain = d.get('options', {}), d['takes'], signature_in(d['module'], d['step'], d.get('options', {}))
+    given = plain if plain is not None else _imported(d)
+    own = {k: _option(k, help, *given[k]) for k, help in options.items()}
     def command(source, output, db=None, workers=None, provider=None, model=None, config=None, **options):
-        served = (config, provider, model, workers)
+        from synthgen_nb.core.methods import Method
+        m, served = Method(**d), (config, provider, model, workers)
         if m.takes != 'tools': return run_method(m, source, output, options, served, db)
         common = {k: options.pop(k) for k in OF_TOOLS}
         return run_over_tools(m, source, output, common, options, served)
-    command.__doc__ = m.claim
-    shared = OF_TOOLS if m.takes == 'tools' else ('db',)
-    shown = [*_fixed(m, 'source', 'output'), *own.values(),
-             *_fixed(m, *shared, 'workers', 'provider', 'model', 'config')]
+    command.__doc__ = d['claim']
+    shared = OF_TOOLS if takes == 'tools' else ('db',)
+    shown = [*_fixed(takes, 'source', 'output'), *own.values(),
+             *_fixed(takes, *shared, 'workers', 'provider', 'model', 'config')]
     command.__signature__ = inspect.Signature(shown) # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in shown}
     return command
@@ -80,13 +77,24 @@ def command_of(
 # %% ../../nbs/cli/97_methods.ipynb #option
 OF_TOOLS: dict[str, Any] = dict(target_pairs=20, world='', value=None, live=False, seed=0) # what such commands share
 
+def _imported(d: dict[str, Any]) -> dict[str, tuple[Any, Any]]: # parameter → type, default
+    "Those of a step that cannot be read without importing it"
+    from synthgen_nb.core.methods import Method
+    from synthgen_nb.core.records import SynthgenError
+    step = Method(**d).function()
+    hints, given = get_type_hints(step), inspect.signature(step).parameters
+    if unknown := [k for k in d['options'] if k not in given]:
+        raise SynthgenError(f'{d["module"]}: METHOD offers {unknown[0]!r}, which {d["step"]} does not take. It '
+                            f'takes: {", ".join(given)}.')
+    return {k: (hints[k], given[k].default) for k in d['options']}
+
 def _option(name: str, help: str, kind: Any, default: Any) -> inspect.Parameter:
     shown = Annotated[kind, typer.Option('--' + name.replace('_', '-'), help=help)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=shown)
 
-def _fixed(m: 'Method', *names: str) -> list[inspect.Parameter]:
+def _fixed(takes: str, *names: str) -> list[inspect.Parameter]:
     "The parameters that every command of a method has"
-    source = dict(chunks=Chunks, pairs=In, trajectories=Rows, tools=Tools)[m.takes]
+    source = dict(chunks=Chunks, pairs=In, trajectories=Rows, tools=Tools)[takes]
     kinds = dict(source=source, output=Out, db=Db, workers=Workers, provider=Provider, model=ModelName,
                  config=Config, target_pairs=TargetRows, world=World, value=Known, live=Live, seed=Seed)
     default = dict(source=inspect.Parameter.empty, output=inspect.Parameter.empty) | OF_TOOLS
@@ -106,7 +114,7 @@ def register(
 ):
     "Give each such method its command; those that are not asked for stand in the list by name only"
     for name, d in method_commands().items():
-        command(*_place(d), name)(_whole(d) if name in words else named(d['claim']))
+        command(*_place(d), name)(command_of(d) if name in words else named(d['claim']))
 
 def _place(d: dict[str, Any]) -> tuple[str, str]: # panel, example
     name, takes = d['command'], d['takes']
@@ -115,10 +123,6 @@ def _place(d: dict[str, Any]) -> tuple[str, str]: # panel, example
     return panel, f'{name} {given} -o {name.removeprefix("tool-")}.jsonl' + ' --target-pairs 4' * (takes == 'tools')
 
 # %% ../../nbs/cli/97_methods.ipynb #whole
-def _whole(declaration: dict[str, Any]) -> Callable:
-    from synthgen_nb.core.methods import Method
-    return command_of(Method(**declaration))
-
 def named(claim: str) -> Callable:
     "A command that stands in the list by its help only"
     def command(): pass

@@ -209,7 +209,7 @@ def _of_file(file: Path) -> dict[str, Any]:
     if not file.is_file(): raise SynthgenError(f'{file}: no such file of parameters')
     said = read_settings(file)
     if not isinstance(said.get('parameters'), dict): return said
-    return {k: v for k, v in said['parameters'].items() if k not in ('command', 'name')}
+    return {k: v for k, v in said['parameters'].items() if k not in ('command', 'name', 'run_dir')}
 
 def _given(parameters: list[str], known: dict[str, dict]) -> dict[str, Any]:
     "name=value as a dictionary; a list takes every value that is given for it"
