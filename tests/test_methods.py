@@ -17,45 +17,13 @@ from synthgen_nb.core.records import SynthgenError
 
 ROOT = Path(__file__).resolve().parents[1]
 
+EXAMPLE = ROOT / "nbs/_docs/plugin/synthgen_example"  # the same method as a package of its own
 SHORTEN = [
     "# Shorten\n\n> Answers in at most so many words.",
     "#| default_exp qa.shorten",
-    """#| export
-from collections.abc import Sequence
-from synthgen_nb.core.methods import Method
-from synthgen_nb.core.models import Model
-from synthgen_nb.core.records import Outcome, Pair, drop""",
-    """#| export
-METHOD = Method(name='shorten', title='Shorten', faithful='heuristic', claim='Answers in at most so many words.', takes='pairs',
-    stage='rewrite', command='shorten', step='shorten', options={'max_words': 'Most words of an answer.'},
-    replies={'shorten': 'synthgen_nb.qa.shorten:offline_reply'})
-
-async def shorten(
-    pairs: Sequence[Pair], # with long answers
-    model: Model,          # who shortens
-    max_words: int = 5,    # of an answer
-) -> Outcome[Pair]:
-    "Short answers"
-    p, out = model.prompt('shorten'), Outcome[Pair]()
-    async for x, a in model.over(pairs, lambda x: p.render(answer=x.answer, max_words=max_words)):
-        if not a.ok: out.dropped.append(drop(x, 'shorten', 'no_reply', a.error))
-        else: out.kept.append(x.but(answer=a.value['answer'], origin=(*x.origin, p.origin('shorten', a))))
-    return out.check(len(pairs))
-
-def offline_reply(answer: str, max_words: int) -> dict:
-    return dict(answer=' '.join(answer.split()[:max_words]))""",
+    "#| export\n" + (EXAMPLE / "shorten.py").read_text().replace("synthgen_example.shorten", "synthgen_nb.qa.shorten").partition("\n")[2],
 ]
-PROMPT = """purpose: Shorten an answer.
-paper: ours
-faithful: heuristic
-task: shorten
-version: 1
-inputs: {answer: what is shortened, max_words: most words}
-output: {type: object, required: [answer], properties: {answer: {type: string, minLength: 1}}}
-system: You shorten answers.
-user: |
-  At most {{ max_words | line }} words: {{ answer | material }}
-"""
+PROMPT = (EXAMPLE / "prompts/shorten.yaml").read_text()
 DICE = [
     "# Dice\n\n> A world of one tool.",
     "#| default_exp worlds.dice",

@@ -158,14 +158,14 @@ class Allowance:
         max_calls: int = 500,       # calls of the model that it may send
     ) -> dict[str, Any]:
         "Execute a pipeline into a run record, within a budget. It writes into the folder of runs, and nowhere else."
-        if not 0 < budget <= (left := self.budget - self.spent):
-            raise NotAllowed(f'a budget of ${budget:g} was asked for, and ${left:g} is left of the ${self.budget:g} of this server')
-        with self.lock:
+        with self.lock: # what is left is looked at and taken at once
+            if not 0 < budget <= (left := self.budget - self.spent):
+                raise NotAllowed(f'a budget of ${budget:g} was asked for, and ${left:g} is left of the ${self.budget:g} of this server')
             self.spent += budget
             folder = _within(budget, max_calls, lambda: run(pipeline, parameters, _runs()))
-        record = read_run(folder)
-        costs = [s['cost'] for s in record.get('stages', [])]
-        if costs and None not in costs: self.spent -= budget - sum(costs)
+            record = read_run(folder)
+            costs = [s['cost'] for s in record.get('stages', [])]
+            if costs and None not in costs: self.spent -= budget - sum(costs)
         kept = {k: record.get(k) for k in ('status', 'ended', 'funnel', 'export', 'model')}
         return dict(run=folder.name, folder=str(folder), paid=None if None in costs else sum(costs), left=self.budget - self.spent, **kept)
 

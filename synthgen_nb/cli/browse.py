@@ -6,7 +6,7 @@
 __all__ = ['MOST', 'COOKIE', 'Browsed', 'write_labels', 'asked', 'found', 'listing', 'browser']
 
 # %% ../../nbs/cli/93d_browse.ipynb #imports
-import csv, hmac, io, secrets
+import hmac, secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
-from ..core.records import SynthgenError, write_bytes
-from ..evaluate.labels import COLUMNS, read_labels
+from ..core.records import SynthgenError
+from ..evaluate.labels import read_labels, write_lines
 from ..experiments.diff import diff
 from ..experiments.frames import rows_df
 from ..core.display import page
@@ -49,14 +49,8 @@ class Browsed:
 # %% ../../nbs/cli/93d_browse.ipynb #write_labels
 def write_labels(b: Browsed):
     "The rows that have a label, as a sheet"
-    text = io.StringIO()
-    out = csv.DictWriter(text, COLUMNS, restval='')
-    out.writeheader()
-    plain = lambda s: f"'{s}" if s[:1] in ('=', '+', '-', '@', '\t', '\r') else s
-    for r in b.rows:
-        if r['kept'] and r['id'] in b.labels:
-            out.writerow(dict(id=r['id'], label='good' if b.labels[r['id']] else 'bad', question=plain(asked(r)), answer=plain(r['answer'] or '')))
-    write_bytes(b.sheet, text.getvalue().encode('utf-8-sig')) # spreadsheets ask for the mark
+    told = [r for r in b.rows if r['kept'] and r['id'] in b.labels]
+    write_lines([(r['id'], 'good' if b.labels[r['id']] else 'bad', asked(r), r['answer'] or '', '', '') for r in told], b.sheet)
 
 def asked(r: dict[str, Any]) -> str: return r.get('question') or r.get('instruction') or ''
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENOUGH', 'KINDS', 'Rank', 'spearman', 'mean_of_group', 'correlations', 'spoilt', 'Named', 'named', 'distinct',
-           'by_signal', 'by_aim', 'by_copies', 'first_named', 'wilson', 'tally']
+           'by_signal', 'by_aim', 'by_copies', 'first_named', 'tally']
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #imports
 import math
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ..core.methods import one_of
 from ..core.records import Pair, SynthgenError
+from ..core.shares import wilson
 from .held_out import corrupted
 from .less import Point, unit
 
@@ -159,13 +160,6 @@ def first_named(*said: int) -> int: # of each rule: 0, 1 or -1
     return next((s for s in said if s >= 0), -1)
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #tally
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    "Where a share may lie (95 %)"
-    if not n: return 0., 1.
-    p, d = k / n, 1 + z * z / n
-    mid, half = (p + z * z / 2 / n) / d, z * math.sqrt(p * (1 - p) / n + z * z / 4 / n / n) / d
-    return max(0., mid - half), min(1., mid + half)
-
 def tally(
     said: Sequence[int],  # 0 or 1, the arm that was named; -1: neither
     truth: Sequence[int], # the better arm; -1: they are equal
