@@ -56,6 +56,21 @@ def test_rows_are_filtered_read_labelled_and_compared(served):
     assert status(me, base + "/label", b"id=nobody&label=good") == 404 and status(me, base + "/row/nobody") == 404
 
 
+def test_what_else_a_sheet_holds_stays_in_it(tmp_path):
+    from synthgen_nb.cli.browse import Browsed
+    from synthgen_nb.evaluate.labels import read_sheet, write_lines
+
+    run, sheet = ROOT / "runs/reference-qa", tmp_path / "sheet.csv"
+    a, b, c = [r["id"] for r in Browsed(run, sheet).rows if r["kept"]][:3]
+    write_lines([(a, "", "one", "=1", "x.md", "odd"), (b, "bad", "two", "2", "", "")], sheet)
+    Browsed(run, sheet).label(c, True)
+    Browsed(run, sheet).label(b, None)
+    there = {r["id"]: r for r in read_sheet(sheet)}
+    assert [r["label"] for r in there.values()] == ["", "", "good"] and (there[a]["remark"], there[a]["answer"]) == ("odd", "'=1")
+    Browsed(run, sheet).label(c, None)
+    assert Browsed(run, sheet).labels == {}  # a sheet without a label yet is a sheet
+
+
 def test_strangers_stay_outside(served):
     folder, url = served
     base = url.split("/?")[0]

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
 from ..core.records import SynthgenError
-from ..evaluate.labels import read_labels, write_lines
+from ..evaluate.labels import COLUMNS, labels_of, read_sheet, write_lines
 from ..experiments.diff import diff
 from ..experiments.frames import rows_df
 from ..core.display import page
@@ -33,7 +33,9 @@ class Browsed:
     def __post_init__(self):
         self.record, self.rows = read_run(self.run), self._rows()
         kept = [r['id'] for r in self.rows if r['kept']]
-        self.labels = read_labels(self.sheet, kept) if self.sheet.is_file() else {}
+        self.lines = {r['id']: r for r in read_sheet(self.sheet)} if self.sheet.is_file() else {}
+        given = [r for r in self.lines.values() if r['label']]
+        self.labels = labels_of(given, kept, str(self.sheet)) if given else {}
 
     def _rows(self) -> list[dict[str, Any]]:
         frame = rows_df(self.run)
@@ -48,9 +50,12 @@ class Browsed:
 
 # %% ../../nbs/cli/93d_browse.ipynb #write_labels
 def write_labels(b: Browsed):
-    "The rows that have a label, as a sheet"
-    told = [r for r in b.rows if r['kept'] and r['id'] in b.labels]
-    write_lines([(r['id'], 'good' if b.labels[r['id']] else 'bad', asked(r), r['answer'] or '', '', '') for r in told], b.sheet)
+    "The rows that have a label, as a sheet; what else stood in it stays"
+    told = {r['id']: dict(id=r['id'], question=asked(r), answer=r['answer']) for r in b.rows if r['kept'] and r['id'] in b.labels}
+    b.lines |= {id: line for id, line in told.items() if id not in b.lines}
+    word = {True: 'good', False: 'bad', None: ''}
+    lines = [line | dict(label=word[b.labels.get(id)]) for id, line in b.lines.items()]
+    write_lines([[line.get(c) or '' for c in COLUMNS] for line in lines], b.sheet)
 
 def asked(r: dict[str, Any]) -> str: return r.get('question') or r.get('instruction') or ''
 
