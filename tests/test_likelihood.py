@@ -258,7 +258,7 @@ def test_a_prompt_without_a_limit_is_the_call_it_was():
 
 @pytest.mark.parametrize("wrong", [0, -1, "many"])
 def test_a_limit_that_is_none_is_refused(tmp_path, wrong):
-    from synthgen_nb.core.prompts import assets
+    from synthgen_nb.core.declared import assets
 
     text = (assets("prompts") / "score_complexity.yaml").read_text()
     (tmp_path / "score_complexity.yaml").write_text(re.sub(r"max_tokens: 8", f"max_tokens: {wrong}", text))

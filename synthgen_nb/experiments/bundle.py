@@ -21,7 +21,7 @@ from ..core.display import Displayed, Part, Story, plainly
 from ..core.models import WITNESS, choose
 from ..core.patience import SEALED, Refused
 from ..core.portable import hidden, paths_in, portable
-from ..core.prompts import assets
+from ..core.declared import assets
 from ..core.providers import shown_url
 from ..core.records import SynthgenError, clip, content_id, write_bytes
 from ..core.settings import ENV_OTHER, LLM, Settings, load_settings, plain, usable

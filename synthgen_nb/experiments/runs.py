@@ -20,7 +20,7 @@ from ..core.display import Displayed, Part, Story, fields_of
 from ..core.ended import ENDED, by_what, closing
 from ..core.patience import KEPT
 from ..core.portable import hidden, paths_in
-from ..core.prompts import assets
+from ..core.declared import assets
 from ..core.records import SynthgenError, Waiting, clip, no_room, write_bytes
 from ..core.settings import load_settings, nearest
 from .paper import headed

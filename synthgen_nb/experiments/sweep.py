@@ -17,7 +17,7 @@ from typing import Any
 from ..core.cluster import aside, clustered, connect, processors
 from ..core.patience import Purse, Spent, shared_purse, sharing_purse
 from ..core.portable import hidden, paths_in
-from ..core.prompts import assets
+from ..core.declared import assets
 from ..core.records import SynthgenError, content_id, write_bytes
 from ..core.settings import Settings, load_settings
 from .executed import caught, here
