@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
-           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values',
-           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'with_needed', 'is_id']
+           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'key_named', 'first_number', 'text_named', 'number_named',
+           'said_values', 'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'with_needed',
+           'one_person', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -72,16 +73,26 @@ def _hex(n: int) -> Callable[[random.Random], str]: return lambda r: f'{r.getran
 # %% ../../nbs/worlds/36a_values.ipynb #names
 NAMES_OF = {w: ns.split() for ws, ns in {
     'category kind genre section': 'garden kitchen books music travel office',
-    'tag label topic keyword': 'urgent draft outdoor review billing later',
-    'team group channel department room': 'design support field-work research events finance',
-    'repository repo branch package bucket project workspace':
-        'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
-    'role permission privilege scope': 'admin member viewer editor owner auditor',
+    'tag topic keyword': 'urgent draft outdoor review billing later', 'label': 'bug question docs good-first wontfix waiting',
+    'team': 'design support field-work research events finance', 'group': 'volunteers editors newcomers translators board hosts',
+    'channel room': 'general announcements help-desk planning lunch news', 'department': 'sales logistics accounting legal purchasing it',
+    'repository repo': 'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
+    'branch': 'fix-typos update-figures new-layout add-search draft-report clean-up',
+    'package library': 'date-tools csv-reader map-view form-kit chart-lines text-split',
+    'bucket': 'backups photos exports uploads invoices raw-data', 'project': 'orchard lighthouse northstar compass mosaic harbour',
+    'workspace': 'studio lab-notes field-office back-office playground archive',
+    'role': 'admin member viewer editor owner auditor', 'permission privilege scope': 'read write delete manage export invite',
+    'variable': 'LOG_LEVEL MAIL_HOST CACHE_SIZE REPORT_URL TIME_ZONE PAGE_LIMIT',
+    'secret': 'DEPLOY_TOKEN MAIL_PASSWORD DATABASE_URL SIGNING_KEY BACKUP_KEY API_TOKEN',
     'model engine': 'base-small base-large chat-small chat-large embed-small vision-large',
     'environment env stage': 'production staging testing preview sandbox nightly',
-    'server host node machine device instance cluster runner vm': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
+    'server host node machine device instance': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
+    'cluster': 'east-prod east-test south-prod south-test edge-a edge-b', 'runner vm': 'runner-a runner-b runner-c builder-1 builder-2 builder-3',
+    'workflow pipeline job': 'nightly-build run-tests release publish-docs lint sync-translations',
+    'table dataset database collection': 'orders customers visits stock invoices ratings',
     'product item article': 'lamp chair kettle notebook backpack umbrella',
-    'service app application component module': 'checkout search-index mailer reports gateway scheduler',
+    'service': 'checkout search-index mailer reports gateway scheduler',
+    'app application component module': 'meal-planner bike-map room-booking photo-wall time-sheet quiz-night',
     'plan tier edition': 'free starter standard professional business enterprise',
     'pet cat dog animal': 'Milo Luna Rocky Bella Oscar Nala'}.items() for w in ws.split()}
 
@@ -98,6 +109,23 @@ def named_for(
     if len(kind) < 3 or kind in _ANY: return _title(r) if kind else r.choice(NOUNS)
     what = f'{r.choice(PURPOSES).removeprefix("the ")} {kind}'
     return what[:1].upper() + what[1:]
+
+# %% ../../nbs/worlds/36a_values.ipynb #keys
+def key_named(
+    kind: str, # of thing, in a word
+    r: random.Random,
+    plain: bool = True, # may its kind be left unsaid?
+) -> str: # summer-fair-certificate
+    "What a thing is called in a path"
+    one = _singular(kind)
+    if one in ORGANIZED: return f'{r.choice(NOUNS)}-{"group" if one == "enterprise" else "works"}'
+    if one in PEOPLE or one == 'login': return _login(r)
+    return r.choice(NAMES_OF[one]) if one in NAMES_OF and plain else re.sub(r'\W+', '-', named_for(one, r).lower())
+
+def first_number(kind: str, field: str = 'id') -> int:
+    "Where the numbers of a kind of thing begin"
+    r = random.Random(kind)
+    return r.randrange(3, 60) if field == 'number' else r.randrange(11, 99)*100 + 1
 
 # %% ../../nbs/worlds/36a_values.ipynb #texts-table
 # last word of a name → what it holds; several words in one key stand for several kinds of the same thing
@@ -319,14 +347,33 @@ def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int, of: 
 
 NOTED = ('project', 'team', 'language', 'city', 'priority', 'version') # what people note of a thing beside its fields
 
+_NOTES = frozenset('metadata properties attributes labels annotations extra options settings data fields headers env params'.split())
+
 def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
     out = {n: sample(p, rng, n, root, depth + 1, of) for n, p in take.items()}
     out |= {n: text_named(n, rng, of) or rng.choice(NOUNS) for n in sorted(need - set(take))}
+    plain = {n: v for n, v in out.items() if not {'enum', 'pattern', 'const', 'maxLength', '$ref'} & set(take.get(n, {}))}
+    out |= one_person(plain, rng, of) if depth < 6 else {}
     extra = s.get('additionalProperties')
     if out or not isinstance(extra, dict): return out
-    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOTED, 2)}
+    of_its_own = {*words(of)[-1:]} - _NOTES # a map of emojis has emojis
+    names = {key_named(n, rng): n for n in of_its_own for _ in range(3)} or dict.fromkeys(rng.sample(NOTED, 2), '')
+    return {k: sample(extra, rng, n or k, root, depth + 1, of) for k, n in names.items()}
+
+# %% ../../nbs/worlds/36a_values.ipynb #person
+def one_person(o: dict, rng: random.Random, of: str = '', login: str = '') -> dict: # of: what the object is
+    "An object whose login, name and address belong together, where it has at least two of them"
+    at = {k.lower().replace('_', ''): k for k, v in o.items() if isinstance(v, str)}
+    who = {'login', 'username', 'firstname'} & {*at} or {*words(of)[-1:]} & PEOPLE
+    mine = {'login', 'username', 'email', 'firstname', 'lastname', *(('name', 'fullname', 'displayname') if who else ())} & {*at}
+    if len(mine) < 2 or {*words(of)[-1:]} & ORGANIZED: return o
+    first, _, last = (login if re.fullmatch(r'[a-z]+\.[a-z]+', login) else _login(rng)).partition('.')
+    full = f'{first.capitalize()} {last.capitalize()}'
+    said = dict(email=f'{first}.{last}@example.org', firstname=first.capitalize(), lastname=last.capitalize(),
+                login=f'{first}.{last}', username=f'{first}.{last}')
+    return o | {at[k]: said.get(k, full) for k in mine}
 
 # %% ../../nbs/worlds/36a_values.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
