@@ -51,7 +51,7 @@ class Shelf(Sequence[T]):
     def taken(self, positions: Iterable[int]) -> 'Shelf[T]':
         "These records in this order; not to be added to"
         part = object.__new__(Shelf)
-        part.file, part.size, positions = self.file, self.size, list(positions)
+        part.file, part.size, positions = self.file, self.size, array('Q', positions)
         part.starts, part.ends = (array('Q', (a[i] for i in positions)) for a in (self.starts, self.ends))
         return part
 
