@@ -17,7 +17,7 @@ PACKAGE = ROOT / "synthgen_nb"
 NBS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(x[0] in "._" for x in p.relative_to(ROOT).parts))
 RECORDS = sorted(ROOT.glob("runs/reference-*/*.ipynb"))
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
-MOST_BYTES = 15_000_000  # of the site, with a study of the user's own; ten million are wanted
+MOST_BYTES = 10_000_000  # of the site, with a study of the user's own
 name = lambda p: p.relative_to(ROOT).as_posix()
 
 

@@ -29,6 +29,7 @@ sys.path.insert(0, str(HERE))
 import api
 import book
 from lean import lean
+from synthgen_nb.core.display import STYLE
 from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
 
 os.chdir(ROOT)  # nbdev looks for settings.ini from here
@@ -172,6 +173,12 @@ def sized(s: str, at: str) -> str:
     return re.sub(r'!\[[^\]]*\]\(([^()\s]+)\)(?!\{)', one, s)
 
 
+def cut(text: str, most: int = 6000) -> str:
+    "The beginning of what programs read; the file that a page names at its top has it all"
+    whole = text[:most].rpartition('\n')[0]
+    return text if len(text) <= most else f'{whole}\n… and {len(text) - len(whole):,} more characters there'
+
+
 BAR = re.compile(r'^.*\d+%\|.*\|.*\d+/\d+ \[.*\n?', re.M)  # tqdm
 
 def outputs(c, said: str = '') -> None:
@@ -182,10 +189,11 @@ def outputs(c, said: str = '') -> None:
         if o.output_type == 'stream': o.text = BAR.sub('', re.sub(r'[^\n]*\r(?!\n)', '', o.text))
         data = o.get('data', {})
         if 'application/json' in data and not {'text/html', 'text/markdown', 'image/png'} & set(data):
-            o.data = {'text/markdown': fold('JSON', 'json', json.dumps(data['application/json'], indent=2, ensure_ascii=False))}
+            o.data = {'text/markdown': fold('JSON', 'json', cut(json.dumps(data['application/json'], indent=2, ensure_ascii=False)))}
         if text := data.get('text/markdown'):  # front matter and rules stand only at the top of a page
             text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
             data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
+        if 'text/html' in data: data['text/html'] = ''.join(data['text/html']).replace(STYLE, '')  # once for all pages, in site.css
         if 'image/svg+xml' in data:
             c.metadata['mystnb'] = {'image': {'alt': o.metadata.get('image/svg+xml', {}).get('alt') or ''.join(data.get('text/plain', said))}}
         if png := data.get('image/png'):
@@ -337,7 +345,7 @@ def record(site: Site, page: str):
     cells = head(site, page, name, lead)
     if run.exists():
         d = json.loads(run.read_text(encoding='utf-8'))
-        cells.append(md(box('facts', facts(d)) + '\n\n' + fold('run.json', 'json', json.dumps(d, indent=2, ensure_ascii=False)), 'facts'))
+        cells.append(md(box('facts', facts(d)) + '\n\n' + fold('run.json', 'json', cut(json.dumps(d, indent=2, ensure_ascii=False))), 'facts'))
     for c in nb.cells[bool(title):]: cells += reported(site, page, nb, c)
     return save(nb, cells)
 
@@ -417,9 +425,11 @@ def copied(nb) -> str:
 
 
 def copies(site: Site, built: Path) -> None:
-    "llms.txt, and beside each page of the book its text; of the internals the notebooks are that"
+    "llms.txt, and beside each page of the book its text; of the internals the repository's own files are that"
     made = site.book.made
-    floors = {p for n in book.FLOORS for p in re.findall(r'^/(\S+)$', made[f'floors/{n}'], re.M)}
+    listed = lambda page: re.findall(r'^/(\S+)$', made[page], re.M)
+    house = listed('house')
+    floors = {*house, *(p for part in house if part in made for p in listed(part))}
     for f in sorted(SRC.rglob('*.*')):
         page = f.relative_to(SRC).with_suffix('').as_posix()
         if page in floors or f.suffix not in ('.md', '.ipynb'): continue
@@ -428,6 +438,8 @@ def copies(site: Site, built: Path) -> None:
         (built/page).with_suffix('.md').write_text(re.sub(r'(?<=\])\(([^)\s:]+)\.md(?=[)#])', there, text), encoding='utf-8')
     (built/'llms.txt').write_text(book.llms(site.book, made), encoding='utf-8')
 
+
+UNUSED = '*-stemmer.js doc*.js sphinx_highlight.js clip*.js copybutton*.js minus.png plus.png file.png copy-button.svg check-solid.svg'.split()
 
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
@@ -441,7 +453,7 @@ def main() -> int:
     if {f.relative_to(built) for f in built.rglob('*.html')} - pages: shutil.rmtree(built)  # a page that is no more
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'debug.css', 'skeleton.css', 'base-stemmer.js'))
+    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'scripts', 'styles', '[!s]*.css', 'skeleton.css', *UNUSED))
     for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
     copies(site, OUT)
     return status
