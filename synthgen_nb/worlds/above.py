@@ -27,7 +27,7 @@ def filled_by(
         free = [p for p in mine if p not in theirs]
         for p, x in zip(free, [x for x in theirs if x not in mine], strict=False):
             if p not in keyed: out.setdefault(p, {})[x] = None
-    return {p: tuple(xs) for p, xs in out.items()}
+    return {p: tuple([x for x in xs if x in keyed] or xs) for p, xs in out.items()}
 
 # %% ../../nbs/worlds/36e_above.ipynb #nouns-in
 def nouns_in(p: str, arg: str) -> Iterator[str]: # flat, likeliest first

@@ -6,9 +6,9 @@
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'one_word', 'schema_of', 'key_of',
            'key_names', 'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at',
            'same_place', 'new_key', 'first_keys', 'sketch', 'whole_of', 'whole_fields', 'add', 'first_of', 'whole_name',
-           'referred', 'own_words', 'objects', 'standing', 'must_stand', 'find', 'found', 'shown', 'answer', 'grown',
-           'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to', 'chosen', 'page_of',
-           'synthetic_world_of']
+           'referred', 'own_words', 'objects', 'standing', 'must_stand', 'must_be_known', 'find', 'found', 'shown',
+           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to', 'chosen',
+           'page_of', 'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -31,7 +31,7 @@ class Resource:
     def __init__(self, name: str, tools: Sequence[Tool], known: dict[str, Role], below: tuple[Tool, str] | None = None):
         self.name, self.tools, self.roles = name, tools, known
         self.nouns = nouns_of(name, tools)
-        self.word, self.plain = one_word(name), True # what one is called; plain: is it the place where such things are kept?
+        self.word = self.kind = one_word(name) # what one is called; kind: with whose it is, where there are others
         self.keyed = next((t for a in ('get', 'update', 'delete', 'act', 'create') for t in tools
                            if known[t.name].action == a and known[t.name].key), None)
         self.named = known[self.keyed.name].key if self.keyed else '' # the argument that names one
@@ -171,9 +171,13 @@ class Service:
         self.entities = {n: r for r in sorted(self.resources.values(), key=lambda r: (len(r.parents), len(r.name)),
                                               reverse=True)
                          for n in r.nouns if r.keyed}
-        for r in self.resources.values(): r.plain = all(self.entities.get(n, r) is r for n in r.nouns)
+        for r in self.resources.values():
+            if any(self.entities.get(n, r) is not r for n in r.nouns): r.kind = f'{one_word(r.name.partition("/{}")[0])} {r.word}'.strip()
         whole = sorted((r for r in self.resources.values() if not r.parents), key=lambda r: (-len(r.name), r.name))
         self.wholes = {r.asked: r for r in whole if r.asked} # user_id → what it names wherever it is asked for
+        for r in self.resources.values(): # a team's organisations are told apart as all organisations are
+            x = self.wholes.get(r.asked)
+            if x and x is not r and x.key and x.key[0] in r.schema.get('properties', {}): r.key = x.key
         self.fillers = filled_by({n: r.parents for n, r in self.resources.items()}, # owner → organisations and users
                                  [(role.resource, role.parents) for role in self.roles.values()],
                                  {n for n, r in self.resources.items() if r.keyed})
@@ -260,7 +264,7 @@ def new_key(
     kind = schema.get('type') if isinstance(schema.get('type'), str) else next(
         (t for t in schema.get('type') or [] if t != 'null'), 'string')
     if kind in ('integer', 'number'):
-        begin = 0 if {'minimum', 'maximum'} & set(schema) else first_number(r.name, flat(r.key[-1])) - 1
+        begin = 0 if {'minimum', 'maximum'} & {*schema, *arg} else first_number(r.name, flat(r.key[-1])) - 1
         return max([int(schema.get('minimum', begin)), *(x for x in there if isinstance(x, int))]) + 1
     for _ in range(30):
         made = _key_text(schema, r, rng)
@@ -269,10 +273,10 @@ def new_key(
 
 def _key_text(schema: dict, r: Resource, rng: random.Random) -> str:
     if {'pattern', 'enum', 'format'} & set(schema): return str(sample(schema, rng, r.key[-1]))
-    noun = r.word or max(r.nouns, key=len, default='item')
+    noun = r.kind or max(r.nouns, key=len, default='item')
     if flat(r.key[-1]) in ('login', 'username'): return text_named('login', rng, noun)
-    if flat(r.key[-1]) in ('name', 'slug', 'title', *r.nouns): return key_named(noun, rng, r.plain)
-    return f'{noun}_{rng.getrandbits(32):08x}'[:schema.get('maxLength', 99)]
+    if flat(r.key[-1]) in ('name', 'slug', 'title', *r.nouns): return key_named(noun, rng)
+    return f'{r.word or noun}_{rng.getrandbits(32):08x}'[:schema.get('maxLength', 99)]
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #first-keys
 def first_keys(w: SyntheticWorld, r: Resource, parents: dict) -> list[Any]:
@@ -341,6 +345,7 @@ def _filled(w: SyntheticWorld, r: Resource, given: dict, parents: dict, of: Any)
     made = {k: said[flat(k)] if flat(k) in said and fits(said[flat(k)], props.get(k, {}), r.root)
             else referred(w, r, k, v, parents, of) for k, v in sketch(w, r, parents, *of).items()}
     if flat(r.key[-1]) in ('login', 'username') and isinstance(own, str): made = one_person(made, w.rng(own), r.word, own)
+    if r.key == ('slug',) and 'name' not in said and isinstance(made.get('name'), str): made['name'] = str(own).replace('-', ' ').capitalize()
     return whole_name(put(made, r.key, own), [*parents.values(), own])
 
 def _own_key(w: SyntheticWorld, r: Resource, said: dict, parents: dict, of: Any) -> Any:
@@ -446,6 +451,15 @@ def must_stand(w: SyntheticWorld, t: Tool, p: str, arg: str, own: Any, parents: 
     there = [*said, *standing(w, p, arg, t)]
     if not closed and str(own) not in map(str, there): raise ToolError(missing(arg, own, there))
 
+def must_be_known(w: SyntheticWorld, r: Resource | None, role: Role, args: dict):
+    "An error where a call gives a thing another one that is not there: the role of a user, the project of an order"
+    which = {role.key, *(a for _, a in role.parents)}
+    for k, v in _flat_args(args).items():
+        x = w.wholes.get(flat(k)) if k not in which and flat(k).endswith(ENDS) else None
+        if x is None or x is r or isinstance(v, (dict, list, bool)) or v is None: continue
+        there = [at(o, x.key) for o in objects(w, x, {})]
+        if str(v) not in map(str, there): raise ToolError(missing(k, v, there))
+
 # %% ../../nbs/worlds/37_synthetic.ipynb #find
 def find(w: SyntheticWorld, r: Resource, key: Any, parents: dict) -> dict | None:
     return next((o for o in w.objects.get(r.name, []) if str(at(o, r.key)) == str(key)
@@ -490,6 +504,7 @@ def _answer(w: SyntheticWorld, t: Tool, args: dict[str, Any]) -> Any:
         must_stand(w, t, p, arg, args[arg], parents)
         parents[p] = args[arg]
     r = w.resources.get(role.resource)
+    if role.action in ('create', 'update', 'act'): must_be_known(w, r, role, args)
     if r is not None: parents = own_words(r, parents)
     if r is None or role.action == 'other' or (not role.key and role.action in ('delete', 'act')):
         return made_up(w, t, args)
@@ -674,6 +689,7 @@ def chosen(there: list[dict], said: dict[str, Any]) -> list[dict]:
     for k, v in args.items():
         if k in (*SIZES, *PAGES, *OFFSETS, *AFTER) or v in ('all', '', None): continue
         has = [{flat(f): x for f, x in o.items()} for o in there]
+        if isinstance(v, list) and not any(k in h for h in has): k = singular(k) # emails: of an email
         if any(k in h for h in has): there = [o for o, h in zip(there, has, strict=True) if h.get(k) in (v if isinstance(v, list) else [v])]
         elif k in SEARCHED and isinstance(v, str):
             there = [o for o in there if any(w in str(x).lower() for w in v.lower().split() for _, x in leaves(shown(o)))]

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
-           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'key_named', 'first_number', 'text_named', 'number_named',
-           'said_values', 'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'with_needed',
-           'one_person', 'is_id']
+           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'key_named', 'first_number', 'file_named', 'text_named',
+           'number_named', 'said_values', 'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits',
+           'with_needed', 'one_person', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -96,6 +96,7 @@ NAMES_OF = {w: ns.split() for ws, ns in {
     'plan tier edition': 'free starter standard professional business enterprise',
     'pet cat dog animal': 'Milo Luna Rocky Bella Oscar Nala'}.items() for w in ws.split()}
 
+# %% ../../nbs/worlds/36a_values.ipynb #named-for
 _ANY = frozenset('item object entry data body record resource value result response request display full short friendly unique '
                  'thing entity node element default new old own'.split())
 def _singular(w: str) -> str: return re.sub('ie$', 'y', w[:-1]) if re.search('[^su]s$', w) else w
@@ -112,20 +113,26 @@ def named_for(
 
 # %% ../../nbs/worlds/36a_values.ipynb #keys
 def key_named(
-    kind: str, # of thing, in a word
+    kind: str, # of thing, in a word or two
     r: random.Random,
-    plain: bool = True, # may its kind be left unsaid?
 ) -> str: # summer-fair-certificate
     "What a thing is called in a path"
     one = _singular(kind)
     if one in ORGANIZED: return f'{r.choice(NOUNS)}-{"group" if one == "enterprise" else "works"}'
     if one in PEOPLE or one == 'login': return _login(r)
-    return r.choice(NAMES_OF[one]) if one in NAMES_OF and plain else re.sub(r'\W+', '-', named_for(one, r).lower())
+    return r.choice(NAMES_OF[one]) if one in NAMES_OF else re.sub(r'\W+', '-', named_for(one, r).lower())
 
 def first_number(kind: str, field: str = 'id') -> int:
     "Where the numbers of a kind of thing begin"
     r = random.Random(kind)
     return r.randrange(3, 60) if field == 'number' else r.randrange(11, 99)*100 + 1
+
+_ENDS_OF = {'video': 'mp4', 'image': 'png', 'mask': 'png', 'photo': 'png', 'audio': 'mp3', 'recording': 'mp3', 'data': 'csv', 'archive': 'zip'}
+
+def file_named(name: str, r: random.Random, ends: Sequence[str] = ()) -> str: # ends: that a description allows
+    "The file that somebody would upload"
+    end = r.choice([*ends]) if ends else _ENDS_OF.get((words(name) or ('',))[-1], 'txt')
+    return f'{r.choice(PURPOSES).removeprefix("the ").replace(" ", "-").lower()}.{end}'
 
 # %% ../../nbs/worlds/36a_values.ipynb #texts-table
 # last word of a name → what it holds; several words in one key stand for several kinds of the same thing
@@ -148,7 +155,8 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'status state': lambda r: r.choice(['active', 'pending', 'closed']),
     'permissions permission scopes scope': lambda r: r.choice(['read', 'write', 'admin']),
     'role': lambda r: r.choice(['admin', 'member', 'viewer', 'editor']),
-    'model': lambda r: r.choice(NAMES_OF['model']), 'instructions prompt question': lambda r: f'Summarise {r.choice(PURPOSES)}.',
+    'model': lambda r: r.choice(NAMES_OF['model']), 'request goal objective todo': lambda r: f'Prepare {r.choice(PURPOSES)}',
+    'instructions prompt question': lambda r: f'Summarise {r.choice(PURPOSES)}.',
     'password passphrase': lambda r: f'{r.choice(NOUNS)}-{r.randint(1000, 9999)}-{r.choice(NOUNS)}',
     'endpoint route': lambda r: f'/v1/{r.choice(["items", "reports", "search"])}',
     'priority severity': lambda r: r.choice(['low', 'normal', 'high']),
@@ -255,7 +263,7 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
     return walk(sre.parse(pattern))
 
 # %% ../../nbs/worlds/36a_values.ipynb #placeholder
-_OPEN = re.compile(r'\b[Xx]{4,}\b|\{\{?[A-Za-z_][\w .-]{0,60}\}?\}|\$\{?[A-Z][A-Z0-9_]{2,}\}?'
+_OPEN = re.compile(r'<\|[^|\s]{1,40}\|>|\b[Xx]{4,}\b|\{\{?[A-Za-z_][\w .-]{0,60}\}?\}|\$\{?[A-Z][A-Z0-9_]{2,}\}?'
                    r'|\b(?:YYYY|yyyy)[-/.]?(?:MM|mm)|\b(?:HH|hh):mm\b'
                    r'|^(?i:your|insert|replace)[ _-](?:\w+[ _-]?){1,4}(?i:here)?$|^\S+\.\.\.$')
 _SLOT = re.compile(r'<[A-Za-z_][\w .|-]{0,60}>') # markup has an end somewhere
@@ -280,6 +288,8 @@ def only_observed(name: str, schema: Any = None) -> bool: # schema: of the param
 def free_text(name: str) -> bool: return bool({*words(name)[-1:]} & FREE)
 
 # %% ../../nbs/worlds/36a_values.ipynb #sample
+_OWN = frozenset('name title subject login username email slug'.split())
+
 def sample(
     schema: Any,            # JSON Schema
     rng: random.Random,     # decides
@@ -303,7 +313,7 @@ def sample(
         one = next((s for s in schema[k] if s != {'type': 'null'}), schema[k][0])
         return down(joined({'allOf': [one, {x: v for x, v in schema.items() if x != k}]}, root))
     given = [v for v in schema.get('examples') or [] if v is not None and not placeholder(v) and fits(v, schema, root)]
-    if given: return rng.choice(given)
+    if given and not (len(given) == 1 and depth and {*words(name)[-1:]} & _OWN): return rng.choice(given) # not all called alike
     return _of_type(schema, rng, name, root, depth, of)
 
 # %% ../../nbs/worlds/36a_values.ipynb #fits
@@ -387,10 +397,28 @@ def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> lis
         if not s.get('uniqueItems') or v not in out: out.append(v)
     return out
 
+# %% ../../nbs/worlds/36a_values.ipynb #is-id
+_IDS = frozenset('id ids sid sids uid uids'.split())
+
+def is_id(name: str, schema: dict) -> bool:
+    "Is a text an identifier, by its name or its description?"
+    said = str(schema.get('description') or '')[:300]
+    return bool({*words(name)[-1:]} & _IDS or re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', said))
+
 # %% ../../nbs/worlds/36a_values.ipynb #number
 LIMITS = ('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum')
 
+_RANGE = re.compile(r'\b(?:between|from) (-?\d{1,6}(?:\.\d+)?) (?:and|to) (-?\d{1,6}(?:\.\d+)?)\b')
+
+def _said_range(s: dict) -> dict: # {} where a description gives none, or the schema does
+    "The limits that a description of a number gives: between 0 and 1"
+    m = None if {*LIMITS} & set(s) else _RANGE.search(str(s.get('description') or '')[:400])
+    return dict(minimum=float(m[1]), maximum=float(m[2])) if m and float(m[1]) < float(m[2]) else {}
+
 def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
+    s = _said_range(s) | s
+    if is_id(name, s): # whole, and no moment, whatever it is called
+        whole, s, name = True, dict(minimum=1, maximum=9000) | s, ''
     named = number_named(name, rng, whole)
     if named is not None and not s.get('multipleOf') and fits(named, {k: s[k] for k in LIMITS if k in s}, {}):
         return named
@@ -406,13 +434,6 @@ def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
     return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
 # %% ../../nbs/worlds/36a_values.ipynb #string
-_IDS = frozenset('id ids sid sids uid uids'.split())
-
-def is_id(name: str, schema: dict) -> bool:
-    "Is a text an identifier, by its name or its description?"
-    said = str(schema.get('description') or '')[:300]
-    return bool({*words(name)[-1:]} & _IDS or re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', said))
-
 def _id_for(name: str, rng: random.Random, of: str = '') -> str:
     noun = [w for w in words(name) if w not in _IDS][-1:] or list(words(of)[-1:]) or ['id']
     return f'{re.sub("s$", "", noun[0])}_{rng.getrandbits(32):08x}'
@@ -420,7 +441,9 @@ def _id_for(name: str, rng: random.Random, of: str = '') -> str:
 def _made_text(name: str, schema: dict, rng: random.Random, of: str = '') -> str:
     if is_id(name, schema): return _id_for(name, rng, of)
     n = number_named(name, rng, True)
-    return rng.choice(NOUNS) if n is None else str(n) # a count, though its type is text
+    if n is not None: return str(n) # a count, though its type is text
+    kind = (words(name) or ('',))[-1]
+    return key_named(kind, rng) if len(kind) > 4 and _singular(kind) not in _ANY else rng.choice(NOUNS)
 
 def _string(s: dict, rng: random.Random, name: str, of: str = '') -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
