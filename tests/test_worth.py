@@ -104,6 +104,8 @@ def test_worth_is_a_step_of_a_run_and_an_arm_of_a_study(synthgen, docs):
     assert {*rows} == {"all", "longest"} and 1 < len(rows["longest"]) <= len(rows["all"]) // 2 + 1
     words = lambda arm: sorted(len(r["answer"].split()) for r in rows[arm])
     assert words("longest")[-1] == words("all")[-1] and words("longest")[0] > words("all")[0]
+    listed = synthgen("runs", "--pipeline", "qa").stdout
+    assert "study-s/all" in listed and "steps=worth by=length" in listed and "longest: done" in synthgen("show", "study-s/longest").stdout
     for wrong, says in (("worth of=length", "unknown setting of Worth"), ("worth share=much", "share of Worth is 'much'"),
                         ("wroth", "did you mean 'worth'"), ("worth 'by", "is no step")):
         with pytest.raises(SynthgenError, match=says): with_options(wrong)
