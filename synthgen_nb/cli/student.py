@@ -16,9 +16,8 @@ from .help import STUDY
 from .files import table
 
 # %% ../../nbs/cli/95e_student.ipynb #options
-Arms = Annotated[list[str], argument('Files of rows (all pairs, or all conversations with tools) '
-                                     'or folders of runs, the reference first; NAME=PATH names an arm.',
-                                     metavar='ARM...')]
+Arms = Annotated[list[str], argument('Files of rows (all pairs, or all conversations with tools) or folders of runs, '
+                                      'the reference first; NAME=PATH names an arm.', metavar='ARM...')]
 ToBase = Annotated[str, option('--base',
                                help='Model to start from: a folder that transformers wrote, or a GGUF file. '
                                   'Default: a tiny one made here, which shows mechanics.')]
