@@ -36,7 +36,7 @@ os.chdir(ROOT)  # nbdev looks for settings.ini from here
 CFG = get_config()
 PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 
-PROJECT = f'{book.DOCS}/start.md', f'{book.DOCS}/faults.md', f'{book.DOCS}/cluster.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'
+PROJECT = f'{book.DOCS}/faults.md', f'{book.DOCS}/cluster.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 
 
@@ -62,7 +62,7 @@ class Site:
             for p in sorted(f.glob('*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
         for p in PROJECT:
             if Path(p).exists(): self.pages[p] = f'project/{Path(p).name.lower()}'
-        for p in (*book.how_tos(), *book.decisions()): self.pages[p] = p.removeprefix(f'{book.DOCS}/')
+        for p in (*book.first_steps(), *book.how_tos(), *book.decisions()): self.pages[p] = p.removeprefix(f'{book.DOCS}/')
         self.book = book.Book(self, self.about)
 
     def about(self, page: str) -> tuple[str, str]:
@@ -152,6 +152,20 @@ def smaller(png: bytes) -> bytes:
     return min(png, made.getvalue(), key=len)
 
 
+def denser(folder: Path) -> set[str]: # names without ending
+    "Pictures as WebP without loss, where that takes less"
+    from PIL import Image
+    out = set()
+    for f in folder.glob('*.png'):
+        made = io.BytesIO()
+        Image.open(f).convert('RGBA').save(made, 'WEBP', lossless=True, quality=60)
+        if len(made.getvalue()) >= f.stat().st_size: continue
+        f.with_suffix('.webp').write_bytes(made.getvalue())
+        f.unlink()
+        out.add(f.stem)
+    return out
+
+
 LABELS = 'suptitle', 'set_title', 'title', 'set_xlabel', 'xlabel', 'set_ylabel', 'ylabel', 'set'
 
 def in_words(source: str) -> str:
@@ -226,7 +240,7 @@ def definition(site: Site, name: str, mod: str, page: str, folded: bool, here: f
 def head(site: Site, page: str, title: str, told: str, mod: str = '') -> list:
     "Title, sentence, and where it all comes from"
     origin = f'[{page}]({github(CFG, page)})' + (f' · `{mod}`' if mod else '')
-    parts = f'# {title}', f'```{{py:module}} {mod}\n```' if mod else '', box('lead', site.prose(told, page, mod)), box('origin', origin)
+    parts = f'# {title}', f'```{{py:module}} {mod}\n:no-index-entry:\n```' if mod else '', box('lead', site.prose(told, page, mod)), box('origin', origin)
     return [md('\n\n'.join(filter(None, parts)), 'title')]
 
 
@@ -454,7 +468,10 @@ def main() -> int:
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'scripts', 'styles', '[!s]*.css', 'skeleton.css', *UNUSED))
-    for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
+    drawn = denser(OUT/'_images')
+    for f in OUT.rglob('*.html'):
+        page = re.sub(r'_images/([\w-]+)\.png"', lambda m: f'_images/{m[1]}.{"webp" if m[1] in drawn else "png"}"', f.read_text(encoding='utf-8'))
+        f.write_text(lean(page), encoding='utf-8')
     copies(site, OUT)
     return status
 

@@ -26,7 +26,6 @@ from synthgen_nb.core.display import STYLE
 cfg = get_config()
 project = html_title = cfg.title
 author, copyright, release = cfg.author, cfg.copyright, cfg.version
-html_baseurl = cfg.doc_host + cfg.doc_baseurl + '/'
 
 extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'

@@ -43,6 +43,17 @@
     return [p, list(entries, 1)];
   }));
 
+  if (location.protocol !== "file:") fetch(`${root}../versions.json`).then((reply) => reply.json()).then((names) => { // where several versions are served, a folder each
+    const own = new URL(root, location).pathname.split("/").at(-2), select = document.createElement("select");
+    if (!names.includes(own)) return;
+    select.className = "versions"; select.setAttribute("aria-label", "Version"); select.append(...names.map((n) => new Option(n, n, n === own, n === own)));
+    select.addEventListener("change", async () => {
+      const there = `${root}../${select.value}/`, same = await fetch(`${there}${here}.html`, { method: "HEAD" }).catch(() => ({}));
+      location.href = there + (same.ok ? here : "index") + ".html";
+    });
+    page.querySelector(".sidebar-brand").after(select);
+  }).catch(() => {}); // one version alone, or a file that was opened without a server
+
   document.addEventListener("DOMContentLoaded", () => { // before furo's own, which follows the reader through this list
     const inner = (section) => [...section.querySelectorAll(":scope > section[id], :scope > div > section[id]")];
     const entries = (sections, depth) => {
@@ -50,7 +61,7 @@
       for (const section of sections) {
         const head = section.querySelector(":scope > :is(h1, h2, h3, h4, h5)"), li = document.createElement("li"), a = document.createElement("a");
         if (!head) continue;
-        a.href = depth ? "#" + section.id : "#"; a.textContent = head.textContent;
+        a.href = depth ? "#" + section.id : "#"; a.innerHTML = head.innerHTML.replace(/<\/?a\b[^>]*>/g, "");
         head.insertAdjacentHTML("beforeend", `<a class="headerlink" href="#${section.id}">#</a>`);
         li.append(a);
         if (inner(section).length) li.append(entries(inner(section), depth + 1));

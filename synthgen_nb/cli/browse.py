@@ -55,7 +55,8 @@ def write_labels(b: Browsed):
     b.lines |= {id: line for id, line in told.items() if id not in b.lines}
     word = {True: 'good', False: 'bad', None: ''}
     lines = [line | dict(label=word[b.labels.get(id)]) for id, line in b.lines.items()]
-    write_lines([[line.get(c) or '' for c in COLUMNS] for line in lines], b.sheet)
+    columns = [c for c in dict.fromkeys([*COLUMNS, *(c for line in lines for c in line)]) if c] # a reader's own ones too
+    write_lines([[line.get(c) or '' for c in columns] for line in lines], b.sheet, columns)
 
 def asked(r: dict[str, Any]) -> str: return r.get('question') or r.get('instruction') or ''
 
