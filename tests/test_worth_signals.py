@@ -8,7 +8,7 @@ from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.records import Chunk, Pair, Score, SynthgenError, save
 from synthgen_nb.evaluate.failing import Try, by_chunk, calibrated, wrong_and_sure
-from synthgen_nb.evaluate.foretold import KINDS, Named, bar_of, beyond, by_aim, by_signal, correlations, distinct, spearman, spoilt, tally
+from synthgen_nb.evaluate.foretold import KINDS, apart_by_aim, apart_by_signal, beyond, by_aim, by_signal, correlations, distinct, spearman, spoilt, tally
 from synthgen_nb.evaluate.less import Point, influence, select_less, sketched
 from synthgen_nb.evaluate.signals import Signal, by_scorer, highest, of_losses, overview, signals, with_signals
 from synthgen_nb.select.active import Known, acquire
@@ -139,18 +139,17 @@ def test_equal_arms_are_seldom_named_and_others_are():
     assert by_signal({}, rows[:9], rows[9:]).arm == -1
 
 
-def test_a_bar_of_equal_pairs_lets_one_of_twenty_through():
-    rng, passed = np.random.default_rng(0), []
-    for _ in range(200):
-        bar = bar_of(rng.standard_t(4, 40))  # whatever their distribution
-        passed.append(np.mean(np.abs(rng.standard_t(4, 500)) > bar))
-    assert 0.02 < np.mean(passed) < 0.055
-    assert math.isinf(bar_of([1.0] * 18)) and bar_of([1.0, -3.0] * 10) == 3.0
-    of = lambda far: Named(0, 1, 0, 1, far)
-    assert [beyond(of(x), 2.0) for x in (3.0, -3.0, 1.0, -2.0)] == [0, 1, -1, -1]
-    rows = rows_of(60)
-    apart = by_signal({p.id: float(i < 30) + 0.01 * i for i, p in enumerate(rows)}, rows[30:], rows[:30])
-    assert apart.far < -5 and apart.arm == 1
+def test_rows_dealt_anew_name_an_arm_only_where_arms_differ():
+    rng, rows = np.random.default_rng(0), rows_of(400)
+    values = {p.id: float(rng.exponential()) for p in rows}  # skewed, as ratings are
+    drawn = [Random(k).sample(rows, 60) for k in range(100)]
+    assert sum(beyond(apart_by_signal(values, d[:30], d[30:], k)) >= 0 for k, d in enumerate(drawn)) <= 11, "five of a hundred are expected"
+    low = {p.id: values[p.id] - 2 * (i % 2) for i, p in enumerate(rows)}
+    assert [beyond(apart_by_signal(low, rows[i:60:2], rows[1 - i:60:2])) for i in (0, 1)] == [0, 1]
+    assert beyond(apart_by_signal({}, rows[:9], rows[9:18])) == -1
+    seen = [Point(1, 1.0, dict(candidates=np.eye(64)[0] * np.repeat([1, -1], 30)[:, None] + rng.normal(size=(60, 64)), target=np.eye(64)[:1] * 4))]
+    where = {p.id: i for i, p in enumerate(rows[:60])}
+    assert beyond(apart_by_aim(seen, where, rows[:30], rows[30:60])) == 0 and beyond(apart_by_aim(seen, where, rows[:60:2], rows[1:60:2])) == -1
 
 
 def test_copies_are_no_evidence():

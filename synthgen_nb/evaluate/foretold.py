@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ENOUGH', 'KINDS', 'Rank', 'spearman', 'mean_of_group', 'correlations', 'spoilt', 'Named', 'named', 'distinct',
-           'by_signal', 'by_aim', 'by_copies', 'first_named', 'bar_of', 'beyond', 'tally']
+           'by_signal', 'by_aim', 'by_copies', 'first_named', 'dealt', 'beyond', 'apart_by_signal', 'apart_by_aim',
+           'tally']
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #imports
 import math
@@ -87,15 +88,13 @@ class Named(NamedTuple):
     value: float # of the first less the second
     low: float
     high: float
-    far: float = 0. # that difference, in standard deviations of its draws
 
 def named(value: float, drawn: np.ndarray, level: float = .95) -> Named:
     "A difference with the interval of its draws, moved to where the difference is"
     found = drawn[~np.isnan(drawn)]
     if math.isnan(value) or len(found) < 20: return Named(-1, value, -math.inf, math.inf)
     low, high = (value + q - found.mean() for q in np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
-    far = value / float(found.std()) if found.std() else 0.
-    return Named(0 if low > 0 else 1 if high < 0 else -1, value, float(low), float(high), far)
+    return Named(0 if low > 0 else 1 if high < 0 else -1, value, float(low), float(high))
 
 def distinct(rows: Sequence[Pair]) -> tuple[list[str], np.ndarray]: # ids, how often each stands
     n = Counter(p.id for p in rows)
@@ -161,17 +160,33 @@ def first_named(*said: int) -> int: # of each rule: 0, 1 or -1
     "What the first rule says that says something"
     return next((s for s in said if s >= 0), -1)
 
-# %% ../../nbs/evaluate/62b_foretold.ipynb #bar
-def bar_of(
-    equal: Sequence[float], # how far equal pairs are apart (`Named.far`; of several rules the farthest)
-    false: float = .05,     # share of equal pairs that may be named
-) -> float: # infinite where there are too few
-    "How far a difference has to be before an arm is named"
-    rank = math.ceil((len(equal) + 1) * (1 - false))
-    return sorted(map(abs, equal))[rank - 1] if rank <= len(equal) else math.inf
+# %% ../../nbs/evaluate/62b_foretold.ipynb #dealt
+def dealt(a: int, b: int, seed: int = 0, rounds: int = 1000) -> np.ndarray: # (1 + rounds, a + b) of 0 and 1
+    "Which rows stand in the first arm: as they are, then dealt anew"
+    rng, out = np.random.default_rng(seed), np.zeros((rounds + 1, a + b))
+    out[0, :a] = 1
+    for row in out[1:]: row[rng.permutation(a + b)[:a]] = 1
+    return out
 
-def beyond(n: Named, bar: float) -> int: # 0, 1 or -1, as of `Named`
-    return int(n.far < 0) if abs(n.far) > bar else -1
+def beyond(d: np.ndarray, level: float = .05) -> int: # 0, 1 or -1, as of `Named`
+    "Which arm a difference names; the first of them is that of the arms, the others are of deals"
+    rare = not math.isnan(d[0]) and float(np.mean(np.abs(d) >= abs(d[0]) - 1e-12)) <= level
+    return int(d[0] < 0) if rare else -1
+
+def apart_by_signal(values: Mapping[str, float], a: Sequence[Pair], b: Sequence[Pair], seed: int = 0) -> np.ndarray:
+    "Differences of a signal's mean, for `beyond`"
+    x = np.array([values.get(p.id, math.nan) for p in (*a, *b)])
+    there, first = ~np.isnan(x), dealt(len(a), len(b), seed)
+    mean = lambda w: (w[:, there] @ x[there]) / np.maximum(w[:, there].sum(1), 1)
+    return mean(first) - mean(1 - first) if there.any() else np.array([math.nan])
+
+def apart_by_aim(seen: Sequence[Point], where: Mapping[str, int], a: Sequence[Pair], b: Sequence[Pair],
+                 seed: int = 0) -> np.ndarray:
+    "Differences of aim, for `beyond`; see `by_aim`"
+    known = [[p for p in rows if p.id in where] for rows in (a, b)]
+    at, first = [where[p.id] for rows in known for p in rows], dealt(len(known[0]), len(known[1]), seed)
+    every = np.ones((1, len(seen[0].sets['target'])))
+    return _aims(seen, first, at, every) - _aims(seen, 1 - first, at, every)
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #tally
 def tally(

@@ -108,9 +108,9 @@ def hold_out(
     kept, gone = dict[str, list[Row]](), dict[str, list[Drop]]()
     for a, rows in arms.items(): kept[a], gone[a] = unleaked([r for r in rows if outside(r)], test)
     if bare := next((a for a, rows in kept.items() if not rows), ''):
-        raise SynthgenError(f'{bare}: no row is left to train on, all {len(arms[bare])} are of held-out documents (or call a '
-                            f'held-out tool: {clip(", ".join(places), 120)}) or near the test. Hold out a smaller share, take '
-                            'another seed, or add rows of others.')
+        raise SynthgenError(
+            f'{bare}: no row is left to train on, all {len(arms[bare])} are of held-out documents, call a held-out tool '
+            f'({clip(", ".join(places), 120)}) or are near the test. Hold out a smaller share, or add rows of others.')
     return Split(places, test, kept, gone, {a: sum(not outside(r) for r in rows) for a, rows in arms.items()}, seed)
 
 # %% ../../nbs/evaluate/60_held_out.ipynb #one_kind
@@ -119,7 +119,8 @@ def of_one_kind(arms: Mapping[str, Sequence[Row]]):
     count = {a: sum(isinstance(r, Trajectory) for r in rows) for a, rows in arms.items()}
     if not any(count.values()) or all(n == len(arms[a]) for a, n in count.items()): return
     told = ', '.join(f'{a} {len(arms[a]) - n} pairs and {n} conversations with tools' for a, n in count.items())
-    raise SynthgenError(f'pairs and conversations with tools cannot be taught together ({told}): give each kind a student of its own')
+    raise SynthgenError(f'pairs and conversations with tools cannot be taught together ({told}): '
+                        'give each kind a student of its own')
 
 # %% ../../nbs/evaluate/60_held_out.ipynb #beside
 def answer_length(row: Row) -> int: # words
@@ -147,7 +148,7 @@ def corrupted(
     out = list(rows)
     for i in rng.sample(range(len(rows)), n):
         others = [p for p in rows if not places_of(p) & places_of(rows[i])]
-        if not others: raise SynthgenError('all rows are of one document or share a tool: none has a foreign answer to give')
+        if not others: raise SynthgenError('all rows are of one document or share a tool: none has a foreign answer')
         out[i] = foreign(rows[i], rng.choice(others))
     return out
 

@@ -140,7 +140,8 @@ async def examine_calls(
     if gone: raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail})')
     say = lambda prompt: answers(base, model, [prompt], most)[0]
     bare = lambda t: dict(item=t.id, place=min(places_of(t)), column='alone')
-    made = [await marked_calls(t, say, partial(world, t.world), base.template, tools) if most else bare(t) for t in test]
+    mark = lambda t: marked_calls(t, say, partial(world, t.world), base.template, tools)
+    made = [await mark(t) if most else bare(t) for t in test]
     return [m | dict(loss=round(x, 4)) for m, x in zip(made, losses(model, targets), strict=True)]
 
 # %% ../../nbs/experiments/88ab_called.ipynb #worlds_of
