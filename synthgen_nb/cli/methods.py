@@ -43,7 +43,9 @@ def run_method(
 # %% ../../nbs/cli/97_methods.ipynb #records
 def _records(m: 'Method', source: Path, settings) -> tuple[list, list, Callable]: # records, those left out, way back
     same = lambda out: out
-    if m.takes == 'chunks': return *chunks_of(source, None, None, None, settings), same
+    if m.takes == 'chunks':
+        chunks, ruled = chunks_of(source, None, None, None, settings)
+        return list(chunks), ruled, same
     if m.takes == 'trajectories':
         from synthgen_nb.specs.trajectory import read_trajectories
         got = read_trajectories(source)

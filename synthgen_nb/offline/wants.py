@@ -48,13 +48,16 @@ def in_words(name: str) -> str:
     return ' '.join([words[at], *words[at + 1:], *(['of'] if words[at + 1:] else []), *words[:at]])
 
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence
+_GIVEN_THAT = re.compile(r'(?:given|based on|using|with) (?:an?|the|some) [^,.]{3,60}, (?=[a-z]+ )', re.I) # Given a request, return …
+
 def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
-    text = _BELONGS.sub('', ' '.join(description.split()))
+    text = _GIVEN_THAT.sub('', _BELONGS.sub('', ' '.join(description.split())))
+    text = re.sub(r"(?<!\w)'?([a-z]{2,}[A-Z]\w*|\w+(?='))'?(?![\w’])", lambda m: ' '.join(split_name(m[1])), text)
     text = re.sub(r'\[([^\]]*)\]\([^)]*\)|[`*_“”"]|\s\([^()]{1,60}\)', lambda m: m[1] or '', text)
-    first = re.split(r'(?<=\w)[.;:!?](?:\s|$)|\s[-–(]', _LEAD.sub('', text, count=1),
+    first = re.split(r'''(?<=[\w'")])[.;:!?](?:\s|$)|\s[-–(]''', _LEAD.sub('', text, count=1),
                      maxsplit=1)[0].strip(' .,:;')
     head, comma, rest = first.partition(', ')
-    aside = re.match(r'(?:and|with|how|which|including|such|as|where|so|if|but|or|whether|plus|e\.g)\b', rest)
+    aside = re.match(r'(?:[a-z]{3,}ing|and|with|how|which|including|such|as|where|so|if|but|or|whether|plus|e\.g)\b', rest)
     words = head.split() if comma and aside and len(head.split()) > 2 else first.split()
     if len(words) <= 16: return words
     return _LOOSE_END.sub('', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
@@ -182,7 +185,7 @@ def head_of(rest: str) -> str:
     return re.sub(r'\W+$', '', words[-1].lower()) if words else ''
 
 def is_many(noun: str) -> bool:
-    return len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
+    return noun in ('ids', 'urls') or len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
 
 _TOLD = re.compile(r'\s(?:based on|according to|for|with|by|using|from|as)\s(?:(?:the|an?|its|their)\s)?'
                    r'(?:given|specified|provided|supplied)'
@@ -213,7 +216,7 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
                    r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
-_FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
+_FULL = re.compile(r' (?:after|once|when|if) (?:you|it|they)\b.*$| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
                    r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')

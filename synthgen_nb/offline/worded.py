@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'plain_ref', 'many', 'of_kind', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned', 'one_of',
-           'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
+           'flag', 'plain_ref', 'many', 'of_kind', 'thing_of', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned',
+           'one_of', 'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
            'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
@@ -99,7 +99,7 @@ class Slot:
 
 _SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|if|whose|are|has'
+_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|along|if|whose|are|has'
          r'|was|can|may|should|must|will|takes?'
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before'
          r'|after|when|where|while|but)\b)')
@@ -131,13 +131,19 @@ def _written_out(label: str, text: str) -> list[str]: # org: organization
     there = [x for x in re.findall(r'[a-z]{6,}', text.lower()) if x.startswith(label) and not x.endswith('s')]
     return [x for x in there if 2 < len(label) < len(x) - 2]
 
+def _compound(label: str, text: str) -> list[tuple[str, str]]: # noun, lead
+    "The whole noun of which a label has only the beginning: *pull number* of a pull request"
+    first, _, last = label.rpartition(' ')
+    there = re.search(rf'(?<![\w-]){re.escape(first)} [a-z]{{4,}}(?={_AFTER})', text) if first else None
+    return [(there[0], f'with the {last}')] if there and last == 'number' and not is_many(there[0].split()[-1]) else []
+
 _WHICH = frozenset('id key uuid sid slug username login'.split()) # of a body, only what says which
 
 def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # start and end in the text
     "Where in a phrase a value can stand"
     inner = len(leaf.path) > 1 and not (leaf.top and leaf.label.split()[-1] in _WHICH)
     if inner or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
-    for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
+    for noun, lead in (*_nouns(leaf, w), *_compound(leaf.label, text), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
         one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
         m = re.search(rf'(?<![\w-])(?<!\bor ){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
@@ -246,6 +252,11 @@ def of_kind(ref: str, noun: str) -> str:
     if not noun or not re.fullmatch(REF, plain_ref(ref)): return plain_ref(ref)
     return f'that {noun}' if ref == 'it' else ref.replace('of those', f'of those {many(noun)}')
 
+def thing_of(label: str) -> str: # team slug: team
+    "What a value is one of, where its label ends with how it is called"
+    first, _, last = label.rpartition(' ')
+    return first if first and last in ('id', 'slug', 'name', 'number', 'key', 'uuid', 'sid', 'login') else label
+
 def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, words for the result
     "The same, read"
     noun = re.sub(r'^(?:the|an?) ', '', noun)
@@ -274,7 +285,7 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
     for path, v in given.items():
         if path not in f.segments or by_role(f.segments[path], path in words, v): continue
         name = f.segments[path].leaf.label
-        if path in words: named.append(of_kind(words[path], name))
+        if path in words: named.append(of_kind(words[path], thing_of(name)))
         elif turned(name, v): flags.append(turned(name, v))
         elif is_plain_number(v) and is_many(name.split()[-1]): named.append(f'{said(v)} {name}')
         elif isinstance(v, list) and len(v) == 1 and said(v): named.append(f'the {one_of(name)} {said(v)}')
@@ -393,7 +404,7 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
                     at): yield at + len(said_), got.but(path, on)
         joint = re.compile(r'(?: with|,| and) ').match(text, at)
         if not joint: continue
-        for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
+        for end, ref in kind_at(text, joint.end(), thing_of(name)): yield end, got.but(path, None, ref)
         yield from _named_at(text, joint.end(), s, got)
     for path, s in ((p, s) for p, s in f.segments.items() if s.leaf.kind == 'map'):
         free = re.compile(rf'(?: with|,| and) ({_V}) set to ({_V}) in the {re.escape(s.leaf.label)}(?!\w)')

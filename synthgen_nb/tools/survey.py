@@ -25,7 +25,7 @@ from ..specs.tool import Tool, flat, joined, problems
 from .feeds import COMMON, IDS, linked, nouns, of_its_heading, only_succeeded, places, shown
 from .seen import Seen, alike, fed
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.values import free_text, is_id, only_observed, placeholder, said_values, sample, words
+from ..worlds.values import file_named, free_text, is_id, only_observed, placeholder, said_values, sample, words
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
@@ -189,7 +189,8 @@ def suggested(
     quoted = [v for v in _QUOTED.findall(text) if not _SHAPE.fullmatch(v)]
     entries = [_BESIDE.sub('', x).strip(' .\'"`') for m in _LISTED.findall(text) for x in m.split(',')]
     def filled(shape): return re.sub('|'.join(_PARTS), lambda p: f'{rng.randint(*_PARTS[p[0]]):02}', shape)
-    return [*quoted, *(v for v in entries if v and len(v) <= 60), *map(filled, _SHAPE.findall(text))]
+    there = [*quoted, *(v for v in entries if v and len(v) <= 60), *map(filled, _SHAPE.findall(text))]
+    return [v for v in there if re.search(r'\w', v.replace('_', '')) or v == '*'] # no punctuation that is allowed
 
 # %% ../../nbs/tools/73_survey.ipynb #listen
 def _passing(v: Any) -> bool: # data.021a65335d7466f63a04.tmp
@@ -347,6 +348,10 @@ def kind_of(schema: Mapping) -> str: # a JSON type
     return next((k for k in kind if k != 'null'), 'string') if isinstance(kind, list) else kind
 
 # %% ../../nbs/tools/73_survey.ipynb #named
+_FILES = frozenset('file image video audio mask attachment photo recording'.split())
+_ENDING = re.compile('[a-z]{2,4}[0-9]?') # mp3, png
+_PAGED = frozenset('perpage pagesize limit maxresults page pagenumber pageindex offset skip'.split())
+
 def named(
     name: str,    # of the parameter
     schema: dict, # its schema
@@ -361,6 +366,9 @@ def named(
     seen = seen_for(name, known.taker, known.pool) if kind != 'object' else []
     if only_observed(name, schema): return known.pick(seen, schema)
     hints = [v for v in hinted(name, schema, rng) if flat(v) not in known.names]
+    if kind == 'string' and (schema.get('format') == 'binary' or {*words(name)[-1:]} & _FILES and all(map(_ENDING.fullmatch, hints or 'a'))):
+        return file_named(name, rng, hints)
+    if flat(name) in _PAGED: return None # nobody learns a page size from a result
     if new and (made := path_beside(name, [v for v in seen if isinstance(v, str)], known)): return made
     if new or known.does and free_text(name): seen = []
     first, second = (hints, seen) if hints and (not seen or rng.random() < .3) else (seen, hints)
@@ -513,7 +521,8 @@ def whole(
     extra: int = 0,     # so many parameters that are not required
 ) -> dict[str, Any]: # arguments
     "A call of which every argument is guessed"
-    more = [k for k in t.properties if k not in t.required and not only_observed(k, t.properties[k])]
+    turns = {'page', 'pagenumber', 'pageindex', 'offset', 'skip'} # nobody begins with the second page
+    more = [k for k in t.properties if k not in t.required and not only_observed(k, t.properties[k]) and flat(k) not in turns]
     body = [k for k in more if k == 'body' and t.effect == 'write']
     nothing = does(t) and not body and all(is_id(k, {}) for k in t.required) and {*words(t.name)} & _SAYS
     wanted = (*t.required, *body, *notes.rng.sample(more, min(max(extra, bool(nothing)), len(more))))

@@ -113,7 +113,8 @@ def object_in(schema: Any, root: Any, nouns: frozenset[str], depth: int = 0) -> 
     if depth > 2 or not is_type(s, 'object') or not s.get('properties'): return None
     fields = {n: plain_schema(p, root) for n, p in s['properties'].items()}
     objects = [n for n, p in fields.items() if is_type(p, 'object') and p.get('properties')]
-    for n in objects:
+    itself = any(flat(n) in ('id', 'uid', 'sid', 'uuid', 'guid') for n in fields) # a member who has a user inside
+    for n in () if itself else objects:
         if flat(n) in nouns: return (n,), fields[n]
     own = [n for n in fields if flat(n) in IDS[:6] or flat(n).removesuffix('id') in nouns]
     if own: return (), s
