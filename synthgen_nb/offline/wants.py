@@ -70,7 +70,7 @@ def _noun_phrase(name: str, words: Sequence[str]) -> str: # '' where the descrip
     verb, first = split_name(name)[0], words[0] if words else ''
     if verb not in ('get', 'list', 'retrieve', 'fetch') or not 1 < len(words) < 9 or words[1].lower() in _NEXT: return ''
     own = base(first)
-    if first.lower() in _FORMS or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
+    if first.lower() in (*_FORMS, 'tell') or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
     return ' '.join([verb, first.lower() if first.istitle() else first, *words[1:]])
 
 def phrase(tool: Mapping) -> str:
@@ -120,7 +120,7 @@ def named_so(name: str, schema: Mapping) -> str:
     if len(''.join(words)) > 2 and words[0] not in _SHORT or words[0] in _SMALL: return ' '.join(words)
     said = re.match(r'(?:(?:the|an?)\s+)?([A-Za-z]+(?: [A-Za-z]+){0,2})(?=[.,;(:]|\s(?:of|to|for|in|that|which)\b|\s*$)',
                     str(schema.get('description') or ''), re.I)
-    return said[1].lower() if said and len(said[1]) > 2 else ' '.join(words)
+    return said[1].lower().removeprefix('how many ') if said and len(said[1]) > 2 else ' '.join(words)
 
 # %% ../../nbs/offline/93a_wants.ipynb #plain-schema
 def plain(schema: Any, root: Mapping, depth: int = 0) -> dict:

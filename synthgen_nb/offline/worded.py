@@ -58,6 +58,8 @@ _TO = frozenset('target to destination dest end dst arrival'.split())
 _ITSELF = frozenset('since until before after'.split())
 
 # %% ../../nbs/offline/93b_worded.ipynb #roles-role
+_NAMED_BY = frozenset('first last full display user file given family screen host new old nick middle short long page line phone serial'.split())
+
 def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     "The words before a value"
     words = leaf.label.split()
@@ -70,6 +72,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('id', 'key', 'uuid', 'sid'):
         noun = ' '.join(rest)
         return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
+    if last in ('name', 'slug', 'number') and len(rest) == 1 == len(leaf.path) and rest[0] not in _NAMED_BY: return f'for the {rest[0]}'
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
     if leaf.label == 'file' and len(leaf.path) == 1: return 'in'
@@ -80,7 +83,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('date', 'day') and len(words) < 2: return 'on'
     if last == 'time' and len(words) < 2: return 'at'
     if words[0] in ('query', 'q', 'search', 'keyword', 'keywords', 'term') and leaf.kind in ('string', ''):
-        return 'for' if w.verb == 'search' else 'matching'
+        return 'for' if w.verb == 'search' else '' if w.kind == 'do' else 'matching'
     if last == 'owner' and len(words) < 3: return 'owned by'
     if leaf.label in ('per page', 'page size'): return 'limited to'
     if leaf.label == 'page': return 'on page'
@@ -152,7 +155,8 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
         makes = (lead == 'called' or leaf.label == 'path') and w.verb in MAKES and m[1]
         first = not m.start() and w.kind != 'do' # its article stands before the phrase
         kept = re.sub(rf'^{_DET}+', '', m[1]) # an adjective
-        new = m[1] if makes else kept if first else f'the {kept}'
+        bare = not m[1] and re.search(r'\b[A-Z]{3,} $', text[:m.start()]) # a SELECT query
+        new = m[1] if makes else kept if first or bare else f'the {kept}'
         alone = noun in _ALONE and not lead and bool(re.search(r'\b(?:in|for|of|at|on|from|to)\s$',
                 text[:m.start()]))
         return m.start(), m.end(), Slot(leaf, lead, m[0], '' if alone or m[3] else f'{new}{m[2]}'.strip())
