@@ -23,7 +23,7 @@ _LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to'
                    r'(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
 _BELONGS = re.compile(r'^This tool belongs to .{0,400}?\bTool description: ', re.I | re.S)
 _NEXT = frozenset('a an the all any one two each every some this that your its their'.split())
-_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|in|for|with|whether|it|is|are|by|that|which'
+_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|from|on|at|by|as|in|for|with|whether|it|is|are|by|that|which'
                         r'|less|more|greater|equal))\s*)+$')
 
 def label(name: str) -> str: return re.sub(r'[_\W]+', ' ', name).strip() or name
@@ -216,7 +216,7 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
                    r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
-_FULL = re.compile(r' (?:after|once|when|if) (?:you|it|they)\b.*$| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
+_FULL = re.compile(r',? which (?:begins|starts|allows|lets|enables|returns|helps)\b.*$| (?:after|once|when|if) (?:you|it|they)\b.*$| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
                    r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')

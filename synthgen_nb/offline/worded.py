@@ -11,7 +11,7 @@ __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', '
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -86,6 +86,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
         return 'for' if w.verb == 'search' else '' if w.kind == 'do' else 'matching'
     if last == 'owner' and len(words) < 3: return 'owned by'
     if leaf.label in ('per page', 'page size'): return 'limited to'
+    if leaf.label in ('sort', 'sort by', 'order by') and leaf.kind in ('string', ''): return 'sorted by'
     if leaf.label == 'page': return 'on page'
     if {'limit', 'max'} & {words[0], last} and {*words} <= {'limit', 'max', 'results', 'page', 'size',
             'count', 'items', 'number'}: return 'limited to'
@@ -178,10 +179,19 @@ class Frame:
     required: frozenset[str] = frozenset()
 
 # %% ../../nbs/offline/93b_worded.ipynb #frame-frame
+_LAST_NOUN = re.compile(r'\s(?:to|from|of|for|in)\s(?:an?|the)\s(?:[\w-]+ ){0,3}?([a-z]{3,})$')
+
+def _other_noun(leaf: Leaf, leaves: Sequence[Leaf], w: Want) -> str: # '' where it names what the phrase begins with
+    "What a bare name or id names, where another argument names what the phrase is about: a repository from a variable"
+    one = re.sub('ie$', 'y', w.noun.removesuffix('s'))
+    told = any(x is not leaf and one in x.label.split() and x.label.split()[-1].removesuffix('s') in ('id', 'number', 'slug') for x in leaves)
+    last = _LAST_NOUN.search(w.rest) if told and one and leaf.label in ('name', 'id', 'key', 'slug') else None
+    return last[1] if last and last[1] != one else ''
+
 def _pieces(w: Want, leaves: Sequence[Leaf], required: frozenset[str]) -> list[str | Slot]:
     text, out, taken = w.rest, list[str | Slot](), list[tuple[int, int, Slot]]()
     for leaf in sorted(leaves, key=lambda x: x.path[0] not in required):
-        at = slot_of(leaf, w, text)
+        at = slot_of(leaf, replace(w, noun=other) if (other := _other_noun(leaf, leaves, w)) else w, text)
         if at and not any(a < at[1] and at[0] < b for a, b, _ in taken): taken.append(at)
     end = 0
     for a, b, slot in sorted(taken, key=lambda x: x[0]):
@@ -317,7 +327,7 @@ def enumerated(parts: Sequence[str]) -> str: # a, b and c
 
 # %% ../../nbs/offline/93b_worded.ipynb #worded
 _RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'owned by', 'for', 'using', 'on', 'since', 'until',
-        'matching', 'limited to', 'on page']
+        'matching', 'sorted by', 'limited to', 'on page']
 
 def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
