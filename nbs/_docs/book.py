@@ -7,7 +7,9 @@ import ast
 import html
 import json
 import re
+import tomllib
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import api
@@ -311,6 +313,28 @@ def errors() -> str:
     return f'# Errors\n\n{told}\n\n' + api.table(('code', 'status', 'meaning'), [('', '`0`', 'It did what it says.'), *rows])
 
 
+def licence(name: str) -> tuple[str, str]: # of a package that is installed; ('', …) where it is not
+    "Version and licence, as its author states them"
+    try: told = metadata(name)
+    except PackageNotFoundError: return '', 'not installed where this page was made'
+    classified = [c.rpartition(' :: ')[2] for c in told.get_all('Classifier') or [] if c.startswith('License ::')]
+    said = told.get('License-Expression') or '; '.join(classified) or (told.get('License') or '').strip().partition('\n')[0]
+    return told['Version'], said[:60] or 'not stated'
+
+
+def licences() -> str:
+    "What is installed directly, with its licence"
+    project = tomllib.loads(Path('pyproject.toml').read_text(encoding='utf-8'))['project']
+    groups = {'A plain install': project['dependencies']} | {f'Extra {n}': found for n, found in project['optional-dependencies'].items()}
+    parts = ['# Licences', 'The program itself is under Apache-2.0. These packages are installed with it; `make sbom` lists those that they '
+             'need in turn, as CycloneDX and as a table. Pages in `runs/` name the licences of their sources.']
+    named = lambda found: sorted({re.match(r'[\w.-]+', d)[0] for d in found} - {project['name']}, key=str.lower)
+    for title, found in groups.items():
+        rows = [(f'`{n}`', *licence(n)) for n in named(found)]
+        if rows: parts.append(f'## {title}\n\n' + api.table(('package', 'version', 'licence'), rows))
+    return '\n\n'.join(parts)
+
+
 GLOSSARY = {
     'acceptance': 'A condition of your own beside the threshold: `--accept "rating >= 8"`.',
     'answer': 'What the door gives for a request: a value *or* a reason, with raw text, usage and cost. Never an exception for one bad reply.',
@@ -338,7 +362,8 @@ def glossary() -> str:
     return '# Glossary\n\nThe words as they are used here.\n\n' + '\n\n'.join(f'**{k}**\n: {v}' for k, v in sorted(GLOSSARY.items()))
 
 
-LOOKUP = dict(settings=settings, providers=providers, formats=formats, rubrics=rubrics, prompts=prompts, worlds=worlds, errors=errors, glossary=glossary)
+LOOKUP = dict(settings=settings, providers=providers, formats=formats, rubrics=rubrics, prompts=prompts, worlds=worlds,
+    errors=errors, glossary=glossary, licences=licences)
 
 
 def public(m: api.Module) -> list[str]: return [n for n in m.defs if '.' not in n and n[0] != '_']

@@ -458,7 +458,7 @@ UNUSED = '*-stemmer.js doc*.js sphinx_highlight.js clip*.js copybutton*.js minus
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
-    gc.set_threshold(200_000, 20, 100)  # trees of pages live until they are written, and looking through them for rubbish finds none
+    gc.disable()  # trees of pages live until they are written, and looking through them for rubbish finds little
     proc_nbs(n_workers=0)
     site = Site(sys.argv[1:])
     write(site)

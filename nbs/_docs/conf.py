@@ -167,8 +167,8 @@ class Bridge(PygmentsBridge):
     @cached_property
     def lexers(self): return {}
     def get_lexer(self, source, lang, opts=None, force=False, location=None):
-        key = lang, force, source.startswith('>>>')
-        if opts or lang == 'guess' or key not in self.lexers: self.lexers[key] = super().get_lexer(source, lang, opts, force, location)
+        key = lang, source.startswith('>>>')
+        if key not in self.lexers: self.lexers[key] = super().get_lexer(source, lang, opts, True, location)  # what is odd is shown as it is
         return self.lexers[key]
 
 sphinx.builders.html.PygmentsBridge = Bridge

@@ -79,7 +79,9 @@ body{font:16px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:72rem;padding
 td,th{text-align:left;vertical-align:top;padding:.35rem .5rem;border-bottom:1px solid #8884}td:first-child{overflow-wrap:anywhere}
 td:nth-child(4){white-space:nowrap}form{display:inline}
 .dropped{opacity:.75}input,select,button{font:inherit}button[aria-pressed=true]{outline:2px solid;font-weight:700}small{opacity:.8}
-@media(max-width:40rem){td:nth-child(3),th:nth-child(3){display:none}}</style></head><body><h1>{{ name }}</h1>
+@media(max-width:40rem){thead,td:nth-child(3){display:none}tr{display:block;padding:.5rem 0;border-bottom:1px solid #8884}
+td{display:inline-block;border:0;padding:.2rem .8rem .2rem 0}td:first-child{display:block}
+td:nth-child(2):not(:empty)::before{content:'rated '}}</style></head><body><h1>{{ name }}</h1>
 <p>{{ record.status }}, model {{ record.model }}{% if record.export %}, {{ record.export.rows }} rows exported{% endif %};
 {{ labels|length }} labels in {{ sheet }}</p>
 <form method="get" action="/"><input name="q" value="{{ q }}" placeholder="words" aria-label="words">
