@@ -116,15 +116,15 @@ def chunk_texts(
     "The chunks that pairs were made from"
     from synthgen_nb.core.joined import parts_of
     from synthgen_nb.core.records import SynthgenError
-    from synthgen_nb.core.shelf import Lookup
-    from synthgen_nb.corpus.store import address, read_chunks
+    from synthgen_nb.core.shelf import Lookup, Places, Shelf
+    from synthgen_nb.corpus.store import address, chunks_on_disk
     dbs = {str(db)} if db else {os.path.expanduser(p.corpus) for p in pairs if p.corpus}
     for d in dbs:
         if not address(d) and not Path(d).exists():
             raise SynthgenError(f'the chunks of these pairs are in {d}, which is not there. Give the chunk '
                                 'database with --db.')
-    wanted = {id for p in pairs for id in parts_of(p.chunk_id)}
-    return Lookup([c for d in sorted(dbs) for c in read_chunks(d) if c.id in wanted])
+    wanted = Places(id for p in pairs for id in parts_of(p.chunk_id))
+    return Lookup(Shelf(c for d in sorted(dbs) for c in chunks_on_disk(d) if c.id in wanted))
 
 # %% ../../nbs/cli/91_files.ipynb #by_rules
 def by_rules(
@@ -151,12 +151,13 @@ def chunks_of(
     ids: str | None,        # ids with commas between, or a file with one a line
     limit: int | None,      # only so many
     settings: 'Settings',   # with the rules
-) -> tuple[list['Chunk'], list['Drop']]: # chunks, what the rules left out
+) -> tuple[Sequence['Chunk'], list['Drop']]: # chunks, what the rules left out
     "The chunks to be asked about"
-    from synthgen_nb.corpus.store import read_chunks
+    from synthgen_nb.corpus.store import chunks_on_disk, read_chunks
     wanted = None if not ids else Path(ids).read_text().split() if Path(ids).is_file() else ids.split(',')
-    chunks, left_out = by_rules(read_chunks(db, tables, wanted), settings)
-    return list(chunks[:limit]), list(left_out)
+    every = chunks_on_disk(db, tables) if wanted is None else read_chunks(db, tables, wanted)
+    chunks, left_out = by_rules(every, settings)
+    return chunks[:limit], list(left_out)
 
 # %% ../../nbs/cli/91_files.ipynb #waited
 T = TypeVar('T')

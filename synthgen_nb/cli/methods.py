@@ -43,7 +43,9 @@ def run_method(
 # %% ../../nbs/cli/97_methods.ipynb #records
 def _records(m: 'Method', source: Path, settings) -> tuple[list, list, Callable]: # records, those left out, way back
     same = lambda out: out
-    if m.takes == 'chunks': return *chunks_of(source, None, None, None, settings), same
+    if m.takes == 'chunks':
+        chunks, ruled = chunks_of(source, None, None, None, settings)
+        return list(chunks), ruled, same
     if m.takes == 'trajectories':
         from synthgen_nb.specs.trajectory import read_trajectories
         got = read_trajectories(source)
@@ -120,7 +122,7 @@ def _place(d: dict[str, Any]) -> tuple[str, str]: # panel, example
     name, takes = d['command'], d['takes']
     given = dict(chunks='db', pairs='pairs.jsonl', trajectories='rows.jsonl', tools='hdf5')[takes]
     panel = TOOLS if takes in ('tools', 'trajectories') or name.startswith('tool-') else PAIRS if d.get('stage') == 'generate' else JUDGE
-    return panel, f'{name} {given} -o {name.removeprefix("tool-")}.jsonl' + ' --target-pairs 4' * (takes == 'tools')
+    return panel, f'{name} {given} -o {name.removeprefix("tool-")}.jsonl' + ' --target-pairs 2' * (takes == 'tools')
 
 # %% ../../nbs/cli/97_methods.ipynb #whole
 def named(claim: str) -> Callable:

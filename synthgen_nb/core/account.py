@@ -19,7 +19,7 @@ from .models import Model
 from .progress import Meter
 from .records import Drop, Outcome, Pair
 from .settings import Rule
-from .shelf import Shelf
+from .shelf import Places, Shelf
 from .transport import Rates
 
 # %% ../../nbs/core/07a_account.ipynb #all_rated
@@ -28,8 +28,8 @@ def all_rated(
     rows: Sequence[T], # that went in
 ) -> Sequence[Any]: # the same rows with their scores, in the order in which they went in
     "Kept and dropped rows together; on a shelf where the rows are on one"
-    kept, dropped = ({x.id: i for i, x in enumerate(xs)} for xs in (out.kept, (d.record for d in out.dropped))) # type: ignore[union-attr]
-    def found(id: str) -> Any: return out.kept[kept[id]] if id in kept else out.dropped[dropped[id]].record
+    kept, dropped = Places(x.id for x in out.kept), Places(d.record.id for d in out.dropped) # type: ignore[union-attr]
+    def found(id: str) -> Any: return out.kept[i] if (i := kept.get(id)) >= 0 else out.dropped[dropped.get(id)].record
     each = (found(x.id) for x in rows)
     return Shelf(each) if isinstance(rows, Shelf) else list(each)
 

@@ -6,7 +6,8 @@
 __all__ = ['Faithful', 'R', 'REFUSALS', 'FORMATS', 'ROWS', 'COLUMNS', 'SynthgenError', 'Waiting', 'canonical', 'content_id',
            'leaves', 'explain', 'Record', 'Source', 'Chunk', 'Score', 'Evidence', 'Origin', 'Row', 'made_by', 'history',
            'Pair', 'Drop', 'drop', 'Outcome', 'fenced', 'code_span', 'markdown_table', 'escape', 'Figures', 'no_room',
-           'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'dataset_files', 'load', 'loaded']
+           'write_bytes', 'check_writable', 'save', 'write_rows', 'read_rows', 'lines_of', 'dataset_files', 'load',
+           'loaded']
 
 # %% ../../nbs/core/00a_records.ipynb #imports
 import errno, hashlib, json, os, re, tempfile
@@ -605,13 +606,19 @@ def _list_rows(path: Path) -> Iterator[tuple[str, Any]]:
     yield from ((f'row {i}', r) for i, r in enumerate(rows, 1))
 
 # %% ../../nbs/core/00a_records.ipynb #line-rows
-def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    "Of .jsonl; empty lines are no rows"
+def lines_of(
+    path: Path, # of a text file
+) -> Iterator[tuple[int, str]]: # number and text; empty ones are left out
+    "The lines of a file, one at a time"
     at = 0 # bytes
     with open(path, 'rb') as f:
         for i, raw in enumerate(f, 1):
             line, at = _text(path, raw, at), at + len(raw)
-            if line.strip(): yield f'line {i}', _decoded(path, line.removesuffix('\n'), i)
+            if line.strip(): yield i, line.removesuffix('\n')
+
+def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    "Of .jsonl"
+    yield from ((f'line {i}', _decoded(path, line, i)) for i, line in lines_of(path))
 
 def _text(path: Path, raw: bytes, at: int = 0) -> str: # at: where they stand in the file
     try: return raw.decode('utf-8' if at else 'utf-8-sig')

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from itertools import chain
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+import numpy as np
 from ..core.cluster import connect as join, spread
 from ..core.display import Displayed, Part, Story, opened
 from ..core.embed import embed
@@ -531,17 +533,18 @@ def chunks_on_disk(
     wanted, shelf = _wanted(db, tables), Shelf[Chunk](folder=folder)
     if wanted != [CHUNKS] or 'sources' not in (table := open_table(db, CHUNKS)).schema.names:
         return shelf.extend(read_chunks(db, tables))
-    order, keys = {r['path']: i for i, r in enumerate(read_manifest(db))}, list[tuple[int, int]]()
+    order, places, starts = {r['path']: i for i, r in enumerate(read_manifest(db))}, array('q'), array('q')
     try:
         for batch in table.search().select([c for c in COLUMNS if c in table.schema.names]).to_batches(BATCH):
             for r in batch.to_pylist():
                 if not (r['content'] or '').strip(): continue
                 shelf.append(c := as_chunk(r, CHUNKS))
-                keys.append((order.get(c.path, len(order)), c.sources[0].start))
+                places.append(order.get(c.path, len(order)))
+                starts.append(c.sources[0].start)
     except (OSError, RuntimeError, ValueError) as e:
         if full := no_room(e, folder or tempfile.gettempdir()): raise SynthgenError(full) from None
         raise _broken(db, CHUNKS, e) from None
-    return shelf.taken(sorted(range(len(keys)), key=keys.__getitem__))
+    return shelf.taken(np.lexsort((starts, places)))
 
 # %% ../../nbs/corpus/13_store.ipynb #wanted
 def _wanted(db: str | Path, tables: Sequence[str] | None) -> list[str]:

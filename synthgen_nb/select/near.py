@@ -4,21 +4,24 @@
 
 # %% auto #0
 __all__ = ['Sets', 'PERMUTATIONS', 'SEED', 'CROWD', 'LONG', 'TAU', 'Found', 'ROWS', 'PREAMBLE', 'SHARED', 'mixed', 'grams',
-           'of_characters', 'of_words', 'distinct', 'jaccard', 'signatures', 'bands', 'found', 'candidates',
+           'of_characters', 'of_words', 'distinct', 'jaccard', 'signatures', 'bands', 'found', 'candidates', 'in_order',
            'near_pairs', 'templates', 'near_rows', 'keep_best', 'near', 'said']
 
 # %% ../../nbs/select/40b_near.ipynb #imports
-import math
+import math, re, sqlite3
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import lru_cache, partial
-from itertools import chain, pairwise
+from itertools import pairwise
 from hashlib import blake2b
 import numpy as np
 from ..core.account import begins_alike
 from ..core.agreement import disagreement
 from ..core.cluster import spread
 from ..core.records import Outcome, Pair, SynthgenError, drop
+from ..core.shelf import Shelf, taken
 from .dedup import Gone, normal_form, worth
 from .meaning import Telling, apart, bare, nearly, plainly_asked, telling, words_of
 
@@ -186,8 +189,18 @@ def _together(order: np.ndarray, key: np.ndarray, crowded: np.ndarray, n: int) -
 
 def _neighbours(rows: np.ndarray, texts: Sequence[str], n: int) -> Iterator[np.ndarray]:
     for turn in (1, -1):
-        order = np.array(sorted(rows.tolist(), key=lambda i: (texts[i][::turn], i)))
+        order = in_order((i, texts[i][::turn]) for i in rows.tolist())
         for d in range(1, min(CROWD, len(order))): yield _coded(order[d:], order[:-d], n)
+
+# %% ../../nbs/select/40b_near.ipynb #in-order
+def in_order(
+    texts: Iterable[tuple[int, str]], # row, text
+) -> np.ndarray: # rows in the order of their texts, and among equal texts in their own
+    "Rows sorted by their texts, on disk: the texts may be more than the memory holds"
+    with closing(sqlite3.connect('')) as db: # '': a temporary file
+        db.execute('create table t (i integer, x blob)')
+        db.executemany('insert into t values (?, ?)', ((i, x.encode('utf-8', 'surrogatepass')) for i, x in texts))
+        return np.fromiter((i for i, in db.execute('select i from t order by x, i')), np.int64)
 
 # %% ../../nbs/select/40b_near.ipynb #near_pairs
 LONG = 400 # characters, from which a text is one of words
@@ -217,13 +230,13 @@ def near_pairs(
 def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[tuple[int, int, float]]:
     "Pairs among some of the texts, by characters or by words"
     if len(rows) < 2: return
-    mine = [texts[i] for i in rows]
+    mine = taken(texts, rows.tolist())
     sig = np.empty((len(mine), PERMUTATIONS), np.uint16)
-    signed = spread(partial(_signed, make=make, n=n, seed=seed), (mine[i:i + ROWS] for i in range(0, len(mine), ROWS)))
+    signed = spread(partial(_signed, make=make, n=n, seed=seed), (list(mine[i:i + ROWS]) for i in range(0, len(mine), ROWS)))
     for i, part in enumerate(signed): sig[i * ROWS:(i + 1) * ROWS] = part
     a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau), tau)
     if look and len(a) > 2 * len(rows):
-        some = [look(int(i), int(j)) for i, j in zip(rows[a], rows[b], strict=True)]
+        some = np.fromiter((look(int(i), int(j)) for i, j in zip(rows[a], rows[b], strict=True)), bool)
         a, b = a[some], b[some]
     like = _verified(mine, make, n, a, b)
     yes = like >= tau
@@ -262,8 +275,8 @@ def templates(
 ) -> list[int]: # characters of each text that are a template
     "How much of each text is a beginning that many share"
     out = [0] * len(texts)
-    long = sorted((i for i, t in enumerate(texts) if len(t) >= least), key=lambda i: texts[i])
-    shared = [begins_alike(texts[i], texts[j]) for i, j in pairwise(long)]
+    long = in_order((i, t) for i, t in enumerate(texts) if len(t) >= least).tolist()
+    shared = [begins_alike(a, b) for a, b in pairwise(texts[i] for i in long)]
     for lo, hi in _runs(shared, least, rows):
         size = min(shared[lo:hi - 1])
         size = texts[long[lo]].rfind(' ', 0, size + 1) + 1 # whole words
@@ -288,14 +301,15 @@ def near_rows(
     forms: Sequence[str] | None = None, # their normal forms, where they are known
 ) -> dict[int, tuple[int, float]]: # row that goes → the row that stays for it, and how alike they are
     "Near duplicates among questions that are all different"
-    texts = [plainly_asked(f) for f in forms or map(normal_form, questions)]
-    plain, seen = list(map(bare, texts)), _Seen(texts)
+    texts = Shelf(plainly_asked(f) for f in forms or map(normal_form, questions))
+    plain, seen = Shelf(map(bare, texts)), _Seen(texts)
     aside = templates(plain)
+    rest = Shelf(t[n:] for t, n in zip(plain, aside, strict=True)) if any(aside) else plain
     @lru_cache(ROWS)
     def told(i: int) -> Telling: return telling(texts[i])
     def look(a: int, b: int) -> bool: return nearly(told(a), told(b))
     def same(a: int, b: int) -> bool: return not apart(questions[a], questions[b], seen, (told(a), told(b)))
-    pairs = near_pairs([t[n:] for t, n in zip(plain, aside, strict=True)], tau, seed=seed, look=look)
+    pairs = near_pairs(rest, tau, seed=seed, look=look)
     if any(aside): pairs = {ab: j for ab, j in pairs.items() if len({plain[i][:aside[i]] for i in ab}) == 1}
     return keep_best(pairs, scores, same)
 
@@ -319,15 +333,18 @@ def keep_best(
 
 # %% ../../nbs/select/40b_near.ipynb #seen
 class _Seen(Counter):
-    "How many times a word stands in the texts, counted when it is first asked"
+    "How many times a word stands in the texts, counted when it is first asked; without those that have digits"
     def __init__(self, texts: Iterable[str]):
         super().__init__()
         self.texts = texts
     def __missing__(self, word: str) -> int:
         if not len(self):
-            for token, n in Counter(chain.from_iterable(map(str.split, self.texts))).items():
+            tokens = (w for t in self.texts for w in t.split() if not _DIGIT.search(w)) # those can be as many as rows
+            for token, n in Counter(tokens).items():
                 for w in words_of(token): self[w] = self.get(w, 0) + n
         return self.get(word, 0)
+
+_DIGIT = re.compile(r'\d')
 
 # %% ../../nbs/select/40b_near.ipynb #near-of-pairs
 def near(
@@ -337,7 +354,7 @@ def near(
     forms: Sequence[str] | None = None, # normal forms of the questions, where they are known
 ) -> Gone: # with what it stands beside as the detail
     "Near duplicates among pairs: `near_duplicate_of:<id> (<J>)`, or `conflicts_with:…` where answers contradict each other"
-    got = near_rows([p.question for p in pairs], [worth(p) for p in pairs], tau, seed, forms)
+    got = near_rows(Shelf(p.question for p in pairs), array('d', map(worth, pairs)), tau, seed, forms)
     return {i: said(pairs[i], pairs[j], how) for i, (j, how) in got.items()}
 
 def said(p: Pair, kept: Pair, how: float, kind: str = 'near') -> tuple[str, str]: # reason, detail

@@ -6,16 +6,16 @@
 __all__ = ['KINDS', 'LIKE', 'LARGE', 'repeats', 'deduplicate', 'semantic', 'semdedup', 'spherical']
 
 # %% ../../nbs/select/43b_semantic.ipynb #imports
+from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
 import numpy as np
 from ..core.cluster import connect
 from ..core.embed import embed
 from ..core.methods import one_of
 from ..core.records import Outcome, Pair, SynthgenError
 from ..core.settings import Settings
-from ..core.shelf import taken
-from .dedup import Gone, exact, key_of, normal_form, without, worth
+from ..core.shelf import Shelf, taken
+from .dedup import Gone, exact, hashed, normal_form, without, worth
 from .diversity import repr_filter
 from .meaning import facts_apart
 from .near import TAU, near, said
@@ -34,15 +34,14 @@ def repeats(
     last = one_of(kind, KINDS, 'kind of deduplication')
     if kind == 'exact' and tau is not None: raise SynthgenError('kind exact has no threshold; give tau with near or semantic')
     own = TAU if last != 'near' or tau is None else tau
-    steps: dict[str, Callable[[Sequence[Pair], list[Any]], Gone]] = {
-        'exact': exact, 'near': lambda some, forms: near(some, own, forms=forms),
+    steps: dict[str, Callable[[Sequence[Pair], Sequence[str]], Gone]] = {
+        'exact': lambda some, forms: exact(some, list(map(hashed, forms))), 'near': lambda some, forms: near(some, own, forms=forms),
         'semantic': lambda some, _: semantic(some, LIKE if tau is None else tau, embedding, settings)}
-    form = key_of if last == 'exact' else normal_form # near looks into them
-    gone, left, forms = Gone(), list(range(len(pairs))), [form(p.question) for p in pairs]
+    gone, left, forms = Gone(), array('Q', range(len(pairs))), Shelf(normal_form(p.question) for p in pairs)
     for step in KINDS[:KINDS.index(last) + 1]:
-        new = steps[step](taken(pairs, left), [forms[i] for i in left])
+        new = steps[step](taken(pairs, left), taken(forms, left))
         gone |= {left[i]: why for i, why in new.items()}
-        left = [r for i, r in enumerate(left) if i not in new]
+        left = array('Q', (r for i, r in enumerate(left) if i not in new))
     return gone
 
 # %% ../../nbs/select/43b_semantic.ipynb #deduplicate

@@ -11,14 +11,14 @@ import copy, json, re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core.display import Displayed, Part, Story, fields_of, plainly
-from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, history, read_rows
+from ..core.records import Drop, Outcome, Row, SynthgenError, clip, content_id, explain, history, lines_of, read_rows
 from .forms import Read, Said, Told, _flat, read_form
-from .logs import agent_in, folder_rows, log_rows
+from .logs import HEAD, agent_in, folder_rows, log_rows
 from .parse import _described, one_tool
 from .tool import Tool, look_up, steps
 from .written import DEEPEST, Asked, Unread, read_result, too_deep
@@ -189,15 +189,17 @@ def at_hand(
 # %% ../../nbs/specs/24_trajectory.ipynb #read-trajectories
 def read_trajectories(
     path: str | Path, # .json, .jsonl or .parquet
+    out: Outcome[Trajectory] | None = None, # takes them, see `shelf.on_disk`
 ) -> Outcome[Trajectory]: # and the rows that hold none
     "The trajectories of a file"
-    out, taken = Outcome[Trajectory](), dict[str, Trajectory]()
+    out, first = Outcome() if out is None else out, dict[str, int]() # id → where it came first
     for where, row in rows_of(Path(path)):
         try: t = as_trajectory(row)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
             out.dropped.append(_unread(row, e, f'{path}: {where}'))
             continue
-        if (known := taken.setdefault(t.id, t)) is not t and known.model_dump() != t.model_dump():
+        n = len(out.kept)
+        if (at := first.setdefault(t.id, n)) < n and out.kept[at].model_dump() != t.model_dump():
             own = dict(id=content_id('Trajectory', t.model_dump()), parents=(*t.parents, t.id))
             t = _noted(t.model_copy(update=own), [f'its id {t.id} is the id of an earlier row as well'])
         out.kept.append(t)
@@ -223,14 +225,23 @@ def rows_of(
         found = True
         yield row
     if found: return
-    if path.suffix.lower() not in ('.jsonl', '.json') or not path.is_file():
-        yield from read_rows(path)
-        return
+    kind = path.suffix.lower() if path.is_file() else ''
+    if kind not in ('.jsonl', '.json'): yield from read_rows(path)
+    elif kind == '.jsonl' and not agent_in(_head(path)): # may be larger than the memory
+        yield from ((f'line {i}', _line(x)) for i, x in lines_of(path))
+    else: yield from _whole(path)
+
+def _whole(path: Path) -> Iterator[tuple[str, Any]]: # rows of a file that is one value, or one log
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise SynthgenError(f'{path}: not UTF-8 text (byte {e.start})') from None
     if agent_in(text): yield from log_rows([('', text)])
     elif path.suffix.lower() == '.json': yield from _json_rows(path, text)
     else: yield from ((f'line {i}', _line(x)) for i, x in enumerate(text.split('\n'), 1) if x.strip())
+
+def _head(path: Path) -> str: # as much as tells whether it is the log of an agent
+    with open(path, encoding='utf-8-sig', errors='replace', newline='\n') as f:
+        head = ''.join(islice(f, HEAD))
+        return head + f.read() if head.lstrip().startswith('[') else head
 
 def _line(text: str) -> Any:
     try: return json.loads(text)
