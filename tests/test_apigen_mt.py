@@ -344,7 +344,7 @@ def test_rows_pass_once_more_in_a_fresh_world_and_are_the_same_again():
 
 def test_rules_are_in_the_prompts_and_in_the_row():
     rule = "Never speak of desks."
-    row = rows(target=1, policy=rule).kept[0]
+    row = rows(target=3, policy=rule).kept[0]
     assert (row.turns[0].role, row.turns[0].text) == ("system", rule)
     assert messages(row, {t.name: t for t in TOOLS})["messages"][0]["content"] == rule
 

@@ -65,7 +65,8 @@ def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one
         return other != [*own][-1:] if s['tool'] == f['tool'] else bool(other)
     def known(v: Any) -> bool: return any(v in s['arguments'].values() or (type(v), v) in _held(s) for s in steps)
     new = [k for k, v in own.items() if not known(v)] if any(map(_spots, steps)) else []
-    strange = len(new) == len(own) > 0 or new not in ([], [*own][-1:])
+    last = [*own][-1:] if not re.match('create|add|write|set|append|insert|make', f['tool']) else new[:1] # what is made is new
+    strange = len(new) == len(own) > 0 or new not in ([], last)
     return any(map(apart, steps)) or strange and f['tool'] not in {s['tool'] for s in steps}
 
 # %% ../../nbs/offline/94_tools.ipynb #taken
@@ -122,10 +123,14 @@ def _of_one_kind(pointers: Sequence[str], steps: Sequence[Mapping]) -> bool:
     kinds = {(re.sub(r'\d+', '#', at), *(there.get(f'{at.rpartition("/")[0]}/{k}') for k in _KIND)) for at in pointers}
     return len(kinds) == 1
 
-def _counts(pointer: str, at: int, of: int) -> bool:
-    "Would somebody who counts the entries of a list come to the same one?"
+def _nth(pointer: str, at: int) -> int: # at: among what was found
+    "Which entry of its list somebody who counts would say that it is"
     inside = [int(p) for p in pointer.split('/') if p.isdigit()]
-    return not inside or inside[-1] == at and (of > 1 or at == 0)
+    return inside[-1] if inside else at
+
+def _said_as(found: Sequence[tuple], n: int) -> int: # its length where there is none
+    "The first of the values found that is called so"
+    return next((i for i, x in enumerate(found) if _nth(x[1], i) == n), len(found))
 
 def found_in(
     steps: Sequence[Mapping],
@@ -139,8 +144,8 @@ def found_in(
         at = None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
         if at is None: return ''
         found = linked(k, steps[i]['tool'], steps[:i], requested)
-        if not _counts(found[at][1], at, len(found)): return '' # it is said as it is
-        return ordinal(at, len(found), _of_one_kind([x[1] for x in found], steps[:i]))
+        if _said_as(found, n := _nth(found[at][1], at)) != at: return '' # it is said as it is
+        return ordinal(n, len(found), _of_one_kind([x[1] for x in found], steps[:i]))
     return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i,
             s in enumerate(steps)]
 
@@ -168,10 +173,11 @@ def _best_plan(
     size = rng.randint(least, most)
     plans = [x for _ in range(8) if (x := plan(own, least, size, rng) or plan(own, least, most, rng))]
     there = [x for x in plans if about in [s['tool'] for s in x]]
-    if not there and rng.random() < .5: # with what gives what it takes, else its own call after what must run before it
+    if not there: # with what gives what it takes, else its own call after what must run before it
         mine = [f for f in own if f['tool'] == about]
         lead = [g for g in own if g['tool'] != about and any(_taken(f, [f], [g]) for f in mine)]
-        tries = (plan(facts, least, most, rng) for facts in ([*mine, *lead], mine))
+        alone = [mine] if rng.random() < .5 or any(f['before'] for f in mine) else []
+        tries = (plan(facts, least, most, rng) for facts in ([*mine, *lead], *alone))
         there = [next((x for x in tries if about in [s['tool'] for s in x]), [])]
     plans = [x for x in there if x] or plans
     return max(((x, found_in(x)) for x in plans), key=lambda x: sum(map(bool, x[1])), default=([], []))
@@ -208,7 +214,8 @@ def _call(
 ) -> dict:
     args = [dict(name=k, value=json.dumps(v, ensure_ascii=False), call='', path='') for k, v in values.items()]
     for k, words in found.items():
-        options, at = linked(k, tool['name'], steps, requested), place_in(words)
+        options = linked(k, tool['name'], steps, requested)
+        at = _said_as(options, place_in(words))
         if at + skip >= len(options): return _step(f'No result gives another {label(k)}.')
         args.append(dict(name=k, value='', call=options[at + skip][0], path=options[at + skip][1]))
     if skip and not found: return _step('The request gives these values and no others.')

@@ -41,7 +41,8 @@ def nouns_in(p: str, arg: str) -> Iterator[str]: # flat, likeliest first
 def said_of(t: Tool, arg: str) -> tuple[list[Any], bool]: # values, and whether there are no others
     "Values that a specification itself gives for a parameter of a path"
     s = plain_schema(t.properties.get(arg, {}), t.parameters)
-    if s.get('enum') or 'const' in s or s.get('type') in ('boolean', 'array', 'object'): return [*s.get('enum', ())], True
+    closed = s.get('enum') or 'const' in s or s.get('type') in ('boolean', 'array', 'object')
+    if closed: return [*s.get('enum', ())], True
     some = [*(s.get('examples') or ()), *(s[k] for k in ('default', 'example') if k in s)]
     return [v for v in some if isinstance(v, (str, int)) and not isinstance(v, bool)], False
 

@@ -73,21 +73,26 @@ def _hex(n: int) -> Callable[[random.Random], str]: return lambda r: f'{r.getran
 # %% ../../nbs/worlds/36a_values.ipynb #names
 NAMES_OF = {w: ns.split() for ws, ns in {
     'category kind genre section': 'garden kitchen books music travel office',
-    'tag topic keyword': 'urgent draft outdoor review billing later', 'label': 'bug question docs good-first wontfix waiting',
-    'team': 'design support field-work research events finance', 'group': 'volunteers editors newcomers translators board hosts',
-    'channel room': 'general announcements help-desk planning lunch news', 'department': 'sales logistics accounting legal purchasing it',
+    'tag topic keyword': 'urgent draft outdoor review billing later',
+    'label': 'bug question docs good-first wontfix waiting',
+    'team': 'design support field-work research events finance',
+    'group': 'volunteers editors newcomers translators board hosts',
+    'channel room': 'general announcements help-desk planning lunch news',
+    'department': 'sales logistics accounting legal purchasing it',
     'repository repo': 'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
     'branch': 'fix-typos update-figures new-layout add-search draft-report clean-up',
     'package library': 'date-tools csv-reader map-view form-kit chart-lines text-split',
     'bucket': 'backups photos exports uploads invoices raw-data', 'project': 'orchard lighthouse northstar compass mosaic harbour',
     'workspace': 'studio lab-notes field-office back-office playground archive',
-    'role': 'admin member viewer editor owner auditor', 'permission privilege scope': 'read write delete manage export invite',
+    'role': 'admin member viewer editor owner auditor',
+    'permission privilege scope': 'read write delete manage export invite',
     'variable': 'LOG_LEVEL MAIL_HOST CACHE_SIZE REPORT_URL TIME_ZONE PAGE_LIMIT',
     'secret': 'DEPLOY_TOKEN MAIL_PASSWORD DATABASE_URL SIGNING_KEY BACKUP_KEY API_TOKEN',
     'model engine': 'base-small base-large chat-small chat-large embed-small vision-large',
     'environment env stage': 'production staging testing preview sandbox nightly',
     'server host node machine device instance': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
-    'cluster': 'east-prod east-test south-prod south-test edge-a edge-b', 'runner vm': 'runner-a runner-b runner-c builder-1 builder-2 builder-3',
+    'cluster': 'east-prod east-test south-prod south-test edge-a edge-b',
+    'runner vm': 'runner-a runner-b runner-c builder-1 builder-2 builder-3',
     'workflow pipeline job': 'nightly-build run-tests release publish-docs lint sync-translations',
     'table dataset database collection': 'orders customers visits stock invoices ratings',
     'product item article': 'lamp chair kettle notebook backpack umbrella',
@@ -127,7 +132,8 @@ def first_number(kind: str, field: str = 'id') -> int:
     r = random.Random(kind)
     return r.randrange(3, 60) if field == 'number' else r.randrange(11, 99)*100 + 1
 
-_ENDS_OF = {'video': 'mp4', 'image': 'png', 'mask': 'png', 'photo': 'png', 'audio': 'mp3', 'recording': 'mp3', 'data': 'csv', 'archive': 'zip'}
+_ENDS_OF = {'video': 'mp4', 'image': 'png', 'mask': 'png', 'photo': 'png', 'audio': 'mp3', 'recording': 'mp3', 
+            'data': 'csv', 'archive': 'zip'}
 
 def file_named(name: str, r: random.Random, ends: Sequence[str] = ()) -> str: # ends: that a description allows
     "The file that somebody would upload"
