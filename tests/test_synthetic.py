@@ -487,3 +487,18 @@ def test_things_of_two_kinds_are_not_called_the_same():
         *((f"get /boards/{{owner}}/{{board}}/{k}", at) for k in kinds)))  # fmt: skip
     sets = [{x.get("name", x.get("id")) for x in xs} for xs in seen[1:]]
     assert all(sets) and sum(map(len, sets)) == len(set().union(*sets))
+
+
+def test_one_odd_field_of_an_entry_makes_no_other_entry():
+    deep = {"type": "object", "properties": {"id": TEXT, "mark": {"type": "string", "minLength": 30, "pattern": "^[A-Z]{3}$"}}, "required": ["id"]}
+    w, tools = service(op("/members", "get", obj(data=array(deep))), op("/members/{member_id}", "get", obj(id=TEXT, size=INT)))
+    listed = run(calls(w, tools, ("get /members", {})))[0]["data"]
+    got = run(calls(w, tools, *(("get /members/{member_id}", {"member_id": x["id"]}) for x in listed)))
+    assert listed and [x["id"] for x in got] == [x["id"] for x in listed]
+
+
+def test_a_member_with_a_user_inside_is_not_that_user():
+    member = obj(id=TEXT, role=TEXT, user=obj(id=TEXT, name=TEXT))
+    w, tools = service(op("/users", "get", obj(data=array(member))), op("/users/{user_id}", "get", member))
+    first = run(calls(w, tools, ("get /users", {})))[0]["data"][0]
+    assert run(calls(w, tools, ("get /users/{user_id}", {"user_id": first["id"]})))[0]["id"] == first["id"]

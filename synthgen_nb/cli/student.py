@@ -58,10 +58,11 @@ def student(
     "Train a base on each arm, ask all students about documents none has read, and say which difference is real."
     from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.evaluate.held_out import of_one_kind
     from synthgen_nb.evaluate.student import trainers
     from synthgen_nb.experiments.runs import read_run, run
     from synthgen_nb.experiments.taught import read_given
-    for a in arms: read_given(a)
+    of_one_kind({g.name: g.rows for g in map(read_given, arms)})
     trainers()
     runs, command = load_settings(config).paths.runs, command_line(['synthgen', *sys.argv[1:]])
     own = dict(seeds=seeds, steps=steps, rows=rows, questions=questions, share=share, **_more(more))

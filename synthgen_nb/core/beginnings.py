@@ -8,7 +8,6 @@ __all__ = ['T', 'beginning', 'sharing', 'Turns', 'anthropic_marked', 'openai_mar
 # %% ../../nbs/core/03j_beginnings.ipynb #imports
 import asyncio, re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from hashlib import sha256
 from typing import Any, TypeVar
 from .prompts import Ask
 from .records import content_id
@@ -19,13 +18,12 @@ _SOURCE = re.compile(r'</(?:source|passage)>\n')
 
 def beginning(
     ask: Ask,
-) -> tuple[str, int]: # what it begins with, as a hash; characters of it in the last message; '' and 0: no source
+) -> tuple[str, int]: # what it begins with; characters of it in the last message; '' and 0: no source
     "The part of a question that others about the same chunk begin with"
     *before, last = ask.messages
     found = _SOURCE.search(last['content']) # nothing in a source can look like its end: see `prompts.material`
     if not found: return '', 0
-    begun = '\0'.join([*(m['content'] for m in before), last['content'][:found.end()]])
-    return sha256(begun.encode('utf-8', 'surrogatepass')).hexdigest()[:16], found.end()
+    return '\0'.join([*(m['content'] for m in before), last['content'][:found.end()]]), found.end()
 
 # %% ../../nbs/core/03j_beginnings.ipynb #sharing
 def sharing(
@@ -56,7 +54,7 @@ class Turns:
         work: Callable[[], Awaitable[T]], # the answer
     ) -> T:
         "An answer, after that of the first question with the same beginning"
-        key = beginning(ask)[0] if ask.shared else ''
+        key = content_id(beginning(ask)[0]) if ask.shared else ''
         if key in self.first: await self.first[key].wait()
         elif key:
             through = self.first[key] = asyncio.Event()

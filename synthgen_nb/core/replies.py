@@ -7,6 +7,7 @@ __all__ = ['DEEP', 'parse_reply', 'Partly', 'lost_rows', 'form', 'reask']
 
 # %% ../../nbs/core/03a_replies.ipynb #imports
 import json, re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -411,6 +412,16 @@ def _whole(v: Any, s: dict) -> bool:
     return all(_whole(x, s.get('items', {})) for x in v) if isinstance(v, list) else True
 
 # %% ../../nbs/core/03a_replies.ipynb #flaw
+def _said(v: Any) -> Iterator[str]:
+    "The texts in a value"
+    for x in v.values() if isinstance(v, dict) else v:
+        if isinstance(x, str): yield x
+        elif isinstance(x, (dict, list)): yield from _said(x)
+
+def _plainly_fine(said: list[str], content: bool) -> bool:
+    whole = ' '.join(said)
+    return (content or not (whole == '' or whole.isspace())) and not _LOST.search(whole) and not {'…', '...'} & {*said}
+
 def _flaw(
     value: dict, # fits its schema
     output: dict | None = None, # the schema: a null that it asks for says something
@@ -419,6 +430,7 @@ def _flaw(
     props, required = (output or {}).get('properties', {}), (output or {}).get('required', [])
     nulls = [k for k in required if value.get(k, '') is None and 'null' in props.get(k, {}).get('type', ())]
     content = bool(nulls) or all(isinstance(x, bool) for x in value.values())
+    if _plainly_fine(list(_said(value)), content): return '' # as nearly all are
     for where, x in _leaves(value):
         if not isinstance(x, str):
             content = content or (x is not None and not isinstance(x, bool))

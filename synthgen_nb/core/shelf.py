@@ -10,7 +10,7 @@ import pickle
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -73,7 +73,7 @@ def on_disk(
 # %% ../../nbs/core/00k_shelf.ipynb #Places
 class Places:
     "Where things stand by their names; of several of one name the last"
-    def __init__(self, names: Iterable[str]):
+    def __init__(self, names: Iterable[Hashable]):
         import numpy as np
         hashes = np.fromiter(map(hash, names), np.int64)
         order = hashes.argsort(kind='stable')

@@ -10,7 +10,7 @@ __all__ = ['OWN', 'BESIDE', 'FIELDS', 'Gone', 'SHOWN', 'LOOKED_AT', 'LOST', 'dif
 # %% ../../nbs/experiments/87_diff.ipynb #imports
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..core.judge import load_rubric
 from ..core.prompts import find_prompts, load_prompt
 from ..core.records import SynthgenError, clip
 from ..core.settings import load_settings
+from ..core.shelf import Places, Shelf
 from .found import Version, asks, newest, sent, store_of, versions
 from ..core.display import Part, Story, changes, line_changes
 from .runs import find_run, read_run
@@ -146,20 +147,31 @@ def differing(x: Mark, y: Mark) -> list[str]:
 # %% ../../nbs/experiments/87_diff.ipynb #matched
 def matched(a: Side, b: Side) -> Rows:
     "Which rows of two runs belong together, and where the others went"
-    left: Iterable[Mark]
-    # those on the left are let go as they match
-    left, right = (map(mark, versions(s.folder, files=('final',))) for s in (a, b))
-    out, free = Rows(), {m.id: m for m in right}
+    marks = lambda s: map(mark, versions(s.folder, files=('final',)))
+    left: Iterable[Mark] = marks(a)
+    right = Shelf(marks(b))
+    out, free = Rows(), bytearray(b'\1') * len(right)
     for keys in (lambda m: [m.id], lambda m: [m.id, *m.parents], lambda m: [m.asked]):
-        there, rest = {k: m.id for m in reversed(free.values()) for k in keys(m)}, list[Mark]()
-        for m in left:
-            id = next((there[k] for k in keys(m) if there.get(k) in free), None)
-            if id is None: rest.append(m)
-            elif differing(m, free[id]): out.changed.append((m, free.pop(id)))
-            else: out.same += bool(free.pop(id))
-        left = rest
-    out.lost, out.gained = went([*left], b), went([*free.values()], a)
+        left = _paired(out, left, right, free, keys)
+    out.lost, out.gained = went([*left], b), went([m for m, is_free in zip(right, free, strict=True) if is_free], a)
     return out
+
+def _paired(out: Rows, left: Iterable[Mark], right: Shelf[Mark], free: bytearray, keys: Callable[[Mark], list]) -> Shelf[Mark]:
+    "Pairs of rows with a key in common; gives those of the left that have none"
+    rest, owner = Shelf[Mark](), array('q')
+    def names() -> Iterator[Any]: # of several of one name the first row has it
+        for i in (i for i in reversed(range(len(right))) if free[i]):
+            for k in keys(right[i]):
+                owner.append(i)
+                yield k
+    there = Places(names())
+    for m in left:
+        at = (owner[p] for k in keys(m) if (p := there.get(k)) >= 0 and free[owner[p]])
+        if (i := next(at, None)) is None: rest.append(m)
+        elif differing(m, right[i]): out.changed.append((m, right[i]))
+        else: out.same += 1
+        if i is not None: free[i] = 0
+    return rest
 
 # %% ../../nbs/experiments/87_diff.ipynb #went
 Gone = tuple[Mark, str, str, str] # a row, and stage, reason and detail of the run that does not have it

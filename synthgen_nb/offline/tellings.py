@@ -71,7 +71,7 @@ def marked(entry: Mapping) -> str: # with a field in brackets
     return f'{who} ({shown(mark)})' if who and mark is not None else who
 
 _CODES = frozenset('id sha key code sid uuid number'.split())
-_TELLING = ('content', 'reason', 'event', 'action', 'summary', 'description', 'filename', 'domain', 'topic', 'body', 'text')
+_TELLING = ('content', 'reason', 'event', 'action', 'summary', 'description', 'filename', 'domain', 'topic', 'item', 'product', 'body', 'text')
 
 def _only_code(entry: Mapping, who: str) -> bool: # is an entry called by a number or a code?
     return any(shown(v) == who for k, v in entry.items() if short(v) and _field(k).split()[-1] in _CODES)
@@ -85,7 +85,10 @@ def name_inside(entry: Mapping) -> str: # '' where there is none
 # %% ../../nbs/offline/93d_tellings.ipynb #lists
 _VAGUE = frozenset(WORDS['vague'].split())
 
+_UNCOUNTED = frozenset('information news data feedback metadata content history software advice'.split())
+
 def plural(noun: str, n: int) -> str:
+    if noun in _UNCOUNTED: return plural('entries', n)
     if n != 1: return noun if noun.endswith('s') else re.sub('([^aeiou])y$', r'\1ie', noun) + 's'
     return noun[:-3] + 'y' if noun.endswith('ies') else noun.removesuffix('s')
 
@@ -347,6 +350,7 @@ def new_id(content: Any, given: Sequence) -> str:
 # %% ../../nbs/offline/93d_tellings.ipynb #dump
 def result_in_words(step: Mapping) -> str:
     "What a result says, in a few values"
+    step = {**step, 'content': x} if isinstance(x := seen(step['content']), (list, dict)) else step
     given, parts, clocks = [v for _, v in leaves(step['arguments'])], dict[str, list[str]](), set[str]()
     for at, v in leaves(step['content']):
         flag = v is True and at.rpartition('/')[2].lower() in SUCCEEDED
@@ -381,7 +385,11 @@ def told(step: Mapping, f: Frame, request: str, level: int, writes: bool, way: i
                 level) if acts else found_as_given(content, f.want.noun or 'result')
     found = only_list(content, given)
     noun = of_one_kind(found[1]) or things(found[0], f.want) if found else ''
-    text = told_list(found[1], noun, level, way) if found and (found[1] or not writes) else ''
+    alone = found[1][0] if found and len(found[1]) == 1 and isinstance(found[1][0], Mapping) and len(found[1][0]) == 1 else None
+    text = told_list(found[1], noun, level, way) if found and alone is None and (found[1] or not writes) else ''
+    if alone: text = told_object(alone, f, step, request, level) # one row of one number: how many
+    if f.want.kind == 'list' and isinstance(content, str) and re.fullmatch(r'[\w./-]{2,60}', content):
+        text = told_list([content], things('', f.want), level, way)
     if not text and isinstance(content, Mapping): text = told_object(content, f, step, request, level)
     if not text and short(content) and len(shown(content).split()) < 4:
         says = len(shown(content).split()) > 1 and not re.search(r'\d', shown(content)) # no value, but words

@@ -64,8 +64,9 @@ def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one
         other = [k for k, v in fixed.items() if not _near(v, s['arguments'][k])]
         return other != [*own][-1:] if s['tool'] == f['tool'] else bool(other)
     def known(v: Any) -> bool: return any(v in s['arguments'].values() or (type(v), v) in _held(s) for s in steps)
-    strange = own and any(map(_spots, steps)) and not any(map(known, own.values()))
-    return any(map(apart, steps)) or bool(strange and f['tool'] not in {s['tool'] for s in steps})
+    new = [k for k, v in own.items() if not known(v)] if any(map(_spots, steps)) else []
+    strange = len(new) == len(own) > 0 or new not in ([], [*own][-1:])
+    return any(map(apart, steps)) or strange and f['tool'] not in {s['tool'] for s in steps}
 
 # %% ../../nbs/offline/94_tools.ipynb #taken
 def _taken(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping]) -> int:

@@ -34,8 +34,12 @@ VERBS = {'create': 'create add new post insert register upload open invite submi
 VERB_OF = {w: action for action, ws in VERBS.items() for w in ws.split()}
 
 # %% ../../nbs/worlds/36b_roles.ipynb #singular
+_ODD = dict(zip('shelves leaves halves knives wolves people children indices vertices'.split(),
+                'shelf leaf half knife wolf person child index vertex'.split(), strict=True))
+
 def singular(word: str) -> str:
     "pets → pet, categories → category, addresses → address"
+    if word in _ODD: return _ODD[word]
     if word.endswith('ies') and len(word) > 4: return word[:-3] + 'y'
     if re.search(r'(?:ss|sh|ch|x|z)es$', word): return word[:-2]
     return word[:-1] if word.endswith('s') and not word.endswith(('ss', 'us', 'is')) else word

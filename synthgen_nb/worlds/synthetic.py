@@ -731,8 +731,14 @@ def _list(w: SyntheticWorld, t: Tool, r: Resource, args: dict, said: dict, paren
     if not held[0]: return [x for x in items if fits(x, held[1], t.returns)] if problems(items, t.returns) else items
     told = _about(gone_well(put(frame, held[0], items)), about)
     if not problems(told, t.returns): return told
+    items = [_without_odd(x, held[1], t.returns) for x in items]
     sound = [x for x in items if fits(x, held[1], t.returns)] or at(frame, held[0])
     return checked(t, put(told, held[0], sound), lambda: put(frame, held[0], sound))
+
+def _without_odd(x: Any, schema: dict, root: Any) -> Any:
+    "An entry without those of its optional fields that do not fit: one odd field makes no entry another one"
+    props, need = schema.get('properties') or {}, schema.get('required') or ()
+    return {k: v for k, v in x.items() if k in need or fits(v, props.get(k, {}), root)} if isinstance(x, dict) else x
 
 def _item(w: SyntheticWorld, t: Tool, r: Resource, o: dict, schema: dict) -> Any:
     "An object as a list shows it"

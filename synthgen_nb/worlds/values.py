@@ -148,6 +148,7 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'description summary about bio purpose details': _about,
     'text body content message comment note notes reason caption remark': _sentence,
     'color colour': lambda r: '#' + _hex(6)(r), 'version': lambda r: f'{r.randint(1, 4)}.{r.randint(0, 9)}.{r.randint(0, 9)}',
+    'expression formula equation': lambda r: f'{r.randint(2, 90)} {r.choice("+-*/")} ({r.randint(2, 20)} + {r.randint(2, 20)})',
     'mime mimetype': lambda r: 'text/plain', 'filename file': lambda r: f'{r.choice(NOUNS)}.txt',
     'path dir directory folder': lambda r: f'/{r.choice(NOUNS)}/{r.choice(NOUNS)}',
     'sha hash checksum digest': _hex(40),
@@ -376,7 +377,8 @@ def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') ->
 def one_person(o: dict, rng: random.Random, of: str = '', login: str = '') -> dict: # of: what the object is
     "An object whose login, name and address belong together, where it has at least two of them"
     at = {k.lower().replace('_', ''): k for k, v in o.items() if isinstance(v, str)}
-    who = {'login', 'username', 'firstname'} & {*at} or {*words(of)[-1:]} & PEOPLE
+    does = 'email' in at and bool(re.search(r'(?:er|or|ee|ist)s?$', of)) # a reader, a donor
+    who = {'login', 'username', 'firstname'} & {*at} or {*words(of)[-1:]} & PEOPLE or does
     mine = {'login', 'username', 'email', 'firstname', 'lastname', *(('name', 'fullname', 'displayname') if who else ())} & {*at}
     if len(mine) < 2 or {*words(of)[-1:]} & ORGANIZED: return o
     first, _, last = (login if re.fullmatch(r'[a-z]+\.[a-z]+', login) else _login(rng)).partition('.')
@@ -447,7 +449,7 @@ def _made_text(name: str, schema: dict, rng: random.Random, of: str = '') -> str
 
 def _string(s: dict, rng: random.Random, name: str, of: str = '') -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
-    elif s.get('format') in FORMATS_OF: text = FORMATS_OF[s['format']](rng)
+    elif s.get('contentEncoding') == 'base64' or s.get('format') in FORMATS_OF: text = FORMATS_OF.get(s.get('format', ''), FORMATS_OF['byte'])(rng)
     elif said := [v for v in said_values(s.get('description'))
                   if not placeholder(v) and fits(v, {k: s[k] for k in SIZES if k in s}, {})]:
         text = rng.choice(said)
