@@ -216,7 +216,9 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
                    r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
-_FULL = re.compile(r',? which (?:begins|starts|allows|lets|enables|returns|helps)\b.*$| (?:after|once|when|if) (?:you|it|they)\b.*$| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
+_FULL = re.compile(r',? which (?:begins|starts|allows|lets|enables|returns|helps)\b.*$'
+                   r'| (?:after|once|when|if) (?:you|it|they)\b.*$'
+                   r'| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
                    r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')
