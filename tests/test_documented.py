@@ -14,7 +14,7 @@ import fpdf
 import pytest
 import typer
 import yaml
-from conftest import EXAMPLES, ROOT, SYNTHGEN, command, example, fork, rows, write_docs
+from conftest import EXAMPLES, ROOT, SYNTHGEN, Server, command, example, fork, rows, write_docs
 
 from synthgen_nb.cli.main import app, register
 
@@ -121,8 +121,16 @@ def prepare(folder):
             z.writestr(name, part)
 
 
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory):
+    "A model server for all pages, of which few ask it"
+    s = Server(tmp_path_factory.mktemp("server") / "requests.log", 0.0)
+    yield s
+    s.stop()
+
+
 @pytest.mark.parametrize("page", HOW_TOS, ids=lambda p: p.stem)
-def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
+def test_every_how_to_runs(tmp_path, one_server, page, pytestconfig):
     "The boxes of a page, saved and run in its order; the model is the offline one where the page names none"
     told = page.read_text()
     prepare(tmp_path)
@@ -130,7 +138,8 @@ def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
     for name, box in re.findall(r"^(?:Save|.*\bsave) this as `([\w./]+)`[^\n]*\n\n```\w+\n(.*?)^```", told, re.S | re.M):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(box)
-    env = {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url, "SYNTHGEN_LLM_VLLM_BASE_URL": f"{server.url}/v1", "MY_SERVER": server.url, "MY_KEY": "sk-mock"}
+    at = one_server.url
+    env = {"SYNTHGEN_LLM_OLLAMA_BASE_URL": at, "SYNTHGEN_LLM_VLLM_BASE_URL": f"{at}/v1", "MY_SERVER": at, "MY_KEY": "sk-mock"}
     env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as for somebody who has activated .venv
     if page.stem in ("ollama", "vllm", "budget"):
         (tmp_path / "synthgen.yaml").unlink()  # the page shows it for later

@@ -158,17 +158,17 @@ def test_parameters_from_a_file_and_from_a_record(synthgen):
     assert "expected keys" in synthgen("run", "qa", "-f", "p.yaml", ok=False).stderr
 
 
-# the others are typed as they stand in the documents, see test_documented, or take a world or a run, and are tried where those are
-ORDER = """ingest sources search generate enrich curate coverage evaluate agreement compare evidence lima multi-score
-enhance-cot generate-cot round-trip worth prompts tool-parse tool-deps tool-generate-from-topic calls""".split()
-DEAR = """doctor init self-instruct select-coverage select-worth tool-generate tool-curate tool-evaluate tool-generate-calls tool-generate-dialogues
+# lines that no document has as they stand; the others, and those that take long, only with --renew
+ORDER = "ingest generate enrich curate evaluate agreement lima multi-score enhance-cot generate-cot tool-generate-from-topic".split()
+ELSEWHERE = """doctor init sources search coverage compare evidence round-trip worth prompts tool-parse tool-deps calls self-instruct
+select-coverage select-worth tool-generate tool-curate tool-evaluate tool-generate-calls tool-generate-dialogues
 tool-counterfactuals tool-generate-chain tool-generate-walks tool-generate-tasks""".split()
 
 
 def test_examples_do_what_they_say(synthgen, pytestconfig):
-    "Typed one after the other in a folder of documents, each works as it stands; the dear ones, which other tests run, only with --renew"
+    "Typed one after the other in a folder of documents, each works as it stands"
     write_docs(synthgen.folder / "docs", 4)
-    for name in ORDER + DEAR * pytestconfig.getoption("--renew"):
+    for name in ORDER + ELSEWHERE * pytestconfig.getoption("--renew"):
         said = synthgen(*shlex.split(PAGES[name].epilog)).stdout
         assert said.strip(), name
         example(pytestconfig, f"synthgen {PAGES[name].epilog}", said, synthgen.folder, "help")

@@ -38,11 +38,13 @@ def how_tos() -> list[str]: return [f'{DOCS}/do/{n}.md' for _, names in TASKS.va
 def decisions() -> list[str]: return [p.as_posix() for p in sorted(Path(DOCS, 'decisions').glob('*.md'))]
 
 
+LINKED = re.compile(r'\[([^\]]*)\]\([^)]*\)')
+
 def opening(text: str) -> tuple[str, str]:
-    "Title and first sentence of a page in Markdown"
+    "Title and first sentence of a page in Markdown, without links, which lead elsewhere from another page"
     title, _, rest = text.strip().partition('\n')
     first = next((p for p in rest.strip().split('\n\n') if p and p[0] not in '`|#<:'), '')
-    return title.lstrip('# '), ' '.join(first.removeprefix('> ').split())
+    return title.lstrip('# '), LINKED.sub(r'\1', ' '.join(first.removeprefix('> ').split()))
 
 
 def toc(entries: list[str], caption: str = '') -> str:
@@ -106,8 +108,6 @@ class Book:
             toc([*do, 'project/cluster'], 'Do'), toc(look, 'Look up')])
 
 
-LINKED = re.compile(r'\[([^\]]*)\]\([^)]*\)')
-
 def llms(book: Book, made: dict[str, str]) -> str:
     "llms.txt: what this is, and every page of the book as Markdown"
     parts = ['# synthgen_nb', '> A notebook-first workbench for synthetic fine-tuning data: documents or tools in, checked training rows out, '
@@ -118,7 +118,7 @@ def llms(book: Book, made: dict[str, str]) -> str:
         ('Optional', ['house', 'records'])]
     for title, pages in groups:
         told = [(p, *(opening(made[p]) if p in made else book.about(p))) for p in pages]
-        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md)' + f': {LINKED.sub(chr(92) + "1", s)}'*bool(s) for p, t, s in told))
+        parts.append(f'## {title}\n\n' + '\n'.join(f'- [{t}]({p}.md)' + f': {s}'*bool(s) for p, t, s in told))
     return '\n\n'.join(parts) + '\n'
 
 

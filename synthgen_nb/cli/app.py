@@ -200,8 +200,10 @@ WAITING = 75 # status of a run that somebody else has to answer first; sysexits.
 
 CODES = dict( # type of an error → its code, the status of a command that ends with it, what it says
     SynthgenError=('not-possible', 1, 'What is wrong, where, and what to do about it stands in the message.'),
-    ServerDown=('server-down', 1, 'A model server did not answer for longer than `patience`. What was answered is kept: run it again.'),
-    Spent=('budget-spent', 1, 'The most that may be sent or spent is reached (`limits`, `--budget`). What was answered is kept.'),
+    ServerDown=('server-down', 1, 'A model server did not answer for longer than `patience`. '
+                'What was answered is kept: run it again.'),
+    Spent=('budget-spent', 1, 'The most that may be sent or spent is reached (`limits`, `--budget`). '
+           'What was answered is kept.'),
     NoRoom=('no-room', 1, 'A disk or a quota is full. Make room and run it again.'),
     NotAllowed=('not-allowed', 1, 'A server for agents was not started with what that takes.'),
     Usage=('wrong-usage', 2, 'An option, an argument or a value that the command does not take.'),
