@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SYNTHGEN = Path(sys.executable).with_name("synthgen")
@@ -151,6 +153,31 @@ def server(tmp_path):
     s = Server(tmp_path / "requests.log", 0.0)
     yield s
     s.stop()
+
+
+EXAMPLES = ROOT / "nbs/_docs/examples.yaml"
+VARIES = {"doctor", "init", "list-providers", "calls", "show"}  # with what is installed, reachable or stored
+
+
+def shape(said: str) -> list[str]:
+    "The words without numbers, ids and how wide a column is"
+    return re.sub(r"\b[\w.,:%–-]*\d[\w.,:%–-]*", "0", said).split()
+
+
+def example(config, line: str, said: str, folder: Path, page: str) -> None:
+    "What the page of a command shows is what it prints; with --renew the first of its lines that are run is recorded"
+    known = yaml.safe_load(EXAMPLES.read_text())
+    words = line.split()[1:3]
+    name = " ".join(words) if words[0] == "judge" else words[0]
+    printed = [x.rstrip()[:140] for x in said.replace(f"{folder}/", "").splitlines()]
+    now = dict(run=line, page=page, prints="\n".join(printed[:16] + ["…"] * (len(printed) > 16)))
+    shown = known.get(name, now)
+    if (shown["run"], shown["page"]) != (line, page):
+        return
+    if config.getoption("--renew"):
+        EXAMPLES.write_text(yaml.safe_dump(known | {name: now}, allow_unicode=True, width=1000))
+    elif name in known and name not in VARIES:
+        assert shape(now["prints"]) == shape(shown["prints"]), "what a page shows is no longer printed: run pytest with --renew, look at the difference"
 
 
 def rows(path) -> list[dict]:

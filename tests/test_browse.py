@@ -58,15 +58,17 @@ def test_rows_are_filtered_read_labelled_and_compared(served):
 
 def test_what_else_a_sheet_holds_stays_in_it(tmp_path):
     from synthgen_nb.cli.browse import Browsed
-    from synthgen_nb.evaluate.labels import read_sheet, write_lines
+    from synthgen_nb.evaluate.labels import COLUMNS, read_sheet, write_lines
 
     run, sheet = ROOT / "runs/reference-qa", tmp_path / "sheet.csv"
     a, b, c = [r["id"] for r in Browsed(run, sheet).rows if r["kept"]][:3]
-    write_lines([(a, "", "one", "=1", "x.md", "odd"), (b, "bad", "two", "2", "", "")], sheet)
+    own = [*COLUMNS, "who"]
+    write_lines([(a, "", "one", "=1", "x.md", "odd", "Anna"), (b, "bad", "two", "2", "", "", "")], sheet, own)
     Browsed(run, sheet).label(c, True)
     Browsed(run, sheet).label(b, None)
     there = {r["id"]: r for r in read_sheet(sheet)}
     assert [r["label"] for r in there.values()] == ["", "", "good"] and (there[a]["remark"], there[a]["answer"]) == ("odd", "'=1")
+    assert there[a]["who"] == "Anna" and list(there[c]) == own, "a column of the reader's own"
     Browsed(run, sheet).label(c, None)
     assert Browsed(run, sheet).labels == {}  # a sheet without a label yet is a sheet
 

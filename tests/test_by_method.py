@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from synthgen_nb.core.methods import options_of
 from synthgen_nb.core.methods import Method
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.records import Outcome, SynthgenError
@@ -12,7 +13,7 @@ from synthgen_nb.specs.tool import Tool
 from synthgen_nb.specs.trajectory import Trajectory
 from synthgen_nb.tools import by_method
 from synthgen_nb.tools.apigen import verify
-from synthgen_nb.tools.by_method import made_by, maker, options_of
+from synthgen_nb.tools.by_method import made_by, maker
 from synthgen_nb.tools.toolllm import toolllm
 from synthgen_nb.worlds.hdf5 import hdf5_tools, hdf5_world
 

@@ -1,7 +1,8 @@
 """A student let loose in a world: are its calls those that were wanted, and does the world end where it should?"""
 import asyncio, json
 import pytest
-from synthgen_nb.experiments.called import act, calls_in, exact, gold_of, marked_calls
+from synthgen_nb.experiments.called import act, calls_in, exact, gold_of, marked_calls, worlds_of
+from synthgen_nb.core.records import SynthgenError
 from synthgen_nb.export.templates import load_templates
 from synthgen_nb.specs.forms import Unread
 from synthgen_nb.specs.tool import Tool
@@ -79,6 +80,19 @@ def test_a_world_that_shows_nothing_gives_no_end_state_and_reading_gives_one():
     look = row(("count", dict(item="nut")))
     assert marks(look, written("count", item="nut"), world=blind)["end_state"] == 1
     assert marks(look, written("add", item="nut"), world=blind)["end_state"] == 0
+
+
+def test_who_does_nothing_has_not_reached_the_end_of_a_row_that_only_reads():
+    look = row(("count", dict(item="nut")))
+    assert marks(look, "One.")["end_state"] == 0 and marks(look, written("count", item="nut"))["end_state"] == 1
+
+
+def test_worlds_are_those_that_rows_name():
+    async def name(t):
+        async with worlds_of([t])(t.world) as w: return w.name
+    assert asyncio.run(name(TWO.but(world="hdf5"))) == "hdf5"
+    with pytest.raises(SynthgenError, match="do not say in which world"): worlds_of([TWO, TWO.but(world="")])
+    with pytest.raises(SynthgenError, match="unknown world"): asyncio.run(name(TWO))
 
 
 def test_where_nothing_is_wanted_nothing_is_right():

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import fpdf
 import pytest
+import typer
 import yaml
-from conftest import ROOT, SYNTHGEN, command, fork, rows, write_docs
+from conftest import EXAMPLES, ROOT, SYNTHGEN, command, example, fork, rows, write_docs
 
 from synthgen_nb.cli.main import app, register
 
@@ -30,42 +31,42 @@ ELSEWHERE = {  # lines that are run by somebody else, or by hand
 HEAVY = ("litellm", "datasets", "lancedb", "pandas", "pyarrow", "numpy", "sklearn", "matplotlib", "papermill", "IPython", "pydantic")
 
 
+def text(name: str) -> str:
+    "A document, or those of a folder in the order in which they are read"
+    if name != "nbs/_docs/start":
+        return (ROOT / name).read_text()
+    order = re.search(r"^START = '(.*?)'", (ROOT / "nbs/_docs/book.py").read_text(), re.M)[1].split()
+    return "\n".join((ROOT / name / f"{n}.md").read_text() for n in order)
+
+
 def lines(name: str) -> list[str]:
     "The commands in the sh blocks of a document, in order, without comments"
-    blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", (ROOT / name).read_text(), re.S | re.M)
+    blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text(name), re.S | re.M)
     return [c for b in blocks for line in b.splitlines() if (c := line.split(" #")[0].strip()) and not c.startswith("#")]
 
 
 HOW_TOS = sorted((ROOT / "nbs/_docs/do").glob("*.md"))
-EXAMPLES = ROOT / "nbs/_docs/examples.yaml"
+# an archive, documents with something to look up, a trained model, another run; or it stays until it is stopped
+NEEDS_MORE = {"unpack", "tool-annotate", "student", "select-less", "ablate", "bundle", "replay", "serve", "tool-serve", "mcp"}
 
 
-def example(config, line: str, said: str, folder) -> None:
-    "With --renew: what a command printed, for its page; the first of its lines that printed something"
-    if not config.getoption("--renew"):
-        return
-    known = yaml.safe_load(EXAMPLES.read_text()) if EXAMPLES.exists() else {}
-    words = line.split()[1:3]
-    name = " ".join(words) if words[0] == "judge" else words[0]
-    rows = [x.rstrip()[:140] for x in said.replace(f"{folder}/", "").splitlines()]
-    known.setdefault(name, dict(run=line, prints="\n".join(rows[:16] + ["…"] * (len(rows) > 16))))
-    EXAMPLES.write_text(yaml.safe_dump(known, allow_unicode=True, width=1000))
-
-
-def test_every_example_is_a_line_that_is_run():
-    written = {line for f in ("nbs/_docs/start.md", *(f"nbs/_docs/do/{p.name}" for p in HOW_TOS)) for line in lines(f)}
+def test_every_command_shows_what_it_prints():
+    register([])
+    command = typer.main.get_command(app)
+    names = {f"{n} {x}" for n, c in command.commands.items() for x in getattr(c, "commands", {})}
+    names |= {n for n, c in command.commands.items() if not hasattr(c, "commands")}
     shown = yaml.safe_load(EXAMPLES.read_text())
-    assert len(shown) > 20 and not [e["run"] for e in shown.values() if e["run"] not in written]
+    assert {*shown} <= names and names - {*shown} <= NEEDS_MORE
     assert not [n for n, e in shown.items() if "/tmp/" in e["prints"] or "Traceback" in e["prints"]]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start.md", "nbs/_docs/skill/SKILL.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "nbs/_docs/start", "nbs/_docs/skill/SKILL.md"])
 def test_every_documented_line_runs_as_written(tmp_path, server, name, pytestconfig):
     write_docs(tmp_path / "docs", 5)
     write_docs(tmp_path / "pages", 12)
     env = {k: v for k, v in os.environ.items() if not k.startswith("SYNTHGEN_")} | {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url}
-    synthgen, ran = [SYNTHGEN] if name == "README.md" else fork(), []
-    for box in re.findall(r"```yaml\n(question:.*?)```", (ROOT / name).read_text(), re.S):
+    synthgen, ran = fork(), []
+    for box in re.findall(r"```yaml\n(question:.*?)```", text(name), re.S):
         (tmp_path / "study.yaml").write_text(box)
     for line in lines(name):
         program, *args = shlex.split(line)
@@ -76,8 +77,8 @@ def test_every_documented_line_runs_as_written(tmp_path, server, name, pytestcon
         assert r.returncode == 0, f"{line}\n{r.stdout}\n{r.stderr}"
         assert r.stdout.strip() and "Traceback" not in r.stderr, line
         ran.append(line)
-        if name.endswith("start.md"):
-            example(pytestconfig, line, r.stdout, tmp_path)
+        if name == "nbs/_docs/start":
+            example(pytestconfig, line, r.stdout, tmp_path, name)
         for flag, file in pairwise(args):
             assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
         if "--target-pairs 20" in line:
@@ -123,10 +124,10 @@ def prepare(folder):
 @pytest.mark.parametrize("page", HOW_TOS, ids=lambda p: p.stem)
 def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
     "The boxes of a page, saved and run in its order; the model is the offline one where the page names none"
-    text = page.read_text()
+    told = page.read_text()
     prepare(tmp_path)
     run = command(tmp_path)
-    for name, box in re.findall(r"^(?:Save|.*\bsave) this as `([\w./]+)`[^\n]*\n\n```\w+\n(.*?)^```", text, re.S | re.M):
+    for name, box in re.findall(r"^(?:Save|.*\bsave) this as `([\w./]+)`[^\n]*\n\n```\w+\n(.*?)^```", told, re.S | re.M):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(box)
     env = {"SYNTHGEN_LLM_OLLAMA_BASE_URL": server.url, "SYNTHGEN_LLM_VLLM_BASE_URL": f"{server.url}/v1", "MY_SERVER": server.url, "MY_KEY": "sk-mock"}
@@ -144,14 +145,14 @@ def test_every_how_to_runs(tmp_path, server, page, pytestconfig):
         assert program == "synthgen", line
         r = run(*args, env=env)
         assert r.stdout.strip(), line
-        example(pytestconfig, line, r.stdout, tmp_path)
+        example(pytestconfig, line, r.stdout, tmp_path, page.stem)
         for flag, file in pairwise(args):
             assert flag != "-o" or (tmp_path / file).exists(), f"{line} wrote no {file}"
-    shown = re.findall(r"^```text\n(.*?)^```", text, re.S | re.M)
+    shown = re.findall(r"^```text\n(.*?)^```", told, re.S | re.M)
     known = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands} | {g.name for g in app.registered_groups}
     for name in re.findall(r"^synthgen (?:--engine \S+ )?([a-z-]+)", "\n".join(shown), re.M):
         assert name in known or name == "shorten", name
-    assert said or shown or "make export" in text
+    assert said or shown or "make export" in told
 
 
 def test_what_the_cluster_page_shows_can_be_read():

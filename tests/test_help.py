@@ -3,20 +3,25 @@
 import inspect
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
 import typer
-from conftest import SYNTHGEN, write_docs
+from conftest import SYNTHGEN, example, write_docs
 
+from synthgen_nb.cli import agents  # noqa: F401, declares an error
 from synthgen_nb.cli import app as options
+from synthgen_nb.cli.app import CODES, code_of
 from synthgen_nb.cli.help import PANELS
 from synthgen_nb.cli.main import app, asked
 from synthgen_nb.cli.methods import method_commands
 from synthgen_nb.core.declared import signature_in
 from synthgen_nb.core.methods import Method
-from synthgen_nb.core.records import Pair
+from synthgen_nb.core.patience import Spent  # noqa: F401, likewise
+from synthgen_nb.core.records import Pair, SynthgenError, Waiting
 from synthgen_nb.export.formats import formats_for
 from synthgen_nb.specs.trajectory import Trajectory
 
@@ -68,6 +73,35 @@ def test_what_tab_offers(tmp_path):
     assert tab("synthgen show ") == [], "a file that cannot be read is no noise in the line that is typed"
 
 
+SHELLS = dict(  # what the key does in each, after the script that it installs
+    bash='COMP_WORDS=(synthgen tool-p); COMP_CWORD=1; _synthgen_completion synthgen; printf "%s\\n" "${COMPREPLY[@]}"',
+    zsh='words=(synthgen tool-p); CURRENT=2; _synthgen_completion',
+    fish='complete -C "synthgen tool-p"',
+)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_of_each_shell_offers_commands(shell):
+    "Run by the shell itself; zsh draws its list only at a terminal, so what it is given to draw is printed"
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    env = os.environ | {"PATH": f"{SYNTHGEN.parent}:{os.environ['PATH']}"}
+    script = subprocess.run([SYNTHGEN], capture_output=True, text=True, env=env | {"_SYNTHGEN_COMPLETE": f"source_{shell}"}).stdout
+    drawn = 'compdef() {}\n_arguments() { print -r -- "$@" }\n' * (shell == "zsh")
+    said = subprocess.run([shell, "-c", f"{drawn}{script}\n{SHELLS[shell]}"], capture_output=True, text=True, env=env)
+    assert re.findall(r"tool-p\w+", said.stdout) == ["tool-parse", "tool-pipeline"] and not said.stderr, said
+
+
+def test_errors_have_codes_for_programs(synthgen):
+    told = synthgen("show", "nowhere", "--json", ok=False)
+    error = json.loads(told.stdout)["error"]
+    assert (error["code"], error["status"]) == ("not-possible", 1) and told.stderr == f"error: {error['message']}\n"
+    kinds = {c.__name__ for c in [SynthgenError, *SynthgenError.__subclasses__()]}
+    assert {*CODES} - kinds == {"NoRoom", "Usage", "Interrupted"}, "a code is of a type there is, or of what no type is for"
+    codes = [code for code, _, _ in CODES.values()]
+    assert len({*codes}) == len(codes) and all(re.fullmatch("[a-z-]+", c) for c in codes) and code_of(Waiting("x")) == "waiting" and CODES["Waiting"][1] == 75
+
+
 def test_a_press_of_the_key_loads_nothing_heavy():
     code = "import sys; sys.argv = ['synthgen']\nfrom synthgen_nb.cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
     code += "print('loaded:', [m for m in ('pydantic', 'asyncio', 'rich', 'numpy', 'yaml') if m in sys.modules])"
@@ -91,6 +125,8 @@ def test_tables_are_json_for_programs(synthgen):
     assert {r["kind"] for r in read("prompts")} == {"prompt", "rubric"}
     assert [r for r in read("list-providers") if r["provider"] == "* offline"]
     assert {r["model"] for r in read("calls")} == {"offline/extractive"}
+    assert read("compare", "pairs.jsonl", "./pairs.jsonl", "-o", "report.md", "--sample-size", "2")["differences"]
+    assert read("judge", "exam", "pairs.jsonl", "--rows", "2")["judge"] == "offline/extractive"
     assert {d["document"] for d in read("coverage", "pairs.jsonl")["documents"]} == {"docs/doc000.md", "docs/doc001.md"}
 
 
@@ -124,11 +160,15 @@ def test_parameters_from_a_file_and_from_a_record(synthgen):
 
 # the others are typed as they stand in the documents, see test_documented, or take a world or a run, and are tried where those are
 ORDER = """ingest sources search generate enrich curate coverage evaluate agreement compare evidence lima multi-score
-enhance-cot generate-cot prompts tool-parse tool-deps tool-generate-from-topic calls""".split()
+enhance-cot generate-cot round-trip worth prompts tool-parse tool-deps tool-generate-from-topic calls""".split()
+DEAR = """doctor init self-instruct select-coverage select-worth tool-generate tool-curate tool-evaluate tool-generate-calls tool-generate-dialogues
+tool-counterfactuals tool-generate-chain tool-generate-walks tool-generate-tasks""".split()
 
 
-def test_examples_do_what_they_say(synthgen):
-    "Typed one after the other in a folder of documents, each works as it stands"
+def test_examples_do_what_they_say(synthgen, pytestconfig):
+    "Typed one after the other in a folder of documents, each works as it stands; the dear ones, which other tests run, only with --renew"
     write_docs(synthgen.folder / "docs", 4)
-    for name in ORDER:
-        assert synthgen(*shlex.split(PAGES[name].epilog)).stdout.strip(), name
+    for name in ORDER + DEAR * pytestconfig.getoption("--renew"):
+        said = synthgen(*shlex.split(PAGES[name].epilog)).stdout
+        assert said.strip(), name
+        example(pytestconfig, f"synthgen {PAGES[name].epilog}", said, synthgen.folder, "help")

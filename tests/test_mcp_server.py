@@ -11,7 +11,7 @@ from conftest import ROOT, write_docs
 official = pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
 from synthgen_nb.cli import main  # noqa: E402, F401
-from synthgen_nb.cli.agents import CODES, search_docs  # noqa: E402
+from synthgen_nb.cli.agents import search_docs  # noqa: E402
 from synthgen_nb.core.records import SynthgenError  # noqa: E402
 
 STUDY = "question: What does a stricter judge lose?\nname: s\nbase: {source: docs, target_pairs: 3}\ngrid: {threshold: [4, 8]}\n"
@@ -96,11 +96,6 @@ def test_questions_find_what_can_be_typed():
         titles = [p["title"] for p in search_docs(question, 8)]
         assert any(wanted in t.lower() for t in titles[:4]), (question, titles)
     assert search_docs("") == [] and search_docs("zzzqqq") == []
-
-
-def test_codes_are_one_for_each_kind_and_in_the_notebook():
-    assert len({*CODES.values()}) == len(CODES) and list(CODES)[-1] is SynthgenError
-    assert all(re.fullmatch("[a-z-]+", c) for c in CODES.values())
 
 
 def test_the_skill_says_what_it_is_for_and_what_never_to_do():

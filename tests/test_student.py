@@ -67,6 +67,50 @@ def test_tool_rows_are_split_by_world_and_tool():
     assert all(p.startswith("hdf5/") for p in split.places) and split.test
 
 
+def talks_of(tools=("list_files", "file_info", "list_keys", "find_objects", "get_shape"), each=2):
+    ask = ["Show me what {} gives, please.", "I should like to see the outcome of {} now.", "Run {} for the report of today."]
+    args = lambda t: {} if t == "list_files" else {"path": "/"} if t == "get_shape" else {}
+    def one(t, i):
+        turns = (Turn(role="user", text=ask[i].format(t.replace("_", " "))), Turn(role="assistant", calls=(Call(id="call_1", tool=t, arguments=args(t)),)),
+                 Turn(role="assistant", text=f"It said {t} {i}."))
+        return Trajectory(turns=turns, tools=(t,), world="hdf5")
+    return [one(t, i) for t in tools for i in range(each)]
+
+
+def test_pairs_and_conversations_are_not_taught_together(tmp_path):
+    from synthgen_nb.core.records import save
+    from synthgen_nb.experiments.taught import arms_for, read_given
+    save(pairs(), tmp_path / "p.jsonl")
+    save(talks_of(), tmp_path / "t.jsonl")
+    given = [read_given(str(tmp_path / f"{n}.jsonl")) for n in "tp"]
+    with pytest.raises(SynthgenError, match=r"cannot be taught together \(t 0 pairs and 10 conversations with tools, p 24 pairs and 0"): arms_for(given)
+    (tmp_path / "both.jsonl").write_text((tmp_path / "t.jsonl").read_text() + (tmp_path / "p.jsonl").read_text())
+    with pytest.raises(SynthgenError, match="24 of 34 rows are no conversations"): read_given(str(tmp_path / "both.jsonl"))
+
+
+def test_a_run_with_tools_brings_its_tools_and_all_that_was_solved(tmp_path):
+    from synthgen_nb.core.records import save
+    from synthgen_nb.experiments.taught import arms_for, read_given
+    rows = talks_of()
+    shown = [r.but(tools=(*r.tools, "get_dtype")) for r in rows]  # as the pipeline finishes what it keeps
+    save(shown[:8], tmp_path / "records/final.jsonl")
+    save(rows, tmp_path / "records/solved.jsonl")
+    save([Tool(name=n) for n in ("list_files", "get_dtype")], tmp_path / "records/tools.jsonl")
+    given = read_given(f"mine={tmp_path}")
+    assert len(given.pool) == 10 and {r.id for r in shown[:8]} < {r.id for r in given.pool} and [t.name for t in given.tools] == ["list_files", "get_dtype"]
+    split, arms = arms_for([given], 0.3)
+    assert {*arms} == {"mine", RANDOM, LONGEST, "20% corrupted"} and len({len(r) for r in arms.values()}) == 1
+    assert all(p.startswith("hdf5/") for p in json.loads(json.dumps(split.as_dict()))["held_out"])
+
+
+def test_a_corrupted_conversation_answers_another_request():
+    rows = talks_of()
+    spoilt = [(a, b) for a, b in zip(rows, corrupted(rows, 0.3), strict=True) if a != b]
+    assert len(spoilt) == 3
+    for a, b in spoilt:
+        assert b.instruction == a.instruction and b.calls[0].tool != a.calls[0].tool and {*a.tools, b.calls[0].tool} == {*b.tools}
+
+
 @pytest.mark.parametrize("arms, says", [({"all": pairs("ab")}, "four documents"), ({"all": []}, "holds no row"),
                                         ({"all": pairs(), "none": pairs()[:0]}, "none holds no row")])
 def test_a_split_that_cannot_be_is_an_error(arms, says):
@@ -242,6 +286,19 @@ def test_preferences_go_on_from_their_checkpoint(tmp_path):
         with preferred(base, rows[::-1], of(4), tmp_path / "cut"): pass
     with pytest.raises(SynthgenError, match="rank above 0"):
         with preferred(base, rows, quick(), tmp_path / "none"): pass
+
+
+@needs_extra
+def test_students_of_conversations_act_in_worlds(synthgen):
+    from synthgen_nb.core.records import save
+    save(talks_of(), synthgen.folder / "rows.jsonl")
+    few = ["--seeds", 1, "--steps", 2, "--questions", 2, "-p", "answer_tokens=4"]
+    r = json.loads(synthgen("student", "rows.jsonl", *few, "--json").stdout)
+    assert {x["measure"] for x in r["gains"]} == {"loss", "exact", "end_state"}
+    assert {x["arm"] for x in r["gains"]} == {"base", "rows", RANDOM, LONGEST, "20% corrupted"}
+    assert all(0 <= x["value"] <= 1 for x in r["gains"] if x["measure"] != "loss")
+    said = synthgen("student", "rows.jsonl", *few, "-p", "judge=offline/extractive", ok=False)
+    assert "judge is for pairs of question and answer" in said.stdout + said.stderr
 
 
 def test_preferences_are_read_or_named(tmp_path):

@@ -172,15 +172,16 @@ def test_identifiers_in_the_query_are_of_one_kind_of_thing():
 
 def test_one_thing_under_several_paths():
     w, tools = service(*FORGE)
-    name = {"owner": "octo", "repo": "launch"}
+    octo = run(calls(w, tools, ("get /orgs/{org}/repos", {"org": "nobody"})))[0].split()[-1]
+    name = {"owner": octo, "repo": "launch"}
     seen = run(calls(w, tools,
-        ("post /orgs/{org}/repos", {"org": "octo", "body": {"name": "launch", "private": True}}),
+        ("post /orgs/{org}/repos", {"org": octo, "body": {"name": "launch", "private": True}}),
         ("get /repos/{owner}/{repo}", name),
         ("put /repos/{owner}/{repo}/topics", name | {"body": {"names": ["a", "b"]}}),
         ("get /repos/{owner}/{repo}/topics", name),
         ("delete /repos/{owner}/{repo}", name),
         ("get /repos/{owner}/{repo}", name),
-        ("get /orgs/{org}/repos", {"org": "octo"}),
+        ("get /orgs/{org}/repos", {"org": octo}),
     ))  # fmt: skip
     made, got, _, topics, _, gone, left = seen
     assert made["name"] == "launch" and got == made and topics == {"names": ["a", "b"]}
@@ -403,3 +404,101 @@ def test_a_part_of_a_schema_takes_the_definitions_that_it_needs():
     assert with_needed({"$ref": "#/$defs/c/x"}, defs)["$defs"] == defs
     root = part | {"$defs": defs}
     assert fits({"a": {"b": 1}}, part, root) and not fits({"a": {"b": "x"}}, part, root)
+
+
+VARIABLE = obj(name=TEXT, value=TEXT)
+PLACES = [
+    op("/users/{username}/boards", "get", array(obj(name=TEXT, color=TEXT))),
+    op("/users", "get", array(obj(username=TEXT, email=TEXT))),
+    op("/users/{username}", "get", obj(username=TEXT, email=TEXT)),
+    op("/boards/{owner}/{board}", "get", obj(name=TEXT, color=TEXT)),
+    op("/boards/{owner}/{board}/variables", "get", array(VARIABLE)),
+    op("/boards/{owner}/{board}/variables/{name}", "get", VARIABLE),
+    op("/boards/{owner}/{board}/variables/{name}", "put", VARIABLE, obj(value=TEXT)),
+    op("/sites/{site}/sensors/{sensorId}/readings", "get", array(obj(id=INT, value=INT))),
+    op("/sites/{site}/sensors", "get", array(obj(sensorId=TEXT, label=TEXT))),
+]
+
+
+def test_a_nested_path_whose_parent_is_not_there_is_not_found():
+    w, tools = service(*PLACES)
+    board = lambda s: {"owner": s[0][0]["username"], "board": s[1][0]["name"]}
+    base = "get /boards/{owner}/{board}/variables"
+    seen = run(calls(w, tools,
+        ("get /users", {}),
+        ("get /users/{username}/boards", lambda s: {"username": s[0][0]["username"]}),
+        (base, board),
+        (base, lambda s: board(s) | {"board": s[2][0]["name"]}),  # a variable is no board
+        (base, lambda s: board(s) | {"owner": "nobody"}),
+        ("get /users/{username}/boards", {"username": "nobody"}),
+        ("get /sites/{site}/sensors", {"site": "nowhere"}),
+        ("get /sites/{site}/sensors", lambda s: {"site": s[6].split()[-1]}),
+        ("get /sites/{site}/sensors/{sensorId}/readings", lambda s: {"site": s[6].split()[-1], "sensorId": s[7][0]["sensorId"]}),
+        ("get /sites/{site}/sensors/{sensorId}/readings", lambda s: {"site": s[6].split()[-1], "sensorId": "sensor_0"}),
+    ))  # fmt: skip
+    assert isinstance(seen[2], list) and len(seen[2]) and isinstance(seen[7], list) and isinstance(seen[8], list)
+    assert all(str(seen[i]).startswith("404: no ") for i in (3, 4, 5, 6, 9))
+    assert all(x["name"] in seen[3] for x in seen[1])  # it says which there are
+
+
+def test_what_is_there_does_not_hang_on_what_was_asked_first():
+    w, tools = service(*PLACES)
+    sites = lambda: run(calls(w, tools, ("get /sites/{site}/sensors", {"site": "nowhere"})))[0]
+    first = sites()
+    run(calls(w, tools, ("get /users", {}), ("get /sites/{site}/sensors", {"site": first.split()[-1]})))
+    assert sites() == first and SyntheticWorld(w.tools, seed=5).own_seed == 5
+
+
+@pytest.mark.parametrize("codes, makes", [(("200", "404"), False), (("201",), True), (("204", "404"), True)])
+def test_a_put_makes_what_is_not_there_where_the_specification_says_so(codes, makes):
+    path, method, put = op("/notes/{id}", "put", None, obj(text=TEXT))
+    put["responses"] = {c: {"description": "so"} for c in codes}
+    w, tools = service((path, method, put), op("/notes/{id}", "get", obj(id=TEXT, text=TEXT)), op("/notes", "get", array(obj(id=TEXT, text=TEXT))))
+    seen = run(calls(w, tools, ("put /notes/{id}", {"id": "mine", "body": {"text": "hello"}}), ("get /notes/{id}", {"id": "mine"})))
+    if makes:
+        assert seen[1] == {"id": "mine", "text": "hello"}
+    else:
+        assert seen[0].startswith("404") and seen[1].startswith("404")
+
+
+def test_nobody_becomes_a_member_who_is_not_there():
+    path, method, put = op("/teams/{team}/members/{username}", "put")
+    put["responses"] = {"204": {"description": "added"}}
+    w, tools = service((path, method, put), op("/teams/{team}/members", "get", array(obj(username=TEXT))), op("/teams", "get", array(obj(name=TEXT))),
+        op("/teams/{team}", "get", obj(name=TEXT)), *PLACES[1:3])  # fmt: skip
+    team = lambda s: {"team": s[1][0]["name"]}
+    some = lambda s, i: team(s) | {"username": i}
+    seen = run(calls(w, tools, ("get /users", {}), ("get /teams", {}),
+        ("put /teams/{team}/members/{username}", lambda s: some(s, "nobody")), ("get /teams/{team}/members", team)))  # fmt: skip
+    new = next(u["username"] for u in seen[0] if u["username"] not in [m["username"] for m in seen[3]])
+    after = run(calls(w, tools, ("get /users", {}), ("get /teams", {}),
+        ("put /teams/{team}/members/{username}", lambda s: some(s, new)), ("get /teams/{team}/members", team)))  # fmt: skip
+    assert seen[2].startswith("404") and new in [m["username"] for m in after[3]]
+
+
+def test_things_of_two_kinds_are_not_called_the_same():
+    w, tools = service(*PLACES, op("/boards/{owner}/{board}/labels", "get", array(obj(name=TEXT))),
+        op("/boards/{owner}/{board}/labels/{name}", "get", obj(name=TEXT)), op("/boards/{owner}/{board}/pages/{page_id}", "get", obj(id=INT)),
+        op("/boards/{owner}/{board}/posts/{post_id}", "get", obj(id=INT)), op("/boards/{owner}/{board}/pages", "get", array(obj(id=INT))),
+        op("/boards/{owner}/{board}/posts", "get", array(obj(id=INT))))  # fmt: skip
+    at = lambda s: {"owner": s[0][0]["username"], "board": s[1][0]["name"]}
+    kinds = ("variables", "labels", "pages", "posts")
+    seen = run(calls(w, tools, ("get /users", {}), ("get /users/{username}/boards", lambda s: {"username": s[0][0]["username"]}),
+        *((f"get /boards/{{owner}}/{{board}}/{k}", at) for k in kinds)))  # fmt: skip
+    sets = [{x.get("name", x.get("id")) for x in xs} for xs in seen[1:]]
+    assert all(sets) and sum(map(len, sets)) == len(set().union(*sets))
+
+
+def test_one_odd_field_of_an_entry_makes_no_other_entry():
+    deep = {"type": "object", "properties": {"id": TEXT, "mark": {"type": "string", "minLength": 30, "pattern": "^[A-Z]{3}$"}}, "required": ["id"]}
+    w, tools = service(op("/members", "get", obj(data=array(deep))), op("/members/{member_id}", "get", obj(id=TEXT, size=INT)))
+    listed = run(calls(w, tools, ("get /members", {})))[0]["data"]
+    got = run(calls(w, tools, *(("get /members/{member_id}", {"member_id": x["id"]}) for x in listed)))
+    assert listed and [x["id"] for x in got] == [x["id"] for x in listed]
+
+
+def test_a_member_with_a_user_inside_is_not_that_user():
+    member = obj(id=TEXT, role=TEXT, user=obj(id=TEXT, name=TEXT))
+    w, tools = service(op("/users", "get", obj(data=array(member))), op("/users/{user_id}", "get", member))
+    first = run(calls(w, tools, ("get /users", {})))[0]["data"][0]
+    assert run(calls(w, tools, ("get /users/{user_id}", {"user_id": first["id"]})))[0]["id"] == first["id"]

@@ -90,3 +90,22 @@ def test_command(synthgen):
     assert "kept 2, dropped 2 (beyond_budget 2)" in said.stdout
     said = synthgen("select-worth", "rows.jsonl", "-o", "out.jsonl", ok=False)
     assert "no_evidence 4" in said.stderr and "--db" in said.stderr
+
+
+def test_worth_is_a_step_of_a_run_and_an_arm_of_a_study(synthgen, docs):
+    from synthgen_nb.core.methods import with_options
+    from synthgen_nb.experiments.study import read_study
+    file = synthgen.folder / "s.yaml"
+    file.write_text("question: Do longer answers teach more?\nbase: {source: [docs], rewrite: false}\n"
+                    "arms: {all: {}, longest: {steps: [worth by=length share=0.5]}}\n")
+    assert [a.parameters["steps"] for a in read_study(file).arms] == [[], ["worth by=length share=0.5"]]
+    synthgen("study", "s.yaml")
+    rows = {a: [json.loads(x) for x in f.read_text().splitlines()] for f in synthgen.folder.glob("runs/*/*/records/final.jsonl") for a in [f.parts[-3]]}
+    assert {*rows} == {"all", "longest"} and 1 < len(rows["longest"]) <= len(rows["all"]) // 2 + 1
+    words = lambda arm: sorted(len(r["answer"].split()) for r in rows[arm])
+    assert words("longest")[-1] == words("all")[-1] and words("longest")[0] > words("all")[0]
+    listed = synthgen("runs", "--pipeline", "qa").stdout
+    assert "study-s/all" in listed and "steps=worth by=length" in listed and "longest: done" in synthgen("show", "study-s/longest").stdout
+    for wrong, says in (("worth of=length", "unknown setting of Worth"), ("worth share=much", "share of Worth is 'much'"),
+                        ("wroth", "did you mean 'worth'"), ("worth 'by", "is no step")):
+        with pytest.raises(SynthgenError, match=says): with_options(wrong)

@@ -8,7 +8,7 @@ from synthgen_nb.core.calls import Calls
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.records import Chunk, Pair, Score, SynthgenError, save
 from synthgen_nb.evaluate.failing import Try, by_chunk, calibrated, wrong_and_sure
-from synthgen_nb.evaluate.foretold import KINDS, by_aim, by_signal, correlations, distinct, spearman, spoilt, tally
+from synthgen_nb.evaluate.foretold import KINDS, Named, bar_of, beyond, by_aim, by_signal, correlations, distinct, spearman, spoilt, tally
 from synthgen_nb.evaluate.less import Point, influence, select_less, sketched
 from synthgen_nb.evaluate.signals import Signal, by_scorer, highest, of_losses, overview, signals, with_signals
 from synthgen_nb.select.active import Known, acquire
@@ -137,6 +137,20 @@ def test_equal_arms_are_seldom_named_and_others_are():
     low = {p.id: values[p.id] - 2 * (i % 2) for i, p in enumerate(rows)}
     assert all(by_signal(low, rows[:40:2], rows[1:41:2], k, 200).arm == 0 for k in range(5))
     assert by_signal({}, rows[:9], rows[9:]).arm == -1
+
+
+def test_a_bar_of_equal_pairs_lets_one_of_twenty_through():
+    rng, passed = np.random.default_rng(0), []
+    for _ in range(200):
+        bar = bar_of(rng.standard_t(4, 40))  # whatever their distribution
+        passed.append(np.mean(np.abs(rng.standard_t(4, 500)) > bar))
+    assert 0.02 < np.mean(passed) < 0.055
+    assert math.isinf(bar_of([1.0] * 18)) and bar_of([1.0, -3.0] * 10) == 3.0
+    of = lambda far: Named(0, 1, 0, 1, far)
+    assert [beyond(of(x), 2.0) for x in (3.0, -3.0, 1.0, -2.0)] == [0, 1, -1, -1]
+    rows = rows_of(60)
+    apart = by_signal({p.id: float(i < 30) + 0.01 * i for i, p in enumerate(rows)}, rows[30:], rows[:30])
+    assert apart.far < -5 and apart.arm == 1
 
 
 def test_copies_are_no_evidence():

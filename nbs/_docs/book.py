@@ -7,7 +7,9 @@ import ast
 import html
 import json
 import re
+import tomllib
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import api
@@ -15,6 +17,7 @@ import yaml
 from text import ROOT
 
 DOCS = 'nbs/_docs'
+START = 'install documents model row study stages'.split()  # files of start/, in the order in which they are read
 TASKS = dict(  # group → its how-tos, as files of do/
     sources=('Read what I have', 'pdf word code saved reader'),
     models=('Reach a model', 'ollama vllm provider limits budget elsewhere'),
@@ -30,6 +33,7 @@ FLOORS = dict(core='Core', corpus='Corpus', specs='Descriptions of tools', selec
     tools='Tool-use methods', evaluate='Evaluate', experiments='Experiments', cli='Command line', offline='The stand-in model')
 
 
+def first_steps() -> list[str]: return [f'{DOCS}/start/{n}.md' for n in START]
 def how_tos() -> list[str]: return [f'{DOCS}/do/{n}.md' for _, names in TASKS.values() for n in names.split() if Path(DOCS, 'do', f'{n}.md').exists()]
 def decisions() -> list[str]: return [p.as_posix() for p in sorted(Path(DOCS, 'decisions').glob('*.md'))]
 
@@ -52,7 +56,7 @@ def listing(title: str, told: str, rows: list[tuple[str, str, str]], at: str = '
     return f'# {title}\n\n{told}\n\n{table}\n\n' + toc([f'/{page}' for page, *_ in rows])
 
 
-def kind(page: str) -> str: return 'md' if re.match(r'(do|commands|lookup|decisions|project|learn|floors)/|papers|records|house', page) else 'ipynb'
+def kind(page: str) -> str: return 'md' if re.match(r'(start|do|commands|lookup|decisions|project|learn|floors)/|papers|records|house', page) else 'ipynb'
 
 
 class Book:
@@ -98,7 +102,7 @@ class Book:
         "The sidebar"
         learn, do = [k for k in made if k.startswith('learn/')], [k for k in made if k.startswith('do/')]
         look = ['commands/index', *(f'lookup/{n}' for n in LOOKUP if f'lookup/{n}' in made), 'project/faults', 'lookup/api', 'house']
-        return '\n\n'.join([toc(['Overview <self>', 'project/start', 'records'], 'Start'), toc(['papers', *learn], 'Learn'),
+        return '\n\n'.join([toc(['Overview <self>', *(f'start/{n}' for n in START), 'records'], 'Start'), toc(['papers', *learn], 'Learn'),
             toc([*do, 'project/cluster'], 'Do'), toc(look, 'Look up')])
 
 
@@ -109,7 +113,7 @@ def llms(book: Book, made: dict[str, str]) -> str:
     parts = ['# synthgen_nb', '> A notebook-first workbench for synthetic fine-tuning data: documents or tools in, checked training rows out, '
              'and a record of how each row came about.', 'Each page is here as Markdown, too: put `.md` in place of `.html`. Commands print their '
              'options with `-h` and, where they print a table, JSON with `--json`. Nothing is sent to a model until a provider is chosen.']
-    groups = [('Start', ['project/start', 'project/faults']), ('How-tos', [p.removesuffix('.md').removeprefix(f'{DOCS}/') for p in how_tos()]),
+    groups = [('Start', [*(f'start/{n}' for n in START), 'project/faults']), ('How-tos', [p.removesuffix('.md').removeprefix(f'{DOCS}/') for p in how_tos()]),
         ('Look up', ['commands/index', *(f'lookup/{n}' for n in LOOKUP), 'lookup/api']), ('Chapters', ['papers', *book.chapters]),
         ('Optional', ['house', 'records'])]
     for title, pages in groups:
@@ -298,6 +302,39 @@ def providers() -> str:
            api.table(('provider', 'model if none is named', 'address', 'key'), rows)
 
 
+def errors() -> str:
+    "Codes and statuses a command ends with"
+    from synthgen_nb.cli.app import CODES
+    told = 'An error is one line on standard error: what is wrong, where, and what to do. A code that stays ends the line where there is ' \
+           'more to do than to read it, and a command with `--json` prints it as well: `{"error": {"code": …, "message": …, "status": …}}`. ' \
+           'Tools of `synthgen mcp` begin their errors with it. What became of single rows is told by `synthgen why`, ' \
+           'what each fault of a server leads to by [When things go wrong](../project/faults.md).'
+    rows = [(f'`{code}`', f'`{status}`', meaning) for code, status, meaning in CODES.values()]
+    return f'# Errors\n\n{told}\n\n' + api.table(('code', 'status', 'meaning'), [('', '`0`', 'It did what it says.'), *rows])
+
+
+def licence(name: str) -> tuple[str, str]: # of a package that is installed; ('', …) where it is not
+    "Version and licence, as its author states them"
+    try: told = metadata(name)
+    except PackageNotFoundError: return '', 'not installed where this page was made'
+    classified = [c.rpartition(' :: ')[2] for c in told.get_all('Classifier') or [] if c.startswith('License ::')]
+    said = told.get('License-Expression') or '; '.join(classified) or (told.get('License') or '').strip().partition('\n')[0]
+    return told['Version'], said[:60] or 'not stated'
+
+
+def licences() -> str:
+    "What is installed directly, with its licence"
+    project = tomllib.loads(Path('pyproject.toml').read_text(encoding='utf-8'))['project']
+    groups = {'A plain install': project['dependencies']} | {f'Extra {n}': found for n, found in project['optional-dependencies'].items()}
+    parts = ['# Licences', 'The program itself is under Apache-2.0. These packages are installed with it; `make sbom` lists those that they '
+             'need in turn, as CycloneDX and as a table. Pages in `runs/` name the licences of their sources.']
+    named = lambda found: sorted({re.match(r'[\w.-]+', d)[0] for d in found} - {project['name']}, key=str.lower)
+    for title, found in groups.items():
+        rows = [(f'`{n}`', *licence(n)) for n in named(found)]
+        if rows: parts.append(f'## {title}\n\n' + api.table(('package', 'version', 'licence'), rows))
+    return '\n\n'.join(parts)
+
+
 GLOSSARY = {
     'acceptance': 'A condition of your own beside the threshold: `--accept "rating >= 8"`.',
     'answer': 'What the door gives for a request: a value *or* a reason, with raw text, usage and cost. Never an exception for one bad reply.',
@@ -325,7 +362,8 @@ def glossary() -> str:
     return '# Glossary\n\nThe words as they are used here.\n\n' + '\n\n'.join(f'**{k}**\n: {v}' for k, v in sorted(GLOSSARY.items()))
 
 
-LOOKUP = dict(settings=settings, providers=providers, formats=formats, rubrics=rubrics, prompts=prompts, worlds=worlds, glossary=glossary)
+LOOKUP = dict(settings=settings, providers=providers, formats=formats, rubrics=rubrics, prompts=prompts, worlds=worlds,
+    errors=errors, glossary=glossary, licences=licences)
 
 
 def public(m: api.Module) -> list[str]: return [n for n in m.defs if '.' not in n and n[0] != '_']

@@ -29,13 +29,14 @@ sys.path.insert(0, str(HERE))
 import api
 import book
 from lean import lean
+from synthgen_nb.core.display import STYLE
 from text import ROOT, callouts, directives, github, local, relative, rewrite, undirected
 
 os.chdir(ROOT)  # nbdev looks for settings.ini from here
 CFG = get_config()
 PROC, SRC, OUT = ROOT/'_proc', ROOT/'_proc'/'_myst', ROOT/'_site'
 
-PROJECT = f'{book.DOCS}/start.md', f'{book.DOCS}/faults.md', f'{book.DOCS}/cluster.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'
+PROJECT = f'{book.DOCS}/faults.md', f'{book.DOCS}/cluster.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'
 ADMONITIONS = 'note', 'tip', 'warning', 'caution', 'important'
 
 
@@ -61,7 +62,7 @@ class Site:
             for p in sorted(f.glob('*.ipynb')): self.pages[p.as_posix()] = p.as_posix()
         for p in PROJECT:
             if Path(p).exists(): self.pages[p] = f'project/{Path(p).name.lower()}'
-        for p in (*book.how_tos(), *book.decisions()): self.pages[p] = p.removeprefix(f'{book.DOCS}/')
+        for p in (*book.first_steps(), *book.how_tos(), *book.decisions()): self.pages[p] = p.removeprefix(f'{book.DOCS}/')
         self.book = book.Book(self, self.about)
 
     def about(self, page: str) -> tuple[str, str]:
@@ -151,6 +152,20 @@ def smaller(png: bytes) -> bytes:
     return min(png, made.getvalue(), key=len)
 
 
+def denser(folder: Path) -> set[str]: # names without ending
+    "Pictures as WebP without loss, where that takes less"
+    from PIL import Image
+    out = set()
+    for f in folder.glob('*.png'):
+        made = io.BytesIO()
+        Image.open(f).convert('RGBA').save(made, 'WEBP', lossless=True, quality=60)
+        if len(made.getvalue()) >= f.stat().st_size: continue
+        f.with_suffix('.webp').write_bytes(made.getvalue())
+        f.unlink()
+        out.add(f.stem)
+    return out
+
+
 LABELS = 'suptitle', 'set_title', 'title', 'set_xlabel', 'xlabel', 'set_ylabel', 'ylabel', 'set'
 
 def in_words(source: str) -> str:
@@ -172,6 +187,12 @@ def sized(s: str, at: str) -> str:
     return re.sub(r'!\[[^\]]*\]\(([^()\s]+)\)(?!\{)', one, s)
 
 
+def cut(text: str, most: int = 6000) -> str:
+    "The beginning of what programs read; the file that a page names at its top has it all"
+    whole = text[:most].rpartition('\n')[0]
+    return text if len(text) <= most else f'{whole}\n… and {len(text) - len(whole):,} more characters there'
+
+
 BAR = re.compile(r'^.*\d+%\|.*\|.*\d+/\d+ \[.*\n?', re.M)  # tqdm
 
 def outputs(c, said: str = '') -> None:
@@ -182,10 +203,11 @@ def outputs(c, said: str = '') -> None:
         if o.output_type == 'stream': o.text = BAR.sub('', re.sub(r'[^\n]*\r(?!\n)', '', o.text))
         data = o.get('data', {})
         if 'application/json' in data and not {'text/html', 'text/markdown', 'image/png'} & set(data):
-            o.data = {'text/markdown': fold('JSON', 'json', json.dumps(data['application/json'], indent=2, ensure_ascii=False))}
+            o.data = {'text/markdown': fold('JSON', 'json', cut(json.dumps(data['application/json'], indent=2, ensure_ascii=False)))}
         if text := data.get('text/markdown'):  # front matter and rules stand only at the top of a page
             text = re.sub(r'\A---\n(.*?\n)---\n', r'```yaml\n\1```\n', ''.join(text), flags=re.S)
             data['text/markdown'] = re.sub(r'(?<=\n\n)([-*_])\1{2,}[ ]*$', '<hr>', text, flags=re.M)
+        if 'text/html' in data: data['text/html'] = ''.join(data['text/html']).replace(STYLE, '')  # once for all pages, in site.css
         if 'image/svg+xml' in data:
             c.metadata['mystnb'] = {'image': {'alt': o.metadata.get('image/svg+xml', {}).get('alt') or ''.join(data.get('text/plain', said))}}
         if png := data.get('image/png'):
@@ -218,7 +240,7 @@ def definition(site: Site, name: str, mod: str, page: str, folded: bool, here: f
 def head(site: Site, page: str, title: str, told: str, mod: str = '') -> list:
     "Title, sentence, and where it all comes from"
     origin = f'[{page}]({github(CFG, page)})' + (f' · `{mod}`' if mod else '')
-    parts = f'# {title}', f'```{{py:module}} {mod}\n```' if mod else '', box('lead', site.prose(told, page, mod)), box('origin', origin)
+    parts = f'# {title}', f'```{{py:module}} {mod}\n:no-index-entry:\n```' if mod else '', box('lead', site.prose(told, page, mod)), box('origin', origin)
     return [md('\n\n'.join(filter(None, parts)), 'title')]
 
 
@@ -337,7 +359,7 @@ def record(site: Site, page: str):
     cells = head(site, page, name, lead)
     if run.exists():
         d = json.loads(run.read_text(encoding='utf-8'))
-        cells.append(md(box('facts', facts(d)) + '\n\n' + fold('run.json', 'json', json.dumps(d, indent=2, ensure_ascii=False)), 'facts'))
+        cells.append(md(box('facts', facts(d)) + '\n\n' + fold('run.json', 'json', cut(json.dumps(d, indent=2, ensure_ascii=False))), 'facts'))
     for c in nb.cells[bool(title):]: cells += reported(site, page, nb, c)
     return save(nb, cells)
 
@@ -417,9 +439,11 @@ def copied(nb) -> str:
 
 
 def copies(site: Site, built: Path) -> None:
-    "llms.txt, and beside each page of the book its text; of the internals the notebooks are that"
+    "llms.txt, and beside each page of the book its text; of the internals the repository's own files are that"
     made = site.book.made
-    floors = {p for n in book.FLOORS for p in re.findall(r'^/(\S+)$', made[f'floors/{n}'], re.M)}
+    listed = lambda page: re.findall(r'^/(\S+)$', made[page], re.M)
+    house = listed('house')
+    floors = {*house, *(p for part in house if part in made for p in listed(part))}
     for f in sorted(SRC.rglob('*.*')):
         page = f.relative_to(SRC).with_suffix('').as_posix()
         if page in floors or f.suffix not in ('.md', '.ipynb'): continue
@@ -429,10 +453,12 @@ def copies(site: Site, built: Path) -> None:
     (built/'llms.txt').write_text(book.llms(site.book, made), encoding='utf-8')
 
 
+UNUSED = '*-stemmer.js doc*.js sphinx_highlight.js clip*.js copybutton*.js minus.png plus.png file.png copy-button.svg check-solid.svg'.split()
+
 def main() -> int:
     # our own links and signatures stand in for nbdev's, so no cell has to be executed and the package need not be installed
     CFG['skip_procs'] = 'exec_show_docs,add_links'
-    gc.set_threshold(200_000, 20, 100)  # trees of pages live until they are written, and looking through them for rubbish finds none
+    gc.disable()  # trees of pages live until they are written, and looking through them for rubbish finds little
     proc_nbs(n_workers=0)
     site = Site(sys.argv[1:])
     write(site)
@@ -441,8 +467,11 @@ def main() -> int:
     if {f.relative_to(built) for f in built.rglob('*.html')} - pages: shutil.rmtree(built)  # a page that is no more
     status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(HERE), '-d', str(PROC/'_doctrees'), str(SRC), str(built)])
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'debug.css', 'skeleton.css', 'base-stemmer.js'))
-    for f in OUT.rglob('*.html'): f.write_text(lean(f.read_text(encoding='utf-8')), encoding='utf-8')
+    shutil.copytree(built, OUT, ignore=shutil.ignore_patterns('_sources', '.*', '*.map', 'scripts', 'styles', '[!s]*.css', 'skeleton.css', *UNUSED))
+    drawn = denser(OUT/'_images')
+    for f in OUT.rglob('*.html'):
+        page = re.sub(r'_images/([\w-]+)\.png"', lambda m: f'_images/{m[1]}.{"webp" if m[1] in drawn else "png"}"', f.read_text(encoding='utf-8'))
+        f.write_text(lean(page), encoding='utf-8')
     copies(site, OUT)
     return status
 

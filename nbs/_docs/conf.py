@@ -7,6 +7,7 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
+import sphinx.builders.html
 import sphinx.search
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -16,23 +17,24 @@ from pygments.token import Comment, Generic, Keyword, Name, Operator, String
 from sphinx import addnodes
 from sphinx.domains.python import PythonDomain
 from sphinx.highlighting import PygmentsBridge
-from sphinx.search import WordCollector
 from sphinx.search.en import SearchEnglish
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
+from synthgen_nb.core.display import STYLE
+
 cfg = get_config()
 project = html_title = cfg.title
 author, copyright, release = cfg.author, cfg.copyright, cfg.version
-html_baseurl = cfg.doc_host + cfg.doc_baseurl + '/'
 
 extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
-myst_enable_extensions = ['attrs_inline', 'colon_fence', 'deflist', 'dollarmath', 'amsmath', 'html_image', 'strikethrough', 'tasklist']
+myst_enable_extensions = ['attrs_inline', 'colon_fence', 'deflist', 'dollarmath', 'amsmath', 'html_image', 'smartquotes', 'strikethrough', 'tasklist']
 myst_heading_anchors = 4
 myst_dmath_allow_space = myst_dmath_allow_digits = False  # so that $5 stays money
 nb_execution_mode = 'off'
 nb_merge_streams = True
+smartquotes = False  # MyST sets them, without a walk through every tree
 nb_render_markdown_format = 'gfm'
 nb_code_prompt_show = nb_code_prompt_hide = 'Source'
 nb_ipywidgets_js = {}  # else from a CDN
@@ -43,7 +45,7 @@ add_module_names = False
 toc_object_entries = False
 
 html_theme = 'furo'
-html_static_path = ['_static']
+html_static_path = ['_static/nb.css']
 html_css_files = ['nb.css']
 html_theme_options = dict(navigation_with_keys=True)
 templates_path = ['_templates']
@@ -51,7 +53,7 @@ html_search_scorer = str(Path(__file__).parent/'_static/scorer.js')
 made_by = sha256(Path(__file__).read_bytes()).hexdigest()
 html_context = dict(made_by=made_by)  # pages are made anew when what makes them changed
 html_show_sphinx = html_copy_source = html_use_index = html_domain_indices = False
-html_permalinks_icon = '#'
+html_permalinks = False  # frame.js adds them
 pygments_style, pygments_dark_style = 'friendly', 'github-dark'
 copybutton_exclude = '.linenos, .gp, .go'
 copybutton_selector = 'div.cell_input pre, div[class^="highlight-"]:not(.cell_output *) pre'
@@ -72,15 +74,26 @@ def tree(env) -> list:
     return [[t['caption'], [['index', title, []] if doc == 'self' else item(doc, title) for title, doc in t['entries']]]
             for t in env.tocs['index'].findall(addnodes.toctree)]
 
-def navigation(app, failed):
-    "The sidebar as one script; in each page it would be a fifth of the site"
+def assets(app, failed):
+    "One sheet of styles and two scripts for all pages, of which one draws what stands around them; in each page that would be a fifth of the site"
     if failed: return
+    static = Path(app.outdir)/'_static'
     parts = json.dumps(tree(app.env), ensure_ascii=False, separators=(',', ':'))
-    script = (Path(__file__).parent/'nav.js').read_text(encoding='utf-8').replace('PARTS', parts, 1)
-    (Path(app.outdir)/'_static/nav.js').write_text(script, encoding='utf-8')
+    script = (Path(__file__).parent/'frame.js').read_text(encoding='utf-8').replace('PARTS', parts, 1)
+    (static/'frame.js').write_text(script.replace('TITLE', cfg.title).replace('COPYRIGHT', cfg.copyright), encoding='utf-8')
+    def read(files, kind):
+        names = [str(f.filename).removeprefix('_static/') for f in sorted(files, key=lambda f: f.priority)]
+        return [(static/name).read_text(encoding='utf-8') for name in names if name.endswith(kind)]
+    styles = COLOURED.sub('', '\n'.join(read(app.builder._css_files, '.css'))).replace('table.docutils', '.table-wrapper>table')
+    (static/'site.css').write_text(styles + re.sub('</?style>', '', STYLE), encoding='utf-8')  # and that of records in outputs
+    (static/'site.js').write_text(';\n'.join(read(app.builder._js_files, '.js')), encoding='utf-8')
+
+COLOURED = re.compile(r'^[^\n{}]*(?:\.highlight \.(?!g)\w+|\.-Color\[[^{]*) \{[^}]*\}[^\n]*\n', re.M)  # marks that `Marks` does not make
 
 
 def bare(app, page, template, context, doctree): context.pop('toctree', None)  # furo, at 500, would draw the tree of all pages
+
+
 class Marks(HtmlFormatter):
     "Code with four marks, for keywords, comments, texts and names; with one for each kind of token, they outweigh the code"
     TAGS = ((Keyword, 'b'), (Operator.Word, 'b'), (Name.Tag, 'b'), (Comment, 'i'), (String, 'u'), (Name.Function, 'em'), (Name.Class, 'em'))
@@ -93,7 +106,6 @@ class Marks(HtmlFormatter):
             out.append(f'<{tag}>{text}</{close}>' if kind and text.strip() else text)
         yield 1, ''.join(out)
 
-PygmentsBridge.html_formatter = Marks
 
 
 class Writer(HTML5Translator):
@@ -106,13 +118,19 @@ class Writer(HTML5Translator):
     def depart_literal(self, node): self.body.append('</code>')
 
 
-class Words(WordCollector):
-    "What the search looks through: prose, not code and what it printed; names of functions are found as names"
-    def dispatch_visit(self, node):
-        if isinstance(node, nodes.literal_block | addnodes.desc): raise nodes.SkipNode
-        super().dispatch_visit(node)
+feed = sphinx.search._feed_visit_nodes
 
-sphinx.search.WordCollector = Words
+def prose(node, word_store, **how):
+    "What the search looks through: not code and what it printed, since names are found as names; of internals their titles and first words"
+    if isinstance(node, nodes.literal_block | addnodes.desc | nodes.raw): return
+    if isinstance(node, nodes.document):
+        env = node.settings.env
+        page = env.path2doc(node['source'])
+        word_store.first = any(page in pages for floor, pages in env.toctree_includes.items() if floor.startswith('floors/'))
+    if word_store.first and isinstance(node, nodes.paragraph | nodes.table) and 'lead' not in node.parent.get('classes', ()): return
+    feed(node, word_store=word_store, **how)
+
+sphinx.search._feed_visit_nodes = prose  # which calls itself by this name
 
 
 class English(SearchEnglish):
@@ -126,17 +144,49 @@ sphinx.search.languages['en'] = English
 
 
 class Names(PythonDomain):
-    "Python's names; what no module of ours defines, such as `str`, is not held against each of theirs"
+    "Python's names, found by their last part: Sphinx would hold each that is looked for against all of them"
     @cached_property
-    def ends(self): return {full.rpartition('.')[2] for full in self.objects}  # all pages are read before names are sought
+    def ends(self):  # all pages are read before names are sought
+        out = {}
+        for full, entry in self.objects.items(): out.setdefault(full.rpartition('.')[2], {})[full] = entry
+        return out
     def find_obj(self, env, modname, classname, name, *how):
-        return super().find_obj(env, modname, classname, name, *how) if name.rpartition('.')[2] in self.ends else []
+        near = self.ends.get(name.rpartition('.')[2])
+        if not near: return []
+        everything, self.data['objects'] = self.data['objects'], near
+        try: return super().find_obj(env, modname, classname, name, *how)
+        finally: self.data['objects'] = everything
+
+
+class Bridge(PygmentsBridge):
+    "Lexers and the formatter are made once, not for every piece of code"
+    html_formatter = Marks
+    @cached_property
+    def made(self): return self.html_formatter(**self.formatter_args)
+    def get_formatter(self, **kwargs): return self.made
+    @cached_property
+    def lexers(self): return {}
+    def get_lexer(self, source, lang, opts=None, force=False, location=None):
+        key = lang, source.startswith('>>>')
+        if key not in self.lexers: self.lexers[key] = super().get_lexer(source, lang, opts, True, location)  # what is odd is shown as it is
+        return self.lexers[key]
+
+sphinx.builders.html.PygmentsBridge = Bridge
+
+
+IDLE = set('AliasTransform ApplySourceWorkaround AutoIndexUpgrader CitationDefinitionTransform CitationReferenceTransform DoctestTransform '
+           'FootnoteDocnameUpdater GlossarySorter PreserveTranslatableMessages RemoveTranslatableInline TrimDoctestFlagsTransform'.split())
+
+def swift(app, *more):
+    "No walk through every tree for what none of our pages has"
+    for found in (app.registry.transforms, app.registry.post_transforms): found[:] = [t for t in found if t.__name__ not in IDLE]
 
 
 def setup(app):
     app.add_domain(Names, override=True)
     app.set_translator('html', Writer)
+    app.connect('builder-inited', swift)
     app.connect('html-page-context', bare, priority=400)
-    app.connect('build-finished', navigation)
+    app.connect('build-finished', assets)
     app.add_html_math_renderer('mathml', inline_renderers=(formula, None), block_renderers=(formula, None))
     app.config.html_math_renderer = 'mathml'

@@ -12,14 +12,14 @@ RULES = [(re.compile(what, re.S), by) for what, by in (
     (rf'<span class="{PLAIN}">([^<]*)</span>', r'\1'),
     # definitions
     (r'<span class="sig-return">((?:(?!</?span)[^\n])*)</span>', r'\1'),
-    (r'(<dt class="sig(?:(?!</dt>).)*?)<a class="headerlink"[^>]*>[^<]*</a>', r'\1'),
-    (r'<em class="sig-param">', '<em>'),
-    (r'<span class="sig-name descname">', '<span class="sig-name">'),
+    (r'<em class="sig-param">((?:(?!</?em).)*)</em>', r'\1'),
+    (r'<span class="sig-name descname">([^<]*)</span>', r'<b>\1</b>'),
+    (r'<dl class="py \w+">', '<dl class="py">'),
     (r'<dt class="sig sig-object py"', '<dt class="sig"'),
     # tables and sections
     (r'<(t[dhr]) class="(?:row-odd|row-even|head)">', r'<\1>'),
     (r'<(t[dh])><p>((?:(?!</?p|</?t).)*)</p></t[dh]>\n?', r'<\1>\2</\1>'),
-    (r'<table class="docutils[^"]*"', '<table class="docutils"'),
+    (r'<table class="docutils[^"]*"', '<table'),
     (rf'<div class="({OURS}[^"]*?)(?: colwidths-auto)? docutils container', r'<div class="\1'),
     (r'<section class="[^"]*" id', '<section id'),
     (r'(</?t(?:able|head|body|r)>|</d[dl]>|</div>)\s+(?=<)', r'\1'),
@@ -30,10 +30,8 @@ RULES = [(re.compile(what, re.S), by) for what, by in (
     (rf'<div class="(output[^"]*?) highlight-[\w-]+ notranslate"><div class="highlight"><pre>(?:<span></span>)?{INSIDE}</pre></div></div>',
      r'<div class="\1 highlight"><pre>\2</pre></div>'),
     (r'<div class="highlight-(\S+) notranslate"><div class="highlight"><pre><span></span>', r'<div class="highlight-\1"><div class="highlight"><pre>'))]
-HEAD = re.compile(r'<meta name="viewport" content="width=device-width, initial-scale=1" />|<link rel="(?:next|prev|search)"[^>]*>|<!--.*?-->', re.S)
-
-
-def tight(skeleton: str) -> str: return re.sub(r'>\s+(?=<)', '>', skeleton)
+# what a browser closes by itself, where what follows says so
+ENDS = re.compile(r'</(?:td|th|tr|thead|tbody|li|dd|dt|p)>\s*(?=</?(?:td|th|tr|thead|tbody|table|li|ul|ol|dl|dd|dt|p|div|section|pre|details|h[1-6])\b)')
 
 
 def lean(page: str) -> str:
@@ -41,4 +39,4 @@ def lean(page: str) -> str:
     head, article, rest = page.partition('<article')
     body, end, tail = rest.partition('</article>')
     for what, by in RULES: body = what.sub(by, body)
-    return tight(HEAD.sub('', head)) + article + body + end + tight(tail.replace(' class="reference internal"', ''))
+    return head + article + ENDS.sub('', body) + end + tail

@@ -8,8 +8,8 @@ __all__ = ['app', 'Out', 'In', 'Rows', 'Exported', 'Db', 'Chunks', 'Config', 'As
            'NPairs', 'Target', 'ChunkIds', 'MaxChunks', 'PerQuestion', 'ChunkTokens', 'DedupKind', 'Dedup', 'Embedding',
            'PAIR_FORMATS', 'TOOL_FORMATS', 'Format', 'ToolFormat', 'System', 'Reasoning', 'Template', 'Ids', 'Tokens',
            'Evals', 'WORLDS', 'OWN_TOOLS', 'World', 'Tools', 'Known', 'Single', 'Multi', 'MaxSteps', 'Live', 'Seed',
-           'Absent', 'TargetRows', 'WAITING', 'command', 'option', 'argument', 'print', 'print_json', 'guarded',
-           'tried']
+           'Absent', 'TargetRows', 'WAITING', 'CODES', 'command', 'option', 'argument', 'print', 'print_json',
+           'code_of', 'guarded', 'tried']
 
 # %% ../../nbs/cli/90_app.ipynb #imports
 import os, sys
@@ -195,9 +195,26 @@ def print_json(value: Any):
     import builtins, json
     builtins.print(json.dumps(value, indent=1, default=str))
 
-# %% ../../nbs/cli/90_app.ipynb #guarded
+# %% ../../nbs/cli/90_app.ipynb #codes
 WAITING = 75 # status of a run that somebody else has to answer first; sysexits.h calls it "try again later"
 
+CODES = dict( # type of an error → its code, the status of a command that ends with it, what it says
+    SynthgenError=('not-possible', 1, 'What is wrong, where, and what to do about it stands in the message.'),
+    ServerDown=('server-down', 1, 'A model server did not answer for longer than `patience`. What was answered is kept: run it again.'),
+    Spent=('budget-spent', 1, 'The most that may be sent or spent is reached (`limits`, `--budget`). What was answered is kept.'),
+    NoRoom=('no-room', 1, 'A disk or a quota is full. Make room and run it again.'),
+    NotAllowed=('not-allowed', 1, 'A server for agents was not started with what that takes.'),
+    Usage=('wrong-usage', 2, 'An option, an argument or a value that the command does not take.'),
+    Waiting=('waiting', WAITING, 'Requests were written out, and somebody else has to answer them first.'),
+    Interrupted=('interrupted', 130, 'Ctrl-C; by SIGTERM it is 143. Run it again and it goes on from there.'))
+
+def code_of(
+    e: BaseException,
+) -> str: # 'no-room' for an error of the system, which is only told where a disk is full
+    "The stable code of an error: that of the first kind which it is"
+    return next((CODES[t.__name__][0] for t in type(e).__mro__ if t.__name__ in CODES), 'no-room')
+
+# %% ../../nbs/cli/90_app.ipynb #guarded
 def guarded(
     command, # what runs
 ):
@@ -213,13 +230,16 @@ def guarded(
     except Exception as e:
         import tempfile
         from synthgen_nb.core.records import SynthgenError, Waiting, no_room
-        if isinstance(e, Waiting):
-            print(e, file=sys.stderr)
-            sys.exit(WAITING)
         why = str(e) if isinstance(e, SynthgenError) else no_room(e, getattr(e, 'filename', None) or tempfile.gettempdir())
         if not why: raise
-        print(f'error: {why}', file=sys.stderr)
-        sys.exit(1)
+        _ended(why, code_of(e), WAITING if isinstance(e, Waiting) else 1)
+
+def _ended(why: str, code: str, status: int):
+    "An error in words, with `--json` for programs as well"
+    shown = '' if code in ('not-possible', 'waiting') else f' [{code}]'
+    print(('' if status == WAITING else 'error: ') + why + shown, file=sys.stderr)
+    if '--json' in sys.argv: print_json(dict(error=dict(code=code, message=why, status=status)))
+    sys.exit(status)
 
 # %% ../../nbs/cli/90_app.ipynb #tried
 def tried(

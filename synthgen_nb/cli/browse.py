@@ -55,7 +55,8 @@ def write_labels(b: Browsed):
     b.lines |= {id: line for id, line in told.items() if id not in b.lines}
     word = {True: 'good', False: 'bad', None: ''}
     lines = [line | dict(label=word[b.labels.get(id)]) for id, line in b.lines.items()]
-    write_lines([[line.get(c) or '' for c in COLUMNS] for line in lines], b.sheet)
+    columns = [c for c in dict.fromkeys([*COLUMNS, *(c for line in lines for c in line)]) if c] # a reader's own ones too
+    write_lines([[line.get(c) or '' for c in columns] for line in lines], b.sheet, columns)
 
 def asked(r: dict[str, Any]) -> str: return r.get('question') or r.get('instruction') or ''
 
@@ -78,7 +79,9 @@ body{font:16px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:72rem;padding
 td,th{text-align:left;vertical-align:top;padding:.35rem .5rem;border-bottom:1px solid #8884}td:first-child{overflow-wrap:anywhere}
 td:nth-child(4){white-space:nowrap}form{display:inline}
 .dropped{opacity:.75}input,select,button{font:inherit}button[aria-pressed=true]{outline:2px solid;font-weight:700}small{opacity:.8}
-@media(max-width:40rem){td:nth-child(3),th:nth-child(3){display:none}}</style></head><body><h1>{{ name }}</h1>
+@media(max-width:40rem){thead,td:nth-child(3){display:none}tr{display:block;padding:.5rem 0;border-bottom:1px solid #8884}
+td{display:inline-block;border:0;padding:.2rem .8rem .2rem 0}td:first-child{display:block}
+td:nth-child(2):not(:empty)::before{content:'rated '}}</style></head><body><h1>{{ name }}</h1>
 <p>{{ record.status }}, model {{ record.model }}{% if record.export %}, {{ record.export.rows }} rows exported{% endif %};
 {{ labels|length }} labels in {{ sheet }}</p>
 <form method="get" action="/"><input name="q" value="{{ q }}" placeholder="words" aria-label="words">

@@ -38,7 +38,9 @@ def makers() -> list[str]:
 # %% ../../nbs/cli/89a_completion.ipynb #runs
 def runs() -> list[str]:
     "Names of the runs, newest first, and `last`"
-    return ['last', *sorted((f.parent.name for f in _folder().glob('*/run.json')), reverse=True)]
+    here = _folder()
+    found = [f.parent.relative_to(here).as_posix() for g in ('*/run.json', 'study-*/*/run.json') for f in here.glob(g)]
+    return ['last', *sorted(found, reverse=True)]
 
 def _folder() -> Path: # where runs are
     if said := os.environ.get('SYNTHGEN_PATHS_RUNS'): return Path(said)

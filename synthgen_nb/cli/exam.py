@@ -102,6 +102,7 @@ def exam(
     source: Set, rows: HowMany = None, labels: Labels = None, draw: Draw = None, precision: Wanted = None,
     db: Db = None, rubric: OwnRubric = None, threshold: OwnThreshold = None, seed: Seed = 0,
     workers: Workers = None, provider: Provider = None, model: ModelName = None, config: Config = None,
+    as_json: AsJson = False,
 ):
     "Try a judge on your rows: planted faults, honest forms, both orders, labels. Gives the precision of the set with the judge's errors taken out."
     from synthgen_nb.core.judge import check_threshold, load_rubric
@@ -116,7 +117,7 @@ def exam(
     own_bar = at.given.get('threshold') if r.name == named else None
     usual = None if at.tools else s.thresholds.rating
     bar = check_threshold(first_of(threshold, own_bar, usual, r.threshold), r)
-    try: _examine(_Task(at, m, r, bar, rows, seed, db, labels, draw, precision))
+    try: _examine(_Task(at, m, r, bar, rows, seed, db, labels, draw, precision, as_json))
     finally: m.calls.close()
 
 @dataclass
@@ -132,6 +133,7 @@ class _Task:
     labels: Path | None
     draw: Path | None
     precision: float | None
+    as_json: bool = False
 
 # %% ../../nbs/cli/94f_exam.ipynb #examine
 def _examine(t: _Task):
@@ -150,6 +152,7 @@ def _examine(t: _Task):
     write_report(t.at.file('html'), as_markdown(record), record)
     if t.at.run and (card := t.at.run/'README.md').is_file():
         write_bytes(card, with_exam(card.read_text(encoding='utf-8'), record).encode())
+    if t.as_json: return print_json(record)
     print(f'{as_markdown(record)}\n{t.at.file("json")}, {t.at.file("html")}')
 
 def _scores(t: _Task, row: Any) -> tuple:

@@ -126,7 +126,7 @@ def compare(
     sample_size: Annotated[int, typer.Option('--sample-size', min=1, help='Rows of each set that the judge is shown, '
                                              'and comparisons.')] = 10,
     seed: Seed = 0, rubric: RubricName = 'workbench', db: Db = None, workers: Workers = None,
-    provider: Provider = None, model: ModelName = None, config: Config = None,
+    provider: Provider = None, model: ModelName = None, config: Config = None, as_json: AsJson = False,
 ):
     "Compare sets: what is in them, what a judge and the program say of them, and a winner only where that can be shown."
     from synthgen_nb.core.judge import load_rubric
@@ -141,6 +141,7 @@ def compare(
     found = waited(run(sets, m, load_rubric(rubric, s.paths.prompts), texts, sample_size, seed))
     m.calls.close()
     write_report(output, comparison_text(found), found.as_dict())
+    if as_json: return print_json(found.as_dict())
     print(f'{output}: {said_of(found).replace("**", "")}')
     for d in found.differences:
         value = f'{d.value:+.3g}' if d.value is not None else d.state.replace('_', ' ')

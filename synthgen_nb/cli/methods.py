@@ -122,7 +122,7 @@ def _place(d: dict[str, Any]) -> tuple[str, str]: # panel, example
     name, takes = d['command'], d['takes']
     given = dict(chunks='db', pairs='pairs.jsonl', trajectories='rows.jsonl', tools='hdf5')[takes]
     panel = TOOLS if takes in ('tools', 'trajectories') or name.startswith('tool-') else PAIRS if d.get('stage') == 'generate' else JUDGE
-    return panel, f'{name} {given} -o {name.removeprefix("tool-")}.jsonl' + ' --target-pairs 4' * (takes == 'tools')
+    return panel, f'{name} {given} -o {name.removeprefix("tool-")}.jsonl' + ' --target-pairs 2' * (takes == 'tools')
 
 # %% ../../nbs/cli/97_methods.ipynb #whole
 def named(claim: str) -> Callable:

@@ -93,8 +93,8 @@ def pipeline(
     cot: Annotated[bool, typer.Option('--cot/--no-cot',
                                       help='Add 2 to 5 steps of reasoning, which the judge sees.')] = False,
     step: Annotated[list[str] | None, option('--step',
-                                             help='A further method of pairs, by its name, run on what was accepted; '
-                                             'repeat for several.')] = None,
+                                             help='A further method of pairs, run on what was accepted, with its settings '
+                                             "after it: deita, or 'worth by=ifd share=0.3'; repeat for several.")] = None,
     dedup: Dedup = 'near', embedding: Embedding = 'hashing', seed: Seed = 0, reasoning: Reasoning = 'think',
     format: Format = 'chatml', system_prompt: System = '', evals: Evals = None, template: Template = '',
     control: Tokens = 'mark', ids: Ids = True, dump: Dump = None, replies: Replies = None, workers: Workers = None, provider: Provider = None,
@@ -140,7 +140,8 @@ def tool_pipeline(
     from synthgen_nb.core.records import check_writable
     from synthgen_nb.export.formats import check_format
     from synthgen_nb.specs.trajectory import Trajectory
-    from synthgen_nb.tools.by_method import maker, options_of
+    from synthgen_nb.core.methods import options_of
+    from synthgen_nb.tools.by_method import maker
     from synthgen_nb.tools.survey import known_values
     check_writable(output)
     check_format(format, Trajectory)

@@ -16,7 +16,8 @@ from .help import STUDY
 from .files import table
 
 # %% ../../nbs/cli/95e_student.ipynb #options
-Arms = Annotated[list[str], argument('Files of pairs or folders of runs, the reference first; NAME=PATH names an arm.', metavar='ARM...')]
+Arms = Annotated[list[str], argument('Files of rows (all pairs, or all conversations with tools) or folders of runs, '
+                                      'the reference first; NAME=PATH names an arm.', metavar='ARM...')]
 ToBase = Annotated[str, option('--base',
                                help='Model to start from: a folder that transformers wrote, or a GGUF file. '
                                   'Default: a tiny one made here, which shows mechanics.')]
@@ -30,7 +31,7 @@ Seeds = Annotated[int, typer.Option('--seeds', min=1,
 MostRows = Annotated[int, option('--rows', min=0, help='Most rows of an arm. Default: all of the training side.')]
 Questions = Annotated[int, typer.Option('--questions', min=0, help='Questions of the exam; 0: all held-out rows.')]
 Share = Annotated[float, typer.Option('--share', min=.01, max=.9,
-                                      help="Least share of the reference's rows whose documents are held out.")]
+                                      help="Least share of the reference's rows whose documents (or tools) are held out.")]
 More = Annotated[list[str] | None, option('-p', '--parameter',
                                           help='NAME=VALUE of the notebook: pack, longest, rate, rank, alpha, speak …')]
 
@@ -57,10 +58,11 @@ def student(
     "Train a base on each arm, ask all students about documents none has read, and say which difference is real."
     from synthgen_nb.core.portable import command_line
     from synthgen_nb.core.settings import load_settings
+    from synthgen_nb.evaluate.held_out import of_one_kind
     from synthgen_nb.evaluate.student import trainers
     from synthgen_nb.experiments.runs import read_run, run
     from synthgen_nb.experiments.taught import read_given
-    for a in arms: read_given(a)
+    of_one_kind({g.name: g.rows for g in map(read_given, arms)})
     trainers()
     runs, command = load_settings(config).paths.runs, command_line(['synthgen', *sys.argv[1:]])
     own = dict(seeds=seeds, steps=steps, rows=rows, questions=questions, share=share, **_more(more))
@@ -69,8 +71,10 @@ def student(
                  command)
     r = read_run(folder)
     if as_json: return print_json(r)
-    print(f'{r["abstract"]}\n{r["learnt"]}\n\n{table([_line(x) for x in r["gains"] if x["measure"] == "loss"])}\nrun record:    {folder/"student.ipynb"}')
+    parts = [table([_line(x) for x in r['gains'] if x['measure'] == m]) for m in ('loss', 'exact', 'end_state')]
+    print('\n'.join([r['abstract'], r['learnt'], '', *filter(None, parts), f'run record:    {folder/"student.ipynb"}']))
 
 def _line(x: dict[str, Any]) -> dict[str, Any]:
     between = '' if x['gain'] is None else f'{x["gain"]:+.3f} ({x["low"]:+.3f} to {x["high"]:+.3f})'
-    return dict(arm=x['arm'], column=x['column'], loss=f'{x["value"]:.3f}', gain=between, shown=x['shown'])
+    value = '' if x['value'] is None else f'{x["value"]:.3f}'
+    return dict(arm=x['arm'], column=x['column']) | {x['measure']: value} | dict(gain=between, shown=x['shown'])

@@ -104,11 +104,14 @@ def entries(lines: list[str]) -> dict[str, list]: # heading, or `items` → entr
 
 # %% ../../nbs/core/00l_listed.ipynb #listed
 _MARKED = re.compile(r'^\s*(?:[-*•+] |\[\w+\] |#\w)')
+_NAME = r'(?=[\d._-]*[^\W\d_])[\w.-]{1,80}'
+_NAMES = re.compile(rf'{_NAME}(?:,{_NAME}){{1,200}}') # lighthouse,orchard
 
 @lru_cache(maxsize=512)
 def _listed(text: str) -> str:
     got = literal(text)
     if got is not None: return json.dumps(got)
+    if _NAMES.fullmatch(text.strip()): return json.dumps({'items': [x.strip() for x in text.split(',')]})
     lines = text.splitlines()
     if len(lines) < 2 and not _MARKED.match(text): return 'null' # a path, a name: a value by itself
     if rows := table(lines): return json.dumps({'rows': rows})

@@ -376,6 +376,7 @@ def _mapped(provider: str, model: str, most: int, temperature: float | None, sch
     try: params = get_optional_params(model=model, custom_llm_provider=provider, **given)
     except Exception as e: raise Trouble('stop', clip(e, 300)) from None # it does not take this parameter
     params.pop('json_mode', None) # a note of litellm's to itself
+    if temperature is None: params.pop('temperature', None) # some of its releases put 1.0 for newer Geminis
     return params
 
 # %% ../../nbs/core/03c_transport.ipynb #anthropic_request

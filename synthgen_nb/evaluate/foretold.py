@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENOUGH', 'KINDS', 'Rank', 'spearman', 'mean_of_group', 'correlations', 'spoilt', 'Named', 'named', 'distinct',
-           'by_signal', 'by_aim', 'by_copies', 'first_named', 'tally']
+           'by_signal', 'by_aim', 'by_copies', 'first_named', 'bar_of', 'beyond', 'tally']
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #imports
 import math
@@ -87,13 +87,15 @@ class Named(NamedTuple):
     value: float # of the first less the second
     low: float
     high: float
+    far: float = 0. # that difference, in standard deviations of its draws
 
 def named(value: float, drawn: np.ndarray, level: float = .95) -> Named:
     "A difference with the interval of its draws, moved to where the difference is"
     found = drawn[~np.isnan(drawn)]
     if math.isnan(value) or len(found) < 20: return Named(-1, value, -math.inf, math.inf)
     low, high = (value + q - found.mean() for q in np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
-    return Named(0 if low > 0 else 1 if high < 0 else -1, value, float(low), float(high))
+    far = value / float(found.std()) if found.std() else 0.
+    return Named(0 if low > 0 else 1 if high < 0 else -1, value, float(low), float(high), far)
 
 def distinct(rows: Sequence[Pair]) -> tuple[list[str], np.ndarray]: # ids, how often each stands
     n = Counter(p.id for p in rows)
@@ -158,6 +160,18 @@ def by_copies(a: Sequence[Pair], b: Sequence[Pair], least: float = .1) -> int: #
 def first_named(*said: int) -> int: # of each rule: 0, 1 or -1
     "What the first rule says that says something"
     return next((s for s in said if s >= 0), -1)
+
+# %% ../../nbs/evaluate/62b_foretold.ipynb #bar
+def bar_of(
+    equal: Sequence[float], # how far equal pairs are apart (`Named.far`; of several rules the farthest)
+    false: float = .05,     # share of equal pairs that may be named
+) -> float: # infinite where there are too few
+    "How far a difference has to be before an arm is named"
+    rank = math.ceil((len(equal) + 1) * (1 - false))
+    return sorted(map(abs, equal))[rank - 1] if rank <= len(equal) else math.inf
+
+def beyond(n: Named, bar: float) -> int: # 0, 1 or -1, as of `Named`
+    return int(n.far < 0) if abs(n.far) > bar else -1
 
 # %% ../../nbs/evaluate/62b_foretold.ipynb #tally
 def tally(

@@ -41,11 +41,15 @@ def write_sheet(
     "Write the rows for somebody to label"
     write_lines([(r.id, '', *shown(r), '') for r in rows], path)
 
-def write_lines(lines: Iterable[Sequence[str]], path: str | Path): # of COLUMNS
+def write_lines(
+    lines: Iterable[Sequence[str]],
+    path: str | Path,
+    columns: Sequence[str] = COLUMNS,
+):
     "Write a sheet in which nothing is taken for a formula"
     plain = lambda s: f"'{s}" if s[:1] in ('=', '+', '-', '@', '\t', '\r') else s
     text = io.StringIO()
-    csv.writer(text).writerows([COLUMNS, *(map(plain, line) for line in lines)])
+    csv.writer(text).writerows([columns, *(map(plain, line) for line in lines)])
     write_bytes(path, text.getvalue().encode('utf-8-sig')) # spreadsheets ask for the mark
 
 # %% ../../nbs/evaluate/59c_labels.ipynb #read_labels

@@ -153,14 +153,21 @@ class Lessons:
     speak: int = 0           # seeds whose students sit the whole exam, the others the short one; 0: all
     better: Sequence[Better] = () # preferences: one more arm, trained by DPO from the base
     tools: Mapping[str, Any] = field(default_factory=dict) # of conversations, by name
+    test: Sequence[Any] = () # conversations whose loss is looked at; none: questions of the exam
     sit: Callable[[Base, Any, int], list[dict[str, Any]]] | None = None # another exam: base, model, most tokens → marks
 
     def words(self, seed: int) -> int: return self.most if not self.speak or seed in self.seeds[:self.speak] else 0
 
+    def wanted(self, base: Base) -> list[Target]: # whose loss is looked at, alone
+        rows = self.test or [as_pair(q, 'alone') for q in self.exam]
+        longest = 0 if self.test else self.recipe.longest
+        return targets_of(rows, base.template, base.encode, longest, self.tools)[0]
+
     def key(self, base: Base, arm: str, seed: int) -> str: # what marks depend on
         rows = [*map(list, self.better)] if arm == DPO and self.better else [r.id for r in self.arms.get(arm, ())]
+        known = [t.id for t in self.tools.values()]
         return content_id('marks', base.name, base.template.name, [*map(list, self.exam)], rows, repr(self.recipe),
-                          seed, list(self.at), self.words(seed))
+                          seed, list(self.at), self.words(seed), *known)
 
 def sat(base: Base, model: Any, lessons: Lessons, most: int) -> list[dict[str, Any]]: # marks
     "A model at the exam of some lessons"
@@ -202,8 +209,7 @@ def student_of(
     r = replace(lessons.recipe, seed=seed)
     if arm == DPO and lessons.better: return _by_preference(base, lessons, r, folder)
     targets, gone = targets_of(lessons.arms[arm], base.template, base.encode, r.longest, lessons.tools, bool(r.alpha))
-    asked = [as_pair(q, 'alone') for q in lessons.exam] if lessons.at else []
-    plain, _ = targets_of(asked, base.template, base.encode, r.longest)
+    plain = lessons.wanted(base) if lessons.at else []
     look = lambda model, step: note(folder, step, losses(model, plain))
     with trained(base, targets, r, folder, look, lessons.at) as (model, made):
         return dict(arm=arm, seed=seed, rows=len(targets), dropped=[d.reason for d in gone], losses=made,
@@ -225,18 +231,16 @@ def pilot(
     "How two arms stand after the first steps that are looked at"
     if len(lessons.arms) < 2 or not lessons.at: return {}
     step, out = lessons.at[0], dict[tuple[str, int], list[float]]()
-    plain, _ = targets_of([as_pair(q, 'alone') for q in lessons.exam], base.template, base.encode,
-                          lessons.recipe.longest)
+    plain = lessons.wanted(base)
     for arm in list(lessons.arms)[:2]:
         for seed in lessons.seeds[:2]:
             own = Path(folder)/folder_of(arm, seed)
-            if step not in seen(own):
-                _upto(base, lessons.arms[arm], replace(lessons.recipe, seed=seed, steps=step), own, plain)
+            if step not in seen(own): _upto(base, lessons, arm, replace(lessons.recipe, seed=seed, steps=step), own, plain)
             out[arm, seed] = seen(own)[step]
     return out
 
-def _upto(base: Base, rows: Sequence[Any], r: Recipe, own: Path, plain: Sequence[Target]):
-    targets, _ = targets_of(rows, base.template, base.encode, r.longest, tasks=bool(r.alpha))
+def _upto(base: Base, lessons: Lessons, arm: str, r: Recipe, own: Path, plain: Sequence[Target]):
+    targets, _ = targets_of(lessons.arms[arm], base.template, base.encode, r.longest, lessons.tools, bool(r.alpha))
     with trained(base, targets, r, own, lambda model, step: note(own, step, losses(model, plain)), [r.steps]): pass
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #teach

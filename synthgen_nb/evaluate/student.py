@@ -31,7 +31,7 @@ def trainers() -> Any: # the module trl
         raise SynthgenError(f'a student needs {e.name}: pip install "synthgen_nb[train]"') from None
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    warnings.filterwarnings('ignore', 'Attempting to work in a virtualenv|.gradient_checkpointing. is deprecated')
+    warnings.filterwarnings('ignore', 'Attempting to work in a virtualenv|.[a-z_]*gradient_checkpointing[a-z_]*. is deprecated')
     for name in ('transformers', 'trl', 'peft', 'accelerate'): logging.getLogger(name).setLevel(logging.ERROR)
     return trl
 

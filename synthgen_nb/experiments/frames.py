@@ -15,7 +15,7 @@ from ..core.calls import Calls, requests_of
 from ..core.records import SynthgenError
 from ..core.settings import load_settings, nearest
 from .paper import accepted
-from .runs import find_run, read_run
+from .runs import find_run, read_run, run_names
 if TYPE_CHECKING: from pandas import DataFrame
 
 # %% ../../nbs/experiments/81a_frames.ipynb #overview
@@ -95,7 +95,7 @@ def run_rows(
     status: str = '',           # only done, failed, running or interrupted
 ) -> list[dict[str, Any]]: # of `overview`, oldest first
     "The runs that are asked for; an error where a condition names nothing that any of them has"
-    rows = [overview(f.parent) for f in sorted(Path(runs).glob('*/run.json'))]
+    rows = [overview(Path(runs)/name) | dict(run=name) for name in run_names(runs)]
     known = {k for r in rows for k in (*r, *r['figures'], *r['parameters'])}
     for name, *_ in map(_read, where):
         if rows and name not in known: raise SynthgenError(f'no run has {name!r}{nearest(name, known) or "."}')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
            'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'figures_of', 'written', 'failure',
-           'Run', 'read_run', 'find_run']
+           'Run', 'read_run', 'run_names', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
@@ -312,6 +312,11 @@ def _run_story(r: Run) -> Story:
     return Story(f'{r.get("name", "a run")} · {r.get("status", "")}', (*(p for p in tables if p.rows), *closed))
 
 # %% ../../nbs/experiments/80_runs.ipynb #find_run
+def run_names(runs: str | Path = 'runs') -> list[str]: # below that folder; of an arm of a study with the study's
+    "All runs that have a record"
+    found = [f.parent for g in ('*/run.json', 'study-*/*/run.json') for f in Path(runs).glob(g)]
+    return sorted(f.relative_to(runs).as_posix() for f in found)
+
 def find_run(
     name: str,                 # of a run, its beginning, `last`, or its folder; of a study
     runs: str | Path = 'runs', # where run records are
@@ -319,7 +324,7 @@ def find_run(
     "One run by name"
     for f in (Path(name), Path(name)/'report', Path(runs)/name/'report'): # of a study its report
         if (f/'run.json').is_file(): return f
-    names = [f.parent.name for f in sorted(Path(runs).glob('*/run.json'))]
+    names = run_names(runs)
     hits = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
     if name == 'last': hits = sorted(n for n in names if n[:1].isdigit())[-1:]
     if len(hits) == 1: return Path(runs)/hits[0]

@@ -15,9 +15,10 @@ from typing import Any
 from ..core.listed import all_leaves
 from ..core.records import canonical, leaves
 from .requests import ordinal, place_in, read, say
-from .tellings import answer_from
+from .tellings import answer_from, encoded
 from .wants import label, phrases
 from ..tools.feeds import linked, places, same_thing, shown
+from ..worlds.values import free_text
 
 # %% ../../nbs/offline/94_tools.ipynb #plan
 def _same(a: Mapping, b: Mapping) -> bool: return a['tool'] == b['tool'] and a['arguments'] == b['arguments']
@@ -44,13 +45,30 @@ def _clash(steps: Sequence[Mapping], new: Sequence[Mapping]) -> bool:
     return any(other(s, n) and (s.get('setup') or n.get('setup')) and shared(s, n) for s in steps
                for n in new)
 
-def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one project, in another
-    "Does a call take what an earlier one gave, and ask for it in another place?"
-    def other(s, taken): return any(k in s['arguments'] and s['arguments'][k] != v and not isinstance(v, (bool, dict, list))
-                                    and not _PAGES.search(k) for k, v in f['arguments'].items() if k not in taken)
-    def taken(s): return [k for k, v in f['arguments'].items() if _place(k, v, f['tool'], [s]) is not None]
-    return any(other(s, t) for s in steps if (t := taken(s)))
+# %% ../../nbs/offline/94_tools.ipynb #elsewhere
+_WHICH_WAY = re.compile(r'order|direction|sort|format|content|status|state|type|mode|unit|model|language|^(?:name|title|id|key|number)$', re.I)
 
+def _spots(f: Mapping) -> dict[str, Any]: # parameter → value
+    "Where a call is made: the arguments that say in which project, of which team"
+    return {k: v for k, v in f['arguments'].items() if isinstance(v, (str, int)) and not isinstance(v, bool)
+            and not _PAGES.search(k) and not _WHICH_WAY.search(k) and not free_text(k)}
+
+def _near(a: Any, b: Any) -> bool: # also two files of one folder
+    return a == b or isinstance(a, str) and isinstance(b, str) and '/' in a and a.rpartition('/')[0] == b.rpartition('/')[0]
+
+def _elsewhere(f: Mapping, steps: Sequence[Mapping]) -> bool: # the items of one project, in another
+    "Is a call made in another place than those before it? Two of the same kind may differ in what they are about, the last of the way"
+    own = _spots(f)
+    def apart(s: Mapping) -> bool:
+        fixed = {k: v for k, v in own.items() if k in s['arguments'] and _place(k, v, f['tool'], [s]) is None}
+        other = [k for k, v in fixed.items() if not _near(v, s['arguments'][k])]
+        return other != [*own][-1:] if s['tool'] == f['tool'] else bool(other)
+    def known(v: Any) -> bool: return any(v in s['arguments'].values() or (type(v), v) in _held(s) for s in steps)
+    new = [k for k, v in own.items() if not known(v)] if any(map(_spots, steps)) else []
+    strange = len(new) == len(own) > 0 or new not in ([], [*own][-1:])
+    return any(map(apart, steps)) or strange and f['tool'] not in {s['tool'] for s in steps}
+
+# %% ../../nbs/offline/94_tools.ipynb #taken
 def _taken(f: Mapping, new: Sequence[Mapping], steps: Sequence[Mapping]) -> int:
     "How many arguments of a call earlier results give"
     return sum(_place(k, v, f['tool'], [*steps, *new[:-1]]) is not None for k, v in f['arguments'].items())
@@ -75,7 +93,7 @@ def plan(
 ) -> list[dict]: # facts, each a call: tool, arguments, content; none where no row is long enough
     "Calls that work one after another: each takes what an earlier one gave, and one besides may be about the same"
     steps: list[dict] = []
-    loose = False
+    loose, several = False, len({f['tool'] for f in facts}) > 1
     while len(steps) < max_calls:
         able: list[tuple[float, int, list[Mapping], bool]] = []
         apart = len(steps) == 1 and min_calls > 1 # nothing in common: only where nothing else makes two
@@ -83,7 +101,7 @@ def plan(
             new = [dict(b, setup=True) for b in f['before'] if not any(_same(s, b) for s in steps)] + [f]
             enough = len(steps) >= min_calls and f['tool'] in {s['tool'] for s in steps}
             if (enough or len(steps) + len(new) > max_calls or any(_same(s, f) for s in steps)
-                    or _clash(steps, new) or _elsewhere(f, steps)):
+                    or _clash(steps, new) or several and _elsewhere(f, steps)):
                 continue
             taken = _taken(f, new, steps)
             free = bool(steps) and (not taken or taken == _taken(f, new, ())) # from nothing before
@@ -104,6 +122,11 @@ def _of_one_kind(pointers: Sequence[str], steps: Sequence[Mapping]) -> bool:
     kinds = {(re.sub(r'\d+', '#', at), *(there.get(f'{at.rpartition("/")[0]}/{k}') for k in _KIND)) for at in pointers}
     return len(kinds) == 1
 
+def _counts(pointer: str, at: int, of: int) -> bool:
+    "Would somebody who counts the entries of a list come to the same one?"
+    inside = [int(p) for p in pointer.split('/') if p.isdigit()]
+    return not inside or inside[-1] == at and (of > 1 or at == 0)
+
 def found_in(
     steps: Sequence[Mapping],
 ) -> list[dict[str, str]]: # for each step: parameter → words for its place among what was found
@@ -116,6 +139,7 @@ def found_in(
         at = None if shown(v) in requested else _place(k, v, steps[i]['tool'], steps[:i], requested)
         if at is None: return ''
         found = linked(k, steps[i]['tool'], steps[:i], requested)
+        if not _counts(found[at][1], at, len(found)): return '' # it is said as it is
         return ordinal(at, len(found), _of_one_kind([x[1] for x in found], steps[:i]))
     return [{k: words for k, v in s['arguments'].items() if (words := place(i, k, v))} for i,
             s in enumerate(steps)]
@@ -220,7 +244,7 @@ def _given(
 def _news(step: Mapping) -> list: # the values of a result that were not its arguments
     own = [v for _, v in leaves(step['arguments'])]
     return [v for _, v in all_leaves(step['content']) if v not in (None, '') and not isinstance(v, bool)
-            and v not in own]
+            and v not in own and not encoded(v)]
 
 # %% ../../nbs/offline/94_tools.ipynb #counted-counted
 DONE = re.compile(r'\b(?:done|I have|I’ve)\b', re.I)

@@ -23,7 +23,7 @@ _LEAD = re.compile(r'(?:use (?:this|it)\b.{0,30}? to'
                    r'(?: (?:is|can be) used to| allows you to| lets you)?) ', re.I)
 _BELONGS = re.compile(r'^This tool belongs to .{0,400}?\bTool description: ', re.I | re.S)
 _NEXT = frozenset('a an the all any one two each every some this that your its their'.split())
-_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|in|for|with|whether|it|is|are|by|that|which'
+_LOOSE_END = re.compile(r'(?:(?:,|\b(?:and|or|than|a|an|the|of|to|from|on|at|by|as|in|for|with|whether|it|is|are|by|that|which'
                         r'|less|more|greater|equal))\s*)+$')
 
 def label(name: str) -> str: return re.sub(r'[_\W]+', ' ', name).strip() or name
@@ -48,13 +48,16 @@ def in_words(name: str) -> str:
     return ' '.join([words[at], *words[at + 1:], *(['of'] if words[at + 1:] else []), *words[:at]])
 
 # %% ../../nbs/offline/93a_wants.ipynb #phrase-first-sentence
+_GIVEN_THAT = re.compile(r'(?:given|based on|using|with) (?:an?|the|some) [^,.]{3,60}, (?=[a-z]+ )', re.I) # Given a request, return …
+
 def _first_sentence(description: str) -> list[str]: # as words, sixteen at most
-    text = _BELONGS.sub('', ' '.join(description.split()))
+    text = _GIVEN_THAT.sub('', _BELONGS.sub('', ' '.join(description.split())))
+    text = re.sub(r"(?<!\w)'?([a-z]{2,}[A-Z]\w*|\w+(?='))'?(?![\w’])", lambda m: ' '.join(split_name(m[1])), text)
     text = re.sub(r'\[([^\]]*)\]\([^)]*\)|[`*_“”"]|\s\([^()]{1,60}\)', lambda m: m[1] or '', text)
-    first = re.split(r'(?<=\w)[.;:!?](?:\s|$)|\s[-–(]', _LEAD.sub('', text, count=1),
+    first = re.split(r'''(?<=[\w'")])[.;:!?](?:\s|$)|\s[-–(]''', _LEAD.sub('', text, count=1),
                      maxsplit=1)[0].strip(' .,:;')
     head, comma, rest = first.partition(', ')
-    aside = re.match(r'(?:and|with|how|which|including|such|as|where|so|if|but|or|whether|plus|e\.g)\b', rest)
+    aside = re.match(r'(?:[a-z]{3,}ing|and|with|how|which|including|such|as|where|so|if|but|or|whether|plus|e\.g)\b', rest)
     words = head.split() if comma and aside and len(head.split()) > 2 else first.split()
     if len(words) <= 16: return words
     return _LOOSE_END.sub('', re.sub(r',[^,]*$', '', ' '.join(words[:16])).strip()).strip(' ,').split()
@@ -67,7 +70,7 @@ def _noun_phrase(name: str, words: Sequence[str]) -> str: # '' where the descrip
     verb, first = split_name(name)[0], words[0] if words else ''
     if verb not in ('get', 'list', 'retrieve', 'fetch') or not 1 < len(words) < 9 or words[1].lower() in _NEXT: return ''
     own = base(first)
-    if first.lower() in _FORMS or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
+    if first.lower() in (*_FORMS, 'tell') or own and (own != first.lower() or own in LOOKS or first in ('Check', 'Count', 'Compare')): return ''
     return ' '.join([verb, first.lower() if first.istitle() else first, *words[1:]])
 
 def phrase(tool: Mapping) -> str:
@@ -117,7 +120,7 @@ def named_so(name: str, schema: Mapping) -> str:
     if len(''.join(words)) > 2 and words[0] not in _SHORT or words[0] in _SMALL: return ' '.join(words)
     said = re.match(r'(?:(?:the|an?)\s+)?([A-Za-z]+(?: [A-Za-z]+){0,2})(?=[.,;(:]|\s(?:of|to|for|in|that|which)\b|\s*$)',
                     str(schema.get('description') or ''), re.I)
-    return said[1].lower() if said and len(said[1]) > 2 else ' '.join(words)
+    return said[1].lower().removeprefix('how many ') if said and len(said[1]) > 2 else ' '.join(words)
 
 # %% ../../nbs/offline/93a_wants.ipynb #plain-schema
 def plain(schema: Any, root: Mapping, depth: int = 0) -> dict:
@@ -182,7 +185,7 @@ def head_of(rest: str) -> str:
     return re.sub(r'\W+$', '', words[-1].lower()) if words else ''
 
 def is_many(noun: str) -> bool:
-    return len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
+    return noun in ('ids', 'urls') or len(noun) > 3 and noun.endswith('s') and not noun.endswith('ss') and noun not in _NOT_MANY
 
 _TOLD = re.compile(r'\s(?:based on|according to|for|with|by|using|from|as)\s(?:(?:the|an?|its|their)\s)?'
                    r'(?:given|specified|provided|supplied)'
@@ -213,7 +216,9 @@ _LIST = re.compile(r'(?:(?:an?|the)\s+)?(?:paginated\s+|full\s+|complete\s+)?(?:
                    r'(?:of|containing)\s+', re.I)
 _ALL = re.compile(r'(?:all(?:\s+of)?(?:\s+the)?|every|multiple|several|some)\s+', re.I)
 
-_FULL = re.compile(r' (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
+_FULL = re.compile(r',? which (?:begins|starts|allows|lets|enables|returns|helps)\b.*$'
+                   r'| (?:after|once|when|if) (?:you|it|they)\b.*$'
+                   r'| (?:simultaneously|efficiently|individually|recursively|directly|safely|easily)\b'
                    r'| (?:from|with|using|by|and) (?:an? )?optional(?:ly)? [\w ]{1,40}$'
                    r'|(?<=\w) by (?:its|their|an?|the) (?:unique |own )?(?:ids?|identifiers?|names?)$'
                    r'|(?<=\w) (?:that|which) (?:can|may|could|will) be .*$')

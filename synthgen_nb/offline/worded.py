@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['Given', 'REF', 'said', 'typed', 'is_plain_number', 'role', 'Slot', 'slot_of', 'Segment', 'Frame', 'frame', 'spread',
-           'flag', 'plain_ref', 'many', 'of_kind', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned', 'one_of',
-           'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
+           'flag', 'plain_ref', 'many', 'of_kind', 'thing_of', 'kind_at', 'noun_of', 'by_role', 'by_name', 'turned',
+           'one_of', 'nothing', 'enumerated', 'worded', 'Found', 'values_at', 'results_at', 'in_pieces', 'in_segments',
            'together']
 
 # %% ../../nbs/offline/93b_worded.ipynb #imports
 import json, re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -58,6 +58,8 @@ _TO = frozenset('target to destination dest end dst arrival'.split())
 _ITSELF = frozenset('since until before after'.split())
 
 # %% ../../nbs/offline/93b_worded.ipynb #roles-role
+_NAMED_BY = frozenset('first last full display user file given family screen host new old nick middle short long page line phone serial'.split())
+
 def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     "The words before a value"
     words = leaf.label.split()
@@ -70,6 +72,7 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('id', 'key', 'uuid', 'sid'):
         noun = ' '.join(rest)
         return f'with the {last}' if not rest or about & {noun} else f'for the {noun}'
+    if last in ('name', 'slug', 'number') and len(rest) == 1 == len(leaf.path) and rest[0] not in _NAMED_BY: return f'for the {rest[0]}'
     if last in _IN and not rest: return 'in'
     if last in ('path', 'filename', 'filepath') and len(words) < 3: return 'in' if w.kind == 'list' else 'at'
     if leaf.label == 'file' and len(leaf.path) == 1: return 'in'
@@ -80,9 +83,10 @@ def role(leaf: Leaf, w: Want) -> str: # '' where it is said by its name
     if last in ('date', 'day') and len(words) < 2: return 'on'
     if last == 'time' and len(words) < 2: return 'at'
     if words[0] in ('query', 'q', 'search', 'keyword', 'keywords', 'term') and leaf.kind in ('string', ''):
-        return 'for' if w.verb == 'search' else 'matching'
+        return 'for' if w.verb == 'search' else '' if w.kind == 'do' else 'matching'
     if last == 'owner' and len(words) < 3: return 'owned by'
     if leaf.label in ('per page', 'page size'): return 'limited to'
+    if leaf.label in ('sort', 'sort by', 'order by') and leaf.kind in ('string', ''): return 'sorted by'
     if leaf.label == 'page': return 'on page'
     if {'limit', 'max'} & {words[0], last} and {*words} <= {'limit', 'max', 'results', 'page', 'size',
             'count', 'items', 'number'}: return 'limited to'
@@ -99,7 +103,7 @@ class Slot:
 
 _SMALL_WORDS = r'(?:of|in|for|with|by|from|on|at|to|and|or|its|the|an?)\b'
 _DET = r'(?:(?:an?|the|one|any|some|this|its|given|specified|specific|particular|single|existing)\s+)'
-_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|if|whose|are|has'
+_AFTER = (r'(?=$|[,;]|\s(?:and|of|in|for|with|by|from|on|at|to|that|which|as|is|using|within|inside|along|if|whose|are|has'
          r'|was|can|may|should|must|will|takes?'
          r'|holds?|passes|stands?|lies|carr(?:y|ies)|contains?|exists?|belongs?|leads?|have|does|into|before'
          r'|after|when|where|while|but)\b)')
@@ -131,13 +135,19 @@ def _written_out(label: str, text: str) -> list[str]: # org: organization
     there = [x for x in re.findall(r'[a-z]{6,}', text.lower()) if x.startswith(label) and not x.endswith('s')]
     return [x for x in there if 2 < len(label) < len(x) - 2]
 
+def _compound(label: str, text: str) -> list[tuple[str, str]]: # noun, lead
+    "The whole noun of which a label has only the beginning: *pull number* of a pull request"
+    first, _, last = label.rpartition(' ')
+    there = re.search(rf'(?<![\w-]){re.escape(first)} [a-z]{{4,}}(?={_AFTER})', text) if first else None
+    return [(there[0], f'with the {last}')] if there and last == 'number' and not is_many(there[0].split()[-1]) else []
+
 _WHICH = frozenset('id key uuid sid slug username login'.split()) # of a body, only what says which
 
 def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # start and end in the text
     "Where in a phrase a value can stand"
     inner = len(leaf.path) > 1 and not (leaf.top and leaf.label.split()[-1] in _WHICH)
     if inner or leaf.kind in ('boolean', 'array', 'object', 'map'): return None
-    for noun, lead in (*_nouns(leaf, w), *((x, '') for x in _written_out(leaf.label, text))):
+    for noun, lead in (*_nouns(leaf, w), *_compound(leaf.label, text), *((x, '') for x in _written_out(leaf.label, text))):
         if not noun or noun in ('value', 'type', 'status'): continue
         one = rf'({_DET}+{_BETWEEN}|^{_BETWEEN}|)({re.escape(noun)})'
         m = re.search(rf'(?<![\w-])(?<!\bor ){one}(\sor (?:an? )?\w+)?{_AFTER}', text, re.I)
@@ -146,7 +156,8 @@ def slot_of(leaf: Leaf, w: Want, text: str) -> tuple[int, int, Slot] | None: # s
         makes = (lead == 'called' or leaf.label == 'path') and w.verb in MAKES and m[1]
         first = not m.start() and w.kind != 'do' # its article stands before the phrase
         kept = re.sub(rf'^{_DET}+', '', m[1]) # an adjective
-        new = m[1] if makes else kept if first else f'the {kept}'
+        bare = not m[1] and re.search(r'\b[A-Z]{3,} $', text[:m.start()]) # a SELECT query
+        new = m[1] if makes else kept if first or bare else f'the {kept}'
         alone = noun in _ALONE and not lead and bool(re.search(r'\b(?:in|for|of|at|on|from|to)\s$',
                 text[:m.start()]))
         return m.start(), m.end(), Slot(leaf, lead, m[0], '' if alone or m[3] else f'{new}{m[2]}'.strip())
@@ -168,10 +179,19 @@ class Frame:
     required: frozenset[str] = frozenset()
 
 # %% ../../nbs/offline/93b_worded.ipynb #frame-frame
+_LAST_NOUN = re.compile(r'\s(?:to|from|of|for|in)\s(?:an?|the)\s(?:[\w-]+ ){0,3}?([a-z]{3,})$')
+
+def _other_noun(leaf: Leaf, leaves: Sequence[Leaf], w: Want) -> str: # '' where it names what the phrase begins with
+    "What a bare name or id names, where another argument names what the phrase is about: a repository from a variable"
+    one = re.sub('ie$', 'y', w.noun.removesuffix('s'))
+    told = any(x is not leaf and one in x.label.split() and x.label.split()[-1].removesuffix('s') in ('id', 'number', 'slug') for x in leaves)
+    last = _LAST_NOUN.search(w.rest) if told and one and leaf.label in ('name', 'id', 'key', 'slug') else None
+    return last[1] if last and last[1] != one else ''
+
 def _pieces(w: Want, leaves: Sequence[Leaf], required: frozenset[str]) -> list[str | Slot]:
     text, out, taken = w.rest, list[str | Slot](), list[tuple[int, int, Slot]]()
     for leaf in sorted(leaves, key=lambda x: x.path[0] not in required):
-        at = slot_of(leaf, w, text)
+        at = slot_of(leaf, replace(w, noun=other) if (other := _other_noun(leaf, leaves, w)) else w, text)
         if at and not any(a < at[1] and at[0] < b for a, b, _ in taken): taken.append(at)
     end = 0
     for a, b, slot in sorted(taken, key=lambda x: x[0]):
@@ -246,6 +266,11 @@ def of_kind(ref: str, noun: str) -> str:
     if not noun or not re.fullmatch(REF, plain_ref(ref)): return plain_ref(ref)
     return f'that {noun}' if ref == 'it' else ref.replace('of those', f'of those {many(noun)}')
 
+def thing_of(label: str) -> str: # team slug: team
+    "What a value is one of, where its label ends with how it is called"
+    first, _, last = label.rpartition(' ')
+    return first if first and last in ('id', 'slug', 'name', 'number', 'key', 'uuid', 'sid', 'login') else label
+
 def kind_at(text: str, at: int, noun: str) -> Iterator[tuple[int, str]]: # end, words for the result
     "The same, read"
     noun = re.sub(r'^(?:the|an?) ', '', noun)
@@ -274,7 +299,7 @@ def by_name(given: Mapping[tuple, Any], f: Frame, words: Mapping[tuple, str]) ->
     for path, v in given.items():
         if path not in f.segments or by_role(f.segments[path], path in words, v): continue
         name = f.segments[path].leaf.label
-        if path in words: named.append(of_kind(words[path], name))
+        if path in words: named.append(of_kind(words[path], thing_of(name)))
         elif turned(name, v): flags.append(turned(name, v))
         elif is_plain_number(v) and is_many(name.split()[-1]): named.append(f'{said(v)} {name}')
         elif isinstance(v, list) and len(v) == 1 and said(v): named.append(f'the {one_of(name)} {said(v)}')
@@ -302,7 +327,7 @@ def enumerated(parts: Sequence[str]) -> str: # a, b and c
 
 # %% ../../nbs/offline/93b_worded.ipynb #worded
 _RANK = ['called', 'with the', 'of', 'from', 'to', 'at', 'in', 'owned by', 'for', 'using', 'on', 'since', 'until',
-        'matching', 'limited to', 'on page']
+        'matching', 'sorted by', 'limited to', 'on page']
 
 def _behind(given: Given, f: Frame, words: Mapping[tuple, str]) -> str | None:
     rank = lambda s: next((i for i, r in enumerate(_RANK) if s.lead.startswith(r)), 99)
@@ -393,7 +418,7 @@ def _next(text: str, at: int, f: Frame, got: Found) -> Iterator[tuple[int, Found
                     at): yield at + len(said_), got.but(path, on)
         joint = re.compile(r'(?: with|,| and) ').match(text, at)
         if not joint: continue
-        for end, ref in kind_at(text, joint.end(), name): yield end, got.but(path, None, ref)
+        for end, ref in kind_at(text, joint.end(), thing_of(name)): yield end, got.but(path, None, ref)
         yield from _named_at(text, joint.end(), s, got)
     for path, s in ((p, s) for p, s in f.segments.items() if s.leaf.kind == 'map'):
         free = re.compile(rf'(?: with|,| and) ({_V}) set to ({_V}) in the {re.escape(s.leaf.label)}(?!\w)')

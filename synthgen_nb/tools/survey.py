@@ -7,8 +7,8 @@ __all__ = ['Ran', 'LONGEST', 'survey', 'noted', 'as_json', 'pool_of', 'Runner', 
            'listen', 'does', 'learn', 'joined_paths', 'says_nothing', 'attempt', 'unfit', 'seen_for', 'of_another',
            'Known', 'known_for', 'kind_of', 'named', 'hinted', 'names_new', 'its_own', 'path_beside', 'guess',
            'composed', 'telling', 'which', 'also_known', 'words_for', 'fed_by', 'whole', 'candidates', 'from_others',
-           'givers', 'varied', 'statements', 'choices', 'prepared', 'try_tool', 'settled', 'contrasted', 'repeatable',
-           'beginning', 'unusable', 'nothing_works', 'known_values', 'unheard_of']
+           'givers', 'varied', 'statements', 'changing', 'rows_seen', 'choices', 'prepared', 'try_tool', 'settled',
+           'contrasted', 'repeatable', 'beginning', 'unusable', 'nothing_works', 'known_values', 'unheard_of']
 
 # %% ../../nbs/tools/73_survey.ipynb #imports
 import asyncio, json, random, re
@@ -25,7 +25,7 @@ from ..specs.tool import Tool, flat, joined, problems
 from .feeds import COMMON, IDS, linked, nouns, of_its_heading, only_succeeded, places, shown
 from .seen import Seen, alike, fed
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.values import free_text, is_id, only_observed, placeholder, said_values, sample, words
+from ..worlds.values import file_named, free_text, is_id, only_observed, placeholder, said_values, sample, words
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
@@ -189,7 +189,8 @@ def suggested(
     quoted = [v for v in _QUOTED.findall(text) if not _SHAPE.fullmatch(v)]
     entries = [_BESIDE.sub('', x).strip(' .\'"`') for m in _LISTED.findall(text) for x in m.split(',')]
     def filled(shape): return re.sub('|'.join(_PARTS), lambda p: f'{rng.randint(*_PARTS[p[0]]):02}', shape)
-    return [*quoted, *(v for v in entries if v and len(v) <= 60), *map(filled, _SHAPE.findall(text))]
+    there = [*quoted, *(v for v in entries if v and len(v) <= 60), *map(filled, _SHAPE.findall(text))]
+    return [v for v in there if re.search(r'\w', v.replace('_', '')) or v == '*'] # no punctuation that is allowed
 
 # %% ../../nbs/tools/73_survey.ipynb #listen
 def _passing(v: Any) -> bool: # data.021a65335d7466f63a04.tmp
@@ -253,6 +254,7 @@ def joined_paths(
 # %% ../../nbs/tools/73_survey.ipynb #attempt
 def says_nothing(t: Tool, content: Any) -> bool:
     "Is a result empty, though its tool was asked for something?"
+    if isinstance(content, str) and content.strip() in ('[]', '{}', 'null', 'None'): content = None
     return content is None or t.effect == 'read' and not any(v not in (None, '') for _, v in leaves(content))
 
 async def attempt(
@@ -313,6 +315,8 @@ def of_another(v: Any, n: str, given: bool = False) -> bool: # n: of the paramet
     return isinstance(v, str) and (not given and not re.search(r'\d', v) or kind is not None and kind[1].lower() not in n)
 
 # %% ../../nbs/tools/73_survey.ipynb #Known
+_SAY_NOTHING = frozenset('error name message key value undefined object string path'.split()) # no name of anything
+
 @dataclass(frozen=True)
 class Known:
     "What a guess may draw on"
@@ -332,7 +336,7 @@ class Known:
         if '$defs' in (self.root or {}) and kind_of(schema) in ('array', 'object'):
             held = schema | {'$defs': self.root['$defs']}
         some = self.rng.sample(values, min(6, len(values)))
-        return next((v for v in some if not placeholder(v) and not problems(v, held)), None)
+        return next((v for v in some if not placeholder(v) and flat(str(v)) not in _SAY_NOTHING and not problems(v, held)), None)
 
 def known_for(notes: Notes, t: Tool, wide: bool = False) -> Known:
     "What a guess for a tool may draw on"
@@ -347,6 +351,10 @@ def kind_of(schema: Mapping) -> str: # a JSON type
     return next((k for k in kind if k != 'null'), 'string') if isinstance(kind, list) else kind
 
 # %% ../../nbs/tools/73_survey.ipynb #named
+_FILES = frozenset('file image video audio mask attachment photo recording'.split())
+_ENDING = re.compile('[a-z]{2,4}[0-9]?') # mp3, png
+_PAGED = frozenset('perpage pagesize limit maxresults page pagenumber pageindex offset skip'.split())
+
 def named(
     name: str,    # of the parameter
     schema: dict, # its schema
@@ -360,7 +368,12 @@ def named(
     new = renamed or names_new(name, known.does, known.of)
     seen = seen_for(name, known.taker, known.pool) if kind != 'object' else []
     if only_observed(name, schema): return known.pick(seen, schema)
+    own = {by for by, _ in known.pool.of(name)} == {known.taker} # what only its own calls had: an expression, a text
+    if own and not is_id(name, schema) and rng.random() < .6: seen = []
     hints = [v for v in hinted(name, schema, rng) if flat(v) not in known.names]
+    if kind == 'string' and (schema.get('format') == 'binary' or {*words(name)[-1:]} & _FILES and all(map(_ENDING.fullmatch, hints or 'a'))):
+        return file_named(name, rng, hints)
+    if flat(name) in _PAGED: return None # nobody learns a page size from a result
     if new and (made := path_beside(name, [v for v in seen if isinstance(v, str)], known)): return made
     if new or known.does and free_text(name): seen = []
     first, second = (hints, seen) if hints and (not seen or rng.random() < .3) else (seen, hints)
@@ -513,7 +526,8 @@ def whole(
     extra: int = 0,     # so many parameters that are not required
 ) -> dict[str, Any]: # arguments
     "A call of which every argument is guessed"
-    more = [k for k in t.properties if k not in t.required and not only_observed(k, t.properties[k])]
+    turns = {'page', 'pagenumber', 'pageindex', 'offset', 'skip'} # nobody begins with the second page
+    more = [k for k in t.properties if k not in t.required and not only_observed(k, t.properties[k]) and flat(k) not in turns]
     body = [k for k in more if k == 'body' and t.effect == 'write']
     nothing = does(t) and not body and all(is_id(k, {}) for k in t.required) and {*words(t.name)} & _SAYS
     wanted = (*t.required, *body, *notes.rng.sample(more, min(max(extra, bool(nothing)), len(more))))
@@ -560,11 +574,40 @@ def statements(notes: Notes, t: Tool) -> Iterator[dict[str, Any]]: # arguments
     "Calls with a simple query over tables that were seen"
     sql = [k for k in t.required if re.search(r'quer|sql|statement', k, re.I)]
     said = f'{t.name} {t.description} {t.properties.get(sql[0], {}) if sql else ""}'
-    if len(sql) != 1 or not re.search(r'\bselect\b', said, re.I): return
+    if len(sql) != 1 or not re.search(r'\b(?:select|insert|create table)\b', said, re.I): return
+    yield from ({sql[0]: x} for x in changing(notes, said))
+    if not re.search(r'\bselect\b', said, re.I): return
     tables = [v for k in ('name', 'table', 'tables', 'tablename') for by, v in notes.pool.of(k) if 'table' in by.lower()]
     for table in list(dict.fromkeys(v for v in tables if isinstance(v, str) and re.fullmatch(r'[A-Za-z_]\w*', v)))[:4]:
         yield {sql[0]: f'SELECT * FROM {table} LIMIT 5'}
-        yield {sql[0]: f'SELECT COUNT(*) AS n FROM {table}'}
+        yield {sql[0]: f'SELECT COUNT(*) AS count FROM {table}'}
+
+# %% ../../nbs/tools/73_survey.ipynb #changing
+def changing(notes: Notes, said: str) -> Iterator[str]: # said: name and description of a tool
+    "Statements that make a table, add a row or change one"
+    for name, cols in (('notes', 'title TEXT, written TEXT'), ('visits', 'city TEXT, number INTEGER')):
+        if re.search(r'\bcreate table\b', said, re.I): yield f'CREATE TABLE {name} (id INTEGER PRIMARY KEY, {cols})'
+    if not re.search(r'\binsert\b', said, re.I): return
+    for table, rows in rows_seen(notes).items():
+        one = {k: sample({'type': _SQL_TYPES.get(type(v), 'string')}, notes.rng, k) if k != 'id' else len(rows) + 100 for k, v in rows[0].items()}
+        spelled = [f"'{v}'" if isinstance(v, str) else str(v) for v in one.values()]
+        yield f'INSERT INTO {table} ({", ".join(one)}) VALUES ({", ".join(spelled)})'
+        key, last = next(iter(one)), [*one][-1]
+        of = f"'{rows[0][key]}'" if isinstance(rows[0][key], str) else rows[0][key]
+        yield f'UPDATE {table} SET {last} = {spelled[-1]} WHERE {key} = {of}'
+        yield f'DELETE FROM {table} WHERE {key} = {of}'
+
+_SQL_TYPES: dict[type, str] = {int: 'integer', float: 'number'}
+
+def rows_seen(notes: Notes) -> dict[str, list[dict]]: # by table
+    "Rows that queries over a whole table gave"
+    out = dict[str, list[dict]]()
+    for f in notes.facts:
+        at = [m[1] for v in f['arguments'].values() if isinstance(v, str) and (m := re.match(r'SELECT \* FROM (\w+) LIMIT', v))]
+        rows = f['content'] if isinstance(f['content'], list) else listed(f['content']) if at and isinstance(f['content'], str) else []
+        plain = [r for r in rows if isinstance(r, dict) and not any("'" in str(v) for v in r.values())] if isinstance(rows, list) else []
+        if at and plain: out[at[0]] = plain
+    return out
 
 # %% ../../nbs/tools/73_survey.ipynb #choices
 def choices(

@@ -83,6 +83,9 @@ _SAYING = frozenset('error errors exception message msg detail details reason co
                     'type title instance ok success iserror requestid traceid suggestion suggestions data result results'.split())
 _key = lambda k: re.sub(r'[^a-z]', '', str(k).lower())
 
+_WENT_WRONG = re.compile(r'(?:^|[_\W])(?:error|failed|failure|fail|invalid|denied|forbidden|unauthori[sz]ed|unknown|missing|'
+                         r'not[_\W]?(?:found|allowed|permitted|supported|available|exist\w*))$', re.I) # task_not_found
+
 def objected(
     d: Mapping, # a result
 ) -> str: # what it says; '' where it is an answer
@@ -93,10 +96,11 @@ def objected(
     nothing_else = all(k in _SAYING or v in (None, '', [], {}, False) for k, v in at.items())
     code = next((c for c in (at.get('statuscode'), at.get('status'), at.get('code')) if isinstance(c, int) and 400 <= c < 600), 0)
     failed = any(at.get(k) is False for k in ('ok', 'success', 'succeeded')) or at.get('iserror') is True
-    status = str(at.get('status', '')).lower() in ('error', 'failed', 'failure', 'fail') or bool(code)
+    status = bool(code) or bool(_WENT_WRONG.search(str(at.get('status') or '')))
     held = isinstance(at.get('error') or at.get('errors') or at.get('exception'), (str, list, dict))
     empty = all(v in (None, '', [], {}) for k, v in at.items() if k in ('data', 'result', 'results'))
     if failed and (words or nothing_else): return words or 'success: false'
+    if nothing_else and empty and isinstance(at.get('message'), str) and worded(at['message']): return words
     return words or 'failed' if nothing_else and empty and (status and bool(words) or held and bool(words)) else ''
 
 # %% ../../nbs/worlds/29_outcomes.ipynb #in-words

@@ -34,8 +34,12 @@ VERBS = {'create': 'create add new post insert register upload open invite submi
 VERB_OF = {w: action for action, ws in VERBS.items() for w in ws.split()}
 
 # %% ../../nbs/worlds/36b_roles.ipynb #singular
+_ODD = dict(zip('shelves leaves halves knives wolves people children indices vertices'.split(),
+                'shelf leaf half knife wolf person child index vertex'.split(), strict=True))
+
 def singular(word: str) -> str:
     "pets → pet, categories → category, addresses → address"
+    if word in _ODD: return _ODD[word]
     if word.endswith('ies') and len(word) > 4: return word[:-3] + 'y'
     if re.search(r'(?:ss|sh|ch|x|z)es$', word): return word[:-2]
     return word[:-1] if word.endswith('s') and not word.endswith(('ss', 'us', 'is')) else word
@@ -113,7 +117,8 @@ def object_in(schema: Any, root: Any, nouns: frozenset[str], depth: int = 0) -> 
     if depth > 2 or not is_type(s, 'object') or not s.get('properties'): return None
     fields = {n: plain_schema(p, root) for n, p in s['properties'].items()}
     objects = [n for n, p in fields.items() if is_type(p, 'object') and p.get('properties')]
-    for n in objects:
+    itself = any(flat(n) in ('id', 'uid', 'sid', 'uuid', 'guid') for n in fields) # a member who has a user inside
+    for n in () if itself else objects:
         if flat(n) in nouns: return (n,), fields[n]
     own = [n for n in fields if flat(n) in IDS[:6] or flat(n).removesuffix('id') in nouns]
     if own: return (), s

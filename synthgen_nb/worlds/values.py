@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['NOUNS', 'FORMATS_OF', 'PEOPLE', 'ORGANIZED', 'FIRST', 'LAST', 'TOWNS', 'PURPOSES', 'THINGS', 'SAID', 'COMMITTED',
            'ABOUT', 'NAMES_OF', 'TEXTS', 'TEXT_OF', 'RANGES', 'RANGE_OF', 'MOMENTS', 'FREE', 'QUIET', 'TYPE_OF',
-           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'text_named', 'number_named', 'said_values',
-           'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits', 'with_needed', 'is_id']
+           'NOTED', 'LIMITS', 'SIZES', 'words', 'named_for', 'key_named', 'first_number', 'file_named', 'text_named',
+           'number_named', 'said_values', 'from_pattern', 'placeholder', 'only_observed', 'free_text', 'sample', 'fits',
+           'with_needed', 'one_person', 'is_id']
 
 # %% ../../nbs/worlds/36a_values.ipynb #imports
 import random, re
@@ -72,19 +73,30 @@ def _hex(n: int) -> Callable[[random.Random], str]: return lambda r: f'{r.getran
 # %% ../../nbs/worlds/36a_values.ipynb #names
 NAMES_OF = {w: ns.split() for ws, ns in {
     'category kind genre section': 'garden kitchen books music travel office',
-    'tag label topic keyword': 'urgent draft outdoor review billing later',
-    'team group channel department room': 'design support field-work research events finance',
-    'repository repo branch package bucket project workspace':
-        'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
-    'role permission privilege scope': 'admin member viewer editor owner auditor',
+    'tag topic keyword': 'urgent draft outdoor review billing later', 'label': 'bug question docs good-first wontfix waiting',
+    'team': 'design support field-work research events finance', 'group': 'volunteers editors newcomers translators board hosts',
+    'channel room': 'general announcements help-desk planning lunch news', 'department': 'sales logistics accounting legal purchasing it',
+    'repository repo': 'spring-workshop website-relaunch harvest-report data-migration survey-tools reading-list',
+    'branch': 'fix-typos update-figures new-layout add-search draft-report clean-up',
+    'package library': 'date-tools csv-reader map-view form-kit chart-lines text-split',
+    'bucket': 'backups photos exports uploads invoices raw-data', 'project': 'orchard lighthouse northstar compass mosaic harbour',
+    'workspace': 'studio lab-notes field-office back-office playground archive',
+    'role': 'admin member viewer editor owner auditor', 'permission privilege scope': 'read write delete manage export invite',
+    'variable': 'LOG_LEVEL MAIL_HOST CACHE_SIZE REPORT_URL TIME_ZONE PAGE_LIMIT',
+    'secret': 'DEPLOY_TOKEN MAIL_PASSWORD DATABASE_URL SIGNING_KEY BACKUP_KEY API_TOKEN',
     'model engine': 'base-small base-large chat-small chat-large embed-small vision-large',
     'environment env stage': 'production staging testing preview sandbox nightly',
-    'server host node machine device instance cluster runner vm': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
+    'server host node machine device instance': 'north-1 north-2 west-1 west-2 lab-1 lab-2',
+    'cluster': 'east-prod east-test south-prod south-test edge-a edge-b', 'runner vm': 'runner-a runner-b runner-c builder-1 builder-2 builder-3',
+    'workflow pipeline job': 'nightly-build run-tests release publish-docs lint sync-translations',
+    'table dataset database collection': 'orders customers visits stock invoices ratings',
     'product item article': 'lamp chair kettle notebook backpack umbrella',
-    'service app application component module': 'checkout search-index mailer reports gateway scheduler',
+    'service': 'checkout search-index mailer reports gateway scheduler',
+    'app application component module': 'meal-planner bike-map room-booking photo-wall time-sheet quiz-night',
     'plan tier edition': 'free starter standard professional business enterprise',
     'pet cat dog animal': 'Milo Luna Rocky Bella Oscar Nala'}.items() for w in ws.split()}
 
+# %% ../../nbs/worlds/36a_values.ipynb #named-for
 _ANY = frozenset('item object entry data body record resource value result response request display full short friendly unique '
                  'thing entity node element default new old own'.split())
 def _singular(w: str) -> str: return re.sub('ie$', 'y', w[:-1]) if re.search('[^su]s$', w) else w
@@ -98,6 +110,29 @@ def named_for(
     if len(kind) < 3 or kind in _ANY: return _title(r) if kind else r.choice(NOUNS)
     what = f'{r.choice(PURPOSES).removeprefix("the ")} {kind}'
     return what[:1].upper() + what[1:]
+
+# %% ../../nbs/worlds/36a_values.ipynb #keys
+def key_named(
+    kind: str, # of thing, in a word or two
+    r: random.Random,
+) -> str: # summer-fair-certificate
+    "What a thing is called in a path"
+    one = _singular(kind)
+    if one in ORGANIZED: return f'{r.choice(NOUNS)}-{"group" if one == "enterprise" else "works"}'
+    if one in PEOPLE or one == 'login': return _login(r)
+    return r.choice(NAMES_OF[one]) if one in NAMES_OF else re.sub(r'\W+', '-', named_for(one, r).lower())
+
+def first_number(kind: str, field: str = 'id') -> int:
+    "Where the numbers of a kind of thing begin"
+    r = random.Random(kind)
+    return r.randrange(3, 60) if field == 'number' else r.randrange(11, 99)*100 + 1
+
+_ENDS_OF = {'video': 'mp4', 'image': 'png', 'mask': 'png', 'photo': 'png', 'audio': 'mp3', 'recording': 'mp3', 'data': 'csv', 'archive': 'zip'}
+
+def file_named(name: str, r: random.Random, ends: Sequence[str] = ()) -> str: # ends: that a description allows
+    "The file that somebody would upload"
+    end = r.choice([*ends]) if ends else _ENDS_OF.get((words(name) or ('',))[-1], 'txt')
+    return f'{r.choice(PURPOSES).removeprefix("the ").replace(" ", "-").lower()}.{end}'
 
 # %% ../../nbs/worlds/36a_values.ipynb #texts-table
 # last word of a name → what it holds; several words in one key stand for several kinds of the same thing
@@ -113,6 +148,7 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'description summary about bio purpose details': _about,
     'text body content message comment note notes reason caption remark': _sentence,
     'color colour': lambda r: '#' + _hex(6)(r), 'version': lambda r: f'{r.randint(1, 4)}.{r.randint(0, 9)}.{r.randint(0, 9)}',
+    'expression formula equation': lambda r: f'{r.randint(2, 90)} {r.choice("+-*/")} ({r.randint(2, 20)} + {r.randint(2, 20)})',
     'mime mimetype': lambda r: 'text/plain', 'filename file': lambda r: f'{r.choice(NOUNS)}.txt',
     'path dir directory folder': lambda r: f'/{r.choice(NOUNS)}/{r.choice(NOUNS)}',
     'sha hash checksum digest': _hex(40),
@@ -120,7 +156,8 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     'status state': lambda r: r.choice(['active', 'pending', 'closed']),
     'permissions permission scopes scope': lambda r: r.choice(['read', 'write', 'admin']),
     'role': lambda r: r.choice(['admin', 'member', 'viewer', 'editor']),
-    'model': lambda r: r.choice(NAMES_OF['model']), 'instructions prompt question': lambda r: f'Summarise {r.choice(PURPOSES)}.',
+    'model': lambda r: r.choice(NAMES_OF['model']), 'request goal objective todo': lambda r: f'Prepare {r.choice(PURPOSES)}',
+    'instructions prompt question': lambda r: f'Summarise {r.choice(PURPOSES)}.',
     'password passphrase': lambda r: f'{r.choice(NOUNS)}-{r.randint(1000, 9999)}-{r.choice(NOUNS)}',
     'endpoint route': lambda r: f'/v1/{r.choice(["items", "reports", "search"])}',
     'priority severity': lambda r: r.choice(['low', 'normal', 'high']),
@@ -227,7 +264,7 @@ def from_pattern(pattern: str, rng: random.Random) -> str:
     return walk(sre.parse(pattern))
 
 # %% ../../nbs/worlds/36a_values.ipynb #placeholder
-_OPEN = re.compile(r'\b[Xx]{4,}\b|\{\{?[A-Za-z_][\w .-]{0,60}\}?\}|\$\{?[A-Z][A-Z0-9_]{2,}\}?'
+_OPEN = re.compile(r'<\|[^|\s]{1,40}\|>|\b[Xx]{4,}\b|\{\{?[A-Za-z_][\w .-]{0,60}\}?\}|\$\{?[A-Z][A-Z0-9_]{2,}\}?'
                    r'|\b(?:YYYY|yyyy)[-/.]?(?:MM|mm)|\b(?:HH|hh):mm\b'
                    r'|^(?i:your|insert|replace)[ _-](?:\w+[ _-]?){1,4}(?i:here)?$|^\S+\.\.\.$')
 _SLOT = re.compile(r'<[A-Za-z_][\w .|-]{0,60}>') # markup has an end somewhere
@@ -252,6 +289,8 @@ def only_observed(name: str, schema: Any = None) -> bool: # schema: of the param
 def free_text(name: str) -> bool: return bool({*words(name)[-1:]} & FREE)
 
 # %% ../../nbs/worlds/36a_values.ipynb #sample
+_OWN = frozenset('name title subject login username email slug'.split())
+
 def sample(
     schema: Any,            # JSON Schema
     rng: random.Random,     # decides
@@ -275,7 +314,7 @@ def sample(
         one = next((s for s in schema[k] if s != {'type': 'null'}), schema[k][0])
         return down(joined({'allOf': [one, {x: v for x, v in schema.items() if x != k}]}, root))
     given = [v for v in schema.get('examples') or [] if v is not None and not placeholder(v) and fits(v, schema, root)]
-    if given: return rng.choice(given)
+    if given and not (len(given) == 1 and depth and {*words(name)[-1:]} & _OWN): return rng.choice(given) # not all called alike
     return _of_type(schema, rng, name, root, depth, of)
 
 # %% ../../nbs/worlds/36a_values.ipynb #fits
@@ -319,14 +358,34 @@ def _of_type(s: dict, rng: random.Random, name: str, root: Any, depth: int, of: 
 
 NOTED = ('project', 'team', 'language', 'city', 'priority', 'version') # what people note of a thing beside its fields
 
+_NOTES = frozenset('metadata properties attributes labels annotations extra options settings data fields headers env params'.split())
+
 def _object(s: dict, rng: random.Random, root: Any, depth: int, of: str = '') -> dict:
     need = set(s.get('required', []))
     take = {n: p for n, p in s.get('properties', {}).items() if n in need or depth < 3}
     out = {n: sample(p, rng, n, root, depth + 1, of) for n, p in take.items()}
     out |= {n: text_named(n, rng, of) or rng.choice(NOUNS) for n in sorted(need - set(take))}
+    plain = {n: v for n, v in out.items() if not {'enum', 'pattern', 'const', 'maxLength', '$ref'} & set(take.get(n, {}))}
+    out |= one_person(plain, rng, of) if depth < 6 else {}
     extra = s.get('additionalProperties')
     if out or not isinstance(extra, dict): return out
-    return {n: sample(extra, rng, n, root, depth + 1, of) for n in rng.sample(NOTED, 2)}
+    of_its_own = {*words(of)[-1:]} - _NOTES # a map of emojis has emojis
+    names = {key_named(n, rng): n for n in of_its_own for _ in range(3)} or dict.fromkeys(rng.sample(NOTED, 2), '')
+    return {k: sample(extra, rng, n or k, root, depth + 1, of) for k, n in names.items()}
+
+# %% ../../nbs/worlds/36a_values.ipynb #person
+def one_person(o: dict, rng: random.Random, of: str = '', login: str = '') -> dict: # of: what the object is
+    "An object whose login, name and address belong together, where it has at least two of them"
+    at = {k.lower().replace('_', ''): k for k, v in o.items() if isinstance(v, str)}
+    does = 'email' in at and bool(re.search(r'(?:er|or|ee|ist)s?$', of)) # a reader, a donor
+    who = {'login', 'username', 'firstname'} & {*at} or {*words(of)[-1:]} & PEOPLE or does
+    mine = {'login', 'username', 'email', 'firstname', 'lastname', *(('name', 'fullname', 'displayname') if who else ())} & {*at}
+    if len(mine) < 2 or {*words(of)[-1:]} & ORGANIZED: return o
+    first, _, last = (login if re.fullmatch(r'[a-z]+\.[a-z]+', login) else _login(rng)).partition('.')
+    full = f'{first.capitalize()} {last.capitalize()}'
+    said = dict(email=f'{first}.{last}@example.org', firstname=first.capitalize(), lastname=last.capitalize(),
+                login=f'{first}.{last}', username=f'{first}.{last}')
+    return o | {at[k]: said.get(k, full) for k in mine}
 
 # %% ../../nbs/worlds/36a_values.ipynb #array
 def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> list:
@@ -340,10 +399,28 @@ def _array(s: dict, rng: random.Random, name: str, root: Any, depth: int) -> lis
         if not s.get('uniqueItems') or v not in out: out.append(v)
     return out
 
+# %% ../../nbs/worlds/36a_values.ipynb #is-id
+_IDS = frozenset('id ids sid sids uid uids'.split())
+
+def is_id(name: str, schema: dict) -> bool:
+    "Is a text an identifier, by its name or its description?"
+    said = str(schema.get('description') or '')[:300]
+    return bool({*words(name)[-1:]} & _IDS or re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', said))
+
 # %% ../../nbs/worlds/36a_values.ipynb #number
 LIMITS = ('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum')
 
+_RANGE = re.compile(r'\b(?:between|from) (-?\d{1,6}(?:\.\d+)?) (?:and|to) (-?\d{1,6}(?:\.\d+)?)\b')
+
+def _said_range(s: dict) -> dict: # {} where a description gives none, or the schema does
+    "The limits that a description of a number gives: between 0 and 1"
+    m = None if {*LIMITS} & set(s) else _RANGE.search(str(s.get('description') or '')[:400])
+    return dict(minimum=float(m[1]), maximum=float(m[2])) if m and float(m[1]) < float(m[2]) else {}
+
 def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
+    s = _said_range(s) | s
+    if is_id(name, s): # whole, and no moment, whatever it is called
+        whole, s, name = True, dict(minimum=1, maximum=9000) | s, ''
     named = number_named(name, rng, whole)
     if named is not None and not s.get('multipleOf') and fits(named, {k: s[k] for k in LIMITS if k in s}, {}):
         return named
@@ -359,13 +436,6 @@ def _number(s: dict, rng: random.Random, whole: bool, name: str = '') -> float:
     return round(v/step)*step if low <= round(v/step)*step <= high else -(-low//step)*step
 
 # %% ../../nbs/worlds/36a_values.ipynb #string
-_IDS = frozenset('id ids sid sids uid uids'.split())
-
-def is_id(name: str, schema: dict) -> bool:
-    "Is a text an identifier, by its name or its description?"
-    said = str(schema.get('description') or '')[:300]
-    return bool({*words(name)[-1:]} & _IDS or re.search(r'\bIDs?\b|\b[Ii]dentifiers?\b', said))
-
 def _id_for(name: str, rng: random.Random, of: str = '') -> str:
     noun = [w for w in words(name) if w not in _IDS][-1:] or list(words(of)[-1:]) or ['id']
     return f'{re.sub("s$", "", noun[0])}_{rng.getrandbits(32):08x}'
@@ -373,11 +443,13 @@ def _id_for(name: str, rng: random.Random, of: str = '') -> str:
 def _made_text(name: str, schema: dict, rng: random.Random, of: str = '') -> str:
     if is_id(name, schema): return _id_for(name, rng, of)
     n = number_named(name, rng, True)
-    return rng.choice(NOUNS) if n is None else str(n) # a count, though its type is text
+    if n is not None: return str(n) # a count, though its type is text
+    kind = (words(name) or ('',))[-1]
+    return key_named(kind, rng) if len(kind) > 4 and _singular(kind) not in _ANY else rng.choice(NOUNS)
 
 def _string(s: dict, rng: random.Random, name: str, of: str = '') -> str:
     if s.get('pattern'): text = from_pattern(s['pattern'], rng)
-    elif s.get('format') in FORMATS_OF: text = FORMATS_OF[s['format']](rng)
+    elif s.get('contentEncoding') == 'base64' or s.get('format') in FORMATS_OF: text = FORMATS_OF.get(s.get('format', ''), FORMATS_OF['byte'])(rng)
     elif said := [v for v in said_values(s.get('description'))
                   if not placeholder(v) and fits(v, {k: s[k] for k in SIZES if k in s}, {})]:
         text = rng.choice(said)

@@ -1,5 +1,5 @@
 // Where several pages say a word: how-tos and first steps before commands and tables, those before chapters, notebooks of the internals last
-var PLACES = [[/^do\/group/, 2], [/^do\//, 14], [/^(project\/start|index$)/, 5], [/^(project\/(faults|cluster)|lookup\/)/, 9], [/^(papers|records|commands\/)/, 6], [/^(qa|tools)\//, 3], [/^(project\/changelog|decisions)/, -4]];
+var PLACES = [[/^do\/group/, 2], [/^do\//, 14], [/^(start\/|index$)/, 5], [/^(project\/(faults|cluster)|lookup\/)/, 9], [/^(papers|records|commands\/)/, 6], [/^(qa|tools)\//, 3], [/^(project\/changelog|decisions)/, -4]];
 var Scorer = {
   score: ([page, title, anchor, description, score, file, kind]) => {
     const place = PLACES.find(([where]) => where.test(page));
