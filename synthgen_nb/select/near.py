@@ -232,7 +232,8 @@ def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[t
     if len(rows) < 2: return
     mine = taken(texts, rows.tolist())
     sig = np.empty((len(mine), PERMUTATIONS), np.uint16)
-    signed = spread(partial(_signed, make=make, n=n, seed=seed), (list(mine[i:i + ROWS]) for i in range(0, len(mine), ROWS)))
+    blocks = (list(mine[i:i + ROWS]) for i in range(0, len(mine), ROWS))
+    signed = spread(partial(_signed, make=make, n=n, seed=seed), blocks)
     for i, part in enumerate(signed): sig[i * ROWS:(i + 1) * ROWS] = part
     a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau), tau)
     if look and len(a) > 2 * len(rows):
