@@ -156,7 +156,8 @@ def matched(a: Side, b: Side) -> Rows:
     out.lost, out.gained = went([*left], b), went([m for m, is_free in zip(right, free, strict=True) if is_free], a)
     return out
 
-def _paired(out: Rows, left: Iterable[Mark], right: Shelf[Mark], free: bytearray, keys: Callable[[Mark], list]) -> Shelf[Mark]:
+def _paired(out: Rows, left: Iterable[Mark], right: Shelf[Mark], free: bytearray,
+            keys: Callable[[Mark], list]) -> Shelf[Mark]:
     "Pairs of rows with a key in common; gives those of the left that have none"
     rest, owner = Shelf[Mark](), array('q')
     def names() -> Iterator[Any]: # of several of one name the first row has it

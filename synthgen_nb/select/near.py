@@ -16,11 +16,12 @@ from contextlib import closing
 from functools import lru_cache, partial
 from itertools import pairwise
 from hashlib import blake2b
+from tempfile import gettempdir
 import numpy as np
 from ..core.account import begins_alike
 from ..core.agreement import disagreement
 from ..core.cluster import spread
-from ..core.records import Outcome, Pair, SynthgenError, drop
+from ..core.records import Outcome, Pair, SynthgenError, drop, no_room
 from ..core.shelf import Shelf, taken
 from .dedup import Gone, normal_form, worth
 from .meaning import Telling, apart, bare, nearly, plainly_asked, telling, words_of
@@ -197,10 +198,13 @@ def in_order(
     texts: Iterable[tuple[int, str]], # row, text
 ) -> np.ndarray: # rows in the order of their texts, and among equal texts in their own
     "Rows sorted by their texts, on disk: the texts may be more than the memory holds"
-    with closing(sqlite3.connect('')) as db: # '': a temporary file
-        db.execute('create table t (i integer, x blob)')
-        db.executemany('insert into t values (?, ?)', ((i, x.encode('utf-8', 'surrogatepass')) for i, x in texts))
-        return np.fromiter((i for i, in db.execute('select i from t order by x, i')), np.int64)
+    try:
+        with closing(sqlite3.connect('')) as db: # '': a temporary file
+            db.execute('create table t (i integer, x blob)')
+            db.executemany('insert into t values (?, ?)', ((i, x.encode('utf-8', 'surrogatepass')) for i, x in texts))
+            return np.fromiter((i for i, in db.execute('select i from t order by x, i')), np.int64)
+    except sqlite3.OperationalError as e:
+        raise SynthgenError(no_room(e, where := gettempdir()) or f'{where}: cannot sort on disk ({e})') from None
 
 # %% ../../nbs/select/40b_near.ipynb #near_pairs
 LONG = 400 # characters, from which a text is one of words
@@ -232,7 +236,8 @@ def _alike(texts, rows, make, n: int, tau: float, seed: int, look) -> Iterator[t
     if len(rows) < 2: return
     mine = taken(texts, rows.tolist())
     sig = np.empty((len(mine), PERMUTATIONS), np.uint16)
-    signed = spread(partial(_signed, make=make, n=n, seed=seed), (list(mine[i:i + ROWS]) for i in range(0, len(mine), ROWS)))
+    blocks = (list(mine[i:i + ROWS]) for i in range(0, len(mine), ROWS))
+    signed = spread(partial(_signed, make=make, n=n, seed=seed), blocks)
     for i, part in enumerate(signed): sig[i * ROWS:(i + 1) * ROWS] = part
     a, b = candidates(sig, mine, *bands(PERMUTATIONS, tau), tau)
     if look and len(a) > 2 * len(rows):

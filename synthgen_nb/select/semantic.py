@@ -35,7 +35,8 @@ def repeats(
     if kind == 'exact' and tau is not None: raise SynthgenError('kind exact has no threshold; give tau with near or semantic')
     own = TAU if last != 'near' or tau is None else tau
     steps: dict[str, Callable[[Sequence[Pair], Sequence[str]], Gone]] = {
-        'exact': lambda some, forms: exact(some, list(map(hashed, forms))), 'near': lambda some, forms: near(some, own, forms=forms),
+        'exact': lambda some, forms: exact(some, list(map(hashed, forms))),
+        'near': lambda some, forms: near(some, own, forms=forms),
         'semantic': lambda some, _: semantic(some, LIKE if tau is None else tau, embedding, settings)}
     gone, left, forms = Gone(), array('Q', range(len(pairs))), Shelf(normal_form(p.question) for p in pairs)
     for step in KINDS[:KINDS.index(last) + 1]:
