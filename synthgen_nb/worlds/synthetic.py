@@ -6,9 +6,9 @@
 __all__ = ['SIZES', 'PAGES', 'OFFSETS', 'AFTER', 'SEARCHED', 'ANSWERS', 'WORLD', 'Resource', 'one_word', 'schema_of', 'key_of',
            'key_names', 'blended', 'echoed', 'put', 'gone_well', 'Service', 'SyntheticWorld', 'once', 'modelled', 'at',
            'same_place', 'new_key', 'first_keys', 'sketch', 'whole_of', 'whole_fields', 'add', 'first_of', 'whole_name',
-           'referred', 'own_words', 'objects', 'standing', 'must_stand', 'must_be_known', 'find', 'found', 'shown',
-           'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to', 'chosen',
-           'page_of', 'synthetic_world_of']
+           'referred', 'own_words', 'objects', 'standing', 'may_stand', 'must_stand', 'must_be_known', 'find', 'found',
+           'shown', 'answer', 'grown', 'made_up', 'given', 'checked', 'as_told', 'keyed', 'named_as', 'done_to',
+           'chosen', 'page_of', 'synthetic_world_of']
 
 # %% ../../nbs/worlds/37_synthetic.ipynb #imports
 import json, random, re
@@ -440,16 +440,27 @@ def _few(w: SyntheticWorld, p: str, schema: dict) -> list[Any]:
     def make(g): return [first_number(noun) + i if whole else key_named(noun, g) if plain else sample(schema, g, noun) for i in range(2)]
     return list(dict.fromkeys(once(w, make, 'above', noun, whole, plain)))
 
+# %% ../../nbs/worlds/37_synthetic.ipynb #may-stand
+def _kept_as(w: SyntheticWorld, p: str, arg: str, parents: dict) -> Resource | None:
+    "The collection that a parent belongs to, where it has one"
+    r = w.resources.get(p)
+    if r is not None and r.keyed: return r
+    return next((x for n in nouns_in(p, arg) if (x := w.entities.get(n)) and x.parents
+                 and {q for q, _ in x.parents} <= {*parents}), None)
+
+def may_stand(w: SyntheticWorld, t: Tool, p: str, arg: str, parents: dict) -> list[Any]:
+    "What a call may name above its object: all that are there"
+    x = _kept_as(w, p, arg, parents)
+    if x is not None: return [at(o, x.key) for o in objects(w, x, dict(parents))]
+    return [*said_of(t, arg)[0], *standing(w, p, arg, t)]
+
 # %% ../../nbs/worlds/37_synthetic.ipynb #must-stand
 def must_stand(w: SyntheticWorld, t: Tool, p: str, arg: str, own: Any, parents: dict):
     "An error where a parent that a call names is not there"
-    r = w.resources.get(p)
-    x = next((x for n in nouns_in(p, arg) if (x := w.entities.get(n)) and x.parents
-              and {q for q, _ in x.parents} <= {*parents}), None) if r is None or not r.keyed else r
+    x = _kept_as(w, p, arg, parents)
     if x is not None: return found(w, x, own, dict(parents))
-    said, closed = said_of(t, arg)
-    there = [*said, *standing(w, p, arg, t)]
-    if not closed and str(own) not in map(str, there): raise ToolError(missing(arg, own, there))
+    there = may_stand(w, t, p, arg, parents)
+    if not said_of(t, arg)[1] and str(own) not in map(str, there): raise ToolError(missing(arg, own, there))
 
 def must_be_known(w: SyntheticWorld, r: Resource | None, role: Role, args: dict):
     "An error where a call gives a thing another one that is not there: the role of a user, the project of an order"
