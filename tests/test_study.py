@@ -135,7 +135,7 @@ def test_a_plan_without_a_pilot_is_told_by_earlier_runs_and_says_so(tmp_path, sy
     write_docs(tmp_path / "docs", 3)
     (tmp_path / "s.yaml").write_text(ARMS)
     said = synthgen("plan", "s.yaml", "--pilot", "0", env=server.env)
-    assert "no earlier run of this pipeline with this model" in said.stderr and not asked(server), "nothing is sent"
+    assert "no earlier run of this pipeline" in said.stderr and not asked(server), "nothing is sent"
     assert {r["calls"] for r in read_plan(tmp_path / "runs/study-s", read_study(tmp_path / "s.yaml")).rows} == {None}, "what is not known stays open"
     synthgen("study", "s.yaml", env=server.env)
     calls = asked(server)
@@ -147,7 +147,13 @@ def test_a_plan_without_a_pilot_is_told_by_earlier_runs_and_says_so(tmp_path, sy
     took = {a["arm"]: a["calls"] for a in told(tmp_path / "runs/study-t")["arms"]}
     assert {r["arm"]: r["calls"] for r in plan.rows} == took and plan.total("marginal_calls") is None and plan.paid == 0
     other = server.env | {"SYNTHGEN_LLM_VLLM_MODEL": "another"}
-    assert "no earlier run of this pipeline with this model" in synthgen("plan", "t.yaml", "--pilot", "0", env=other).stderr
+    said = synthgen("plan", "t.yaml", "--pilot", "0", env=other)
+    assert "no earlier run with vllm/another: calls and tokens are those of vllm/mock" in said.stderr
+    gpt = {"SYNTHGEN_LLM_PROVIDER": "openai", "SYNTHGEN_LLM_OPENAI_MODEL": "gpt-4o-mini"}  # and no key
+    said = json.loads(synthgen("plan", "t.yaml", "--pilot", "0", "--json", env=gpt).stdout)
+    (row, *_), known = said["rows"], plan.rows[0]
+    assert row["cost"] == pytest.approx((0.15 * known["input_tokens"] + 0.6 * known["output_tokens"]) / 1e6, rel=0.01) and row["seconds"] is None
+    assert "this model's price for the tokens of vllm/mock" in said["notes"][0]
 
 
 def test_a_study_beyond_its_limits_is_refused_and_one_within_keeps_to_the_call(tmp_path, synthgen, server):

@@ -30,9 +30,11 @@ def _listed(plan) -> str:
     "A plan as a table for the terminal"
     from synthgen_nb.experiments.plan import between
     shown = dict(calls='calls', marginal='marginal_calls', input_tokens='input_tokens',
-                 output_tokens='output_tokens', cost='marginal_cost')
+                 output_tokens='output_tokens')
+    cost = lambda r: 'cost' if r['marginal_cost'] is None else 'marginal_cost'
     return table([dict(arm=r['arm'], units=r['units'], rows=r['rows'])
-                  | {name: between(r, k) or '?' for name, k in shown.items()} | dict(seconds=r['seconds']) for r in plan.rows])
+                  | {name: between(r, k) or '?' for name, k in shown.items()}
+                  | dict(cost=between(r, cost(r)) or '?', seconds=r['seconds']) for r in plan.rows])
 
 # %% ../../nbs/cli/95b_study.ipynb #plan
 @command(STUDY, 'plan study.yaml')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONVERSATION_FORMATS', 'arguments_of', 'result_text', 'results_of', 'headed', 'shown_tools', 'messages', 'openai',
-           'hf', 'trl', 'chatml', 'sharegpt', 'alpaca', 'react_lines', 'functiongemma', 'jsonl']
+           'hf', 'trl', 'chatml', 'sharegpt', 'alpaca', 'only_talks', 'react_lines', 'functiongemma', 'jsonl']
 
 # %% ../../nbs/export/51_conversations.ipynb #imports
 import json
@@ -134,18 +134,24 @@ def _sharegpt_turns(turn: Turn, args: dict[str, dict[str, Any]]) -> list[tuple[s
 
 # %% ../../nbs/export/51_conversations.ipynb #alpaca
 def alpaca(t: Trajectory, tools: Mapping[str, Tool], system: str = '') -> dict: # {"instruction", "input", …}
-    "Alpaca's triplet, the output in ReAct's form"
+    "Alpaca's triplet, the output in ReAct's form where there are tools"
     args, (system, turns), rounds = arguments_of(t), headed(t, system), list[tuple[str, list[str]]]()
+    said = (lambda x: [x.text]) if only_talks(t, tools) else lambda x: react_lines(x, args)
     for turn in turns:
         if turn.role != 'assistant': rounds.append((turn.text, []))
-        elif rounds: rounds[-1][1].extend(react_lines(turn, args))
-        else: rounds.append(('', react_lines(turn, args)))
+        elif rounds: rounds[-1][1].extend(said(turn))
+        else: rounds.append(('', said(turn)))
     docs = '\n'.join(json.dumps(f['function'], ensure_ascii=False) for f in shown_tools(t, tools))
     told = [[ask, '\n'.join(lines)] for ask, lines in rounds] or [['', '']]
     earlier = dict(history=told[:-1]) if told[:-1] else {}
     listed = f'\n\nTools:\n{docs}' if docs else ''
     row = dict(instruction=told[-1][0] + listed, input='', output=told[-1][1], id=t.id)
     return row | earlier | (dict(system=system) if system else {})
+
+def only_talks(t: Trajectory, tools: Mapping[str, Tool]) -> bool:
+    "Is it a plain conversation, without tools and thoughts, and without words that ReAct's form begins with?"
+    labels = ('Action Input:', 'Final Answer:', 'Thought:')
+    return not shown_tools(t, tools) and not any(x.calls or x.thought or any(w in x.text for w in labels) for x in t.turns)
 
 def react_lines(turn: Turn, args: dict[str, dict[str, Any]]) -> list[str]:
     "A turn of the assistant as lines of ReAct"
