@@ -426,7 +426,7 @@ def o(text, calls, answer):
     rows.append(row(P, text, calls, answer))
 
 
-for n in (1, 2, 3):
+for n in (8701, 8702, 8703):  # as the stand-in numbers its pets
     o(
         f"What is the name of pet {n}, and what is its status?",
         [("getPetById", dict(petId=n))],

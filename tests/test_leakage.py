@@ -236,4 +236,4 @@ def test_our_tool_rows_do_not_leak_the_leaderboard(synthgen):
     again = synthgen("leakage", "train.jsonl", "own.json", "-o", "clean.jsonl")
     left = [_asked(x) for x in rows(synthgen.folder / "clean.jsonl")]
     assert not {*asked[:2]} & {*left} and "give away 2 of 2 items" in again.stdout
-    assert len(left) >= 8, "only rows that say most of an item, such as its one sentence among others, go with it"
+    assert len(left) >= 6, "only rows that say most of an item, such as its one sentence among others, go with it"
