@@ -231,9 +231,9 @@ def test_our_tool_rows_do_not_leak_the_leaderboard(synthgen):
     (held,) = record["leakage"]
     assert held["by"] == "nothing found" and held["items"] > 4000 and len(every) >= 15 and not [d for d in dropped if d["stage"] == "leakage"]
     assert "held against bfcl.jsonl" in r.stdout and "## Held against evaluation sets" in card and held["sha256"] in card
-    asked = [_asked(x) for x in rows(synthgen.folder / "train.jsonl")]
+    asked = sorted((_asked(x) for x in rows(synthgen.folder / "train.jsonl")), key=len, reverse=True)  # a short request may be a part of others
     (synthgen.folder / "own.json").write_text(json.dumps([dict(question=asked[0]), dict(question="Please do this at once: " + asked[1])]))
     again = synthgen("leakage", "train.jsonl", "own.json", "-o", "clean.jsonl")
     left = [_asked(x) for x in rows(synthgen.folder / "clean.jsonl")]
     assert not {*asked[:2]} & {*left} and "give away 2 of 2 items" in again.stdout
-    assert len(left) >= 6, "only rows that say most of an item, such as its one sentence among others, go with it"
+    assert len(left) >= 8, "only rows that say most of an item, such as its one sentence among others, go with it"
