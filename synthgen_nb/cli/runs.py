@@ -17,7 +17,7 @@ from .app import (AsJson, Absent, Accept, ChunkTokens, Config, Dedup, Dump, Embe
     Together, Tokens, ToolFormat, Tools,
     Topic, Workers, World, command, argument, option, print, print_json)
 from .help import WHOLE, RECORDS
-from .files import enough, several, table
+from .files import MORE, enough, several, table
 from . import completion
 from .completion import offers
 
@@ -114,7 +114,7 @@ def pipeline(
     _chosen(r.get('acquired', {}))
     _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
-    if r['ended'].startswith(('corpus', 'budget')): print(r['ended'], file=sys.stderr)
+    if (why := r['ended']).startswith(('corpus', 'budget')): print(why + (MORE if why[0] == 'c' else ''), file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #tool-pipeline
 @command(WHOLE, 'tool-pipeline hdf5 -o tool-train.jsonl', 'tool-pipeline')
@@ -261,15 +261,28 @@ def show(name: Annotated[str, argument('Name of a run, the beginning of one, `la
          html: Annotated[Path | None, option('--html',
                                              help='Write the executed notebook to this file instead, as a page that needs '
                                              'nothing else.')] = None,
+         dropped: Annotated[str, option('--dropped', metavar='WHAT', help='List dropped rows instead: of a stage, for a reason, or all.')] = '',
          as_json: AsJson = False):
     "Print one run: how it ended, its parameters, what was lost, what it cost."
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.experiments.page import write_page
     from synthgen_nb.experiments.runs import find_run, read_run
     folder = find_run(name, load_settings().paths.runs)
-    if html: print(f'{html}: {write_page(folder, html) / 1000:.0f} kB, of {folder.name}')
+    if dropped: _dropped(folder, dropped, as_json)
+    elif html: print(f'{html}: {write_page(folder, html) / 1000:.0f} kB, of {folder.name}')
     elif as_json: print_json(read_run(folder))
     else: _shown(read_run(folder), folder)
+
+# %% ../../nbs/cli/95_runs.ipynb #dropped
+def _dropped(folder: Path, what: str, as_json: bool):
+    "The rows that a run dropped, a line each"
+    from synthgen_nb.core.records import clip
+    from synthgen_nb.experiments.found import dropped_rows
+    found = dropped_rows(folder, '' if what == 'all' else what)
+    if as_json: return print_json(found)
+    print(table([{k: clip(v, 60) for k, v in d.items()} for d in found[:20]]) or f'{folder.name} dropped no row')
+    if len(found) > 20: print(f'the first 20 of {len(found)}; --json prints all')
+    if found: print(f'one of them:  synthgen why {found[0]["id"]} --run {folder.name}')
 
 # %% ../../nbs/cli/95_runs.ipynb #shown
 def _shown(r: dict, folder: Path):
