@@ -59,14 +59,16 @@ def parameters_of(
 def convert(
     name: str,  # of the parameter
     value: Any, # text from a command line, or a value
-    kind: str,  # str, int, float, bool, list, or Optional[…] of these
+    kind: str,  # str, int, float, bool, list, list[int], or Optional[…] of these
 ) -> Any: # a value of that type
     "A parameter's value, or an error that says what is expected"
-    optional, base = kind.startswith('Optional['), kind.removeprefix('Optional[').rstrip(']')
+    optional = kind.startswith('Optional[')
+    base = kind.removeprefix('Optional[').removesuffix(']') if optional else kind
     if optional and value in (None, '', 'None'): return None
     try: return _READ.get(base, _text)(value)
     except (TypeError, ValueError): pass
-    raise SynthgenError(f'parameter {name}: expected {base}{" or nothing" if optional else ""}, got {value!r}')
+    wanted = {'list[int]': 'whole numbers, such as [20, 40]'}.get(base, base)
+    raise SynthgenError(f'parameter {name}: expected {wanted}{" or nothing" if optional else ""}, got {value!r}')
 
 def _text(x: Any) -> str:
     if not isinstance(x, str): raise TypeError(x)
@@ -87,8 +89,12 @@ def _number(kind: type) -> Callable[[Any], Any]:
         return kind(x)
     return read
 
-_READ: dict[str, Callable[[Any], Any]] = dict(str=_text, bool=_truth, list=_listed, int=_number(int),
-                                              float=_number(float))
+def _numbers(x: Any) -> list[int]: # 7, [7, 8], or either as text
+    parts = [json.loads(v) if isinstance(v, str) else v for v in _listed(x)]
+    return [_number(int)(n) for p in parts for n in _listed(p)]
+
+_READ: dict[str, Callable[[Any], Any]] = {'str': _text, 'bool': _truth, 'list': _listed, 'int': _number(int),
+                                          'float': _number(float), 'list[int]': _numbers}
 
 # %% ../../nbs/experiments/80_runs.ipynb #resolve
 _SECRET_NAME = re.compile(r'(^|_)(api_?keys?|secrets?|password|passwd|token|credentials?)$', re.I)
