@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from statistics import fmean
 from typing import Any, NamedTuple
 from ..core.models import Model
 from ..core.records import SynthgenError, clip
+from ..evaluate.failing import spoken
 from ..evaluate.held_out import places_of
-from ..evaluate.marks import Lessons, Question, answers, losses
+from ..evaluate.marks import Lessons, Question, losses
 from ..evaluate.student import Base, Recipe
 from ..evaluate.targets import prompt_of, targets_of
 from ..export.conversations import arguments_of, messages, result_text, shown_tools
@@ -37,22 +39,23 @@ def calls_in(text: str) -> list[tuple[str, dict[str, Any]]]: # name and argument
     return [(c.name, c.arguments) for x in tagged or alone for c in read_calls(x.strip())]
 
 # %% ../../nbs/experiments/88ab_called.ipynb #gold_of
-def gold_of(t: Trajectory) -> list[dict[str, dict[str, list]]]:
-    "The calls of a row, as the checker wants them"
+def gold_of(t: Trajectory, wanted: Sequence[Call] | None = None) -> list[dict[str, dict[str, list]]]:
+    "The calls of a row, or some of them, as the checker wants them"
     args = arguments_of(t)
     options = lambda v: [{k: [x] for k, x in v.items()}] if isinstance(v, dict) else [v]
-    return [{c.tool: {k: options(v) for k, v in args[c.id].items()}} for c in t.calls]
+    return [{c.tool: {k: options(v) for k, v in args[c.id].items()}} for c in (t.calls if wanted is None else wanted)]
 
 def exact(
     t: Trajectory,
     calls: Sequence[tuple[str, Mapping[str, Any]]],
     tools: Mapping[str, Tool], # by name
+    wanted: Sequence[Call] | None = None, # of the row's; None: all of them
 ) -> str: # '' or what is wrong
     "Calls against those of a row (BFCL's checker)"
-    known = at_hand(t, tools)
+    known, gold = at_hand(t, tools), gold_of(t, wanted)
     names = dict.fromkeys([*t.tools, *(c.tool for c in t.calls)])
     functions = [dict(name=n, parameters=known[n].parameters) for n in names if n in known]
-    return bfcl_check(functions, calls, gold_of(t)) if t.calls else 'wrong_count' if calls else ''
+    return bfcl_check(functions, calls, gold) if gold else 'wrong_count' if calls else ''
 
 # %% ../../nbs/experiments/88ab_called.ipynb #Act
 class Act(NamedTuple):
@@ -109,7 +112,7 @@ async def marked_calls(
     world: Callable[[], World], # gives fresh ones
     template: ChatTemplate,
     tools: Mapping[str, Tool] = {},
-) -> dict[str, Any]: # item, place, column, exact, end_state (None: cannot be told), why, said
+) -> dict[str, Any]: # item, place, column, tools, exact, end_state (None: cannot be told), why, said
     "What a student makes of a row"
     async with world() as w:
         a = await act(t, say, w, template, tools)
@@ -118,8 +121,8 @@ async def marked_calls(
     unknown = played or wanted.state is None or wanted.why
     idle = bool(t.calls) and not a.calls # ends where a row ends that only reads, and has done nothing
     wrong = a.why or exact(t, a.calls, tools)
-    return dict(item=t.id, place=min(places_of(t)), column='alone', exact=float(not wrong),
-                end_state=None if unknown else float(not idle and (a.state == wanted.state or _only_read(t, a, tools))),
+    return dict(item=t.id, place=min(places_of(t)), column='alone', tools=sorted({c.tool for c in t.calls}),
+                exact=float(not wrong), end_state=None if unknown else float(not idle and (a.state == wanted.state or _only_read(t, a, tools))),
                 why=wrong, said=a.said)
 
 def _only_read(t: Trajectory, a: Act, tools: Mapping[str, Tool]) -> bool: # nothing to change, and nothing changed
@@ -134,13 +137,18 @@ async def examine_calls(
     world: Callable[[str], World], # name → a fresh one
     tools: Mapping[str, Tool] = {},
     most: int = 96,             # tokens of a turn; 0: the loss alone, nothing is called
-) -> list[dict[str, Any]]: # see `marked_calls`; loss too
+) -> list[dict[str, Any]]: # see `marked_calls`; sure, 0 to 1, and loss too
     "A model at its exam with tools"
     targets, gone = targets_of(test, base.template, base.encode, tools=tools)
     if gone: raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail})')
-    say = lambda prompt: answers(base, model, [prompt], most)[0]
     bare = lambda t: dict(item=t.id, place=min(places_of(t)), column='alone')
-    mark = lambda t: marked_calls(t, say, partial(world, t.world), base.template, tools)
+    async def mark(t: Trajectory) -> dict[str, Any]:
+        turns = list[tuple[str, float]]()
+        def say(prompt: str) -> str:
+            turns.extend(spoken(base, model, [prompt], most))
+            return turns[-1][0]
+        made = await marked_calls(t, say, partial(world, t.world), base.template, tools)
+        return made | dict(sure=round(fmean(sure for _, sure in turns), 4))
     made = [await mark(t) if most else bare(t) for t in test]
     return [m | dict(loss=round(x, 4)) for m, x in zip(made, losses(model, targets), strict=True)]
 

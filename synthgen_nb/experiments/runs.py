@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
            'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'figures_of', 'written', 'failure',
-           'Run', 'read_run', 'run_names', 'find_run']
+           'Run', 'read_run', 'acquired_says', 'run_names', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -299,6 +299,21 @@ def _alive(pid) -> bool:
     except PermissionError: return True
     except (OSError, TypeError, ValueError): return False
     return True
+
+# %% ../../nbs/experiments/80_runs.ipynb #acquired
+def acquired_says(
+    r: Mapping[str, Any], # `run.json`
+) -> str: # '' where nothing chose
+    "What chose the next chunks or tools of a run, and what came of it"
+    rounds = (a := r.get('acquired') or {}).get('rounds')
+    if not rounds: return ''
+    key, unit = next((k, u) for k, u in _PER.items() if k in rounds[-1])
+    rate = f'{rounds[-1][key]:g} accepted {unit[1]}'
+    student = ', '.join(f'{k} {v:g}' for k, v in (a.get('student') or {}).items())
+    return '; '.join([f'{unit[0]} chosen: by {a["by"]}, in {len(rounds)} rounds', rate, *([f'student: {student}'] if student else [])])
+
+_PER = dict(accepted_per_call=('chunks', 'pairs for each call of the writer'),
+            accepted_per_request=('tools', 'rows for each request'))
 
 # %% ../../nbs/experiments/80_runs.ipynb #run-story
 def _run_story(r: Run) -> Story:
