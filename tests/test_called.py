@@ -64,7 +64,7 @@ TWO = row(("add", dict(item="nut", n=2)), initial={"nut": 1})
 ])
 def test_marks_of_calls_and_of_the_end(said, exact_, end, why):
     m = marks(TWO, *said)
-    assert (m["exact"], m["end_state"], m["why"]) == (exact_, end, why) and m["place"] == "box/add"
+    assert (m["exact"], m["end_state"], m["why"]) == (exact_, end, why) and m["tools"] == ["add"]
 
 
 def test_what_cannot_be_read_is_wrong_with_its_reason():

@@ -70,6 +70,7 @@ def student(
     print('\n'.join([r['abstract'], r['learnt'], '', *filter(None, parts), f'run record:    {folder/"student.ipynb"}']))
 
 def _line(x: dict[str, Any]) -> dict[str, Any]:
-    between = '' if x['gain'] is None else f'{x["gain"]:+.3f} ({x["low"]:+.3f} to {x["high"]:+.3f})'
+    ends = 'no interval' if x['low'] is None else f'{x["low"]:+.3f} to {x["high"]:+.3f}'
+    between = '' if x['gain'] is None else f'{x["gain"]:+.3f} ({ends})'
     value = '' if x['value'] is None else f'{x["value"]:.3f}'
     return dict(arm=x['arm'], column=x['column']) | {x['measure']: value} | dict(gain=between, shown=x['shown'])

@@ -8,7 +8,7 @@ __all__ = ['Say', 'TURNS', 'TOOL_MEASURES', 'calls_in', 'gold_of', 'exact', 'Act
 
 # %% ../../nbs/experiments/88ab_called.ipynb #imports
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import fmean
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..core.models import Model
 from ..core.records import SynthgenError, clip
 from ..evaluate.failing import spoken
-from ..evaluate.held_out import places_of
+from ..evaluate.held_out import units_of
 from ..evaluate.marks import Lessons, Question, losses
 from ..evaluate.student import Base, Recipe
 from ..evaluate.targets import prompt_of, targets_of
@@ -112,7 +112,7 @@ async def marked_calls(
     world: Callable[[], World], # gives fresh ones
     template: ChatTemplate,
     tools: Mapping[str, Tool] = {},
-) -> dict[str, Any]: # item, place, column, tools, exact, end_state (None: cannot be told), why, said
+) -> dict[str, Any]: # item, column, tools, exact, end_state (None: cannot be told), why, said
     "What a student makes of a row"
     async with world() as w:
         a = await act(t, say, w, template, tools)
@@ -121,7 +121,7 @@ async def marked_calls(
     unknown = played or wanted.state is None or wanted.why
     idle = bool(t.calls) and not a.calls # ends where a row ends that only reads, and has done nothing
     wrong = a.why or exact(t, a.calls, tools)
-    return dict(item=t.id, place=min(places_of(t)), column='alone', tools=sorted({c.tool for c in t.calls}),
+    return dict(item=t.id, column='alone', tools=sorted({c.tool for c in t.calls}),
                 exact=float(not wrong), end_state=None if unknown else float(not idle and (a.state == wanted.state or _only_read(t, a, tools))),
                 why=wrong, said=a.said)
 
@@ -137,11 +137,12 @@ async def examine_calls(
     world: Callable[[str], World], # name → a fresh one
     tools: Mapping[str, Tool] = {},
     most: int = 96,             # tokens of a turn; 0: the loss alone, nothing is called
+    held: Collection[str] = (), # places that are held out; none: all of the test
 ) -> list[dict[str, Any]]: # see `marked_calls`; sure, 0 to 1, and loss too
     "A model at its exam with tools"
     targets, gone = targets_of(test, base.template, base.encode, tools=tools)
     if gone: raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail})')
-    bare = lambda t: dict(item=t.id, place=min(places_of(t)), column='alone')
+    bare = lambda t: dict(item=t.id, column='alone')
     async def mark(t: Trajectory) -> dict[str, Any]:
         turns = list[tuple[str, float]]()
         def say(prompt: str) -> str:
@@ -150,7 +151,8 @@ async def examine_calls(
         made = await marked_calls(t, say, partial(world, t.world), base.template, tools)
         return made | dict(sure=round(fmean(sure for _, sure in turns), 4))
     made = [await mark(t) if most else bare(t) for t in test]
-    return [m | dict(loss=round(x, 4)) for m, x in zip(made, losses(model, targets), strict=True)]
+    lost, units = losses(model, targets), units_of(test, held)
+    return [m | dict(place=u, loss=round(x, 4)) for m, u, x in zip(made, units, lost, strict=True)]
 
 # %% ../../nbs/experiments/88ab_called.ipynb #worlds_of
 def worlds_of(
@@ -177,10 +179,11 @@ def tool_lessons(
     at: Sequence[int] = (),                   # steps after which the loss is looked at
     most: int = 96,                           # tokens of a turn
     speak: int = 0,                           # seeds whose students call, the others are marked by their loss; 0: all
+    held: Collection[str] = (),               # places that are held out; none: all of the test
 ) -> Lessons: # for `marks.teach`
     "Lessons whose exam is what a student does in a world"
-    exam = [Question(t.id, min(places_of(t)), t.instruction, t.answer, '') for t in test]
+    exam = [Question(t.id, u, t.instruction, t.answer, '') for t, u in zip(test, units_of(test, held), strict=True)]
     def sit(base: Base, model: Any, most: int) -> list[dict[str, Any]]:
-        work = examine_calls(base, model, test, world, tools, most)
+        work = examine_calls(base, model, test, world, tools, most, held)
         with ThreadPoolExecutor(1) as own: return own.submit(asyncio.run, work).result() # a notebook has a loop already
     return Lessons(arms, exam, recipe, seeds, at, most, speak, tools=tools, test=test, sit=sit)

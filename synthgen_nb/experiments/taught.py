@@ -102,12 +102,14 @@ def lessons_of(
     recipe: Recipe,
     seeds: Sequence[int],
     tools: Mapping[str, Tool] = {},    # of conversations, by name
-    ask: Callable[[Sequence[Pair]], list[Question]] = exam_of, # of pairs
+    ask: Callable[[Sequence[Pair]], list[Question]] | None = None, # of pairs; None: `exam_of`
+    held: Sequence[str] = (),          # places that are held out
     **how: Any,                        # at, most, speak, see `Lessons`
 ) -> Lessons:
     "What is trained and asked, of pairs or of conversations with tools"
-    if isinstance(test[0], Pair): return Lessons(arms, ask(test), recipe, seeds, **how)
-    return tool_lessons(arms, test, recipe, seeds, worlds_of(test, tools), tools, **how)
+    if isinstance(test[0], Pair):
+        return Lessons(arms, ask(test) if ask else exam_of(test, held=held), recipe, seeds, **how)
+    return tool_lessons(arms, test, recipe, seeds, worlds_of(test, tools), tools, held=held, **how)
 
 # %% ../../nbs/experiments/88b_taught.ipynb #teach_study
 def as_rows(m: Made) -> list[Row]:
@@ -135,7 +137,7 @@ def teach_study(
     tools = {t.name: t for ms in made.values() for m in ms for t in _tools(Path(m.folder))}
     for i in range(max(map(len, every.values()))):
         mine = {a: split.arms[f'{a} {i}'] for a, ms in every.items() if i < len(ms)}
-        found = teach(base, lessons_of(mine, split.test, recipe, [i], tools), folder, tell)
+        found = teach(base, lessons_of(mine, split.test, recipe, [i], tools, held=split.places), folder, tell)
         out += [s | dict(folder=every[s['arm']][i].folder) for s in found if s['arm'] in every]
     return out
 
