@@ -84,6 +84,20 @@ def test_a_student_that_is_missing_or_knows_none_of_the_tools_is_an_error(tmp_pa
     with pytest.raises(SynthgenError, match="holds no marks of students"): read_tries(run, [*TOOLS])
 
 
+def test_the_students_of_a_study_leave_a_run_that_steers(tmp_path):
+    from synthgen_nb.evaluate.held_out import Split
+    from synthgen_nb.experiments.runs import find_run, read_run
+    from synthgen_nb.experiments.taught import keep_students
+    arms = dict(base=dict(add=0), strict=dict(add=1, count=0), all=dict(add=0))
+    found = [dict(s, rows=9) for a, right in arms.items() for s in marks(right, seeds=[0], arm=a)]
+    folder = tmp_path / "runs" / "study-threshold" / "students"
+    folder.mkdir(parents=True)
+    keep_students(folder, dict(base="models/small"), Split(["box/add"], [TWO], {"strict": [TWO]}), found, "small", 0.0)
+    assert find_run("study-threshold/students", tmp_path / "runs") == folder and read_run(folder)["model"] == "small"
+    assert {t.about: t.right for t in read_tries(folder, [*TOOLS])} == dict(add=1, count=0), "those of the reference, not of the base"
+    assert json.loads((folder / "split.json").read_text())["held_out"] == ["box/add"]
+
+
 # The choice
 
 def making(acquire, target=40, failing=None):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Say', 'TURNS', 'TOOL_MEASURES', 'calls_in', 'gold_of', 'exact', 'Act', 'act', 'marked_calls', 'examine_calls',
-           'worlds_of', 'tool_lessons']
+           'worlds_of', 'player_of', 'tool_lessons']
 
 # %% ../../nbs/experiments/88ab_called.ipynb #imports
 import asyncio
@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
-from ..core.models import Model
-from ..core.records import SynthgenError, clip
+from ..core.calls import Calls
+from ..core.models import Model, open_model
+from ..core.records import Row, SynthgenError, clip
+from ..core.settings import load_settings
 from ..evaluate.failing import spoken
 from ..evaluate.held_out import units_of
 from ..evaluate.marks import Lessons, Question, losses
@@ -26,9 +28,9 @@ from ..specs.forms import Unread
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, at_hand
 from ..specs.written import between, read_calls
-from ..tools.end_state import run_row
+from ..tools.end_state import Run, run_row
 from ..tools.gold import bfcl_check
-from ..worlds.open import fresh_worlds
+from ..worlds.open import SimulatedWorld, fresh_worlds
 from ..worlds.world import World, execute, start_from
 
 # %% ../../nbs/experiments/88ab_called.ipynb #calls_in
@@ -117,13 +119,16 @@ async def marked_calls(
     async with world() as w:
         a = await act(t, say, w, template, tools)
         played = not w.executed
-    async with world() as w: wanted = await run_row(t, w)
-    unknown = played or wanted.state is None or wanted.why
+    wanted = None if played else await _reference(t, world)
     idle = bool(t.calls) and not a.calls # ends where a row ends that only reads, and has done nothing
-    wrong = a.why or exact(t, a.calls, tools)
+    wrong, end = a.why or exact(t, a.calls, tools), None
+    if wanted and wanted.state is not None and not wanted.why:
+        end = float(not idle and (a.state == wanted.state or _only_read(t, a, tools)))
     return dict(item=t.id, column='alone', tools=sorted({c.tool for c in t.calls}),
-                exact=float(not wrong), end_state=None if unknown else float(not idle and (a.state == wanted.state or _only_read(t, a, tools))),
-                why=wrong, said=a.said)
+                exact=float(not wrong), end_state=end, why=wrong, said=a.said)
+
+async def _reference(t: Trajectory, world: Callable[[], World]) -> Run:
+    async with world() as w: return await run_row(t, w)
 
 def _only_read(t: Trajectory, a: Act, tools: Mapping[str, Tool]) -> bool: # nothing to change, and nothing changed
     reads = lambda names: all(n in tools and tools[n].effect == 'read' for n in names)
@@ -168,6 +173,11 @@ def worlds_of(
     made = {n: fresh_worlds(n, [*tools.values()], model, source=of(n)) for n in {t.world for t in rows}}
     return lambda name: made[name]()
 
+def player_of(rows: Sequence[Row]) -> Model | None: # None: no world of theirs is played
+    "The model of the settings, where a model has to play a world of these rows"
+    played = any(isinstance(t, Trajectory) and t.world.partition(':')[0] == SimulatedWorld.name for t in rows)
+    return open_model((s := load_settings()), calls=Calls(s.paths.calls)).at('simulate') if played else None
+
 # %% ../../nbs/experiments/88ab_called.ipynb #tool_lessons
 def tool_lessons(
     arms: Mapping[str, Sequence[Trajectory]], # to learn, see `hold_out`
@@ -183,7 +193,8 @@ def tool_lessons(
 ) -> Lessons: # for `marks.teach`
     "Lessons whose exam is what a student does in a world"
     exam = [Question(t.id, u, t.instruction, t.answer, '') for t, u in zip(test, units_of(test, held), strict=True)]
+    own, loop = ThreadPoolExecutor(1), asyncio.new_event_loop() # a notebook has a loop already, and a model keeps to one
     def sit(base: Base, model: Any, most: int) -> list[dict[str, Any]]:
         work = examine_calls(base, model, test, world, tools, most, held)
-        with ThreadPoolExecutor(1) as own: return own.submit(asyncio.run, work).result() # a notebook has a loop already
+        return own.submit(loop.run_until_complete, work).result()
     return Lessons(arms, exam, recipe, seeds, at, most, speak, tools=tools, test=test, sit=sit)
