@@ -22,7 +22,7 @@ from .help import PAIRS, JUDGE, EXPORT
 from .files import (MORE, waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
-    read_pairs, save_drops, shelved_pairs, to_choose, trajectories, why)
+    read_pairs, save_drops, shelved_pairs, shelved_trajectories, to_choose, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -288,9 +288,9 @@ def _pairs(source: Path, db: Path | None) -> tuple[Any, list, list, Mapping[str,
     pairs, bad = shelved_pairs(source)
     return pairs, bad, [], _at_hand(pairs, db)
 
-def _conversations(source: Path, tools: str) -> tuple[list, list, list, Mapping[str, str]]:
+def _conversations(source: Path, tools: str) -> tuple[Any, Any, list, Mapping[str, str]]:
     from synthgen_nb.tools.curation import tools_for
-    got = trajectories(source)
+    got = shelved_trajectories(source)
     return got.kept, got.dropped, waited(tools_for(got.kept, tools)), {}
 
 def _at_hand(pairs, db: Path | None) -> Mapping[str, str]:
