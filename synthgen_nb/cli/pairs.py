@@ -19,7 +19,7 @@ from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Dr
     Ids, Tokens, Workers, command, option, print)
 from .completion import offers
 from .help import PAIRS, JUDGE, EXPORT
-from .files import (waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
+from .files import (MORE, waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
     read_pairs, save_drops, shelved_pairs, shelved_trajectories, to_choose, why)
@@ -71,7 +71,7 @@ def _generated(out, left_out: list, output: Path, n_chunks: int, target_pairs: i
     out.dropped = [*left_out, *out.dropped]
     print(f'{output}: {out!r}')
     if out.note == 'corpus exhausted':
-        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give',
+        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give{MORE}',
               file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #enrich
