@@ -6,11 +6,13 @@ import random
 import re
 import subprocess
 import sys
+from weakref import WeakSet
 
 import pytest
 from conftest import SYNTHGEN
 
 from synthgen_nb.core.shelf import Places
+from synthgen_nb.experiments.report import lengths
 from synthgen_nb.select import near
 from synthgen_nb.specs.trajectory import rows_of
 
@@ -94,6 +96,22 @@ def test_a_command_does_not_hold_what_its_rows_say(tmp_path, command):
     few, many = (megabytes(tmp_path, command(tmp_path, n)) for n in (100, 1300))
     text = 36 if "conversations" in command.__name__ else 12 # MB more of it
     assert many - few < 2 / 3 * text, f"{many - few:.0f} MB more for {text} MB more of text"
+
+
+def test_lengths_are_told_without_holding_the_rows():
+    class Said:
+        question = "Why?"
+
+    alive, most = WeakSet(), []
+
+    def rows():
+        for _ in range(100):
+            alive.add(x := Said())
+            most.append(len(alive))
+            yield x
+
+    assert lengths(rows(), ("question",)) == [dict(words_of="question", shortest=1, quarter=1, median=1, three_quarters=1, longest=1)]
+    assert max(most) < 5 and lengths(iter([]), ("question",)) == []
 
 
 def test_order_is_that_of_the_texts():
