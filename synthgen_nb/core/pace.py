@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['START', 'GAIN', 'Bucket', 'seconds_until', 'retry_after', 'limits_in', 'Climb', 'Window', 'judge', 'settle', 'climb',
-           'tried', 'settled', 'halve', 'Pace', 'begin', 'enter', 'let_go', 'later', 'heard', 'leave', 'learn',
+           'tried', 'settled', 'halve', 'Pace', 'begin', 'enter', 'let_go', 'room', 'later', 'heard', 'leave', 'learn',
            'give_up']
 
 # %% ../../nbs/core/03b_pace.ipynb #imports
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 # %% ../../nbs/core/03b_pace.ipynb #Bucket
 @dataclass
@@ -23,11 +24,12 @@ class Bucket:
     level: float = field(default=-1.0) # what may be taken now; below zero: debt
     at: float = 0.0               # when that was so
 
-    def delay(self, now: float) -> float: # seconds until something may be taken
-        full = max(1.0, self.per_minute / 60)
-        self.level = full if not self.at else min(full, self.level + (now - self.at) * self.per_minute / 60)
+    def delay(self, now: float, share: float = 1.0) -> float: # seconds until something of our share may be taken
+        rate = self.per_minute * share / 60 # a second
+        full = max(1.0, rate)
+        self.level = full if not self.at else min(full, self.level + (now - self.at) * rate)
         self.at = now
-        return 0.0 if self.level > 0 else (1e-3 - self.level) * 60 / self.per_minute
+        return 0.0 if self.level > 0 else (1e-3 - self.level) / rate
 
     def take(self, amount: float): self.level -= amount
 
@@ -86,16 +88,18 @@ class Climb:
     before: float = 0.0         # the limit before the last trial
     quiet: int = 0              # windows since anything was tried; -1: a trial goes on
     cut_at: float = 0.0         # when it was last halved
+    lasts: float = 0.0          # seconds of a window at least
     window: 'Window' = field(init=False)
 
     def __post_init__(self):
         self.limit = self.before = float(min(self.ceiling, START))
         self.window = Window(max(16, int(self.limit)))
 
-    def answered(self, now: float, took: float, waiting: bool): # took: seconds; others are waiting
-        "Count an answer, and judge when a window is full"
-        if self.climbing and waiting: self.limit = min(self.ceiling, self.limit + 3)
-        if self.window.count(now, took, waiting): judge(self, now)
+    def answered(self, now: float, took: float, waiting: bool, n: int = 1, rate: float = 0.0):
+        "Count answers (`took`: seconds, summed; `rate`: a second, where it is known), and judge when a window is full"
+        if self.climbing and waiting: self.limit = min(self.ceiling, self.limit + 3 * n, 4 * self.window.size)
+        full = self.window.count(now, took, waiting, n)
+        if full and now - self.window.start >= self.lasts: judge(self, now, rate)
 
     def busy(self, now: float, sent: float): halve(self, now, sent)
 
@@ -109,19 +113,19 @@ class Window:
     spent: float = 0.0   # seconds they took, summed
     full: bool = True    # others were waiting at every answer
 
-    def count(self, now: float, took: float, waiting: bool) -> bool: # it is full
-        self.start = self.start or now - took
-        self.n, self.spent, self.full = self.n + 1, self.spent + took, self.full and waiting
+    def count(self, now: float, took: float, waiting: bool, n: int = 1) -> bool: # it is full
+        self.start = self.start or now - took / n
+        self.n, self.spent, self.full = self.n + n, self.spent + took, self.full and waiting
         return self.n >= self.size
 
     def figures(self, now: float) -> tuple[float, float]: # answers a second, seconds an answer took
         return self.n / max(1e-6, now - self.start), self.spent / self.n
 
 # %% ../../nbs/core/03b_pace.ipynb #judge
-def judge(c: Climb, now: float):
+def judge(c: Climb, now: float, rate: float = 0.0): # answers a second; 0: as the window has it
     "What a full window says about the limit"
-    rate, latency = c.window.figures(now)
-    if c.window.full: (climb if c.climbing else tried if c.quiet < 0 else settled)(c, rate, latency)
+    own, latency = c.window.figures(now)
+    if c.window.full: (climb if c.climbing else tried if c.quiet < 0 else settled)(c, rate or own, latency)
     c.window = Window(max(16, int(c.limit)), now)
 
 def settle(c: Climb, limit: float, latency: float):
@@ -164,7 +168,7 @@ class Pace:
         requests: float | None = None, # a minute; None: as the server says
         tokens: float | None = None,   # a minute, in and out; None: as the server says
     ):
-        self.climb = Climb(workers)
+        self.climb: Any = Climb(workers)          # on a cluster what stands for it
         self.fixed = {k: v for k, v in dict(requests=requests, tokens=tokens).items() if v}
         self.buckets = {k: Bucket(v) for k, v in self.fixed.items()}
         self.flying = self.open = 0               # calls under way; questions taken up
@@ -172,6 +176,7 @@ class Pace:
         self.since = self.last = time.monotonic() # when work began; when the server last answered
         self.answered, self.fails, self.down = 0, 0, False # answers; failures in a row; it does not answer
         self.not_before, self.told = 0.0, 0.0     # nobody starts before; when the user was last told
+        self.share = 1.0                          # of the requests and tokens a minute; others have the rest
         self.schema = True                        # the server takes a schema
         self.timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
 
@@ -213,15 +218,19 @@ async def enter(
 # %% ../../nbs/core/03b_pace.ipynb #let_go
 def let_go(p: Pace):
     "Let go whoever may"
-    while p.queue and p.flying < (1 if p.down else int(p.climb.limit)):
+    while p.queue and p.flying < room(p):
         now = time.monotonic()
-        wait = max([p.not_before - now, *[b.delay(now) for b in p.buckets.values()]])
+        wait = max([p.not_before - now, *[b.delay(now, p.share) for b in p.buckets.values()]])
         if wait > 0: return later(p, wait)
         turn, tokens = p.queue.popleft()
         if turn.done(): continue # cancelled while it waited
         for what, b in p.buckets.items(): b.take(1 if what == 'requests' else tokens)
         p.flying += 1
         turn.set_result(None)
+
+def room(p: Pace) -> int: # calls that may be under way
+    most = int(p.climb.limit)
+    return min(1, most) if p.down else most
 
 def later(p: Pace, wait: float):
     "Try again when a turn may be taken; one timer for all who wait"
