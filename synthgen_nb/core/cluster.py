@@ -7,7 +7,7 @@ __all__ = ['T', 'R', 'STORES', 'MEMORY', 'TRIES', 'BEAT', 'LASTS', 'DO', 'Due', 
            'take', 'connect', 'spread', 'processors', 'aside', 'Report', 'Lease', 'fair', 'SharedPace', 'lend',
            'learned', 'Desk', 'forget', 'taken', 'released', 'opened', 'Borrowed', 'reported', 'lent', 'FarPurse',
            'Asker', 'trading', 'hand_out', 'leave', 'troubled', 'failed', 'lost', 'borrowing', 'desk_at', 'asker_at',
-           'Rows', 'FarStore', 'take_far', 'release_far', 'in_store', 'told', 'far_store']
+           'Rows', 'FarStore', 'take_far', 'keep_far', 'release_far', 'in_store', 'told', 'far_store']
 
 # %% ../../nbs/core/03n_cluster.ipynb #imports
 import asyncio, os, random, signal, socket, tempfile, time
@@ -22,7 +22,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 from . import calls as calls_room
 from .calls import Calls, Reply, write_replies
-from .many import batched
+from .many import BLOCK, batched
 from .pace import Climb, Pace, let_go
 from .patience import Line, Purse, Spent
 from .records import SynthgenError, clip
@@ -269,7 +269,7 @@ def opened(d: Desk, who: str, own: Purse) -> tuple[int, float] | Spent: # what w
     return p.sent, p.spent
 
 DO: dict[str, Callable[..., Any]] = dict(
-    keep=lambda d, who, row: None, take=taken, release=released, open=opened,
+    keep=lambda d, who, row: released(d, who, row[0]), take=taken, release=released, open=opened,
     close=lambda d, who, name, cost: d.purses[name].close(cost) if name in d.purses else None)
 
 # %% ../../nbs/core/03n_cluster.ipynb #Borrowed
@@ -331,7 +331,7 @@ class Asker:
         if self.task is None or self.task.done(): self.task = asyncio.get_running_loop().create_task(trading(self))
     def tell(self, *question: Any, answer: asyncio.Future | None = None):
         self.due.append((question, answer))
-        self.begin(at_once=4 * len(self.due) >= self.open)
+        self.begin(at_once=len(self.due) >= min(BLOCK, self.open / 4))
     async def ask(self, *question: Any) -> Any:
         answer = asyncio.get_running_loop().create_future()
         self.tell(*question, answer=answer)
@@ -417,7 +417,7 @@ def desk_at(path: str) -> Any: # its handle
 def asker_at(path: str) -> Asker:
     "Who asks there in this event loop"
     here = _ASKERS.setdefault(asyncio.get_running_loop(), {})
-    if path not in here: here[path] = Asker(partial(desk_at, path))
+    if path not in here: here[path] = Asker(partial(desk_at, os.path.abspath(path)))
     return here[path]
 
 # %% ../../nbs/core/03n_cluster.ipynb #Rows
@@ -450,7 +450,7 @@ class FarStore:
         if kind is None and steps: self.tell(steps)
     def close(self): pass
     async def take(self, key: str) -> Reply | None: return await take_far(self.asker(), key)
-    async def keep(self, row: tuple): await self.asker().ask('keep', row)
+    async def keep(self, row: tuple): await keep_far(self.asker(), row)
     def release(self, key: str): release_far(self.asker(), key)
 
 # %% ../../nbs/core/03n_cluster.ipynb #take-far
@@ -464,8 +464,13 @@ async def take_far(a: Asker, key: str) -> Reply | None: # what is stored
         raise
     return found[0]
 
+async def keep_far(a: Asker, row: tuple): # what is kept is released
+    a.taken.discard(row[0])
+    await a.ask('keep', row)
+
 def release_far(a: Asker, key: str):
-    a.taken.discard(key)
+    if key not in a.taken: return
+    a.taken.remove(key)
     a.tell('release', key)
 
 # %% ../../nbs/core/03n_cluster.ipynb #in-store
@@ -489,7 +494,6 @@ def told(path: str, steps: list[tuple]) -> Rows:
 
 def far_store(path: str) -> FarStore | None: # None: the file is on this machine
     if path == ':memory:' or not away(): return None
-    path = os.path.abspath(path)
-    return FarStore(partial(told, path), partial(asker_at, path))
+    return FarStore(partial(told, os.path.abspath(path)), partial(asker_at, path))
 
 calls_room.FAR = far_store

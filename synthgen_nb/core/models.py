@@ -9,7 +9,7 @@ __all__ = ['T', 'Temperature', 'Settled', 'DRAWS', 'WITNESS', 'Answer', 'known_p
            'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, json, os, re, time
+import asyncio, copy, json, re, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -321,7 +321,7 @@ async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Repl
 def shared_line(model: Model) -> Line:
     "Its line, with turns and a purse that others may share"
     if not clustered() or model.calls.path == ':memory:': return model.line
-    return borrowing(asker_at(os.path.abspath(model.calls.path)), model.line)
+    return borrowing(asker_at(model.calls.path), model.line)
 
 # %% ../../nbs/core/04_models.ipynb #score
 async def score(
