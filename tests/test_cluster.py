@@ -128,7 +128,7 @@ GENERATE = ["generate", "db", "-o", "out.jsonl", "--n-pairs", "1", "--workers", 
 
 @pytest.mark.parametrize("who", ["desk", "command"])
 def test_killed_while_asking(tmp_path, slow, there, who):
-    "The desk begins anew and is asked again; a command goes on where it stopped: twice paid is at most what was under way"
+    "A desk begins anew, and a command goes on where it stopped: twice paid is at most what was under way"
     write_docs(tmp_path / "docs", N)
     ended(tmp_path, {}, "ingest", "docs", "-o", "db", "--chunk-tokens", "32-1024")
     p = begin(tmp_path, slow.env | there, *GENERATE)
@@ -183,16 +183,20 @@ def test_a_study_whose_nodes_die(tmp_path, slow, cluster, there):
     assert rows_of(tmp_path / "one") == rows_of(tmp_path / "many") and len(rows_of(tmp_path / "many")) == 4
     asked = of_log(slow)
     twice = sum(asked.values()) - 2 * len(asked)
-    assert set(asked.values()) <= {2, 3} and twice <= 8, f"the same questions, {twice} more than were under way at two deaths"
+    print(f"study: {twice} of {len(asked)} asked twice")
+    assert set(asked.values()) <= {2, 3}, "the same questions"
+    assert twice <= 2 * (4 + 4), "at two deaths: what was under way, and what came in the last BEAT seconds"
 
 
-def test_one_purse(tmp_path, server, there):
-    "The arms of a study spend from one purse, wherever they run"
+def test_one_purse_and_one_pace(tmp_path, server, there):
+    "The arms of a study spend from one purse and take turns, wherever they run"
+    server.control(delay=0.1)
+    there = there | dict(SYNTHGEN_LLM_VLLM_WORKERS="3")
     write_docs(tmp_path / "docs", 12)
     (tmp_path / "study.yaml").write_text(STUDY + "max_calls: 20\n")
     said = ended(tmp_path, server.env | there, "study", "study.yaml", ok=False)
     assert "max_calls is reached: 20 calls were sent" in said
-    assert len(server.log()) == 20
+    assert len(server.log()) == 20 and server.control()["peak"] <= 3
 
 
 def test_tools_run_anywhere(tmp_path, there):

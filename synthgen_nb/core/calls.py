@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['FAR', 'HITS', 'Request', 'Reply', 'Calls', 'open_store', 'explained', 'claims_file', 'claim', 'under_way', 'release',
-           'write_replies', 'write_soon', 'get_replies', 'close_store', 'write_hits', 'open_batches', 'note_batch',
-           'forget_batch', 'stats', 'rows', 'requests_of', 'asking', 'since', 'prune']
+           'take', 'write_replies', 'write_soon', 'get_replies', 'close_store', 'write_hits', 'open_batches',
+           'note_batch', 'forget_batch', 'stats', 'rows', 'requests_of', 'asking', 'since', 'prune']
 
 # %% ../../nbs/core/03_calls.ipynb #imports
-import asyncio, json, os, sqlite3, threading, time
+import asyncio, json, os, random, sqlite3, threading, time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,9 @@ class Calls:
         self.path, self._lock = str(path), threading.Lock()
         self._hits = Counter[str]() # written when the store is closed
         self._due: list[tuple[tuple, asyncio.Future]] = [] # rows that this turn of the event loop has brought
-        with self._explained(): self._db = (FAR and FAR(self.path)) or open_store(self.path)
-        self._claims = claims_file(self.path)
+        self._far = FAR and FAR(self.path)
+        with self._explained(): self._db = self._far or open_store(self.path)
+        self._claims = None if self._far else claims_file(self.path)
         self.asked = under_way(self.path) # calls that this process makes now
 
     def get(self, key: str) -> Reply | None: # None when it was never answered
@@ -64,9 +66,7 @@ class Calls:
         reply = get_replies(self, [key]).get(key)
         if reply is not None: self.hit(key)
         return reply
-    def get_many(self, keys: list[str]) -> dict[str, Reply]: # of calls, at most some hundreds
-        "Those that were answered; they count as hits when `hit` says so"
-        return get_replies(self, keys)
+    def get_many(self, keys: list[str]) -> dict[str, Reply]: return get_replies(self, keys) # `hit` counts them
     def hit(self, key: str) -> None:
         self._hits[key] += 1
         if len(self._hits) >= HITS: write_hits(self)
@@ -75,13 +75,12 @@ class Calls:
         "Store a reply; it is on disk when this returns. A usable reply is never replaced by another"
         write_replies(self, [_row(request, reply)])
         return reply
-    async def keep(self, request: Request, reply: Reply) -> Reply:
-        "As `put`, in one commit with all that came back in the same turn of the event loop"
-        await write_soon(self, _row(request, reply))
-        return reply
-
+    async def keep(self, request: Request, reply: Reply) -> None:
+        "As `put`, in one commit with others that came back"
+        await (self._far.keep if self._far else partial(write_soon, self))(_row(request, reply))
+    async def take(self, key: str) -> Reply | None: return await take(self, key)
     def claim(self, key: str) -> bool: return claim(self._claims, key) # False: another process makes it now
-    def release(self, key: str) -> None: release(self._claims, key)
+    def release(self, key: str) -> None: self._far.release(key) if self._far else release(self._claims, key)
 
     def close(self): close_store(self)
     def __enter__(self): return self
@@ -177,7 +176,7 @@ _OPEN: dict[str, int] = {} # kept open: closing any descriptor of the file would
 
 def claims_file(path: str) -> int | None: # None: nobody to share with
     "The file beside a store whose bytes are claimed"
-    if fcntl is None or path == ':memory:' or (FAR and FAR(path)): return None
+    if fcntl is None or path == ':memory:': return None
     name = os.path.abspath(path) + '-claims'
     if name not in _OPEN: _OPEN[name] = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     return _OPEN[name]
@@ -196,6 +195,15 @@ def under_way(path: str) -> dict[str, asyncio.Future]: # key → its answer to c
 
 def release(file: int | None, key: str) -> None:
     if file is not None: fcntl.lockf(file, fcntl.LOCK_UN, 1, int(key[:15], 16))
+
+# %% ../../nbs/core/03_calls.ipynb #take
+async def take(calls: Calls, key: str) -> Reply | None: # what is stored; the caller releases it
+    "Wait until nobody else makes this call"
+    if calls._far:
+        if reply := await calls._far.take(key): calls.hit(key)
+        return reply
+    while not calls.claim(key): await asyncio.sleep(random.uniform(.02, .1))
+    return calls.get(key)
 
 # %% ../../nbs/core/03_calls.ipynb #write_replies
 def write_replies(calls: Calls, rows: list[tuple]) -> None:

@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['T', 'Temperature', 'Settled', 'DRAWS', 'WITNESS', 'Answer', 'known_price', 'Model', 'at', 'request_of', 'drawn',
            'cap', 'put', 'asked', 'once_more', 'done', 'both', 'read', 'source_of', 'decided', 'cut', 'answer_of',
-           'call', 'claimed', 'settled', 'replied', 'has_desk', 'at_desk', 'travelling', 'desk_of', 'far_store',
-           'score', 'complete', 'answers', 'written_out', 'known', 'over', 'over_together', 'batch_work', 'choose',
-           'open_model', 'check']
+           'call', 'claimed', 'settled', 'replied', 'shared_line', 'score', 'complete', 'answers', 'written_out',
+           'known', 'over', 'over_together', 'batch_work', 'choose', 'open_model', 'check']
 
 # %% ../../nbs/core/04_models.ipynb #imports
-import asyncio, copy, json, os, pickle, random, re, time
+import asyncio, copy, json, re, time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -19,16 +18,15 @@ from types import EllipsisType
 from typing import Any, TypeVar
 from .backslashes import mended
 from .beginnings import Turns, sharing
-from . import calls as calls_room
 from .calls import Calls, Reply, Request
-from .cluster import FarStore, asker_at, away, clustered, connect, in_store, told
+from .cluster import asker_at, borrowing, clustered, connect
 from .display import Displayed, Part, Story, plainly
 from .elsewhere import AWAITED, Elsewhere, waiting
 from .continued import ENDED, UNENDED, continuation
 from .likelihood import likelihood
 from .many import BLOCK, Spool, Work, batched, by_batches, in_order
 from .pace import Pace
-from .patience import KEPT, SEALED, Line, Purse, Refused, ServerDown, Spent, cost_of, purse_for, sent
+from .patience import KEPT, SEALED, Line, Refused, ServerDown, Spent, cost_of, purse_for, sent
 from .progress import Meter, Progress, remark
 from .prompts import MARK, Ask, Prompt, load_prompt, restored
 from .providers import named, service, those
@@ -292,16 +290,14 @@ async def call(
 # %% ../../nbs/core/04_models.ipynb #claimed
 async def claimed(model: Model, ask: Ask, request: Request, fresh: bool, again: bool) -> Answer:
     "From the store, from another process, or from the server"
-    how = at_desk if has_desk(model) else settled
-    try: reply, paid, got = await how(model, ask, request, fresh, again)
+    try: reply, paid, got = await settled(model, ask, request, fresh, again)
     except Refused as e: return Answer(error=str(e), calls=(request.key,), model=model.name)
     return answer_of(model, ask, request.key, reply, not paid, got)
 
 async def settled(model: Model, ask: Ask, request: Request, fresh: bool, again: bool) -> Settled:
     key, calls = request.key, model.calls
-    while not calls.claim(key): await asyncio.sleep(random.uniform(0.02, 0.1)) # another process asks it now
+    stored = await calls.take(key)
     try:
-        stored = calls.get(key)
         if stored and (stored.ok or not fresh): return stored, False, None
         reply = await replied(model, ask, request, again)
         got = read(model, ask, reply)
@@ -315,59 +311,17 @@ async def replied(model: Model, ask: Ask, request: Request, again: bool) -> Repl
     if refuse := SEALED.get(): refuse(request)
     if model.elsewhere and not model.service.local and (reply := model.elsewhere.reply(request, model.block)):
         return replace(reply, cost=cost_of(reply, price_of(model.name, model.block.base_url, model.prices, batch=True)))
-    if 'text' in request: return await (continuation if 'stop' in request else likelihood)(model.line, request)
+    if 'text' in request: return await (continuation if 'stop' in request else likelihood)(shared_line(model), request)
     if model.service.local: return (await model._send(request, ask, model.block))[0]
-    await fits(model.line, request, ask)
-    return await sent(model.line, request, ask, again)
+    line = shared_line(model)
+    await fits(line, request, ask)
+    return await sent(line, request, ask, again)
 
-# %% ../../nbs/core/04_models.ipynb #at_desk
-def has_desk(model: Model) -> bool: # not for a store in memory, nor for who is asked before the server
-    return clustered() and model.calls.path != ':memory:' and not (model.elsewhere or SEALED.get())
-
-async def at_desk(model: Model, ask: Ask, request: Request, fresh: bool, again: bool) -> Settled:
-    "Settled by the one process that keeps the store"
-    path = os.path.abspath(model.calls.path)
-    *how, (sent, spent) = await asker_at(path, desk_of, path)('call', travelling(model), ask, request, fresh, again)
-    purse = model.purse
-    purse.sent, purse.spent = max(purse.sent, sent), max(purse.spent, spent)
-    return how[0], how[1], how[2]
-
-def travelling(model: Model) -> tuple[bytes, int, float]: # the same bytes for all its calls; what its purse has sent and spent
-    known = model.__dict__.get('_travels')
-    if known is None or known[0] is not model.block:
-        bare = at(model, '')
-        bare.__dict__ |= dict(_travels=None, calls=None, elsewhere=None, purse=replace(model.purse, sent=0, spent=0.0))
-        known = model._travels = model.block, pickle.dumps(bare) # type: ignore[attr-defined]
-    return known[1], model.purse.sent, model.purse.spent
-
-# %% ../../nbs/core/04_models.ipynb #desk_of
-def desk_of(path: str): # of the store of calls
-    "What the desk does: settle a call, or do what a far store was told"
-    calls, models, purses, asked = Calls(path), dict[bytes, Model](), dict[str, Purse](), dict[str, asyncio.Task]()
-    def unpacked(packed: bytes) -> Model: # once for all calls of a model
-        if packed not in models:
-            m = models[packed] = pickle.loads(packed) # written by `travelling`; Ray does the same with all that it brings
-            m.calls, m.purse = calls, purses.setdefault(m.purse.name, m.purse)
-        return models[packed]
-    async def settle(told: tuple[bytes, int, float], ask: Ask, request: Request, fresh: bool, again: bool):
-        packed, sent, spent = told
-        purse = (model := unpacked(packed)).purse
-        purse.sent, purse.spent = max(purse.sent, sent), max(purse.spent, spent)
-        while twin := asked.get(request.key): await asyncio.wait([twin]) # another arm's, or of a worker that is gone
-        asked[request.key] = mine = asyncio.ensure_future(settled(model, ask, request, fresh, again))
-        try: return *await mine, (purse.sent, purse.spent)
-        finally: del asked[request.key]
-    async def work(what: str, *given: Any):
-        return await settle(*given) if what == 'call' else in_store(calls._db, *given)
-    return work
-
-# %% ../../nbs/core/04_models.ipynb #far_store
-def far_store(path: str) -> FarStore | None: # None: the file is on this machine
-    if path == ':memory:' or not away(): return None
-    path = os.path.abspath(path)
-    return FarStore(lambda steps: told(path, desk_of, (path,), 'sql', steps))
-
-calls_room.FAR = far_store
+# %% ../../nbs/core/04_models.ipynb #lines
+def shared_line(model: Model) -> Line:
+    "Its line, with turns and a purse that others may share"
+    if not clustered() or model.calls.path == ':memory:': return model.line
+    return borrowing(asker_at(model.calls.path), model.line)
 
 # %% ../../nbs/core/04_models.ipynb #score
 async def score(

@@ -44,7 +44,7 @@ class Purse:
     sent: int = 0
     spent: float = 0.0              # where the price is known
     flying: int = 0
-    name: str = field(default_factory=lambda: uuid4().hex) # it may be in several processes, see `core.models`
+    name: str = field(default_factory=lambda: uuid4().hex) # it may be in several processes
 
     def open(self):
         "Before a call: raise if it would be one too many"
@@ -58,8 +58,10 @@ class Purse:
         self.flying += 1
 
     def close(self, cost: float | None):
-        self.flying -= 1
+        self.flying = max(0, self.flying - 1)
         self.spent += cost or 0.0
+
+    async def turn(self): self.open() # on a cluster others pay from it too, see `core.cluster`
 
 # %% ../../nbs/core/03f_patience.ipynb #shared-purse
 _PURSE: ContextVar[Purse | None] = ContextVar('purse', default=None)
@@ -154,7 +156,7 @@ def worded(request: dict) -> dict:
 
 # %% ../../nbs/core/03f_patience.ipynb #paid
 async def paid(line: Line, request: dict, ask: Ask) -> tuple[Reply, Mapping, float | None]: # cost in dollars
-    line.purse.open()
+    await line.purse.turn()
     cost = None
     try:
         reply, headers = await line.send(request, ask, line.block)

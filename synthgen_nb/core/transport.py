@@ -11,7 +11,7 @@ __all__ = ['REMEDY', 'LARGEST', 'NO_ADDRESS', 'JSON', 'OPENAI', 'OLLAMA', 'ANTHR
            'claude_send', 'claude_sdk', 'claude_options', 'claude_reply', 'claude_trouble', 'Rates', 'price_of']
 
 # %% ../../nbs/core/03c_transport.ipynb #imports
-import asyncio, json, os, re, time
+import asyncio, gc, json, os, re, time
 from base64 import b64encode
 from collections.abc import Mapping
 from copy import deepcopy
@@ -358,6 +358,7 @@ def _litellm():
     os.environ.setdefault('LITELLM_LOG', 'ERROR')
     import litellm
     litellm.suppress_debug_info, litellm.telemetry, litellm.drop_params = True, False, False
+    gc.freeze() # its 300,000 objects stay; the collector need not look at them every time
     return litellm
 
 def mapped(request: dict, provider: str) -> dict: # provider: as litellm calls it
