@@ -80,6 +80,11 @@ def synthgen(tmp_path):
     return command(tmp_path)
 
 
+def own_server(tools: str) -> str:
+    "The script of an MCP server with these tools, see `small_mcp`"
+    return f"{(ROOT / 'tests/small_mcp.py').read_text()}\n{tools}"
+
+
 TOPICS = ["chunk cache", "fill value", "hyperslab", "link table", "object header", "data space", "free list", "page buffer"]
 
 

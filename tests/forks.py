@@ -10,9 +10,8 @@ import signal
 import sys
 
 WARM = """aiohttp IPython.core.formatters lancedb.index lancedb.query litellm.llms.vertex_ai.gemini.transformation
-matplotlib.pyplot pandas papermill pyarrow.dataset sklearn.cluster sklearn.decomposition
-sklearn.feature_extraction.text synthgen_nb.cli.main synthgen_nb.experiments.runs synthgen_nb.experiments.report
-synthgen_nb.corpus.store synthgen_nb.offline.model synthgen_nb.offline.methods synthgen_nb.qa.grounded synthgen_nb.select.semantic""".split()
+matplotlib.pyplot markdown_it pandas papermill pathspec pyarrow.dataset sklearn.cluster sklearn.decomposition
+sklearn.feature_extraction.text""".split()  # and every module of ours
 
 
 def client(place: str, argv: list[str]) -> int:
@@ -98,15 +97,20 @@ def read(f, n: int) -> bytes:
 def warm() -> None:
     "Import what is slow"
     import importlib
+    import pkgutil
     import warnings
 
-    from synthgen_nb.corpus.store import LANCE
+    import synthgen_nb
+    from synthgen_nb.core.language import language_of
     from synthgen_nb.core.transport import _litellm
+    from synthgen_nb.corpus.store import LANCE
 
     _litellm()
+    language_of("Reads its model.")
     os.environ.update(LANCE)
     warnings.filterwarnings("ignore", "lancedb fork support")  # its loop starts anew in a fork
-    for name in WARM:
+    own = [m.name for m in pkgutil.walk_packages(synthgen_nb.__path__, "synthgen_nb.") if not m.name.endswith(".serve")]
+    for name in [*WARM, *own]:
         importlib.import_module(name)
 
 

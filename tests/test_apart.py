@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from conftest import own_server
 
 from synthgen_nb.core.listed import all_leaves, listed
 from synthgen_nb.core.models import open_model
@@ -35,34 +36,32 @@ call = lambda tool, id="1", refs=(), **arguments: Call(id=id, tool=tool, argumen
 NOTES = '''
 import json, os, sqlite3, sys
 from pathlib import Path
-from mcp.server.mcpserver import MCPServer
-m = MCPServer("notes")
 FILES = [Path.home() / "notes.txt", Path("/tmp") / os.environ["MARK"], Path(__file__).with_name("beside.txt"), Path(os.environ["NOTES"]) / "notes.txt"]
 def lines(): return [l for f in FILES if f.exists() for l in f.read_text().splitlines()]
-@m.tool()
+@tool()
 def add_note(text: str) -> str:
     """Keep a note."""
     for f in FILES: f.open("a").write(text + "\\n")
     with sqlite3.connect(os.environ["NOTES"] + "/notes.db") as db: db.execute("insert into note values(?)", (text,))
     return f"Kept: {len(lines())} lines now"
-@m.tool()
+@tool()
 def list_notes() -> str:
     """All notes."""
     return "\\n".join("- " + l for l in lines()) or "There are no notes yet."
-@m.tool()
+@tool()
 def where() -> list[str]:
     """Where the notes are."""
     return [str(f) for f in FILES]
-@m.tool()
+@tool()
 def read(path: str) -> str:
     """Read a file of notes."""
     if not os.path.isabs(path): raise ValueError("the path must be absolute")
     return Path(path).read_text()
-@m.tool()
+@tool()
 def variables() -> list[str]:
     """Names of variables."""
     return sorted(os.environ)
-m.run()
+serve()
 '''
 
 
@@ -83,7 +82,7 @@ def theirs(tmp_path, monkeypatch):
     pytest.importorskip("mcp")
     for d in ("home", "server", "notes"):
         (tmp_path / d).mkdir()
-    (tmp_path / "server/notes.py").write_text(NOTES)
+    (tmp_path / "server/notes.py").write_text(own_server(NOTES))
     (tmp_path / "notes/notes.txt").write_text("buy plums\n")
     with sqlite3.connect(tmp_path / "notes/notes.db") as db:
         db.execute("create table note(text)")
@@ -164,29 +163,27 @@ def test_what_reaches_out_is_only_read(theirs):
 
 
 LIAR = '''
-from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
-m, kept = MCPServer("liar"), ["rope"]
-@m.tool(annotations=ToolAnnotations(readOnlyHint=True))
+kept = ["rope"]
+@tool(read_only=True)
 def list_items() -> str:
     """The items."""
     return "Items:\\n" + "\\n".join("- " + k for k in kept)
-@m.tool(annotations=ToolAnnotations(readOnlyHint=True))
+@tool(read_only=True)
 def look_up(item: str) -> str:
     """Look an item up, such as 'rope'."""
     kept.append(item)
     return f"{item} is on shelf 4"
-@m.tool()
+@tool()
 def shelf_of(item: str) -> str:
     """The shelf of an item."""
     return "shelf 4, at the door" if item == "rope" else f"{item}? Never heard of it."
-m.run()
+serve()
 '''
 
 
 def test_hints_are_hints_and_what_a_tool_says_of_nothing_is_no_result(tmp_path):
     pytest.importorskip("mcp")
-    (tmp_path / "liar.py").write_text(LIAR)
+    (tmp_path / "liar.py").write_text(own_server(LIAR))
 
     async def go():
         async with open_world(f"mcp:python {tmp_path}/liar.py") as w:
@@ -258,24 +255,22 @@ def test_errors_in_words_are_told_from_answers():
 
 
 SHOP = """
-from mcp.server.mcpserver import MCPServer
-m = MCPServer("shop")
 STOCK = {"A1": 3, "B2": 0}
-@m.tool()
+@tool()
 def stock_of(sku: str) -> str:
     "How many of an article are in stock"
     return f"{STOCK[sku]} in stock" if sku in STOCK else f"Error: unknown article {sku}"
-@m.tool()
+@tool()
 def list_articles() -> str:
     "List the articles"
     return "Articles:\\n- A1\\n- B2"
-m.run()
+serve()
 """
 
 
 def test_no_row_shows_an_error_and_texts_give_references(tmp_path, monkeypatch):
     pytest.importorskip("mcp")
-    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "shop.py").write_text(own_server(SHOP))
     world = lambda: open_world(f"mcp:python {tmp_path}/shop.py")
 
     async def go():
@@ -463,24 +458,18 @@ async def go_wrong(service):
 
 
 ROOT_REF = """
-from mcp.server import Server
-from mcp.server.stdio import stdio_server
-import asyncio, mcp_types as types
-SCHEMA = {"type": "object", "$ref": "#/$defs/In"}
-SCHEMA["$defs"] = {"In": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}}
-async def tools(ctx, params): return types.ListToolsResult(tools=[types.Tool(name="weather", description="Weather of a city.", inputSchema=SCHEMA)])
-async def call(ctx, params):
-    return types.CallToolResult(content=[types.TextContent(type="text", text=f"3 degrees in {params.arguments['city']}")])
-async def main():
-    s = Server("w", on_list_tools=tools, on_call_tool=call)
-    async with stdio_server() as (r, w): await s.run(r, w, s.create_initialization_options())
-asyncio.run(main())
+PLACE = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}}}
+@tool(takes={"type": "object", "$ref": "#/$defs/In", "$defs": {"In": PLACE}})
+def weather(city: str) -> str:
+    "Weather of a city."
+    return f"3 degrees in {city}"
+serve()
 """
 
 
 def test_small_things_of_the_command_line(synthgen, tmp_path):
     pytest.importorskip("mcp")
-    (tmp_path / "root.py").write_text(ROOT_REF)
+    (tmp_path / "root.py").write_text(own_server(ROOT_REF))
     r = synthgen("tool-generate", f"mcp:python {tmp_path}/root.py", "-o", tmp_path / "rows.jsonl", "--target-pairs", 6, "--provider", "offline", ok=False)
     assert "fewer rows than asked for" in r.stderr and "of 6" in r.stderr and r.returncode == 1
     rows = read_trajectories(tmp_path / "rows.jsonl").kept

@@ -1,7 +1,8 @@
 """A student let loose in a world: are its calls those that were wanted, and does the world end where it should?"""
 import asyncio, json
 import pytest
-from synthgen_nb.experiments.called import act, calls_in, exact, gold_of, marked_calls, worlds_of
+from synthgen_nb.core.models import open_model
+from synthgen_nb.experiments.called import act, calls_in, exact, gold_of, marked_calls, player_of, worlds_of
 from synthgen_nb.core.records import SynthgenError
 from synthgen_nb.export.templates import load_templates
 from synthgen_nb.specs.forms import Unread
@@ -64,7 +65,7 @@ TWO = row(("add", dict(item="nut", n=2)), initial={"nut": 1})
 ])
 def test_marks_of_calls_and_of_the_end(said, exact_, end, why):
     m = marks(TWO, *said)
-    assert (m["exact"], m["end_state"], m["why"]) == (exact_, end, why) and m["place"] == "box/add"
+    assert (m["exact"], m["end_state"], m["why"]) == (exact_, end, why) and m["tools"] == ["add"]
 
 
 def test_what_cannot_be_read_is_wrong_with_its_reason():
@@ -115,3 +116,12 @@ def test_gold_holds_objects_as_the_checker_wants_them():
     assert gold_of(t)[0]["add"]["notes"] == [{"size": ["M3"]}]
     assert exact(t, [("add", dict(item="nut", notes={"size": "M3"}))], TOOLS) == ""
     assert exact(t, [("add", dict(item="nut", notes={"size": "M4"}))], TOOLS).startswith("value_error")
+
+
+def test_a_model_plays_simulated_worlds_and_no_end_state_is_told():
+    t, player = TWO.but(world="simulated", initial=None), open_model(provider="offline")
+    seen = saying(written("add", item="nut", n=2))
+    m = asyncio.run(marked_calls(t, seen, lambda: worlds_of([t], TOOLS, player)(t.world), QWEN, TOOLS))
+    assert (m["exact"], m["end_state"], m["why"]) == (1, None, "") and "<tool_response>" in seen.asked[1]
+    assert len(player.meter.keys) == 1, "the reference is not played as well, since nothing is held against it"
+    assert player_of([TWO]) is None and player_of([t]).name

@@ -271,6 +271,20 @@ def test_run_with_parameters_and_the_commands_that_look(piped):
     assert piped("show", piped.run).stdout.startswith(f"{piped.run.name}: done"), "a folder names a run too"
 
 
+def test_dropped_rows_are_listed_by_stage_and_reason(piped):
+    kept = [json.loads(line) for line in open(piped.run / "records" / "dropped.jsonl")]
+    listed = json.loads(piped("show", piped.run, "--dropped", "all", "--json").stdout)
+    assert [d["id"] for d in listed] == [d["id"] for d in kept] and all(d["asks"] for d in listed)
+    assert kept, "or nothing is tested"
+    stage, reason = kept[0]["stage"], kept[0]["reason"].partition(":")[0]
+    for word, key in ((stage, "stage"), (reason, "reason")):
+        some = json.loads(piped("show", piped.run, "--dropped", word, "--json").stdout)
+        assert [d["id"] for d in some] == [d["id"] for d in kept if d[key].partition(":")[0] == word]
+    assert kept[0]["id"] in piped("show", piped.run, "--dropped", reason).stdout
+    r = piped("show", piped.run, "--dropped", "no-such", ok=False)
+    assert "'no-such'" in r.stderr and stage in r.stderr and reason in r.stderr
+
+
 def test_providers_and_prompts_are_listed(shop):
     r = shop("list-providers", env={"OPENAI_API_KEY": "", "GEMINI_API_KEY": "something"})
     state = {line.lstrip("* ").split()[0]: line for line in r.stdout.splitlines()[1:8]}

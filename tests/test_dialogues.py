@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+from conftest import own_server
 
 from synthgen_nb.core.models import open_model
 from synthgen_nb.core.records import SynthgenError, save
@@ -251,21 +252,20 @@ def test_calls_made_together_come_back_together(format):
 # where a row begins
 
 TILLS = """
-from mcp.server.mcpserver import MCPServer
-m, held = MCPServer("tills"), {}
+held = {}
 
-@m.tool()
+@tool()
 def put(till: str, amount: int) -> dict:
     "Put an amount into a till."
     held[till] = held.get(till, 0) + amount
     return {"till": till, "held": held[till]}
 
-@m.tool()
+@tool()
 def count(till: str) -> dict:
     "Count what a till holds."
     return {"till": till, "held": held.get(till, 0)}
 
-m.run()
+serve()
 """
 FUNCTIONS = """
 held = {}
@@ -286,7 +286,7 @@ def test_a_row_begins_where_its_calls_bring_the_world(kind, tmp_path):
     if kind == "mcp":
         pytest.importorskip("mcp")
     file = tmp_path / "tills.py"
-    file.write_text(TILLS if kind == "mcp" else FUNCTIONS)
+    file.write_text(own_server(TILLS) if kind == "mcp" else FUNCTIONS)
     name = f"mcp:{sys.executable} {file}" if kind == "mcp" else f"python:{file}"
     setup = {"calls": [{"tool": "put", "arguments": {"till": "north", "amount": 740}}]}
     put = Call(id="call_1", tool="put", arguments={"till": "north", "amount": 25})

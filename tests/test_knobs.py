@@ -10,7 +10,7 @@ from test_repo import NBS, name
 
 from synthgen_nb.core.records import Figures, SynthgenError
 from synthgen_nb.experiments.frames import run_rows, runs_df
-from synthgen_nb.experiments.runs import parameters_of, resolve_parameters
+from synthgen_nb.experiments.runs import find_pipeline, parameters_of, resolve_parameters
 
 LESSONS = [p for p in NBS if p.parent.name in ("qa", "tools") and '"parameters"' in p.read_text(encoding="utf-8")]
 
@@ -85,3 +85,10 @@ def test_figures_are_plain_numbers_and_a_table():
     np = pytest.importorskip("numpy")
     shown = Figures(share=np.float64(2 / 3), rows=np.int64(3), names=["a"])._repr_mimebundle_()
     assert shown["application/json"] == dict(share=0.666667, rows=3, names=["a"]) and "| 0.666667 | 3 |" in shown["text/plain"]
+
+
+def test_a_list_of_numbers_is_read_as_people_write_it():
+    take = lambda v: resolve_parameters(find_pipeline("student"), dict(sizes=v))["sizes"]
+    assert take(["[20, 40]"]) == take("[20,40]") == take(["20", "40"]) == take([20, 40]) == [20, 40] and take([]) == []
+    for wrong in ("[20", "twenty", "[20, 1.5]", [True], ["[[20]]"], None):
+        with pytest.raises(SynthgenError, match="parameter sizes: expected whole numbers"): take(wrong)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthgen_nb.core.records import Pair, SynthgenError
-from synthgen_nb.evaluate.gains import detectable, gain, gains, grid, verdict
+from synthgen_nb.evaluate.gains import curves, detectable, gain, gains, gains_table, grid, plot_curves, verdict
 from synthgen_nb.core.curate import LONGEST, RANDOM
-from synthgen_nb.evaluate.held_out import answer_length, beside, corrupted, hold_out, places_of
-from synthgen_nb.evaluate.marks import fact_f1, token_f1
+from synthgen_nb.evaluate.held_out import answer_length, beside, corrupted, hold_out, places_of, units_of
+from synthgen_nb.evaluate.marks import exam_of, fact_f1, token_f1
 from synthgen_nb.evaluate.targets import MASK, labelled, prompt_of, spans, talks, targets_of
 from synthgen_nb.export.templates import TEMPLATES, load_templates
 from synthgen_nb.specs.tool import Tool
@@ -65,6 +65,29 @@ def test_tool_rows_are_split_by_world_and_tool():
     rows = [row(t, n) for t in ("open", "close", "read", "write", "list") for n in range(3)]
     split = hold_out({"all": rows}, 0.3)
     assert all(p.startswith("hdf5/") for p in split.places) and split.test
+
+
+def calling(*names):
+    calls = tuple(Call(id=f"call_{i}", tool=n) for i, n in enumerate(names))
+    return Trajectory(turns=(Turn(role="user", text=f"Do {names}."), Turn(role="assistant", calls=calls)), world="w")
+
+
+def test_rows_that_share_a_held_out_place_are_one_draw():
+    rows = [calling("d", "c"), calling("a", "b"), calling("b", "c"), calling("e", "x"), calling("f", "x"), calling()]
+    assert units_of(rows, ["w/a", "w/b", "w/c", "w/d", "w/e", "w/f"]) == ["w/a", "w/a", "w/a", "w/e", "w/f", rows[5].id], "x is learnt, and ties nothing"
+    assert units_of(rows)[3] == units_of(rows)[4] == "w/e" and units_of([]) == []
+    assert units_of(rows[::-1], ["w/b", "w/c"]) == units_of(rows, ["w/b", "w/c"])[::-1], "whatever their order"
+    copied = [Pair(question=f"What is {s}?", answer="It.", sources=s) for s in (("b.md", "a.md"), ("b.md",), ("c.md",))]
+    assert [q.place for q in exam_of(copied, held=["a.md", "b.md", "c.md"])] == ["a.md", "a.md", "c.md"]
+
+
+def test_of_one_unit_no_difference_is_told():
+    student = lambda arm, loss, s: dict(arm=arm, seed=s, curve={}, marks=[dict(place="w/a", column="alone", loss=loss + s / 10)])
+    found = gains([student(a, x, s) for a, x in (("all", 1.0), ("less", 2.0)) for s in range(3)], "all", ["loss"], ["loss"])
+    assert found[1]["gain"] == -1 and found[1]["low"] is found[1]["high"] is None and not found[1]["shown"] and "no difference" in verdict(found)
+    assert "(-1.000, no interval)" in gains_table(found) and json.loads(json.dumps(found, allow_nan=False))
+    drawn = curves([student("all", 1.0, s) for s in range(3)], [exam_of(pairs()[:1])[0]], [2.0], 5)
+    plot_curves(drawn).canvas.draw()
 
 
 def talks_of(tools=("list_files", "file_info", "list_keys", "find_objects", "get_shape"), each=2):

@@ -502,3 +502,48 @@ def test_a_member_with_a_user_inside_is_not_that_user():
     w, tools = service(op("/users", "get", obj(data=array(member))), op("/users/{user_id}", "get", member))
     first = run(calls(w, tools, ("get /users", {})))[0]["data"][0]
     assert run(calls(w, tools, ("get /users/{user_id}", {"user_id": first["id"]})))[0]["id"] == first["id"]
+
+
+USER = obj(id=INT, username=TEXT, firstName=TEXT, lastName=TEXT, email=TEXT)
+PEOPLE = service(
+    op("/users", "post", USER, obj(username=TEXT, firstName=TEXT, lastName=TEXT, email=TEXT)),
+    op("/users/{username}", "get", USER),
+    op("/login", "get", obj(token=TEXT), username_=TEXT),
+)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        dict(username="new.one", firstName="Liam", lastName="Weber"),
+        dict(firstName="Liam", lastName="Weber"),
+        dict(firstName="Liam", email="grace.novak@example.org"),
+        dict(email="ada.sato@example.org"),
+    ],
+)
+def test_what_is_said_of_a_new_person_is_what_is_there(said):
+    made, got = run(calls(*PEOPLE, ("post /users", dict(body=said)), ("get /users/{username}", lambda r: dict(username=r[0]["username"]))))
+    assert {k: made[k] for k in said} == said and got == made
+    known_by = said.get("email", "").partition("@")[0] or "liam.weber"
+    assert made["username"] == said.get("username", known_by)
+
+
+def test_nobody_is_made_twice_and_only_who_is_there_signs_in():
+    one = dict(body=dict(username="new.one"))
+    made, again, known, unknown = run(
+        calls(*PEOPLE, ("post /users", one), ("post /users", one), ("get /login", dict(username="new.one")), ("get /login", dict(username="no.one")))
+    )
+    assert made["username"] == "new.one" and "409" in again and known["token"] and "404" in unknown and "no.one" in unknown
+
+
+def test_a_member_who_is_added_again_has_another_role_from_then_on():
+    member, body = obj(username=TEXT, role=TEXT), obj(username=TEXT, role=TEXT)
+    w, tools = service(op("/teams", "get", array(obj(name=TEXT))), op("/teams/{team}", "get", obj(name=TEXT)), *PLACES[1:3],
+        op("/teams/{team}/members", "get", array(member)), op("/teams/{team}/members/{username}", "get", member),
+        op("/teams/{team}/members", "post", member, body))  # fmt: skip
+    team = lambda s: {"team": s[0][0]["name"]}
+    add = lambda role: lambda s: team(s) | {"body": {"username": s[1][0]["username"], "role": role}}
+    one = lambda s: team(s) | {"username": s[1][0]["username"]}
+    seen = run(calls(w, tools, ("get /teams", {}), ("get /users", {}), ("post /teams/{team}/members", add("reader")),
+        ("post /teams/{team}/members", add("owner")), ("get /teams/{team}/members/{username}", one)))  # fmt: skip
+    assert [s["role"] for s in seen[2:]] == ["reader", "owner", "owner"]

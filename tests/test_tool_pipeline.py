@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Server, fork, rows
+from conftest import Server, fork, own_server, rows
 
 from synthgen_nb.core.records import load, save
 from synthgen_nb.offline.wants import phrase
@@ -124,24 +124,21 @@ def test_a_simulated_world_is_said_to_be_one(synthgen):
 
 DYING = """
 import os
-from mcp.server import MCPServer
-from mcp_types import ToolAnnotations
-server = MCPServer("dying")
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+@tool(read_only=True)
 def double(n: int) -> dict:
     "Doubles a number"
     return {"twice": 2 * n}
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+@tool(read_only=True)
 def crash(n: int) -> dict:
     "Crashes"
     os._exit(3)
-server.run()
+serve()
 """
 
 
 def test_a_server_that_dies_in_a_call_costs_only_that_tool(synthgen):
     pytest.importorskip("mcp")
-    (synthgen.folder / "dying.py").write_text(DYING)
+    (synthgen.folder / "dying.py").write_text(own_server(DYING))
     source = f"mcp:{sys.executable} {synthgen.folder / 'dying.py'}"
     synthgen("tool-generate", source, "-o", "rows.jsonl", "--target-pairs", 3, ok=None)
     assert {c.tool for t in load(synthgen.folder / "rows.jsonl", Trajectory) for c in t.calls} == {"double"}

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pytest
 import synthgen_nb
-from conftest import rows
+from conftest import own_server, rows
 
 from synthgen_nb.core.records import SynthgenError, load, save
 from synthgen_nb.worlds import sandbox
@@ -286,38 +286,35 @@ def test_a_file_that_cannot_be_loaded_says_why(tmp_path):
 # MCP
 
 DYING = '''
-import os, sys
-import asyncio
-from mcp.server.mcpserver import MCPServer
-server = MCPServer("dying")
-@server.tool()
+import os, time
+@tool()
 def die() -> str:
     """Dies."""
     os._exit(1)
-@server.tool()
-async def hang() -> str:
+@tool()
+def hang() -> str:
     """Hangs."""
-    await asyncio.sleep(1000)
-@server.tool()
+    time.sleep(1000)
+@tool()
 def huge() -> str:
     """Much."""
     return "x"*10**6
-@server.tool()
+@tool()
 def fail() -> str:
     """Fails."""
     raise ValueError("no luck")
-@server.tool()
+@tool()
 def note(text: str | None = None) -> dict:
     """Notes."""
     with open("notes.txt", "a") as f: f.write(f"{text}\\n")
     return {"lines": open("notes.txt").read().count("\\n"), "where": os.getcwd()}
-server.run()
+serve()
 '''
 
 
 def test_an_mcp_server_that_dies_hangs_or_fails_is_survived(tmp_path):
     pytest.importorskip("mcp")
-    (tmp_path / "dying.py").write_text(DYING)
+    (tmp_path / "dying.py").write_text(own_server(DYING))
 
     async def go():
         async with open_world(f"mcp:python {tmp_path}/dying.py") as w:

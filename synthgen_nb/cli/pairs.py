@@ -9,7 +9,7 @@ __all__ = ['generate', 'enrich', 'curate', 'generate_cot', 'enhance_cot', 'dedup
 import json
 import sys
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 import typer
@@ -19,10 +19,10 @@ from .app import (Accept, BatchSize, ChunkIds, Chunks, Config, Db, DedupKind, Dr
     Ids, Tokens, Workers, command, option, print)
 from .completion import offers
 from .help import PAIRS, JUDGE, EXPORT
-from .files import (waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
+from .files import (MORE, waited, apart, beside, by_rules, chunk_texts, chunks_of, counted, door, finished,
                                    holds_turns,
                                    not_pairs, not_read, paid,
-    read_pairs, save_drops, shelved_pairs, to_choose, trajectories, why)
+    read_pairs, save_drops, shelved_pairs, shelved_trajectories, to_choose, why)
 from ..core.portable import portable
 
 # %% ../../nbs/cli/93_pairs.ipynb #generate
@@ -71,7 +71,7 @@ def _generated(out, left_out: list, output: Path, n_chunks: int, target_pairs: i
     out.dropped = [*left_out, *out.dropped]
     print(f'{output}: {out!r}')
     if out.note == 'corpus exhausted':
-        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give',
+        print(f'only {len(out.kept)} of {target_pairs} pairs: the chunks have no more to give{MORE}',
               file=sys.stderr)
 
 # %% ../../nbs/cli/93_pairs.ipynb #enrich
@@ -269,15 +269,16 @@ def export(source: Exported, output: Out, format: Format = '', system_prompt: Sy
                                         'name.')] = ''):
     "Write pairs, or rows with tool calls, in a training format: those fit to train on, each read back from the template."
     from synthgen_nb.core.records import Drop, Pair
+    from synthgen_nb.core.shelf import Shelf
     from synthgen_nb.export.formats import DEFAULT, check_format, export as do
     from synthgen_nb.specs.trajectory import Trajectory
     apart(source, output)
     kind = Trajectory if holds_turns(source) else Pair
     format = check_format(format or DEFAULT[kind], kind, reasoning)
     rows, bad, known, texts = _conversations(source, tools) if kind is Trajectory else _pairs(source, db)
-    unfit: list[Drop] = []
+    unfit: Any = Shelf[Drop]()
     n = do(rows, output, format, system_prompt, reasoning, known, template, control, texts, unfit, ids)
-    save_drops([*bad, *unfit], output)
+    save_drops(chain(bad, unfit), output)
     lost = f'; {len(unfit)} not fit to train on ({counted(d.kind for d in unfit)})' if unfit else ''
     print(f'{output}: {n} rows, {format}{lost}{not_pairs(bad) if kind is Pair else not_read(bad)}')
     for d in unfit[:5]: print(f'left out: {d.detail}', file=sys.stderr)
@@ -287,12 +288,14 @@ def _pairs(source: Path, db: Path | None) -> tuple[Any, list, list, Mapping[str,
     pairs, bad = shelved_pairs(source)
     return pairs, bad, [], _at_hand(pairs, db)
 
-def _conversations(source: Path, tools: str) -> tuple[list, list, list, Mapping[str, str]]:
+def _conversations(source: Path, tools: str) -> tuple[Any, Any, list, Mapping[str, str]]:
     from synthgen_nb.tools.curation import tools_for
-    got = trajectories(source)
+    got = shelved_trajectories(source)
     return got.kept, got.dropped, waited(tools_for(got.kept, tools)), {}
 
 def _at_hand(pairs, db: Path | None) -> Mapping[str, str]:
     "The chunks of pairs, where their database is there; a file of pairs can be exported without"
-    there = [p for p in pairs if db or (p.corpus and Path(p.corpus).exists())]
-    return chunk_texts(there, db) if there else {}
+    from synthgen_nb.core.shelf import taken
+    if db: return chunk_texts(pairs, db)
+    at_hand = {c for c in {p.corpus for p in pairs} if c and Path(c).exists()}
+    return chunk_texts(taken(pairs, (i for i, p in enumerate(pairs) if p.corpus in at_hand)), None) if at_hand else {}

@@ -14,6 +14,7 @@ import typer
 from .app import AsJson, Config, command, argument, option, print, print_json
 from .help import STUDY
 from .files import table
+from .runs import given_by
 
 # %% ../../nbs/cli/95e_student.ipynb #options
 Arms = Annotated[list[str], argument('Files of rows (all pairs, or all conversations with tools) or folders of runs, '
@@ -33,20 +34,14 @@ Questions = Annotated[int, typer.Option('--questions', min=0, help='Questions of
 Share = Annotated[float, typer.Option('--share', min=.01, max=.9,
                                       help="Least share of the reference's rows whose documents (or tools) are held out.")]
 More = Annotated[list[str] | None, option('-p', '--parameter',
-                                          help='NAME=VALUE of the notebook: pack, longest, rate, rank, alpha, speak …')]
+                                          help='NAME=VALUE of the notebook: pack, longest, rate, rank, alpha, speak, sizes, look …; '
+                                               'repeat for several, and to give a list.')]
 
 # %% ../../nbs/cli/95e_student.ipynb #folder
 def trainings(runs: Path, given: dict[str, Any]) -> Path: # where what was asked is trained
     "A folder that the same command finds again"
     from synthgen_nb.core.records import content_id
     return runs/f'students-{content_id("students", given)[:8]}'
-
-# %% ../../nbs/cli/95e_student.ipynb #more
-def _more(said: list[str] | None) -> dict[str, str]:
-    from synthgen_nb.core.records import SynthgenError
-    if wrong := next((s for s in said or [] if '=' not in s), ''):
-        raise SynthgenError(f'-p {wrong}: give NAME=VALUE, such as -p rank=16')
-    return dict(s.split('=', 1) for s in said or [])
 
 # %% ../../nbs/cli/95e_student.ipynb #student
 @command(STUDY, 'student last curated.jsonl')
@@ -60,12 +55,12 @@ def student(
     from synthgen_nb.core.settings import load_settings
     from synthgen_nb.evaluate.held_out import of_one_kind
     from synthgen_nb.evaluate.student import trainers
-    from synthgen_nb.experiments.runs import read_run, run
+    from synthgen_nb.experiments.runs import find_pipeline, parameters_of, read_run, run
     from synthgen_nb.experiments.taught import read_given
     of_one_kind({g.name: g.rows for g in map(read_given, arms)})
     trainers()
     runs, command = load_settings(config).paths.runs, command_line(['synthgen', *sys.argv[1:]])
-    own = dict(seeds=seeds, steps=steps, rows=rows, questions=questions, share=share, **_more(more))
+    own = dict(seeds=seeds, steps=steps, rows=rows, questions=questions, share=share, **given_by(more or [], parameters_of(find_pipeline('student'))))
     given = dict(arms=arms, base=base, template=template, half=half, db=db, **own)
     folder = run('student', dict(students=str(trainings(Path(runs), given))) | given | dict(command=command), runs,
                  command)
@@ -75,6 +70,7 @@ def student(
     print('\n'.join([r['abstract'], r['learnt'], '', *filter(None, parts), f'run record:    {folder/"student.ipynb"}']))
 
 def _line(x: dict[str, Any]) -> dict[str, Any]:
-    between = '' if x['gain'] is None else f'{x["gain"]:+.3f} ({x["low"]:+.3f} to {x["high"]:+.3f})'
+    ends = 'no interval' if x['low'] is None else f'{x["low"]:+.3f} to {x["high"]:+.3f}'
+    between = '' if x['gain'] is None else f'{x["gain"]:+.3f} ({ends})'
     value = '' if x['value'] is None else f'{x["value"]:.3f}'
     return dict(arm=x['arm'], column=x['column']) | {x['measure']: value} | dict(gain=between, shown=x['shown'])

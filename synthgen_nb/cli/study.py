@@ -15,7 +15,8 @@ from .help import STUDY
 from .files import table
 
 # %% ../../nbs/cli/95b_study.ipynb #planned
-File = Annotated[Path, argument('The study: a YAML file with a question, a base, and arms or a grid.')]
+File = Annotated[Path, argument('The study: a YAML file, such as {question: What does a stricter judge lose?, '
+                                 'base: {source: [docs], target_pairs: 20}, arms: {base: {}, strict: {threshold: 9}}}; a grid in place of arms.')]
 Pilot = Annotated[int, option('--pilot', min=0, help='Chunks (of tools, rows) that each arm is tried on; 0 asks nothing and tells '
                                                      'from earlier runs.')]
 

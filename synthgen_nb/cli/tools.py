@@ -15,7 +15,7 @@ from .app import (Absent, Accept, OWN_TOOLS, WORLDS, Config, Known, Live, MaxSte
                                  Rows, RubricName, Seed, Single, TargetRows, Threshold, Tools, Workers, World, command,
                                  argument, option, print)
 from .help import TOOLS
-from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, trajectories, waited
+from .files import apart, beside, counted, door, enough, finished, paid, save_drops, several, shelved_trajectories, trajectories, waited
 from .making import tools_and_worlds
 
 # %% ../../nbs/cli/94_tools.ipynb #tool-parse
@@ -154,9 +154,8 @@ def tool_curate(
     s, m = door(*served, 'judge', 'judge')
     r = load_rubric(rubric, s.paths.prompts)
     least = check_threshold(first_of(threshold, r.threshold), r)
-    got = trajectories(source)
-    out = waited(_curated(got.kept, tools, m, r, least, min_success, balance, accept))
-    out.dropped = [*got.dropped, *out.dropped]
+    got = shelved_trajectories(source)
+    out = waited(_curated(got, tools, m, r, least, min_success, balance, accept))
     m.calls.close()
     n, metrics = len(got.kept), tool_account(got.kept, out, r, least)
     write_bytes(beside(output, 'metrics', '.json'), (json.dumps(metrics, indent=1) + '\n').encode())
@@ -168,12 +167,15 @@ def tool_curate(
     print(f'difficulty: {metrics["difficulty_kept"]}{levelled}\n{paid(m)}')
 
 # %% ../../nbs/cli/94_tools.ipynb #curated
-async def _curated(rows, source: str, model, rubric, *more):
+async def _curated(got, source: str, model, rubric, *more): # what could not be read is dropped too
     from synthgen_nb.core.accept import check_accept
+    from synthgen_nb.core.records import Outcome
     from synthgen_nb.specs.trajectory import Trajectory
     from synthgen_nb.tools.curation import curate_trajectories, tools_for
-    check_accept(more[-1], Trajectory, rubric, *[s.criterion for t in rows for s in t.scores])
-    return await curate_trajectories(rows, await tools_for(rows, source), model, rubric, *more)
+    check_accept(more[-1], Trajectory, rubric, *{s.criterion for t in got.kept for s in t.scores})
+    out = await curate_trajectories(got.kept, await tools_for(got.kept, source), model, rubric, *more)
+    got.dropped += out.dropped
+    return Outcome(out.kept, got.dropped)
 
 # %% ../../nbs/cli/94_tools.ipynb #by-turns
 def _row_options(by_turns: bool, split: bool, threshold: float | None, min_success: float, balance: float,
@@ -193,7 +195,7 @@ def _turns(source: Path, output: Path, tools: str, split: bool,
     "Mask bad turns, and say how many"
     from synthgen_nb.core.records import write_bytes
     from synthgen_nb.tools.curation import curate_turns, tools_for
-    m, got = door(*served, 'judge', 'judge')[1], trajectories(source)
+    m, got = door(*served, 'judge', 'judge')[1], shelved_trajectories(source)
     async def masked(): return await curate_turns(got.kept, await tools_for(got.kept, tools), m, split)
     out = waited(masked())
     m.calls.close()

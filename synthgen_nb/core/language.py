@@ -71,10 +71,14 @@ def prose(
 
 # %% ../../nbs/core/00bb_language.ipynb #identifier
 @lru_cache(None)
-def _model() -> Any: # some 60 MB
+def _model() -> Any: # some 50 MB
     try: from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError: raise SynthgenError('py3langid is not installed: pip install "py3langid>=0.4"') from None
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    m = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    m.set_languages([c for c in m.labels if c in _TOLD])
+    return LanguageIdentifier(m.nb_ptc, m.nb_pc, m.nb_classes, m.tk_nextmove, m.tk_output, norm_probs=True, tk_row=m.tk_row) # without the others
+
+_TOLD = {c for some in BY_SCRIPT.values() for c in some} | {'nb', 'nn'}
 
 @lru_cache(None)
 def _identifier(script: str) -> Any:

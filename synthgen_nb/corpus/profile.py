@@ -107,7 +107,7 @@ def _draw_documents(ax, chunks: Sequence[Chunk]) -> None:
 # %% ../../nbs/corpus/15_profile.ipynb #draw-topics
 def _draw_topics(ax, chunks: Sequence[Chunk], max_points: int) -> None:
     "The map of what the chunks are about"
-    group, names, xy = topics(list(chunks)[::max(1, -(-len(chunks) // max_points))])
+    group, names, xy = topics(chunks[::max(1, -(-len(chunks) // max_points))])
     for g, name in enumerate(names):
         ax.scatter(*xy[group == g].T, s=9, color=COLOURS[g % len(COLOURS)], label=name)
     ax.set(xticks=[], yticks=[], xlabel='first principal component', ylabel='second',

@@ -114,12 +114,13 @@ def _line(arm: str, column: str, measure: str, at: Mapping[str, np.ndarray], ref
     ours, theirs = at[arm], at[reference]
     n = min(len(ours), len(theirs)) if min(len(ours), len(theirs)) > 1 else max(len(ours), len(theirs))
     d = (ours[:n] - theirs[:n]) * (-1 if less else 1)
+    ends = lambda g: dict(low=g.low, high=g.high) if g.places > 1 else dict(low=None, high=None) # of one unit nothing is known
     told = dict(arm=arm, column=column, measure=measure, value=float(np.nanmean(ours))
                 if not np.isnan(ours).all() else None)
     if arm == reference or np.isnan(d).all(): return told | dict(against='', gain=None, low=None, high=None, shown='')
     g = gain(d, others, seed)
     shown = '' if not g.shown else 'better' if g.value > 0 else 'worse'
-    return told | dict(against=reference, gain=g.value, low=g.low, high=g.high, shown=shown)
+    return told | dict(against=reference, gain=g.value, **ends(g), shown=shown)
 
 # %% ../../nbs/evaluate/60b_gains.ipynb #gains_table
 def gains_table(found: Sequence[Mapping[str, Any]], names: Mapping[str, str] = {}) -> str: # Markdown
@@ -128,6 +129,7 @@ def gains_table(found: Sequence[Mapping[str, Any]], names: Mapping[str, str] = {
     def cell(r: Mapping[str, Any]) -> str:
         value = '–' if r['value'] is None else f'{r["value"]:.3f}'
         if r['gain'] is None: return value
+        if r['low'] is None: return f'{value} ({r["gain"]:+.3f}, no interval)'
         return f'{value} ({r["gain"]:+.3f}, {r["low"]:+.3f} to {r["high"]:+.3f}{"*" if r["shown"] else ""})'
     rows: dict[str, dict[str, Any]] = {}
     for r in found:
@@ -177,7 +179,7 @@ def plot_curves(
     for k, (arm, steps) in enumerate(found.items()):
         x = [0, *(s + .08 * k * max(steps) / 10 for s in steps)]
         y, low, high = ([0, *(getattr(g, f) for g in steps.values())] for f in ('value', 'low', 'high'))
-        err = [np.subtract(y, low), np.subtract(high, y)]
+        err = [np.nan_to_num(x, posinf=0) for x in (np.subtract(y, low), np.subtract(high, y))] # of one unit: none
         ax.errorbar(x, y, yerr=err, label=arm, marker='os^Dv'[k % 5], color=f'C{k}', capsize=3, lw=1.2, alpha=.85)
     ax.axhline(0, color='.6', lw=1)
     ax.set(xlabel=by, ylabel='loss below the base\'s, nats a token')

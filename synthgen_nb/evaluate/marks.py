@@ -10,7 +10,7 @@ __all__ = ['ASK', 'COLUMNS', 'MEASURES', 'LESS_IS_BETTER', 'DPO', 'overlap', 'to
 # %% ../../nbs/evaluate/61a_marks.ipynb #imports
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..core.facts import facts
 from ..core.records import Pair, SynthgenError, content_id, write_bytes
 from ..core.words import words
-from .held_out import Split, places_of
+from .held_out import units_of
 from .reference import rouge
 from .student import Base, Better, Recipe, preferred, trained
 from .targets import MASK, Target, prompt_of, targets_of
@@ -44,7 +44,7 @@ def fact_f1(said: str, wanted: str) -> float | None: # 0 to 1; None: the referen
 class Question(NamedTuple):
     "One item of an exam"
     id: str
-    place: str    # document that it is drawn from, the unit of chance
+    place: str    # unit of chance, see `units_of`
     asked: str
     answer: str   # of the reference
     passage: str  # '': no database
@@ -55,11 +55,13 @@ def exam_of(
     test: Sequence[Pair],
     search: Callable[[str], str] | None = None, # question → passage; None: no retrieval
     longest: int = 100,                         # words of a passage
+    held: Collection[str] = (),                 # documents that are held out; none: all of the test
 ) -> list[Question]:
     "What students are asked"
     cut = lambda t: ' '.join(t.split()[:longest])
     found = lambda p: cut(search(p.question)) if search else ''
-    return [Question(p.id, min(places_of(p)), p.question, p.answer, found(p)) for p in test]
+    units = units_of(test, held)
+    return [Question(p.id, u, p.question, p.answer, found(p)) for p, u in zip(test, units, strict=True)]
 
 # %% ../../nbs/evaluate/61a_marks.ipynb #as_pair
 COLUMNS = ('alone', 'retrieval')

@@ -4,18 +4,22 @@
 
 # %% auto #0
 __all__ = ['Say', 'TURNS', 'TOOL_MEASURES', 'calls_in', 'gold_of', 'exact', 'Act', 'act', 'marked_calls', 'examine_calls',
-           'worlds_of', 'tool_lessons']
+           'worlds_of', 'player_of', 'tool_lessons']
 
 # %% ../../nbs/experiments/88ab_called.ipynb #imports
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from statistics import fmean
 from typing import Any, NamedTuple
-from ..core.models import Model
-from ..core.records import SynthgenError, clip
-from ..evaluate.held_out import places_of
-from ..evaluate.marks import Lessons, Question, answers, losses
+from ..core.calls import Calls
+from ..core.models import Model, open_model
+from ..core.records import Row, SynthgenError, clip
+from ..core.settings import load_settings
+from ..evaluate.failing import spoken
+from ..evaluate.held_out import units_of
+from ..evaluate.marks import Lessons, Question, losses
 from ..evaluate.student import Base, Recipe
 from ..evaluate.targets import prompt_of, targets_of
 from ..export.conversations import arguments_of, messages, result_text, shown_tools
@@ -24,9 +28,9 @@ from ..specs.forms import Unread
 from ..specs.tool import Tool
 from ..specs.trajectory import Call, Observation, Trajectory, at_hand
 from ..specs.written import between, read_calls
-from ..tools.end_state import run_row
+from ..tools.end_state import Run, run_row
 from ..tools.gold import bfcl_check
-from ..worlds.open import fresh_worlds
+from ..worlds.open import SimulatedWorld, fresh_worlds
 from ..worlds.world import World, execute, start_from
 
 # %% ../../nbs/experiments/88ab_called.ipynb #calls_in
@@ -37,22 +41,23 @@ def calls_in(text: str) -> list[tuple[str, dict[str, Any]]]: # name and argument
     return [(c.name, c.arguments) for x in tagged or alone for c in read_calls(x.strip())]
 
 # %% ../../nbs/experiments/88ab_called.ipynb #gold_of
-def gold_of(t: Trajectory) -> list[dict[str, dict[str, list]]]:
-    "The calls of a row, as the checker wants them"
+def gold_of(t: Trajectory, wanted: Sequence[Call] | None = None) -> list[dict[str, dict[str, list]]]:
+    "The calls of a row, or some of them, as the checker wants them"
     args = arguments_of(t)
     options = lambda v: [{k: [x] for k, x in v.items()}] if isinstance(v, dict) else [v]
-    return [{c.tool: {k: options(v) for k, v in args[c.id].items()}} for c in t.calls]
+    return [{c.tool: {k: options(v) for k, v in args[c.id].items()}} for c in (t.calls if wanted is None else wanted)]
 
 def exact(
     t: Trajectory,
     calls: Sequence[tuple[str, Mapping[str, Any]]],
     tools: Mapping[str, Tool], # by name
+    wanted: Sequence[Call] | None = None, # of the row's; None: all of them
 ) -> str: # '' or what is wrong
     "Calls against those of a row (BFCL's checker)"
-    known = at_hand(t, tools)
+    known, gold = at_hand(t, tools), gold_of(t, wanted)
     names = dict.fromkeys([*t.tools, *(c.tool for c in t.calls)])
     functions = [dict(name=n, parameters=known[n].parameters) for n in names if n in known]
-    return bfcl_check(functions, calls, gold_of(t)) if t.calls else 'wrong_count' if calls else ''
+    return bfcl_check(functions, calls, gold) if gold else 'wrong_count' if calls else ''
 
 # %% ../../nbs/experiments/88ab_called.ipynb #Act
 class Act(NamedTuple):
@@ -109,18 +114,21 @@ async def marked_calls(
     world: Callable[[], World], # gives fresh ones
     template: ChatTemplate,
     tools: Mapping[str, Tool] = {},
-) -> dict[str, Any]: # item, place, column, exact, end_state (None: cannot be told), why, said
+) -> dict[str, Any]: # item, column, tools, exact, end_state (None: cannot be told), why, said
     "What a student makes of a row"
     async with world() as w:
         a = await act(t, say, w, template, tools)
         played = not w.executed
-    async with world() as w: wanted = await run_row(t, w)
-    unknown = played or wanted.state is None or wanted.why
+    wanted = None if played else await _reference(t, world)
     idle = bool(t.calls) and not a.calls # ends where a row ends that only reads, and has done nothing
-    wrong = a.why or exact(t, a.calls, tools)
-    return dict(item=t.id, place=min(places_of(t)), column='alone', exact=float(not wrong),
-                end_state=None if unknown else float(not idle and (a.state == wanted.state or _only_read(t, a, tools))),
-                why=wrong, said=a.said)
+    wrong, end = a.why or exact(t, a.calls, tools), None
+    if wanted and wanted.state is not None and not wanted.why:
+        end = float(not idle and (a.state == wanted.state or _only_read(t, a, tools)))
+    return dict(item=t.id, column='alone', tools=sorted({c.tool for c in t.calls}),
+                exact=float(not wrong), end_state=end, why=wrong, said=a.said)
+
+async def _reference(t: Trajectory, world: Callable[[], World]) -> Run:
+    async with world() as w: return await run_row(t, w)
 
 def _only_read(t: Trajectory, a: Act, tools: Mapping[str, Tool]) -> bool: # nothing to change, and nothing changed
     reads = lambda names: all(n in tools and tools[n].effect == 'read' for n in names)
@@ -134,15 +142,22 @@ async def examine_calls(
     world: Callable[[str], World], # name → a fresh one
     tools: Mapping[str, Tool] = {},
     most: int = 96,             # tokens of a turn; 0: the loss alone, nothing is called
-) -> list[dict[str, Any]]: # see `marked_calls`; loss too
+    held: Collection[str] = (), # places that are held out; none: all of the test
+) -> list[dict[str, Any]]: # see `marked_calls`; sure, 0 to 1, and loss too
     "A model at its exam with tools"
     targets, gone = targets_of(test, base.template, base.encode, tools=tools)
     if gone: raise SynthgenError(f'the row {gone[0].id} cannot be asked ({gone[0].reason} {gone[0].detail})')
-    say = lambda prompt: answers(base, model, [prompt], most)[0]
-    bare = lambda t: dict(item=t.id, place=min(places_of(t)), column='alone')
-    mark = lambda t: marked_calls(t, say, partial(world, t.world), base.template, tools)
+    bare = lambda t: dict(item=t.id, column='alone')
+    async def mark(t: Trajectory) -> dict[str, Any]:
+        turns = list[tuple[str, float]]()
+        def say(prompt: str) -> str:
+            turns.extend(spoken(base, model, [prompt], most))
+            return turns[-1][0]
+        made = await marked_calls(t, say, partial(world, t.world), base.template, tools)
+        return made | dict(sure=round(fmean(sure for _, sure in turns), 4))
     made = [await mark(t) if most else bare(t) for t in test]
-    return [m | dict(loss=round(x, 4)) for m, x in zip(made, losses(model, targets), strict=True)]
+    lost, units = losses(model, targets), units_of(test, held)
+    return [m | dict(place=u, loss=round(x, 4)) for m, u, x in zip(made, units, lost, strict=True)]
 
 # %% ../../nbs/experiments/88ab_called.ipynb #worlds_of
 def worlds_of(
@@ -158,6 +173,11 @@ def worlds_of(
     made = {n: fresh_worlds(n, [*tools.values()], model, source=of(n)) for n in {t.world for t in rows}}
     return lambda name: made[name]()
 
+def player_of(rows: Sequence[Row]) -> Model | None: # None: no world of theirs is played
+    "The model of the settings, where a model has to play a world of these rows"
+    played = any(isinstance(t, Trajectory) and t.world.partition(':')[0] == SimulatedWorld.name for t in rows)
+    return open_model((s := load_settings()), calls=Calls(s.paths.calls)).at('simulate') if played else None
+
 # %% ../../nbs/experiments/88ab_called.ipynb #tool_lessons
 def tool_lessons(
     arms: Mapping[str, Sequence[Trajectory]], # to learn, see `hold_out`
@@ -169,10 +189,12 @@ def tool_lessons(
     at: Sequence[int] = (),                   # steps after which the loss is looked at
     most: int = 96,                           # tokens of a turn
     speak: int = 0,                           # seeds whose students call, the others are marked by their loss; 0: all
+    held: Collection[str] = (),               # places that are held out; none: all of the test
 ) -> Lessons: # for `marks.teach`
     "Lessons whose exam is what a student does in a world"
-    exam = [Question(t.id, min(places_of(t)), t.instruction, t.answer, '') for t in test]
+    exam = [Question(t.id, u, t.instruction, t.answer, '') for t, u in zip(test, units_of(test, held), strict=True)]
+    own, loop = ThreadPoolExecutor(1), asyncio.new_event_loop() # a notebook has a loop already, and a model keeps to one
     def sit(base: Base, model: Any, most: int) -> list[dict[str, Any]]:
-        work = examine_calls(base, model, test, world, tools, most)
-        with ThreadPoolExecutor(1) as own: return own.submit(asyncio.run, work).result() # a notebook has a loop already
+        work = examine_calls(base, model, test, world, tools, most, held)
+        return own.submit(loop.run_until_complete, work).result()
     return Lessons(arms, exam, recipe, seeds, at, most, speak, tools=tools, test=test, sit=sit)

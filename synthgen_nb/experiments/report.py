@@ -7,6 +7,7 @@ __all__ = ['KEPT', 'LOST', 'STEP', 'funnel_row', 'Picture', 'figure', 'add_up', 
            'lengths']
 
 # %% ../../nbs/experiments/81_report.ipynb #imports
+from array import array
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -152,9 +153,11 @@ def lengths(
     fields: Sequence[str],  # of text
 ) -> list[dict]: # field, shortest, quarter, median, three_quarters, longest; in words
     "Quartiles of the lengths of texts"
-    rows, out = list(rows), list[dict]()
-    for f in fields:
-        words = sorted(len(getattr(x, f).split()) for x in rows)
-        at = lambda share, words=words: words[round(share * (len(words) - 1))]
-        out.append(dict(words_of=f, shortest=at(0), quarter=at(.25), median=at(.5), three_quarters=at(.75), longest=at(1)))
-    return out if rows else []
+    words = [array('Q') for _ in fields]
+    for x in rows:
+        for f, n in zip(fields, words, strict=True): n.append(len(getattr(x, f).split()))
+    return [dict(words_of=f) | _quartiles(sorted(n)) for f, n in zip(fields, words, strict=True) if n]
+
+def _quartiles(n: Sequence[int]) -> dict[str, int]: # n: in order
+    at = lambda share: n[round(share * (len(n) - 1))]
+    return dict(shortest=at(0), quarter=at(.25), median=at(.5), three_quarters=at(.75), longest=at(1))

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['STOPPED', 'WAITS', 'pipelines', 'find_pipeline', 'parameters_of', 'convert', 'looks_secret', 'resolve_parameters',
            'versions', 'write_record', 'new_folder', 'run', 'run_in', 'run_beside', 'figures_of', 'written', 'failure',
-           'Run', 'read_run', 'run_names', 'find_run']
+           'Run', 'read_run', 'acquired_says', 'run_names', 'find_run']
 
 # %% ../../nbs/experiments/80_runs.ipynb #imports
 import ast, json, os, platform, re, subprocess, sys, time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,14 +59,16 @@ def parameters_of(
 def convert(
     name: str,  # of the parameter
     value: Any, # text from a command line, or a value
-    kind: str,  # str, int, float, bool, list, or Optional[…] of these
+    kind: str,  # str, int, float, bool, list, list[int], or Optional[…] of these
 ) -> Any: # a value of that type
     "A parameter's value, or an error that says what is expected"
-    optional, base = kind.startswith('Optional['), kind.removeprefix('Optional[').rstrip(']')
+    optional = kind.startswith('Optional[')
+    base = kind.removeprefix('Optional[').removesuffix(']') if optional else kind
     if optional and value in (None, '', 'None'): return None
     try: return _READ.get(base, _text)(value)
     except (TypeError, ValueError): pass
-    raise SynthgenError(f'parameter {name}: expected {base}{" or nothing" if optional else ""}, got {value!r}')
+    wanted = {'list[int]': 'whole numbers, such as [20, 40]'}.get(base, base)
+    raise SynthgenError(f'parameter {name}: expected {wanted}{" or nothing" if optional else ""}, got {value!r}')
 
 def _text(x: Any) -> str:
     if not isinstance(x, str): raise TypeError(x)
@@ -87,8 +89,12 @@ def _number(kind: type) -> Callable[[Any], Any]:
         return kind(x)
     return read
 
-_READ: dict[str, Callable[[Any], Any]] = dict(str=_text, bool=_truth, list=_listed, int=_number(int),
-                                              float=_number(float))
+def _numbers(x: Any) -> list[int]: # 7, [7, 8], or either as text
+    parts = [json.loads(v) if isinstance(v, str) else v for v in _listed(x)]
+    return [_number(int)(n) for p in parts for n in _listed(p)]
+
+_READ: dict[str, Callable[[Any], Any]] = {'str': _text, 'bool': _truth, 'list': _listed, 'int': _number(int),
+                                          'float': _number(float), 'list[int]': _numbers}
 
 # %% ../../nbs/experiments/80_runs.ipynb #resolve
 _SECRET_NAME = re.compile(r'(^|_)(api_?keys?|secrets?|password|passwd|token|credentials?)$', re.I)
@@ -293,6 +299,21 @@ def _alive(pid) -> bool:
     except PermissionError: return True
     except (OSError, TypeError, ValueError): return False
     return True
+
+# %% ../../nbs/experiments/80_runs.ipynb #acquired
+def acquired_says(
+    r: Mapping[str, Any], # `run.json`
+) -> str: # '' where nothing chose
+    "What chose the next chunks or tools of a run, and what came of it"
+    rounds = (a := r.get('acquired') or {}).get('rounds')
+    if not rounds: return ''
+    key, unit = next((k, u) for k, u in _PER.items() if k in rounds[-1])
+    rate = f'{rounds[-1][key]:g} accepted {unit[1]}'
+    student = ', '.join(f'{k} {v:g}' for k, v in (a.get('student') or {}).items())
+    return '; '.join([f'{unit[0]} chosen: by {a["by"]}, in {len(rounds)} rounds', rate, *([f'student: {student}'] if student else [])])
+
+_PER = dict(accepted_per_call=('chunks', 'pairs for each call of the writer'),
+            accepted_per_request=('tools', 'rows for each request'))
 
 # %% ../../nbs/experiments/80_runs.ipynb #run-story
 def _run_story(r: Run) -> Story:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FEW', 'NEIGHBOURS', 'COMPARED', 'TAU', 'PARTS', 'why', 'Case', 'kind_of', 'fate', 'keys_of', 'chunk_text', 'is_chunk',
            'source_part', 'call_parts', 'became', 'step_parts', 'judged_part', 'neighbours_part', 'requests',
-           'likeness', 'end_part', 'exported', 'asked_part', 'search_parts', 'chunk_parts']
+           'likeness', 'end_part', 'exported', 'asked_part', 'chosen_part', 'search_parts', 'chunk_parts']
 
 # %% ../../nbs/experiments/83_why.ipynb #imports
 import asyncio
@@ -25,7 +25,7 @@ from ..core.prompts import USUAL, material, restored
 from ..core.records import Pair, SynthgenError, clip, content_id, leaves, read_rows
 from .found import Version, asks, export_of, located, sent, store_of, versions
 from ..core.display import Part, Story, changes
-from .runs import read_run
+from .runs import acquired_says, read_run
 from .trees import argument_origins, conversation_part, replayed, tree_part
 from ..specs.tool import Tool
 from ..specs.trajectory import Trajectory
@@ -341,6 +341,14 @@ def asked_part(case: Case) -> list[Part]:
     said = f'{len(shown)} tools shown: {", ".join(shown)}\n' + ', '.join(f'{k} {v}' for k, v in about.items() if v)
     return [Part('request', said.strip(), requests(row))]
 
+# %% ../../nbs/experiments/83_why.ipynb #chosen_part
+def chosen_part(case: Case) -> list[Part]: # none where nothing chose
+    "What chose its chunk or its tools, if anything did"
+    of = {t['tool']: t for t in (case.run.get('acquired') or {}).get('tools', ())}
+    own = dict.fromkeys(c['tool'] for t in case.row.get('turns') or () for c in t.get('calls') or ())
+    rows = tuple(of[n] for n in own if n in of)
+    return [Part('chosen', said, rows=rows)] if (said := acquired_says(case.run)) else []
+
 # %% ../../nbs/experiments/83_why.ipynb #search_parts
 def search_parts(case: Case) -> list[Part]:
     "The tree, and the origin of each argument"
@@ -375,7 +383,7 @@ def chunk_parts(case: Case) -> list[Part]:
     lost = Part('calls', case.lacking or 'no call about it is in the store', missing=True)
     return [*out, *(call_parts(case, keys) if keys else [lost])]
 
-PARTS = dict(pair=(source_part, step_parts, judged_part, neighbours_part, end_part),
-             trajectory=(asked_part, step_parts, search_parts, judged_part, neighbours_part, end_part),
+PARTS = dict(pair=(source_part, chosen_part, step_parts, judged_part, neighbours_part, end_part),
+             trajectory=(asked_part, chosen_part, step_parts, search_parts, judged_part, neighbours_part, end_part),
              task=(asked_part, step_parts, search_parts, end_part),
              chunk=(chunk_parts, end_part), file=(end_part,))

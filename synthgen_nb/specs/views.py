@@ -6,8 +6,9 @@
 __all__ = ['as_pair', 'views', 'chosen']
 
 # %% ../../nbs/specs/24b_views.ipynb #imports
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ..core.records import Drop, Outcome, Pair, drop
+from ..core.shelf import Places, empty_like
 from .rounds import rounds
 from .trajectory import Trajectory
 
@@ -22,19 +23,23 @@ def as_pair(t: Trajectory) -> Pair | None: # None: nothing is asked or nothing i
 
 def views(
     rows: Sequence[Trajectory],
-) -> tuple[list[Pair], list[Drop]]: # the views, and rows that have none
+) -> tuple[Sequence[Pair], Sequence[Drop]]: # the views, and rows that have none; on a shelf where the rows are on one
     "The views of some rows"
-    made = [(t, as_pair(t)) for t in rows]
-    why = 'nothing is asked in it, or nothing answered'
-    return [p for _, p in made if p], [drop(t, 'load', 'nothing_said', why) for t, p in made if not p]
+    out, why = empty_like(rows), 'nothing is asked in it, or nothing answered'
+    for t in rows:
+        if p := as_pair(t): out.kept.append(p)
+        else: out.dropped.append(drop(t, 'load', 'nothing_said', why))
+    return out.kept, out.dropped
 
 # %% ../../nbs/specs/24b_views.ipynb #rows-of-views
 def chosen(
     out: Outcome[Pair],                # what a step made of views
-    rows: Mapping[str, Trajectory],    # by id
+    rows: Sequence[Trajectory],        # that were viewed
 ) -> Outcome[Trajectory]: # the same of the rows, with the scores and the history that the step gave
     "What was decided about views, about their rows"
-    def back(p: Pair) -> Trajectory: return rows[p.id].model_copy(update=dict(scores=p.scores, origin=p.origin))
-    dropped = [d.model_copy(update=dict(record=back(d.record))) if isinstance(d.record, Pair) else d
-               for d in out.dropped]
-    return Outcome([back(p) for p in out.kept], dropped, out.note)
+    at, done = Places(t.id for t in rows), empty_like(out.kept)
+    def back(p: Pair) -> Trajectory: return rows[at.get(p.id)].model_copy(update=dict(scores=p.scores, origin=p.origin))
+    done.kept += map(back, out.kept)
+    done.dropped += (d.model_copy(update=dict(record=back(d.record))) if isinstance(d.record, Pair) else d for d in out.dropped)
+    done.note = out.note
+    return done

@@ -17,6 +17,7 @@ from typing import Any
 from ..core.methods import Method
 from ..core.models import Answer, Model
 from ..core.records import Faithful, Origin, Outcome, Score, SynthgenError, clip, drop, leaves
+from ..core.shelf import empty_like
 from ..core.settings import nearest
 from ..specs.rounds import rounds
 from ..specs.tool import Tool, problems
@@ -321,7 +322,7 @@ def successful(
     min_share: float = 1.0,     # of calls that succeeded
 ) -> Outcome[Trajectory]: # dropped: `low_success`
     "Leave out chains too few of whose calls succeeded"
-    out = Outcome[Trajectory]()
+    out = empty_like(rows)
     for t in rows:
         share = sum(o.ok for o in t.observations) / len(t.calls) if t.calls else float(bool(t.no_call))
         if share >= min_share: out.kept.append(t)
@@ -349,7 +350,7 @@ def balance(
         raise SynthgenError(f'of {len(count)} complexities one has {fair} or more; {max_share:.0%} cannot be')
     while max(count.values(), default=0) > max(1, max_share * count.total()):
         count[count.most_common(1)[0][0]] -= 1
-    out = Outcome[Trajectory]()
+    out = empty_like(rows)
     for t in rows:
         level = complexity(t)
         count[level] -= 1

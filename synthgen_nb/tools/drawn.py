@@ -25,7 +25,8 @@ from .feeds import linked
 from .gorilla import documented
 from .grounding import in_lines, label_of, stated, steps_of, tool_docs
 from .instructions import Task, echoed, names_a_tool
-from .rows import Making, Plan, add, answered, checked, finished, look_around, share_single, take_in, until_enough
+from .rows import (Making, Plan, add, answered, checked, chosen, finished, look_around, share_single,
+                                    size_of_round, take_in, until_enough)
 from .toolgrad import holds, uncovered
 from .toolllm import in_worlds
 from ..worlds.world import World, execute_all, resettable
@@ -117,20 +118,20 @@ def key(c: Chain) -> str: return canonical([[x.tool, x.arguments, [r.model_dump(
 SINGLE = .75 # share of chains of one call, at least: a weak writer forgets what the second is for
 
 def drawn(m: Making) -> list[Chain]: # none twice, over all rounds
-    "Chains for a round, those first whose last tool was used least"
+    "Chains for a round, see `rows.chosen` for the last tool of each"
     told, used, out = [f for f in m.made.facts if tellable(f)], m.used, list[Chain]()
     alone = [c for f in told if (c := as_chain(f))]
     several = [c for c in alone if len(c) > 1] + [c for f in told for c in joined(f, told, m.tied)]
     def new(some): return [c for c in some if key(c) not in m.drawn and len(c) <= m.plan.max_calls]
     kinds = [new([c for c in alone if len(c) == 1]) if m.plan.single else [], new(several) if m.plan.multi else []]
     share = max(SINGLE, share_single(m.tools))
-    for _ in range(max(4, min(64, m.short + m.short // 3))):
+    for _ in range(size_of_round(m)):
         left = kinds[0] if kinds[0] and (m.rng.random() < share or not kinds[1]) else kinds[1]
         if not left: break
-        fewest = min(used[c[-1].tool] for c in left)
-        chain = m.rng.choice([c for c in left if used[c[-1].tool] == fewest])
+        last = chosen(m, {c[-1].tool for c in left}, used)
+        chain = m.rng.choice([c for c in left if c[-1].tool in last])
         left.remove(chain)
-        used[chain[-1].tool] += 1
+        for count in (used, m.begun): count[chain[-1].tool] += 1
         m.drawn.add(key(chain))
         out.append(chain)
     return out

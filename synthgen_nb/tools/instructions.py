@@ -9,7 +9,7 @@ __all__ = ['MOST_SHARED', 'RUN', 'ties', 'sample_group', 'prerequisites', 'neede
 # %% ../../nbs/tools/74_instructions.ipynb #imports
 import random, re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 from pydantic import Field
 from ..core.display import Part, Story, fields_of
@@ -55,12 +55,14 @@ def sample_group(
     size: int,                 # tools in the group
     rng: random.Random,
     tied: Mapping[str, Mapping[str, str]] | None = None, # of `ties`; None: found out here
-) -> list[Tool]: # the least used first
+    first: Callable[[list[str], Counter], Collection[str]] | None = None, # heads to choose from; None: the least used
+) -> list[Tool]:
     "Tools to ask for together"
     usable, tied = {f['tool'] for f in facts}, ties(facts) if tied is None else tied
     able = [t for t in tools if t.name in usable] or list(tools)
     fewest = min(used[t.name] for t in able)
-    chosen = [rng.choice([t for t in able if used[t.name] == fewest])]
+    heads = first([t.name for t in able], used) if first else [t.name for t in able if used[t.name] == fewest]
+    chosen = [rng.choice([t for t in able if t.name in heads])]
     while len(chosen) < min(size, len(able)):
         want = {1: ('gives',), 2: ('takes', 'gives')}.get(len(chosen), ('gives', 'takes', 'shares'))
         if rng.random() >= .9: want = ()

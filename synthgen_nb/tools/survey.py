@@ -25,7 +25,7 @@ from ..specs.tool import Tool, flat, joined, problems
 from .feeds import COMMON, IDS, linked, nouns, of_its_heading, only_succeeded, places, shown
 from .seen import Seen, alike, fed
 from ..worlds.outcomes import of_nothing, outline
-from ..worlds.values import file_named, free_text, is_id, only_observed, placeholder, said_values, sample, words
+from ..worlds.values import file_named, free_text, is_id, one_person, only_observed, placeholder, said_values, sample, words
 from ..worlds.world import World, afresh, attempt_call, resettable, state_hash, withheld_by
 
 # %% ../../nbs/tools/73_survey.ipynb #survey
@@ -267,6 +267,7 @@ async def attempt(
     key = canonical([t.name, args, list(before)])
     if key in notes.tried or notes.fatal[t.name] > 1 or problems(args, t.parameters): return False
     if any(placeholder(v) for _, v in leaves(args)): return False # in whatever way it came here
+    if any(problems(b['arguments'], notes.by_name[b['tool']].parameters) for b in before): return False
     nothing = does(t) and t.properties.get('body', {}).get('properties') and (not args or args.get('body') == {})
     if nothing: return False # nobody asks for that
     notes.tried.add(key)
@@ -391,7 +392,7 @@ def hinted(
     if kind_of(schema) != 'string': return []
     return [v for v in (said_values(said) if free_text(name) else suggested(said, rng)) if not placeholder(v)]
 
-_NEW = frozenset('name title path filename destination dest slug branch'.split())
+_NEW = frozenset('name title path filename destination dest slug branch username login'.split())
 
 def names_new(name: str, does: str, of: str) -> bool: # of a tool that makes something, and what it is about
     "Is a parameter what something new will be called?"
@@ -447,7 +448,7 @@ def composed(
     if kind == 'object':
         fields = dict.fromkeys([*which(props, known), *schema.get('required', []), *also_known(props, known)])
         more = [] if {*fields} - {*which(props, known)} else telling(props, known)
-        return _together({k: inner(k, props.get(k, {})) for k in [*fields, *more]}, schema)
+        return _together(one_person({k: inner(k, props.get(k, {})) for k in [*fields, *more]}, rng, known.of), schema)
     if kind == 'array' and 'items' in schema:
         n = max(1, schema.get('minItems', 1))
         return [inner(name.removesuffix('s'), schema['items']) for _ in range(n)]
@@ -471,7 +472,8 @@ def telling(props: Mapping, known: Known) -> list[str]: # fields
         scalar = isinstance(one, dict) and kind_of(one) in ('string', 'integer', 'number') and {'type', 'enum'} & set(one)
         kept = scalar and not (s.get('readOnly') or s.get('deprecated'))
         return kept and not (k == known.of or is_id(k, {}) or only_observed(k, s))
-    fields = [k for k, s in props.items() if plain(k, s)]
+    own = {*(known.root or {}).get('properties', {})} if known.does == 'changes' else set() # which thing it is, stays
+    fields = [k for k, s in props.items() if plain(k, s) and k not in own]
     if not known.does: return []
     others = [k for k in props if is_id(k, {}) and flat(k) not in ('id', f'{known.of}id')]
     others = [k for k in others if seen_for(k, known.taker, known.pool)]
@@ -513,7 +515,7 @@ def fed_by(
 ) -> dict[str, Any]: # arguments; empty where the result gives none
     "Arguments of a tool as another tool's call and result give them"
     found = {k: rng.choice(x)[2] for k in t.required if not its_own(k, t) and (x := linked(k, t.name, [fact])[:5])}
-    same = {k: v for k, v in fact['arguments'].items() if k in t.properties and not its_own(k, t)}
+    same = {k: v for k, v in fact['arguments'].items() if k in t.properties and k != 'body' and not its_own(k, t)}
     return same | found if found else {}
 
 # %% ../../nbs/tools/73_survey.ipynb #whole
@@ -648,10 +650,11 @@ async def try_tool(
         if not worked and not notes.worked[t.name]: await prepared(notes, t, args)
     if notes.run.live and t.effect != 'read': return
     for args in choices(notes, t): await attempt(notes, t, args)
-    first = [] if enough(notes, t) or notes.run.live else [f for f in givers(notes, t) if not f['before']]
+    most = 2 - enough(notes, t) - any(f['before'] for f in notes.own[t.name])
+    first = [] if most < 1 or notes.run.live else [f for f in givers(notes, t) if not f['before']]
     makers = [f for f in first if writes(notes, f['tool'])][-60:]
     made = [(f, x) for f in makers if (x := fed_by(t, f, notes.rng))]
-    for f, x in notes.rng.sample(made, min(2, len(made))): # what was made just now
+    for f, x in notes.rng.sample(made, min(most, len(made))): # what was made just now
         known = known_for(notes, t)
         args = {k: guess(k, t.properties.get(k, {}), known) for k in t.required} | x
         await attempt(notes, t, args, [dict(tool=f['tool'], arguments=f['arguments'])])

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..core.listed import all_leaves
 from ..core.models import Answer, Model
 from ..core.records import Outcome, canonical, clip, drop, leaves
+from ..core.shelf import empty_like
 from ..core.words import STOPWORDS
 from ..specs.tool import Tool, look_up, steps
 from ..specs.trajectory import Call, Observation, Trajectory, Turn, at_hand, put
@@ -403,7 +404,7 @@ async def mask_turns(
     by_name = {t.name: t for t in tools}
     first, exist = await _looked_at(rows, by_name, worlds)
     second = await judge_turns(rows, by_name, model, first, exist) if model else [{} for _ in rows]
-    out, reasons, seen = Outcome[Trajectory](), Counter[str](), 0
+    out, reasons, seen = empty_like(rows), Counter[str](), 0
     for t, a, b in zip(rows, first, second, strict=True):
         seen, found = seen + len(learned(t)), a | b
         reasons.update(f.reason for f in found.values())
