@@ -82,7 +82,7 @@ def _join(address: str):
         ray.init(address or 'auto', **more)
     except (ConnectionError, ValueError, OSError) as e:
         if at: raise SynthgenError(f'engine: no cluster answers at {at} ({clip(e, 160)}). Is `ray start` running there?') from None
-        ray.init(include_dashboard=False, object_store_memory=MEMORY, **more)
+        ray.init('local', include_dashboard=False, object_store_memory=MEMORY, **more)
     finally:
         with suppress(ValueError): signal.signal(signal.SIGTERM, was) # not in the main thread
 
