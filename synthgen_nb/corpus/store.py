@@ -209,7 +209,7 @@ def ingest(
 
 # %% ../../nbs/corpus/13_store.ipynb #given-back
 def _c_library(name: str, *given: int) -> None: # of glibc; other C libraries have none of these
-    with suppress(AttributeError): getattr(ctypes.CDLL(None), name)(*given)
+    with suppress(AttributeError, TypeError): getattr(ctypes.CDLL(None), name)(*given)
 
 M_MMAP_THRESHOLD = -3 # of mallopt: bytes from which a block has pages of its own
 
