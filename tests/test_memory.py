@@ -49,8 +49,11 @@ def conversations(tmp_path, n):
     with open(tmp_path / f"{n}.jsonl", "w") as f:
         for i, q in enumerate(questions(n // 3)):
             seen = dict(call="c1", status="ok", source="given", world="", content=dict(text="The chunk is read whole."))
-            turns = [dict(role="user", text=re.sub(r" \d+", "", q)), dict(role="assistant", calls=[dict(id="c1", tool="read")], observations=[seen]),
-                     dict(role="assistant", text="The chunk is read whole.")]
+            turns = [
+                dict(role="user", text=re.sub(r" \d+", "", q)),
+                dict(role="assistant", calls=[dict(id="c1", tool="read")], observations=[seen]),
+                dict(role="assistant", text="The chunk is read whole."),
+            ]
             about = dict(note=f"{i}: " + "the chunk is read whole. " * 3600)
             print(json.dumps(dict(id=f"{i:016x}", turns=turns, own=[dict(name="read", description="Reads a chunk.")], meta=about)), file=f)
     return f"{n}.jsonl"
@@ -94,8 +97,9 @@ def megabytes(folder, args):
 @pytest.mark.parametrize("command", [dedup, export, diff, dedup_conversations, curate_conversations, export_conversations])
 def test_a_command_does_not_hold_what_its_rows_say(tmp_path, command):
     few, many = (megabytes(tmp_path, command(tmp_path, n)) for n in (100, 1300))
-    text = 36 if "conversations" in command.__name__ else 12 # MB more of it
-    assert many - few < 2 / 3 * text, f"{many - few:.0f} MB more for {text} MB more of text"
+    text = 36 if "conversations" in command.__name__ else 12  # MB more of it
+    part = 2 / 3 if command is curate_conversations else 1 / 2  # a judge's caches, and blocks of 32 rows
+    assert many - few < part * text, f"{many - few:.0f} MB more for {text} MB more of text"
 
 
 def test_lengths_are_told_without_holding_the_rows():
