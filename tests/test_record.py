@@ -156,9 +156,7 @@ def test_every_format_names_its_records_and_none_does_without_ids(tmp_path):
         assert bare == [{k: v for k, v in x.items() if k not in ("id", "pair_id")} for x in named] and p.id not in str(bare)
 
 
-@pytest.mark.parametrize(
-    "text, why", [('{"name": "x"}', "has no status"), ("[1]", "cannot be read"), ("{", "cannot be read"), ('{"status": "done"}', "has no parameters")]
-)
+@pytest.mark.parametrize("text, why", [('{"name": "x"}', "has no status"), ("[1]", "cannot be read"), ("{", "cannot be read")])
 def test_a_record_that_is_none_is_named(tmp_path, text, why):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(SynthgenError, match=f"run.json.*{why}"):

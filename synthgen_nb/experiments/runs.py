@@ -291,7 +291,8 @@ def read_run(
     try: r = Run(json.loads(file.read_text(encoding='utf-8')))
     except FileNotFoundError: raise SynthgenError(f'{folder} is not a run: it holds no run.json') from None
     except (OSError, ValueError, TypeError) as e: raise SynthgenError(f'{file} cannot be read: {e}') from None
-    if lacks := [k for k in ('status', 'parameters') if k not in r]: raise SynthgenError(f'{file} is no record of a run: it has no {lacks[0]}')
+    if 'status' not in r: raise SynthgenError(f'{file} is no record of a run: it has no status')
+    r.setdefault('parameters', {})
     if r.get('status') == 'running' and not _alive(r.get('pid')): r['status'] = 'interrupted'
     return r
 
