@@ -11,6 +11,7 @@ RULES = [(re.compile(what, re.S), by) for what, by in (
     (r'<a class="reference (?:in|ex)ternal"', '<a'),
     (rf'<span class="{PLAIN}">([^<]*)</span>', r'\1'),
     # definitions
+    (r'<span class="sig-return-typehint">((?:(?!</?span)[^\n])*)</span>', r'\1'),
     (r'<span class="sig-return">((?:(?!</?span)[^\n])*)</span>', r'\1'),
     (r'<em class="sig-param">((?:(?!</?em).)*)</em>', r'\1'),
     (r'<span class="sig-name descname">([^<]*)</span>', r'<b>\1</b>'),
@@ -24,6 +25,7 @@ RULES = [(re.compile(what, re.S), by) for what, by in (
     (r'<section class="[^"]*" id', '<section id'),
     (r'(</?t(?:able|head|body|r)>|</d[dl]>|</div>)\s+(?=<)', r'\1'),
     (r'(<(?:dl|thead|tbody|tr|div)[^>]*>)\s+(?=<)', r'\1'),
+    (r'(<section id="[^"]*">|</section>|</h\d>)\n(?=<)', r'\1'),
     # cells and other code
     (rf'<div class="cell_input"><div class="highlight-\S+ notranslate"><div class="highlight"><pre>(?:<span></span>)?{INSIDE}</pre></div></div></div>',
      r'<div class="cell_input highlight"><pre>\1</pre></div>'),
