@@ -121,7 +121,7 @@ def pipeline(
     _chosen(r)
     _where(folder, 'qa.ipynb', r.get('leakage', []), r['replies'])
     _not_read(r['skipped'], folder)
-    if (why := r['ended']).startswith(('corpus', 'budget')): print(why + (MORE if why[0] == 'c' else ''), file=sys.stderr)
+    if (why := r['ended']).startswith(('corpus', 'budget')): print(why + MORE * why.startswith('corpus'), file=sys.stderr)
 
 # %% ../../nbs/cli/95_runs.ipynb #tool-pipeline
 @command(WHOLE, 'tool-pipeline hdf5 -o tool-train.jsonl', 'tool-pipeline')

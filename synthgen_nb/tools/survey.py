@@ -448,7 +448,9 @@ def composed(
     if kind == 'object':
         fields = dict.fromkeys([*which(props, known), *schema.get('required', []), *also_known(props, known)])
         more = [] if {*fields} - {*which(props, known)} else telling(props, known)
-        return _together(one_person({k: inner(k, props.get(k, {})) for k in [*fields, *more]}, rng, known.of), schema)
+        made = {k: inner(k, props.get(k, {})) for k in [*fields, *more]}
+        login = {k: v for k, v in made.items() if flat(k) in ('username', 'login')} # that may be there already: the rest is told of it
+        return _together(one_person(made, rng, known.of, str(next(iter(login.values()), ''))) | login, schema)
     if kind == 'array' and 'items' in schema:
         n = max(1, schema.get('minItems', 1))
         return [inner(name.removesuffix('s'), schema['items']) for _ in range(n)]
